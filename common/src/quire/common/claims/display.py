@@ -1,0 +1,160 @@
+"""Claim tables: in the terminal (rich), in a notebook or a report (HTML), in a README (Markdown)."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from quire.common.claims.criteria import confidence_interval
+from quire.common.claims.run import Record
+from rich.table import Table
+
+MARKS = {"reproduced": "✓", "partly": "◐", "not reproduced": "✗", "not tested": "–"}
+COLOURS = {"reproduced": "green", "partly": "yellow", "not reproduced": "red", "not tested": "bright_black"}
+_HTML_COLOURS = {"reproduced": "#1a7f37", "partly": "#9a6700", "not reproduced": "#cf222e", "not tested": "#6e7781"}
+
+
+def number(value: float | None) -> str:
+    """A number with four significant digits; an en dash for none."""
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.1e}"
+
+
+def value_cell(entry: Mapping[str, Any]) -> str:
+    """Mean value over seeds with half its confidence interval; the worst seed of an exact claim."""
+    values = [v for v in entry["values"] if v is not None]
+    if not values or len(values) < len(entry["values"]):
+        return "–"
+    mean, (low, high) = confidence_interval(values)
+    if entry["exact"]:
+        return number(max(values, key=abs))
+    spread = f" ± {number((high - low) / 2)}" if high > low else ""
+    return number(mean) + spread
+
+
+def baseline_cell(entry: Mapping[str, Any]) -> str:
+    """Every baseline's mean, the trivial one marked."""
+    if entry["exact"] and not entry["baselines"]:
+        return "exact"
+    cells = []
+    for name, values in entry["baselines"].items():
+        mean = confidence_interval([float("nan") if v is None else v for v in values])[0]
+        cells.append(f"{name}{' (trivial)' if name == entry['trivial'] else ''} {number(mean)}")
+    return ", ".join(cells)
+
+
+def data_cell(entry: Mapping[str, Any]) -> str:
+    """The data used, and what it stands in for."""
+    return f"{entry['data']} (stands in for {entry['stand_in_for']})" if entry["stand_in_for"] else entry["data"]
+
+
+def verdict_cell(entry: Mapping[str, Any]) -> str:
+    """Mark and verdict; an unexpected one says what was expected."""
+    surprise = "" if entry["as_expected"] or entry["verdict"] == "not tested" else f" (expected {entry['expected']})"
+    return f"{MARKS[entry['verdict']]} {entry['verdict']}{surprise}"
+
+
+def terminal_table(record: Mapping[str, Any]) -> Table:
+    """Claim table for the terminal."""
+    table = Table(title=f"{record['title']} · {record['preset']}", title_justify="left", show_lines=True)
+    for heading, options in (
+        ("claim", {"no_wrap": True}),
+        ("the paper says", {"ratio": 5}),
+        ("measured", {"ratio": 3}),
+        ("beside", {"ratio": 4}),
+        ("holds when", {"ratio": 4}),
+        ("verdict", {"ratio": 3}),
+        ("data", {"ratio": 3}),
+    ):
+        table.add_column(heading, **options)
+    for entry in record["claims"]:
+        style = COLOURS[entry["verdict"]]
+        measured = f"{value_cell(entry)} {entry['unit']}\n[dim]{entry['metric']}, {len(entry['values'])} seeds[/dim]"
+        why = f"\n[dim]{entry['because'] or entry['why']}[/dim]" if entry["because"] or entry["why"] else ""
+        verdict = f"[{style}]{verdict_cell(entry)}[/{style}]"
+        table.add_row(
+            entry["id"], entry["says"] + why, measured, baseline_cell(entry), entry["criterion"], verdict, data_cell(entry)
+        )
+    return table
+
+
+def html_table(record: Mapping[str, Any], figures: Mapping[str, str] | None = None) -> str:
+    """Claim table as HTML; `figures` maps claim ids to `<img>` sources."""
+    head = "".join(
+        f"<th style='text-align:left'>{h}</th>"
+        for h in ("claim", "the paper says", "measured", "beside", "holds when", "verdict", "data")
+    )
+    rows = []
+    for entry in record["claims"]:
+        notes = entry["because"] or entry["why"]
+        picture = (
+            f"<br><img alt='figure of {entry['id']}' style='max-width:26em' src='{figures[entry['id']]}'>"
+            if figures and entry["id"] in figures
+            else ""
+        )
+        cells = (
+            f"<b>{escape(entry['id'])}</b>",
+            f"{escape(entry['says'])} <small>({escape(entry['source'])})</small>"
+            + (f"<br><small>{escape(notes)}</small>" if notes else "")
+            + picture,
+            f"{escape(value_cell(entry))} {escape(entry['unit'])}<br><small>{escape(entry['metric'])}, {len(entry['values'])} seeds</small>",
+            escape(baseline_cell(entry)),
+            escape(entry["criterion"]),
+            f"<span style='color:{_HTML_COLOURS[entry['verdict']]};white-space:nowrap'>{escape(verdict_cell(entry))}</span>",
+            escape(data_cell(entry)),
+        )
+        rows.append(
+            "<tr style='vertical-align:top'>" + "".join(f"<td style='text-align:left'>{cell}</td>" for cell in cells) + "</tr>"
+        )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def markdown_table(record: Mapping[str, Any]) -> str:
+    """Claim table for a README."""
+    lines = ["| claim | the paper says | measured | beside | verdict |", "|---|---|---|---|---|"]
+    for entry in record["claims"]:
+        measured = f"{value_cell(entry)} {entry['unit']}".strip()
+        cells = (
+            entry["id"],
+            entry["says"],
+            f"{measured} ({entry['metric']}, {len(entry['values'])} seeds)",
+            baseline_cell(entry),
+            verdict_cell(entry),
+        )
+        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def figure_source(figure) -> str:
+    """A matplotlib figure as a `data:` source for `<img>`."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=90, bbox_inches="tight")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """The closing cell of a notebook: shows the claim table; `check()` fails if a verdict is not the expected one."""
+
+    record: Record
+
+    def _repr_html_(self) -> str:
+        return summary_line(self.record.entries()) + html_table(self.record.as_json())
+
+    def check(self) -> None:
+        """Fail unless every claim ended as expected.
+
+        Raises:
+            AssertionError: naming the claims that did not.
+        """
+        wrong = [f"{e['id']} {e['verdict']}, expected {e['expected']}" for e in self.record.entries() if not e["as_expected"]]
+        assert not wrong, f"{self.record.paper.slug}: {'; '.join(wrong)}"
+
+
+def summary_line(entries: Sequence[Mapping[str, Any]]) -> str:
+    """`7 claims: 5 reproduced, 2 not reproduced`."""
+    counts = {verdict: sum(e["verdict"] == verdict for e in entries) for verdict in MARKS}
+    return f"{len(entries)} claims: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)

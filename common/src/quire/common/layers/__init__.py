@@ -1,0 +1,1 @@
+"""Layers that several papers share: attention of every kind, transformers, CRATE blocks."""

@@ -1,0 +1,260 @@
+"""Softmax attention over tuples of memory tokens, dense and streamed in O(tile) memory.
+
+A query attends to every tuple `(j_1, ..., j_m)` that takes one token from each of `m` memories. Ordinary attention is `m = 1`;
+tensor attention (Alman & Song 2023, arXiv 2310.04064) is any larger `m`. Both share the two contractions of this module:
+
+    score_{i, j_1..j_m} = scale * sum_t Q_it K1_{j_1 t} ... Km_{j_m t}         (`tuple_scores`)
+    out_ic              = sum_{j_1..j_m} P_{i, j_1..j_m} V1_{j_1 c} ... Vm_{j_m c}   (`tuple_values`)
+"""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+# Scores held at once by the streamed form: 2 MB in float32, which fits the level-2 cache of a CPU core.
+TILE_ELEMENTS = 2**19
+
+
+def tuple_scores(q: Float[Array, "n d"], ks: Sequence[Float[Array, "_ d"]], scale: float) -> Float[Array, "n *tuples"]:
+    """Scores of every query with every tuple, `scale * sum_t Q_it prod_l K_l[j_l, t]`, as one matrix product with the last memory.
+
+    Args:
+        q: queries `[n, d]`.
+        ks: the keys of each memory, `[n_l, d]`.
+        scale: factor on the scores.
+
+    Returns:
+        `[n, n_1, ..., n_m]`.
+    """
+    folded = q * scale
+    for k in ks[:-1]:
+        folded = folded[..., None, :] * k.reshape((1,) * (folded.ndim - 1) + k.shape)
+    return jnp.einsum("...d,jd->...j", folded, ks[-1])
+
+
+def tuple_values(weights: Float[Array, "n *tuples"], vs: Sequence[Float[Array, "_ c"]]) -> Float[Array, "n c"]:
+    """Weighted sum of the elementwise products of values, `sum_{j} W_{i,j} prod_l V_l[j_l, c]`.
+
+    Args:
+        weights: `[n, n_1, ..., n_m]`.
+        vs: the values of each memory, `[n_l, c]`.
+
+    Returns:
+        `[n, c]`.
+    """
+    out = weights @ vs[-1]
+    for v in reversed(vs[:-1]):
+        out = jnp.einsum("...jc,jc->...c", out, v)
+    return out
+
+
+def allowed_tuples(
+    masks: Sequence[Bool[Array, "_ _"]] | None, causal: bool, rows: Array, columns: Sequence[Array]
+) -> Bool[Array, "n *tuples"] | None:
+    """Which tuples each query may attend to: every `j_l` passes its memory's mask and, if `causal`, `j_l <= i`.
+
+    Args:
+        masks: per memory, `[n or 1, n_l]`, True where attention is allowed; None for no restriction.
+        causal: also require `j_l <= i` for every `l`.
+        rows, columns: absolute positions of the queries and of each memory's tokens.
+
+    Returns:
+        Boolean `[n or 1, n_1, ..., n_m]`, or None when everything is allowed.
+    """
+    if masks is None and not causal:
+        return None
+    order = len(columns)
+    allowed = True
+    for axis, position in enumerate(columns):
+        one = jnp.ones((1, position.size), bool) if masks is None else masks[axis]
+        if causal:
+            one = one & (position <= rows[:, None])
+        shape = [1] * order
+        shape[axis] = position.size
+        allowed = allowed & one.reshape((one.shape[0], *shape))
+    return allowed
+
+
+def dense_softmax_attention(q, ks, vs, scale, masks=None, causal=False):
+    """Weights `[n, n_1, ..., n_m]` and output `[n, c]`, holding every score at once. Rows with nothing to attend to give zeros."""
+    scores = tuple_scores(q, ks, scale)
+    allowed = allowed_tuples(masks, causal, jnp.arange(q.shape[0]), [jnp.arange(k.shape[0]) for k in ks])
+    axes = tuple(range(1, scores.ndim))
+    if allowed is None:
+        weights = jax.nn.softmax(scores, axis=axes)
+    else:
+        scores = jnp.where(allowed, scores, -jnp.inf)
+        top = jnp.max(scores, axis=axes, keepdims=True)
+        exp = jnp.exp(scores - jnp.where(jnp.isfinite(top), top, 0))
+        total = jnp.sum(exp, axis=axes, keepdims=True)
+        weights = exp / jnp.where(total > 0, total, 1)
+    return weights, tuple_values(weights, vs)
+
+
+def default_tiles(n: int, sizes: Sequence[int], block: int | None = None) -> tuple[int, ...]:
+    """Tile lengths (queries, memory 1, ..., memory m) whose score tile holds about `TILE_ELEMENTS` numbers.
+
+    Long tiles of the last memory make the matrix products large; earlier memories only multiply the number of rows. Every tile
+    length is evened out so that the padding of the last tile stays small.
+    """
+    if block is not None:
+        wanted = [block] * (len(sizes) + 1)
+    else:
+        last = min(sizes[-1], 512)
+        rows = TILE_ELEMENTS // last
+        wanted = [last]
+        for size in reversed(sizes[:-1]):
+            tile = min(size, max(8, math.isqrt(rows)))
+            rows = max(1, rows // tile)
+            wanted.insert(0, tile)
+        wanted.insert(0, max(1, rows))
+    return tuple(math.ceil(size / math.ceil(size / tile)) for size, tile in zip((n, *sizes), wanted, strict=True))
+
+
+def _into_tiles(x: Array, tile: int, axis: int = 0) -> Array:
+    """Zero-pad `axis` to a multiple of `tile` and split it: `[..., n, ...] -> [n / tile, ..., tile, ...]`."""
+    count = -(-x.shape[axis] // tile)
+    padding = [(0, 0)] * x.ndim
+    padding[axis] = (0, count * tile - x.shape[axis])
+    x = jnp.pad(x, padding)
+    return jnp.moveaxis(x.reshape((*x.shape[:axis], count, tile, *x.shape[axis + 1 :])), axis, 0)
+
+
+def _tuple_index(flat: Array, counts: Sequence[int]) -> list[Array]:
+    index = []
+    for count in reversed(counts):
+        index.insert(0, flat % count)
+        flat = flat // count
+    return index
+
+
+def _tiled(q, ks, vs, masks, tiles):
+    """Everything cut into tiles: queries, keys, values, and per memory a mask (queries, memory) that also blanks the padding."""
+    padded = masks is not None or any(k.shape[0] % tile for k, tile in zip(ks, tiles[1:], strict=True))
+    if padded:
+        masks = masks or [jnp.ones((1, k.shape[0]), bool) for k in ks]
+        masks = [_into_tiles(mask, tile, axis=1) for mask, tile in zip(masks, tiles[1:], strict=True)]
+        masks = [_into_tiles(m, tiles[0], axis=1) if m.shape[1] > 1 else m[None] for m in masks]
+    return (
+        _into_tiles(q, tiles[0]),
+        [_into_tiles(k, tile) for k, tile in zip(ks, tiles[1:], strict=True)],
+        [_into_tiles(v, tile) for v, tile in zip(vs, tiles[1:], strict=True)],
+        masks if padded else None,
+    )
+
+
+def _tile_scores(q, ks, masks, causal, scale, query_tile, index, tiles):
+    """Scores of one tile, minus infinity where attention is not allowed."""
+    scores = tuple_scores(q, ks, scale)
+    # mask tiles: [query tiles or 1, memory tiles, queries or 1, memory]
+    mask = None if masks is None else [m[query_tile if m.shape[0] > 1 else 0, j] for m, j in zip(masks, index, strict=True)]
+    rows = query_tile * tiles[0] + jnp.arange(tiles[0])
+    columns = [j * tile + jnp.arange(tile) for j, tile in zip(index, tiles[1:], strict=True)]
+    allowed = allowed_tuples(mask, causal, rows, columns)
+    return scores if allowed is None else jnp.where(allowed, scores, -jnp.inf)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 5, 6))
+def streaming_softmax_attention(q, ks, vs, scale, masks, causal, tiles):
+    """Softmax attention over tuples by an online softmax: the output of `dense_softmax_attention` in O(tile) memory.
+
+    Each query tile keeps a running maximum, denominator and accumulator (Milakov & Gimelshein 2018) while it passes over the
+    tiles of the tuple grid. The backward pass recomputes the tiles, so no score outlives its tile there either.
+
+    Args:
+        q, ks, vs: queries `[n, d]`, keys `[n_l, d]` and values `[n_l, c]` of each memory.
+        scale: factor on the scores.
+        masks: per memory `[n or 1, n_l]` booleans, or None.
+        causal: attend only to tuples with every `j_l <= i`.
+        tiles: tile lengths `(queries, memory 1, ..., memory m)`.
+
+    Returns:
+        `[n, c]`.
+    """
+    return _forward(q, ks, vs, scale, masks, causal, tiles)[0]
+
+
+def _forward(q, ks, vs, scale, masks, causal, tiles):
+    q_tiles, k_tiles, v_tiles, mask_tiles = _tiled(q, ks, vs, masks, tiles)
+    counts = [k.shape[0] for k in k_tiles]
+
+    def query_tile(args):
+        i, q_tile = args
+
+        def step(carry, flat):
+            top, total, acc = carry
+            index = _tuple_index(flat, counts)
+            k = [tile[j] for tile, j in zip(k_tiles, index, strict=True)]
+            v = [tile[j] for tile, j in zip(v_tiles, index, strict=True)]
+            scores = _tile_scores(q_tile, k, mask_tiles, causal, scale, i, index, tiles)
+            axes = tuple(range(1, scores.ndim))
+            new_top = jnp.maximum(top, scores.max(axes))
+            shift = jnp.where(jnp.isfinite(new_top), new_top, 0)  # a row that has seen nothing yet has top = -inf
+            weights = jnp.exp(scores - shift.reshape((-1,) + (1,) * len(axes)))
+            decay = jnp.exp(top - shift)
+            return (new_top, decay * total + weights.sum(axes), decay[:, None] * acc + tuple_values(weights, v)), None
+
+        rows = q_tile.shape[0]
+        start = (jnp.full(rows, -jnp.inf, q.dtype), jnp.zeros(rows, q.dtype), jnp.zeros((rows, vs[0].shape[1]), q.dtype))
+        (top, total, acc), _ = lax.scan(step, start, jnp.arange(math.prod(counts)))
+        safe = jnp.where(total > 0, total, 1)
+        return acc / safe[:, None], jnp.where(total > 0, top + jnp.log(safe), jnp.inf)
+
+    out, log_total = lax.map(query_tile, (jnp.arange(q_tiles.shape[0]), q_tiles))
+    n = q.shape[0]
+    return out.reshape(-1, out.shape[-1])[:n], log_total.reshape(-1)[:n]
+
+
+def _forward_rule(q, ks, vs, scale, masks, causal, tiles):
+    out, log_total = _forward(q, ks, vs, scale, masks, causal, tiles)
+    return out, (q, ks, vs, masks, out, log_total)
+
+
+def _backward_rule(scale, causal, tiles, saved, grad_out):
+    q, ks, vs, masks, out, log_total = saved
+    q_tiles, k_tiles, v_tiles, mask_tiles = _tiled(q, ks, vs, masks, tiles)
+    counts = [k.shape[0] for k in k_tiles]
+    delta = jnp.sum(grad_out * out, axis=1)
+    per_query = [_into_tiles(x, tiles[0]) for x in (grad_out, delta, log_total)]
+
+    def tile_loss(q_tile, k, v, g, d, log_z, i, index):
+        # With log Z and delta = <g, out> held fixed, this sum has the gradient of <g, out>: the softmax rule
+        # dS = P * (g.V - delta) comes out of the exponential, dV = P g out of the second factor.
+        scores = _tile_scores(q_tile, k, mask_tiles, causal, scale, i, index, tiles)
+        shape = (-1,) + (1,) * len(k)
+        weights = jnp.exp(scores - log_z.reshape(shape))
+        return jnp.sum(weights * (tuple_scores(g, v, 1.0) - d.reshape(shape)))
+
+    def query_tile(grads, args):
+        i, q_tile, g, d, log_z = args
+
+        def step(carry, flat):
+            grad_q, grad_k, grad_v = carry
+            index = _tuple_index(flat, counts)
+            k = [tile[j] for tile, j in zip(k_tiles, index, strict=True)]
+            v = [tile[j] for tile, j in zip(v_tiles, index, strict=True)]
+            dq, dk, dv = jax.grad(tile_loss, argnums=(0, 1, 2))(q_tile, k, v, g, d, log_z, i, index)
+            grad_k = [total.at[j].add(one) for total, j, one in zip(grad_k, index, dk, strict=True)]
+            grad_v = [total.at[j].add(one) for total, j, one in zip(grad_v, index, dv, strict=True)]
+            return (grad_q + dq, grad_k, grad_v), None
+
+        (grad_q, *grads), _ = lax.scan(step, (jnp.zeros_like(q_tile), *grads), jnp.arange(math.prod(counts)))
+        return grads, grad_q
+
+    start = [[jnp.zeros_like(k) for k in k_tiles], [jnp.zeros_like(v) for v in v_tiles]]
+    (grad_k, grad_v), grad_q = lax.scan(query_tile, start, (jnp.arange(q_tiles.shape[0]), q_tiles, *per_query))
+
+    def rows(tiled, like):
+        return tiled.reshape(-1, like.shape[1])[: like.shape[0]]
+
+    grad_k = [rows(g, k) for g, k in zip(grad_k, ks, strict=True)]
+    grad_v = [rows(g, v) for g, v in zip(grad_v, vs, strict=True)]
+    return rows(grad_q, q), grad_k, grad_v, None
+
+
+streaming_softmax_attention.defvjp(_forward_rule, _backward_rule)

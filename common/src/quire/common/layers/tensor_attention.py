@@ -1,0 +1,319 @@
+"""Kronecker tensor attention of any order (Alman & Song 2023, arXiv 2310.04064): exact, streamed and low-rank.
+
+Order `k = m + 1` counts the query and `m` memories; order 2 is ordinary attention, order 3 the paper's tensor attention.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Bool, Float
+from quire.common.layers.attention import merge_heads, split_heads
+from quire.common.layers.polynomials import (
+    exp_polynomial,
+    monomial_exponents,
+    monomial_features,
+    multinomial_coefficients,
+)
+from quire.common.layers.streaming import default_tiles, dense_softmax_attention, streaming_softmax_attention
+
+
+def khatri_rao(*mats: Float[Array, "_ d"]) -> Float[Array, "rows d"]:
+    """Column-wise Kronecker product: row `(j_1, ..., j_m)` is `A_1[j_1] * ... * A_m[j_m]`, the last index fastest.
+
+    Args:
+        mats: matrices `[n_l, d]`.
+
+    Returns:
+        `[n_1 * ... * n_m, d]`.
+
+    Raises:
+        ValueError: without matrices, or if their numbers of columns differ.
+
+    >>> khatri_rao(jnp.array([[1., 2.], [3., 4.]]), jnp.array([[1., 1.], [0., 5.]])).tolist()
+    [[1.0, 2.0], [0.0, 10.0], [3.0, 4.0], [0.0, 20.0]]
+    """
+    if not mats:
+        raise ValueError("khatri_rao needs at least one matrix, got none")
+    columns = [a.shape[-1] for a in mats]
+    if len(set(columns)) > 1:
+        raise ValueError(f"mats have {columns} columns; khatri_rao needs the same number in each")
+    out = mats[0]
+    for a in mats[1:]:
+        out = (out[:, None, :] * a).reshape(-1, a.shape[-1])
+    return out
+
+
+def tensor_attention(
+    q: Float[Array, "*batch n d"],
+    ks: Sequence[Float[Array, "*batch _ d"]],
+    vs: Sequence[Float[Array, "*batch _ c"]],
+    *,
+    scale: float | None = None,
+    masks: Sequence[Bool[Array, "..."]] | None = None,
+    causal: bool = False,
+    block: int | Literal["auto"] | None = None,
+) -> Float[Array, "*batch n c"]:
+    """Exact tensor attention, `D^{-1} A (V1 (o) ... (o) Vm)` with `A = exp(scale * Q (K1 (o) ... (o) Km)^T)`, `D = diag(A 1)`.
+
+    The softmax runs over all tuples jointly; values multiply elementwise.
+
+    Args:
+        q: queries `[..., n, d]`.
+        ks: keys of each memory `[..., n_l, d]`; lengths may differ.
+        vs: values of each memory `[..., n_l, c]`.
+        scale: factor on the scores, `1 / d` by default (not `1 / sqrt(d)`).
+        masks: per memory, booleans `[n_l]` or `[n, n_l]`, True where attention is allowed.
+        causal: attend only to tuples with every `j_l <= i`.
+        block: None holds all `n n_1 ... n_m` scores; "auto" or a tile length streams them in O(tile) memory.
+
+    Returns:
+        `[..., n, c]`; zeros for a query with nothing to attend to.
+
+    Raises:
+        ValueError: if the shapes do not fit together, a memory is empty, or `block` is not positive.
+
+    >>> q = k = jnp.array([[0.], [1.]]); v = jnp.array([[1.], [3.]])
+    >>> tensor_attention(q, [k, k], [v, v]).round(4).tolist()
+    [[4.0], [5.3762]]
+
+    References:
+        Alman and Song, *How to Capture Higher-order Correlations?*, ICLR 2024, definition 1.1 (order 3) and section on higher orders.
+    """
+    _check_memories(q, ks, vs)
+    masks = _check_masks(q, ks, masks)
+    scale = _default_scale(q, scale)
+    if block not in (None, "auto") and block < 1:
+        raise ValueError(f"block is {block}; it must be None, 'auto' or a positive tile length")
+    tiles = None
+    if block is not None:
+        tiles = default_tiles(q.shape[-2], [k.shape[-2] for k in ks], None if block == "auto" else block)
+
+    def one(q, ks, vs):
+        if tiles is None:
+            return dense_softmax_attention(q, ks, vs, scale, masks, causal)[1]
+        return streaming_softmax_attention(q, ks, vs, scale, masks, causal, tiles)
+
+    return _over_batch(one, q.ndim - 2)(q, list(ks), list(vs))
+
+
+def low_rank_weights(dim: int, coefficients: Sequence[float], scale: float) -> Float[np.ndarray, " r"]:
+    """Weight of each monomial in `p(scale * <q, k1, ..., km>)`: `c_t t!/alpha! scale^t`, `t = |alpha|`, float64.
+
+    With it `A ~= U1 (U2 (o) U3)^T`, where `U1 = Q^alpha * weight`, `U2 = K1^alpha`, `U3 = K2^alpha`.
+    """
+    degree = len(coefficients) - 1
+    total = monomial_exponents(dim, degree).sum(1)
+    return np.asarray(coefficients, float)[total] * multinomial_coefficients(dim, degree) * float(scale) ** total
+
+
+def low_rank_tensor_attention(
+    q: Float[Array, "*batch n d"],
+    ks: Sequence[Float[Array, "*batch _ d"]],
+    vs: Sequence[Float[Array, "*batch _ c"]],
+    *,
+    degree: int,
+    radius: float | None = None,
+    kind: Literal["taylor", "chebyshev"] = "taylor",
+    scale: float | None = None,
+    masks: Sequence[Bool[Array, "..."]] | None = None,
+    block: int | None = 1024,
+) -> Float[Array, "*batch n c"]:
+    """Tensor attention in `O(n r (d + c))` time by the polynomial method: `exp` becomes a polynomial of degree `degree`.
+
+    With monomial features `phi(x) = (x^alpha)`, `|alpha| <= degree`, and `S_l = phi(K_l)^T [V_l, 1]` (`r x (c + 1)`),
+
+        [numerator, denominator] = phi(Q) (w * S_1 * ... * S_m),     `*` elementwise,
+
+    because `(U2 (o) U3)^T (V1 (o) V2) = (U2^T V1) * (U3^T V2)`. Nothing of size `n^2` or `n^m` is formed. The weights `w` of
+    `low_rank_weights` sit on the small sums, so queries and memories share one unweighted feature map.
+
+    Args:
+        q, ks, vs, scale: as for `tensor_attention`.
+        degree: degree of the polynomial; `r = C(d + degree, degree)`.
+        radius: bound on `|scale * score|`; needed for `chebyshev` and for odd degrees.
+        kind: Taylor series or Chebyshev interpolant of `exp`.
+        masks: per memory, booleans `[n_l]`, True where attention is allowed.
+        block: rows per tile of the feature maps; None forms them whole.
+
+    Returns:
+        `[..., n, c]`.
+
+    Raises:
+        ValueError: if the shapes do not fit together, `r` is too large, or the denominator may lose its sign: even Taylor
+            polynomials are positive everywhere, any other must be positive on `[-radius, radius]`. With concrete arrays the
+            computed denominators are checked too; under `jit` rows whose denominator is not positive are NaN.
+
+    References:
+        Alman and Song, ICLR 2024, section on the polynomial method; Aggarwal and Alman 2022 for the degree.
+    """
+    _check_memories(q, ks, vs)
+    masks = _check_masks(q, ks, masks)
+    if masks is not None and any(mask.shape[0] > 1 for mask in masks):
+        raise ValueError("masks must be one boolean vector [n_l] per memory; the low-rank form has no masks per query")
+    if masks is not None and not any(isinstance(m, jax.core.Tracer) for m in masks):
+        if not all(bool(m.any()) for m in masks):
+            raise ValueError("masks leave a memory without any token; each needs at least one")
+    scale = _default_scale(q, scale)
+    coefficients = exp_polynomial(degree, radius, kind)
+    positive_everywhere = kind == "taylor" and degree % 2 == 0
+    if not positive_everywhere:
+        _check_positive(coefficients, radius)
+    weights = jnp.asarray(low_rank_weights(q.shape[-1], coefficients, scale), q.dtype)
+
+    def one(q, ks, vs):
+        sums = weights[:, None]
+        for axis, (k, v) in enumerate(zip(ks, vs, strict=True)):
+            values = jnp.concatenate([v, jnp.ones((v.shape[0], 1), v.dtype)], axis=1)
+            if masks is not None:
+                values = values * masks[axis][0][:, None]
+            sums = sums * _feature_sums(k, values, degree, block)
+        return _feature_product(q, sums, degree, block)
+
+    out = _over_batch(one, q.ndim - 2)(q, list(ks), list(vs))
+    numerator, denominator = out[..., :-1], out[..., -1:]
+    if not isinstance(denominator, jax.core.Tracer) and not bool((denominator > 0).all()):
+        raise ValueError(
+            f"the denominator falls to {float(denominator.min()):.3g}: the scores leave the interval on which the degree-{degree} "
+            f"{kind} polynomial is positive; use an even Taylor degree, a higher degree, or a radius that covers the scores"
+        )
+    return numerator / jnp.where(denominator > 0, denominator, jnp.nan) if not positive_everywhere else numerator / denominator
+
+
+def _feature_sums(k: Array, values: Array, degree: int, block: int | None) -> Array:
+    """`phi(K)^T [V, 1]`, over tiles of `block` tokens."""
+    n = k.shape[0]
+    if block is None or n <= block:
+        return monomial_features(k, degree).T @ values
+    padding = ((0, -n % block), (0, 0))  # padded values are zero, so padded tokens add nothing
+    tiles = [jnp.pad(x, padding).reshape(-1, block, x.shape[1]) for x in (k, values)]
+
+    def add(total, tile):
+        return total + monomial_features(tile[0], degree).T @ tile[1], None
+
+    rank = monomial_exponents(k.shape[1], degree).shape[0]
+    return lax.scan(add, jnp.zeros((rank, values.shape[1]), k.dtype), tiles)[0]
+
+
+def _feature_product(q: Array, sums: Array, degree: int, block: int | None) -> Array:
+    """`phi(Q) sums`, over tiles of `block` queries."""
+    n = q.shape[0]
+    if block is None or n <= block:
+        return monomial_features(q, degree) @ sums
+    tiles = jnp.pad(q, ((0, -n % block), (0, 0))).reshape(-1, block, q.shape[1])
+    out = lax.map(lambda tile: monomial_features(tile, degree) @ sums, tiles)
+    return out.reshape(-1, sums.shape[1])[:n]
+
+
+class TensorAttention(nnx.Module):
+    """Multi-head self-attention of any order: linear maps to queries and to `order - 1` keys and values, then the exact operation.
+
+    Args:
+        in_features: channels of the input.
+        num_heads: number of heads.
+        head_dim: channels of a head.
+        out_features: channels of the output, `in_features` by default.
+        order: 2 is ordinary attention (with `scale = 1 / head_dim`), 3 attends to pairs, and so on.
+        causal: attend only to tuples of past tokens.
+        block: as for `tensor_attention`.
+        rngs: for the initial weights, `N(0, 1 / fan_in)`.
+
+    Raises:
+        ValueError: if `order < 2`.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        *,
+        num_heads: int,
+        head_dim: int,
+        out_features: int | None = None,
+        order: int = 3,
+        causal: bool = False,
+        block: int | Literal["auto"] | None = None,
+        rngs: nnx.Rngs,
+    ):
+        if order < 2:
+            raise ValueError(f"order is {order}; it must be at least 2 (ordinary attention)")
+        self.num_heads, self.memories, self.causal, self.block = num_heads, order - 1, causal, block
+        init = nnx.initializers.variance_scaling(1.0, "fan_in", "normal")
+        maps = 1 + 2 * self.memories
+        self.qkv = nnx.Linear(in_features, maps * num_heads * head_dim, use_bias=False, kernel_init=init, rngs=rngs)
+        self.out = nnx.Linear(num_heads * head_dim, out_features or in_features, kernel_init=init, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "*batch n f"]) -> Float[Array, "*batch n o"]:
+        maps = jnp.split(self.qkv(x), 1 + 2 * self.memories, axis=-1)
+        q, *kv = (split_heads(part, self.num_heads) for part in maps)
+        ks, vs = kv[: self.memories], kv[self.memories :]
+        return self.out(merge_heads(tensor_attention(q, ks, vs, causal=self.causal, block=self.block)))
+
+
+def _over_batch(function, batch_axes: int):
+    for _ in range(batch_axes):
+        function = jax.vmap(function)
+    return function
+
+
+def _default_scale(q: Array, scale: float | None) -> float:
+    return 1 / q.shape[-1] if scale is None else scale
+
+
+def _check_memories(q: Array, ks: Sequence[Array], vs: Sequence[Array]) -> None:
+    if len(ks) == 0:
+        raise ValueError("ks is empty: tensor attention needs at least one memory (order 2)")
+    if len(ks) != len(vs):
+        raise ValueError(f"ks holds {len(ks)} memories and vs {len(vs)}; each memory needs keys and values")
+    for axis, (k, v) in enumerate(zip(ks, vs, strict=True)):
+        if q.ndim < 2 or k.ndim != q.ndim or v.ndim != q.ndim:
+            raise ValueError(
+                f"q, ks[{axis}] and vs[{axis}] have {q.ndim}, {k.ndim} and {v.ndim} axes; all need [..., tokens, channels]"
+            )
+        if k.shape[:-2] != q.shape[:-2] or v.shape[:-2] != q.shape[:-2]:
+            raise ValueError(
+                f"memory {axis} has batch shape {k.shape[:-2]} and {v.shape[:-2]}, q has {q.shape[:-2]}; they must be equal"
+            )
+        if k.shape[-1] != q.shape[-1]:
+            raise ValueError(f"ks[{axis}] has {k.shape[-1]} channels and q {q.shape[-1]}; scores need the same number")
+        if k.shape[-2] != v.shape[-2]:
+            raise ValueError(f"ks[{axis}] holds {k.shape[-2]} tokens and vs[{axis}] {v.shape[-2]}; every key needs one value")
+        if k.shape[-2] == 0:
+            raise ValueError(f"memory {axis} is empty; each memory needs at least one token")
+        if v.shape[-1] != vs[0].shape[-1]:
+            raise ValueError(f"vs[{axis}] has {v.shape[-1]} channels and vs[0] {vs[0].shape[-1]}; values multiply elementwise")
+
+
+def _check_masks(q: Array, ks: Sequence[Array], masks: Sequence[Array] | None) -> list[Array] | None:
+    if masks is None:
+        return None
+    if len(masks) != len(ks):
+        raise ValueError(f"masks holds {len(masks)} masks for {len(ks)} memories; give one per memory")
+    out = []
+    for axis, (mask, k) in enumerate(zip(masks, ks, strict=True)):
+        mask = jnp.atleast_2d(jnp.asarray(mask))
+        n, length = q.shape[-2], k.shape[-2]
+        if mask.dtype != bool or mask.shape not in {(1, length), (n, length)}:
+            raise ValueError(f"masks[{axis}] is {mask.dtype}{list(mask.shape)}; it must be boolean [{length}] or [{n}, {length}]")
+        out.append(mask)
+    return out
+
+
+def _check_positive(coefficients: np.ndarray, radius: float | None) -> None:
+    if radius is None:
+        raise ValueError(
+            "radius is None; an odd degree or chebyshev needs a bound on |scale * score| to keep the denominator positive"
+        )
+    polynomial = np.polynomial.Polynomial(coefficients)
+    turning = polynomial.deriv().roots() if len(coefficients) > 2 else np.array([])
+    turning = turning.real[(abs(turning.imag) < 1e-9) & (abs(turning.real) <= radius)]
+    lowest = polynomial(np.array([-radius, radius, *turning])).min()
+    if lowest <= 0:
+        raise ValueError(
+            f"the polynomial of degree {len(coefficients) - 1} falls to {lowest:.3g} on [-{radius:.3g}, {radius:.3g}], so denominators "
+            f"may vanish; raise the degree to at least about {math.ceil(2 * radius)} or use an even Taylor degree"
+        )

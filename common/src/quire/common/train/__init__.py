@@ -1,0 +1,26 @@
+"""Training: one scan-compiled loop, checkpoints, several seeds at once, several devices."""
+
+from quire.common.train.checkpoint import CheckpointError, Checkpoints
+from quire.common.train.loop import (
+    History,
+    HostBatches,
+    TrainingDiverged,
+    epoch_indices,
+    fit,
+    fit_seeds,
+    take_batch,
+    warmup_cosine,
+)
+
+__all__ = [
+    "CheckpointError",
+    "Checkpoints",
+    "History",
+    "HostBatches",
+    "TrainingDiverged",
+    "epoch_indices",
+    "fit",
+    "fit_seeds",
+    "take_batch",
+    "warmup_cosine",
+]
