@@ -1,0 +1,47 @@
+"""Strict JAX and the golden vectors for every test."""
+
+import os
+from pathlib import Path
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_nans", True)
+jax.config.update("jax_default_matmul_precision", "highest")
+
+_hook = install_import_hook("quire", "beartype.beartype")
+
+from quire.common.testing import Golden  # noqa: E402  (after the hook, so that shapes are checked)
+
+HERE = Path(__file__).parent
+
+
+def pytest_addoption(parser):
+    parser.addoption("--golden", metavar="DIR", default=str(HERE / "golden"), help="folder of the golden vectors, <slug>.npz")
+
+
+@pytest.fixture(scope="session")
+def golden(request):
+    """`golden("crate")` reads the golden vectors of a paper from the folder that `--golden` names."""
+    folder = Path(request.config.getoption("--golden"))
+
+    def read(slug: str) -> Golden:
+        file = folder / f"{slug}.npz"
+        if not file.exists():
+            file = folder / f"{slug.replace('_', '-')}.npz"
+        if not file.exists():
+            pytest.skip(f"no golden vectors of {slug} in {folder}")
+        return Golden(file)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def quire_data() -> Path:
+    """The folder that `QUIRE_DATA` names; tests that need it skip without it."""
+    folder = os.environ.get("QUIRE_DATA")
+    if not folder:
+        pytest.skip("QUIRE_DATA is not set; it names a folder with one sub-folder per data set")
+    return Path(folder)
