@@ -154,7 +154,7 @@ class Paper:
         return f"{self.authors} ({self.year}). {self.title}. {self.venue}. arXiv:{self.arxiv}"
 
 
-# --- Sharing one training run ------------------------------------------------------------------------------------------------
+# --- Sharing one training run ---
 
 _seed_keys: ContextVar[tuple[jax.Array, ...]] = ContextVar("seed_keys", default=())
 
@@ -190,7 +190,7 @@ def seed_keys(count: int) -> list[jax.Array]:
     return [jax.random.key(seed) for seed in range(count)]
 
 
-# --- Installed papers ----------------------------------------------------------------------------------------------------------
+# --- Installed papers ---
 
 
 def installed() -> list[str]:

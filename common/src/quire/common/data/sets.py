@@ -3,13 +3,12 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
-
 from quire.common.data.registry import (
     REGISTRY,
     Dataset,
@@ -22,6 +21,7 @@ from quire.common.data.registry import (
     read_archive,
     unavailable,
 )
+from sklearn.datasets import load_digits
 
 DIGITS = REGISTRY.add(
     Dataset(
@@ -185,10 +185,7 @@ def cifar10_subset() -> ImageData:
 
 
 def _jpegs(stream: np.ndarray, offsets: np.ndarray, labels: np.ndarray) -> ImageSplit:
-    images = [
-        np.asarray(Image.open(io.BytesIO(stream[a:b].tobytes())).convert("RGB"))
-        for a, b in zip(offsets, offsets[1:], strict=False)
-    ]
+    images = [np.asarray(Image.open(io.BytesIO(stream[a:b].tobytes())).convert("RGB")) for a, b in pairwise(offsets)]
     return ImageSplit(np.stack(images), labels.astype(np.int32))
 
 

@@ -155,7 +155,6 @@ class MultiHeadAttention(nnx.Module):
         head_dim: int | None = None,
         causal: bool = False,
         qkv_bias: bool = False,
-        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
         rngs: nnx.Rngs,
     ):
         if head_dim is None and dim % num_heads:
@@ -163,8 +162,8 @@ class MultiHeadAttention(nnx.Module):
         head_dim = head_dim or dim // num_heads
         self.num_heads = num_heads
         self.causal = causal
-        self.qkv = nnx.Linear(dim, 3 * num_heads * head_dim, use_bias=qkv_bias, kernel_init=kernel_init, rngs=rngs)
-        self.out = nnx.Linear(num_heads * head_dim, dim, kernel_init=kernel_init, rngs=rngs)
+        self.qkv = nnx.Linear(dim, 3 * num_heads * head_dim, use_bias=qkv_bias, rngs=rngs)
+        self.out = nnx.Linear(num_heads * head_dim, dim, rngs=rngs)
 
     def __call__(
         self, x: Float[Array, "*batch n dim"], mask: Bool[Array, "*#mask n"] | None = None

@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from quire.common.layers.attention import attention_weights, merge_heads, split_heads
 
-# --- Objective -------------------------------------------------------------------------------------------------------------
+# --- Objective ---
 
 
 def _log_det_rate(z: Float[Array, "*batch n p"], factor: float) -> Float[Array, "*batch"]:
@@ -88,11 +88,11 @@ def sparse_rate_reduction(
     return coding_rate(Z, eps) - coding_rate_subspaces(Z, U, eps) - lam * non_zeros
 
 
-# --- One layer in theory: compress, then sparsify ----------------------------------------------------------------------------
+# --- One layer in theory: compress, then sparsify ---
 
 
 def mssa(Z: Float[Array, "*batch N d"], U: Float[Array, "K d p"], eps: float) -> Float[Array, "*batch N d"]:
-    """Multi-head subspace self-attention, `MSSA(Z | U) = b sum_k softmax(P_k P_k^T) P_k U_k^T`, `P_k = Z U_k`: query = key = value."""
+    """Multi-head subspace self-attention, `MSSA(Z | U) = b sum_k softmax(P_k P_k^T) P_k U_k^T`, `P_k = Z U_k`."""
     P = _project(Z, U)
     return _step_size(Z, U, eps) * jnp.einsum("...knp,kdp->...nd", attention_weights(P, P, scale=1.0) @ P, U)
 
@@ -139,7 +139,7 @@ def ista_step(
     return jax.nn.relu(s + eta * (Z - s @ D.T) @ D - eta * lam)
 
 
-# --- Practical layers ----------------------------------------------------------------------------------------------------------
+# --- Practical layers ---
 
 
 def _torch_uniform(gain: float = 1.0) -> nnx.Initializer:
@@ -293,7 +293,7 @@ class CRATEDecoderBlock(nnx.Module):
         return h - self.attention(self.attention_norm(h))
 
 
-# --- Diagnostics -----------------------------------------------------------------------------------------------------------------
+# --- Diagnostics ---
 
 
 def projection_rate(projections: Float[Array, "*batch K n p"], eps: float = 0.01) -> Float[Array, "*batch"]:
