@@ -14,12 +14,7 @@ from quire.common.errors import QuireError, UsageError
 from rich.console import Console
 from rich.table import Table
 
-app = typer.Typer(
-    help="Papers as packages, claims as measured numbers.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(help="Data sets: what they are, where they lie, how to get them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
@@ -89,6 +84,13 @@ def _progress():
 
     with progress_bar(console=err, transient=not err.is_terminal) as progress:
         yield progress
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere on the line.")] = False,
+) -> None:
+    """Papers as packages, claims as measured numbers."""
 
 
 @app.command("list")

@@ -79,8 +79,9 @@ def tensor_attention(
         ValueError: if the shapes do not fit together, a memory is empty, or `block` is not positive.
 
     >>> q = k = jnp.array([[0.], [1.]]); v = jnp.array([[1.], [3.]])
-    >>> tensor_attention(q, [k, k], [v, v]).round(4).tolist()
-    [[4.0], [5.3762]]
+    >>> tensor_attention(q, [k, k], [v, v]).round(2)
+    Array([[4. ],
+           [5.5]], dtype=float32)
 
     References:
         Alman and Song, *How to Capture Higher-order Correlations?*, ICLR 2024, definition 1.1 and the section on higher orders.
