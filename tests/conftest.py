@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import pytest
+from jaxtyping import config as jaxtyping_config
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -36,6 +37,14 @@ def golden(request):
         return Golden(file)
 
     return read
+
+
+@pytest.fixture
+def as_installed():
+    """The library as a user has it: without the shape checks of the tests, so that its own errors show."""
+    jaxtyping_config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping_config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-
 from quire.common.train import (
     CheckpointError,
     Checkpoints,
@@ -70,7 +69,9 @@ def test_chunks_and_host_batches_do_not_change_the_numbers():
         model, loss, data = regression()
         batches = HostBatches(lambda s, data=data: jax.tree.map(np.asarray, take_batch(data, s))) if host else take_batch
         args = () if host else (data,)
-        results.append(fit(model, optax.adam(0.1), loss, batches, *args, steps=40, key=jax.random.key(0), chunk_steps=chunk).losses)
+        results.append(
+            fit(model, optax.adam(0.1), loss, batches, *args, steps=40, key=jax.random.key(0), chunk_steps=chunk).losses
+        )
     np.testing.assert_allclose(results[1], results[0], rtol=1e-5)
     np.testing.assert_allclose(results[2], results[0], rtol=1e-5)
 
@@ -102,7 +103,17 @@ def test_divergence_names_the_step_and_saves_nothing_of_it(tmp_path):
 
     checkpoints = Checkpoints(tmp_path)
     with pytest.raises(TrainingDiverged, match="at step 23") as caught, jax.debug_nans(False):
-        fit(model, optax.sgd(0.01), poisoned, batch_at, data, steps=40, key=jax.random.key(0), chunk_steps=10, checkpoints=checkpoints)
+        fit(
+            model,
+            optax.sgd(0.01),
+            poisoned,
+            batch_at,
+            data,
+            steps=40,
+            key=jax.random.key(0),
+            chunk_steps=10,
+            checkpoints=checkpoints,
+        )
     assert caught.value.step == 23
     assert checkpoints.steps() == [10, 20]
 
@@ -214,7 +225,11 @@ def test_another_model_is_refused(tmp_path):
 def start(*args, devices=1, **env):
     environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", **env}
     return subprocess.Popen(
-        [sys.executable, str(PROGRAM), *map(str, args)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, str(PROGRAM), *map(str, args)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
+from quire.common.layers.intermediates import sow
 from quire.common.layers.streaming import default_tiles, streaming_softmax_attention
 
 
@@ -34,8 +35,8 @@ def attention_weights(
     scores = jnp.einsum("...nd,...md->...nm", q * _scale(q, scale), k)
     if causal:
         n, m = scores.shape[-2:]
-        ahead = jnp.arange(m) <= jnp.arange(n)[:, None]
-        mask = ahead if mask is None else mask & ahead
+        ahead = jnp.tri(n, m, dtype=bool)
+        mask = ahead if mask is None else jnp.broadcast_to(mask, scores.shape) & jnp.broadcast_to(ahead, scores.shape)
     if mask is None:
         return jax.nn.softmax(scores, axis=-1)
     return masked_softmax(scores, jnp.broadcast_to(mask, scores.shape))
@@ -170,7 +171,7 @@ class MultiHeadAttention(nnx.Module):
     ) -> Float[Array, "*batch n dim"]:
         q, k, v = (split_heads(part, self.num_heads) for part in jnp.split(self.qkv(x), 3, axis=-1))
         weights = attention_weights(q, k, mask=mask, causal=self.causal)
-        self.sow(nnx.Intermediate, "attention", weights)
+        sow(self, "attention", weights)
         return self.out(merge_heads(weights @ v))
 
 

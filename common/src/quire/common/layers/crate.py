@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 from quire.common.layers.attention import attention_weights, merge_heads, split_heads
+from quire.common.layers.intermediates import sow
 
 # --- Objective ---
 
@@ -199,8 +200,8 @@ class MSSA(nnx.Module):
         else:
             weights = jnp.einsum("...nd,...md->...nm", w, w) * w.shape[-1] ** -0.5
             weights = jnp.tril(weights) if self.causal else weights
-        self.sow(nnx.Intermediate, "projections", w)
-        self.sow(nnx.Intermediate, "attention", weights)
+        sow(self, "projections", w)
+        sow(self, "attention", weights)
         out = merge_heads(weights @ w)
         return out if self.out is None else self.out(out)
 
@@ -224,7 +225,7 @@ class ISTA(nnx.Module):
     def __call__(self, u: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
         W = self.weight[...]
         codes = jax.nn.relu(u + self.eta * (u - u @ W.T) @ W - self.eta * self.lam)
-        self.sow(nnx.Intermediate, "codes", codes)
+        sow(self, "codes", codes)
         return codes
 
 

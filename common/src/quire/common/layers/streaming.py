@@ -73,7 +73,7 @@ def allowed_tuples(
     for axis, position in enumerate(columns):
         one = jnp.ones((1, position.size), bool) if masks is None else masks[axis]
         if causal:
-            one = one & (position <= rows[:, None])
+            one = one & (position[None] <= rows[:, None])
         shape = [1] * order
         shape[axis] = position.size
         allowed = allowed & one.reshape((one.shape[0], *shape))

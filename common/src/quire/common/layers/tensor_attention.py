@@ -103,14 +103,14 @@ def tensor_attention(
     return _over_batch(one, q.ndim - 2)(q, list(ks), list(vs))
 
 
-def low_rank_weights(dim: int, coefficients: Sequence[float], scale: float) -> Float[np.ndarray, " r"]:
+def low_rank_weights(dim: int, coefficients: Float[np.ndarray, " coefficients"], scale: float) -> Float[np.ndarray, " r"]:
     """Weight of each monomial in `p(scale * <q, k1, ..., km>)`: `c_t t!/alpha! scale^t`, `t = |alpha|`, float64.
 
     With it `A ~= U1 (U2 (o) U3)^T`, where `U1 = Q^alpha * weight`, `U2 = K1^alpha`, `U3 = K2^alpha`.
     """
     degree = len(coefficients) - 1
     total = monomial_exponents(dim, degree).sum(1)
-    return np.asarray(coefficients, float)[total] * multinomial_coefficients(dim, degree) * float(scale) ** total
+    return coefficients[total] * multinomial_coefficients(dim, degree) * float(scale) ** total
 
 
 def low_rank_tensor_attention(
