@@ -12,7 +12,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", True)
 jax.config.update("jax_default_matmul_precision", "highest")
 
-_hook = install_import_hook("quire", "beartype.beartype")
+# Python's numeric tower: where a float is wanted, an int will do.
+_hook = install_import_hook("quire", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 from quire.common.testing import Golden  # noqa: E402  (after the hook, so that shapes are checked)
 

@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from quire.common.layers.attention import (
     MultiHeadAttention,
     attention,
@@ -91,14 +92,13 @@ class TestOperation:
 
 # --- Modules: self-attention of tokens. A new one adds one line. ---
 
+OPTIONS = {"num_heads": 2, "head_dim": 4}
 MODULES = {
     "MultiHeadAttention": lambda causal, rngs: MultiHeadAttention(8, 2, causal=causal, rngs=rngs),
     "MSSA": lambda causal, rngs: MSSA(8, 2, causal=causal, rngs=rngs),
     "MSSA, linear": lambda causal, rngs: MSSA(8, 2, causal=causal, softmax=False, rngs=rngs),
-    "TensorAttention": lambda causal, rngs: TensorAttention(8, num_heads=2, head_dim=4, causal=causal, rngs=rngs),
-    "TensorAttention, streamed": lambda causal, rngs: TensorAttention(
-        8, num_heads=2, head_dim=4, causal=causal, block=3, rngs=rngs
-    ),
+    "TensorAttention": lambda causal, rngs: TensorAttention(8, **OPTIONS, causal=causal, rngs=rngs),
+    "TensorAttention, streamed": lambda causal, rngs: TensorAttention(8, **OPTIONS, causal=causal, block=3, rngs=rngs),
 }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from quire.common.layers.polynomials import (
     exp_polynomial,
     monomial_exponents,

@@ -15,6 +15,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+
 from quire.common.train import (
     CheckpointError,
     Checkpoints,

@@ -18,6 +18,7 @@ import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
+
 from quire.common.layers.transformer import MLP
 from quire.common.train import epoch_indices, fit, take_batch
 

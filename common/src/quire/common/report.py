@@ -9,6 +9,7 @@ from typing import Any
 
 import nbformat
 from nbconvert import HTMLExporter
+
 from quire.common.claims.display import MARKS, html_table, markdown_table, summary_line
 from quire.common.errors import UsageError
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from rich.table import Table
+
 from quire.common.claims.criteria import confidence_interval
 from quire.common.claims.run import Record
-from rich.table import Table
 
 MARKS = {"reproduced": "✓", "partly": "◐", "not reproduced": "✗", "not tested": "–"}
 COLOURS = {"reproduced": "green", "partly": "yellow", "not reproduced": "red", "not tested": "bright_black"}

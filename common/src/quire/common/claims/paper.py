@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
+
 from quire.common.claims.criteria import AllOf, Criterion, Verdict
 from quire.common.claims.measurement import Measurement
 from quire.common.errors import UsageError, did_you_mean

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from quire.common.errors import QuireError, UsageError
 from rich.console import Console
 from rich.table import Table
+
+from quire.common.errors import QuireError, UsageError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(help="Data sets: what they are, where they lie, how to get them.", no_args_is_help=True)

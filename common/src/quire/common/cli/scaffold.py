@@ -2,12 +2,14 @@
 
 import io
 import keyword
+import re
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 import nbformat
 import numpy as np
+
 from quire.common.errors import UsageError
 
 _TARGETS = {
@@ -45,12 +47,14 @@ def scaffold(root: Path, slug: str, title: str = "") -> list[Path]:
     words = {"slug": slug, "hyphened": slug.replace("_", "-"), "title": title}
     template = files("quire.common.cli") / "template"
     contents: dict[str, bytes] = {
-        target.format(slug=slug): Template((template / source).read_text(encoding="utf-8")).substitute(words).encode()
+        target.format(slug=slug): _sorted_imports(
+            Template((template / source).read_text(encoding="utf-8")).substitute(words)
+        ).encode()
         for source, target in _TARGETS.items()
     }
     contents[f"papers/{slug}/src/quire/{slug}/py.typed"] = b""
     contents[f"tests/golden/{slug}.npz"] = _golden()
-    notebook = Template((template / "notebook.py.txt").read_text(encoding="utf-8")).substitute(words)
+    notebook = _sorted_imports(Template((template / "notebook.py.txt").read_text(encoding="utf-8")).substitute(words))
     contents[f"notebooks/{slug}.ipynb"] = nbformat.writes(_notebook(notebook)).encode()
     if taken := [path for path in contents if (root / path).exists()]:
         raise UsageError(f"{taken[0]} exists already; choose another name or remove it")
@@ -58,6 +62,13 @@ def scaffold(root: Path, slug: str, title: str = "") -> list[Path]:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
     return [root / path for path in contents]
+
+
+def _sorted_imports(source: str) -> str:
+    """Neighbouring imports from quire in alphabetical order, which depends on the slug."""
+    return re.sub(
+        r"(?:^from quire\..*\n)+", lambda m: "".join(sorted(m[0].splitlines(keepends=True))), source, flags=re.MULTILINE
+    )
 
 
 def _golden() -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pooch
+
 from quire.common.errors import QuireError, UsageError, did_you_mean
 
 MAX_UNPACKED = 2 * 2**30

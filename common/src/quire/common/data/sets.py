@@ -9,6 +9,8 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
+from sklearn.datasets import load_digits
+
 from quire.common.data.registry import (
     REGISTRY,
     Dataset,
@@ -21,7 +23,6 @@ from quire.common.data.registry import (
     read_archive,
     unavailable,
 )
-from sklearn.datasets import load_digits
 
 DIGITS = REGISTRY.add(
     Dataset(

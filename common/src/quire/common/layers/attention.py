@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
+
 from quire.common.layers.intermediates import sow
 from quire.common.layers.streaming import default_tiles, streaming_softmax_attention
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
+
 from quire.common.layers.attention import attention_weights, merge_heads, split_heads
 from quire.common.layers.intermediates import sow
 

@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float
+
 from quire.common.layers.attention import merge_heads, split_heads
 from quire.common.layers.polynomials import (
     exp_polynomial,

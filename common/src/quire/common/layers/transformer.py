@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
+
 from quire.common.layers.attention import MultiHeadAttention
 from quire.common.layers.patches import ClassTokens, PatchEmbed, check_pool, pool_tokens
 

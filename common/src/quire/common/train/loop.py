@@ -16,9 +16,10 @@ import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from rich.progress import Progress
+
 from quire.common.errors import QuireError
 from quire.common.train.checkpoint import Checkpoints
-from rich.progress import Progress
 
 Batch = Any
 Loss = Callable[[nnx.Module, Batch, jax.Array], jax.Array]
