@@ -45,17 +45,15 @@ def scaffold(root: Path, slug: str, title: str = "") -> list[Path]:
     if any(c in title for c in '"\\\n'):
         raise UsageError(f"title is {title!r}; leave out quotes, backslashes and line breaks")
     words = {"slug": slug, "hyphened": slug.replace("_", "-"), "title": title}
-    template = files("quire.common.cli") / "template"
-    contents: dict[str, bytes] = {
-        target.format(slug=slug): _sorted_imports(
-            Template((template / source).read_text(encoding="utf-8")).substitute(words)
-        ).encode()
-        for source, target in _TARGETS.items()
-    }
+
+    def rendered(source: str) -> str:
+        text = (files("quire.common.cli") / "template" / source).read_text(encoding="utf-8")
+        return _sorted_imports(Template(text).substitute(words))
+
+    contents = {target.format(slug=slug): rendered(source).encode() for source, target in _TARGETS.items()}
     contents[f"papers/{slug}/src/quire/{slug}/py.typed"] = b""
     contents[f"tests/golden/{slug}.npz"] = _golden()
-    notebook = _sorted_imports(Template((template / "notebook.py.txt").read_text(encoding="utf-8")).substitute(words))
-    contents[f"notebooks/{slug}.ipynb"] = nbformat.writes(_notebook(notebook)).encode()
+    contents[f"notebooks/{slug}.ipynb"] = nbformat.writes(_notebook(rendered("notebook.py.txt"))).encode()
     if taken := [path for path in contents if (root / path).exists()]:
         raise UsageError(f"{taken[0]} exists already; choose another name or remove it")
     for path, content in contents.items():
