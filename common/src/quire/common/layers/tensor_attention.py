@@ -221,6 +221,7 @@ class TensorAttention(nnx.Module):
         head_dim: channels of a head.
         out_features: channels of the output, `in_features` by default.
         order: 2 is ordinary attention (with `scale = 1 / head_dim`), 3 attends to pairs, and so on.
+        out_bias: whether the output map has a bias.
         causal: attend only to tuples of past tokens.
         block: as for `tensor_attention`.
         rngs: for the initial weights, `N(0, 1 / fan_in)`.
@@ -237,6 +238,7 @@ class TensorAttention(nnx.Module):
         head_dim: int,
         out_features: int | None = None,
         order: int = 3,
+        out_bias: bool = True,
         causal: bool = False,
         block: int | Literal["auto"] | None = None,
         rngs: nnx.Rngs,
@@ -247,7 +249,7 @@ class TensorAttention(nnx.Module):
         init = nnx.initializers.variance_scaling(1.0, "fan_in", "normal")
         maps = 1 + 2 * self.memories
         self.qkv = nnx.Linear(in_features, maps * num_heads * head_dim, use_bias=False, kernel_init=init, rngs=rngs)
-        self.out = nnx.Linear(num_heads * head_dim, out_features or in_features, kernel_init=init, rngs=rngs)
+        self.out = nnx.Linear(num_heads * head_dim, out_features or in_features, use_bias=out_bias, kernel_init=init, rngs=rngs)
 
     def __call__(self, x: Float[Array, "*batch n f"]) -> Float[Array, "*batch n o"]:
         maps = jnp.split(self.qkv(x), 1 + 2 * self.memories, axis=-1)
