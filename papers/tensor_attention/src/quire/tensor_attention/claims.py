@@ -1,0 +1,345 @@
+"""What the paper states, measured: T1 to T7."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from quire.common.claims import (
+    Measurement,
+    above,
+    all_of,
+    at_least,
+    at_most,
+    beats,
+    every_seed,
+    log_log_slope,
+    shared,
+    slope_above,
+    slope_below,
+    slope_close_to,
+)
+from quire.common.layers.polynomials import exp_polynomial, monomial_features
+from quire.common.layers.tensor_attention import khatri_rao, low_rank_tensor_attention, low_rank_weights, tensor_attention
+from quire.common.testing import max_relative_error
+from quire.tensor_attention import figures, scaling
+from quire.tensor_attention.approximation import error_bound, max_score, truncation_errors
+from quire.tensor_attention.config import Config
+from quire.tensor_attention.enumeration import enumerate_gradients, enumerate_tensor_attention
+from quire.tensor_attention.learning import learning_curves
+from quire.tensor_attention.match3 import match3, match3_unit
+from quire.tensor_attention.paper import paper
+from quire.tensor_attention.phase_transition import needed_degree, sign_problem, threshold
+
+paper.benchmark = scaling.benchmark
+
+
+# --- T1, T2: identities ------------------------------------------------------------------------------------------------------
+
+
+def _random_problem(key: jax.Array, lengths: tuple[int, ...], dim: int, channels: int, *, bound: float | None = None):
+    """NumPy float32 queries, keys and values: standard normal, or uniform up to `bound`; `lengths` of queries and memories."""
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+
+    def draw(*shape):
+        return (rng.standard_normal(shape) if bound is None else rng.uniform(-bound, bound, shape)).astype(np.float32)
+
+    q, *ks = (draw(n, dim) for n in lengths)
+    return q, ks, [draw(n, channels) for n in lengths[1:]]
+
+
+@jax.jit
+def _values_and_gradients(q, ks, vs, grad_out):
+    """Output and gradients, dense and streamed in tiles that do not divide the lengths."""
+    results = []
+    for block in (None, 4):
+        out, pullback = jax.vjp(lambda q, ks, vs, block=block: tensor_attention(q, ks, vs, block=block), q, ks, vs)
+        results.append((out, *pullback(grad_out)))
+    return results
+
+
+def _exact_error(problem, grad_out: np.ndarray, dtype) -> float:
+    """Largest error of outputs and gradients against literal enumeration, relative to each array's largest entry."""
+    expected = (enumerate_tensor_attention(*problem)[0], *enumerate_gradients(*problem, grad_out))
+    arrays = jax.tree.map(lambda x: jnp.asarray(x, dtype), (*problem, grad_out))
+    errors = [jax.tree.map(max_relative_error, form, expected) for form in _values_and_gradients(*arrays)]
+    return max(jax.tree.leaves(errors))
+
+
+@paper.claim(
+    "T1",
+    says="Tensor attention D⁻¹ exp(Q (K₁ ⊘ K₂)ᵀ / d)(V₁ ⊘ V₂), dense and streamed, with its gradients, is the sum over tuples that defines it",
+    source="Definition 1.1; higher orders",
+    metric="largest error / largest entry, float64",
+    holds=all_of(at_most(1e-10), at_most(2e-6, of="float32")),
+    exact=True,
+)
+def exact(config: Config, key: jax.Array) -> Measurement:
+    """Orders 2, 3, 4 and memories of unequal length, against enumeration in NumPy."""
+    c = config.identity
+    cases = [(c.tokens,) * order for order in c.orders] + [c.cross]
+    double, single = [], []
+    for lengths, case_key in zip(cases, jax.random.split(key, len(cases)), strict=True):
+        problem = _random_problem(case_key, lengths, c.dim, c.channels)
+        grad_out = np.random.default_rng(len(lengths)).standard_normal((lengths[0], c.channels)).astype(np.float32)
+        with jax.default_matmul_precision("highest"):
+            single.append(_exact_error(problem, grad_out, jnp.float32))
+            with jax.enable_x64():
+                double.append(_exact_error(problem, grad_out, jnp.float64))
+    data = (
+        f"standard normal entries, orders {', '.join(map(str, c.orders))}, n = {c.tokens}, and memories of {c.cross[1:]} tokens"
+    )
+    return Measurement(max(double), data, extras={"float32": max(single)})
+
+
+@paper.claim(
+    "T2",
+    says="The polynomial p in place of exp has rank r: A = U₁(U₂ ⊘ U₃)ᵀ, and (U₂ ⊘ U₃)ᵀ(V₁ ⊘ V₂) = (U₂ᵀV₁) ∘ (U₃ᵀV₂)",
+    source="section on the polynomial method",
+    metric="largest error / largest entry, float64",
+    holds=at_most(1e-10),
+    exact=True,
+)
+def low_rank_identity(config: Config, key: jax.Array) -> Measurement:
+    """The identity, the factorisation and the whole operation, for Taylor and Chebyshev coefficients."""
+    c = config.identity
+    errors = []
+    with jax.enable_x64(), jax.default_matmul_precision("highest"):
+        for order, case_key in zip(c.orders, jax.random.split(key, len(c.orders)), strict=True):
+            q, ks, vs = _random_problem(case_key, (c.tokens,) * order, c.dim, c.channels, bound=1.2)
+            q = jnp.asarray(q, jnp.float64)
+            ks, vs = ([jnp.asarray(x, jnp.float64) for x in xs] for xs in (ks, vs))
+            us = [monomial_features(k, c.degree) for k in ks]
+            rank_sums = [u.T @ v for u, v in zip(us, vs, strict=True)]
+            errors.append(max_relative_error(np.prod(rank_sums, axis=0), khatri_rao(*us).T @ khatri_rao(*vs)))
+            radius = max_score(q, ks, exact=True)
+            for kind in ("taylor", "chebyshev"):
+                errors += _factorisation_errors(q, ks, vs, us, c.degree, radius, kind)
+    data = f"uniform entries up to 1.2, orders {', '.join(map(str, c.orders))}, n = {c.tokens}, d = {c.dim}, degree {c.degree}"
+    return Measurement(max(errors), data)
+
+
+def _factorisation_errors(q, ks, vs, us, degree, radius, kind) -> list[float]:
+    """Errors of `U1 (U2 (o) ...)^T` against `p` of every score, and of the operation's sums against enumeration with `p`."""
+    p = np.polynomial.Polynomial(exp_polynomial(degree, radius, kind))
+    weights = low_rank_weights(q.shape[1], p.coef, 1 / q.shape[1])
+    u1 = monomial_features(q, degree) * jnp.asarray(weights)
+    factored = u1 @ khatri_rao(*us).T
+    errors = [max_relative_error(factored, p(np.asarray(q @ khatri_rao(*ks).T) / q.shape[1]))]
+    out = low_rank_tensor_attention(q, ks, vs, degree=degree, radius=radius, kind=kind)
+    return [*errors, max_relative_error(out, enumerate_tensor_attention(q, ks, vs, entry=p)[0])]
+
+
+# --- T3: truncation error ----------------------------------------------------------------------------------------------------
+
+
+@paper.claim(
+    "T3",
+    says="Once the degree exceeds the largest score, the error of the polynomial method falls faster than any geometric series",
+    source="section on the polynomial method; Aggarwal and Alman 2022",
+    metric="min over g of e(g)/e(g+2) · R²/((g+2)(g+3))",
+    trivial="geometric decay",
+    holds=all_of(every_seed(at_least(0.5)), every_seed(at_most(1.0, of="error / guarantee"))),
+)
+def truncation(config: Config, key: jax.Array) -> Measurement:
+    """Ratios of successive errors against those of the leading Taylor remainder; a geometric decay of the same total beside it."""
+    c = config.truncation
+    with jax.enable_x64():
+        q, ks, vs = scaling.uniform_problem(key, c.tokens, c.dim, bound=c.bound)
+        radius = max_score(q, ks, exact=True)
+        errors = np.asarray(_truncation_errors(q, ks, vs, c.max_degree))
+        bounds = np.array([error_bound(q, ks, vs, degree=g, radius=radius) for g in range(c.max_degree + 1)])
+        same = max_relative_error(low_rank_tensor_attention(q, ks, vs, degree=4), _polynomial_output(q, ks, vs, 4))
+    g = np.arange(c.max_degree - 1)
+    leading = (g + 2) * (g + 3) / radius**2
+    geometric = (errors[0] / errors[-1]) ** (2 / c.max_degree)
+    guaranteed = np.isfinite(bounds)
+    remainder = errors[0] * np.cumprod([1.0, *(radius / (np.arange(1, c.max_degree + 1) + 1))])
+    return Measurement(
+        float(np.min(errors[:-2] / errors[2:] / leading)),
+        f"n = {c.tokens}, d = {c.dim}, entries uniform in ±{c.bound}, float64",
+        baselines={"geometric decay": float(np.min(geometric / leading))},
+        extras={
+            "R": radius,
+            "error / guarantee": float(np.max(errors[guaranteed] / bounds[guaranteed])),
+            "low-rank form against dense polynomial, degree 4": same,
+        },
+        series={"output error": (np.arange(c.max_degree + 1).tolist(), errors.tolist())},
+        figure=figures.truncation_figure(errors, bounds, remainder, radius),
+    )
+
+
+_truncation_errors = jax.jit(truncation_errors, static_argnums=3)
+
+
+def _polynomial_output(q, ks, vs, degree):
+    """Output with the Taylor polynomial of the dense scores in place of `exp`."""
+    p = np.polynomial.Polynomial(exp_polynomial(degree))
+    entries = p(np.asarray(q @ khatri_rao(*ks).T) / q.shape[1])
+    return entries @ np.asarray(khatri_rao(*vs)) / entries.sum(1, keepdims=True)
+
+
+# --- T4: near-linear against cubic -------------------------------------------------------------------------------------------
+
+IGNORES_SCORES = "degree 0 (ignores the scores)"
+
+
+@paper.claim(
+    "T4",
+    says="With bounded entries the output is found in almost linear time; the exact computation is cubic: operations counted by the compiler",
+    source="main theorem",
+    metric="log-log slope of FLOPs against n",
+    trivial=IGNORES_SCORES,
+    holds=all_of(slope_close_to(1, atol=0.02, of="low rank FLOPs"), slope_close_to(3, atol=0.05, of="dense exact FLOPs")),
+    seeds=1,
+)
+def flops(config: Config, key: jax.Array) -> Measurement:
+    """Un-tiled forms, compiled and not run; the error of each beside it, since a form that ignores the scores is linear too."""
+    c = config.scaling
+    series = scaling.count_flops(scaling.flop_forms(c), c.dim)
+    slopes = {name: log_log_slope(*curve) for name, curve in series.items()}
+    q, ks, vs = scaling.uniform_problem(key, c.dense_tokens[0], c.dim)
+    out = tensor_attention(q, ks, vs)
+    errors = {g: float(abs(low_rank_tensor_attention(q, ks, vs, degree=g) - out).max()) for g in (0, c.degree)}
+    return Measurement(
+        slopes["low rank"],
+        f"order 3, d = {c.dim}, degree {c.degree}, n = {_span(c.low_rank_tokens)} (exact {_span(c.dense_tokens)}), entries in ±1",
+        baselines={IGNORES_SCORES: slopes["degree 0"], "dense exact": slopes["dense exact"]},
+        extras={f"output error, degree {c.degree}": errors[c.degree], "output error, degree 0": errors[0]},
+        series={f"{name} FLOPs": curve for name, curve in series.items()},
+        figure=figures.scaling_figure(series, slopes, "floating-point operations"),
+    )
+
+
+@paper.claim(
+    "T4b",
+    says="The same by the clock",
+    source="main theorem",
+    metric="log-log slope of time against n",
+    trivial=IGNORES_SCORES,
+    holds=all_of(slope_below(1.25, of="low rank time"), slope_above(2.5, of="dense exact time")),
+    seeds=1,
+)
+def times(config: Config, key: jax.Array) -> Measurement:
+    """The fastest of several calls at each size, and where the fitted lines of low rank and dense exact meet."""
+    c = config.scaling
+    series = scaling.time_calls(key, scaling.timed_forms(c), c.dim, c.repeats)
+    lines = {name: np.polyfit(np.log(n), np.log(t), 1) for name, (n, t) in series.items()}
+    slopes = {name: float(line[0]) for name, line in lines.items()}
+    crossing = scaling.crossover(tuple(lines["dense exact"]), tuple(lines["low rank"]))
+    return Measurement(
+        slopes["low rank"],
+        f"order 3, d = {c.dim}, degree {c.degree}, n = {_span(c.low_rank_tokens)} (exact {_span(c.dense_tokens)}), float32",
+        baselines={
+            IGNORES_SCORES: slopes["degree 0"],
+            "dense exact": slopes["dense exact"],
+            "streamed exact": slopes["streamed exact"],
+        },
+        extras={"crossover n": crossing},
+        series={f"{name} time": curve for name, curve in series.items()},
+        figure=figures.scaling_figure(series, slopes, "seconds", crossing),
+    )
+
+
+def _span(sizes) -> str:
+    return f"{min(sizes)}..{max(sizes)}"
+
+
+# --- T5: phase transition ----------------------------------------------------------------------------------------------------
+
+
+@paper.claim(
+    "T5",
+    says="Bounded entries are necessary, and the higher the order, the smaller the entries must be",
+    source="abstract; hardness theorem and higher orders",
+    metric="smallest drop of B* from one order to the next",
+    trivial="same order, signs redrawn",
+    holds=all_of(every_seed(above(0)), every_seed(at_most(0, of="decreases of g(B)"))),
+)
+def transition(config: Config, key: jax.Array) -> Measurement:
+    """B*: the largest B whose even Taylor degree stays in the budget. Beside it, how far redrawing the signs alone moves B*."""
+    c = config.transition
+    bounds = np.arange(round((c.highest - c.lowest) / c.spacing) + 1) * c.spacing + c.lowest
+    keys = jax.random.split(key, len(c.orders) + 1)
+    orders = [*c.orders, c.orders[-2]]
+    with jax.enable_x64():
+        problems = [sign_problem(k, order, c.tokens, c.dim) for k, order in zip(keys, orders, strict=True)]
+        *degrees, redrawn = (needed_degree(p, bounds, error=c.error, max_degree=c.max_degree) for p in problems)
+    limits = [threshold(bounds, needed, c.budget) for needed in degrees]
+    by_order = dict(zip(c.orders, degrees, strict=True))
+    return Measurement(
+        float(np.min(-np.diff(limits))),
+        f"entries ±B, n = {c.tokens}, d = {c.dim}, B = {c.lowest:g}..{c.highest:g}, output error {c.error:g}, budget g ≤ {c.budget}",
+        baselines={"same order, signs redrawn": abs(threshold(bounds, redrawn, c.budget) - limits[-2])},
+        extras={
+            **{f"B*, order {order}": limit for order, limit in zip(c.orders, limits, strict=True)},
+            "decreases of g(B)": float(sum((np.diff(needed) < 0).sum() for needed in degrees)),
+        },
+        series={f"g(B), order {order}": (bounds.tolist(), needed.tolist()) for order, needed in by_order.items()},
+        figure=figures.transition_figure(bounds, by_order, c.budget, c.max_degree, c.dim),
+    )
+
+
+# --- T6, T7: Match3 ----------------------------------------------------------------------------------------------------------
+
+
+@paper.claim(
+    "T6",
+    says="One third-order attention unit decides, for every token, whether it sums to zero mod M with two others",
+    source="Sanford, Hsu and Telgarsky 2023, which the paper cites",
+    metric="accuracy at the worst size, float32 and float64",
+    trivial="majority class",
+    holds=at_least(1.0),
+    exact=True,
+)
+def constructed_unit(config: Config, key: jax.Array) -> Measurement:
+    """The constructive unit on uniform sequences whose labels are balanced by their length."""
+    c = config.unit
+    accuracies, shares = [], []
+    for (modulus, n), size_key in zip(c.sizes, jax.random.split(key, len(c.sizes)), strict=True):
+        x, labels = match3(size_key, n, modulus, (c.instances,))
+        for double in (False, True):
+            with jax.enable_x64(double), jax.default_matmul_precision("highest"):
+                answers = jax.lax.map(lambda one, modulus=modulus: match3_unit(one, modulus), np.asarray(x)) > 0.5
+            accuracies.append(float(np.mean(np.asarray(answers) == np.asarray(labels))))
+        shares.append(float(labels.mean()))
+    return Measurement(
+        min(accuracies),
+        f"{c.instances} uniform sequences for each (M, n) in {', '.join(map(str, c.sizes))}",
+        baselines={"majority class": max(max(share, 1 - share) for share in shares)},
+        extras={f"positive rate, M = {modulus}": share for (modulus, _), share in zip(c.sizes, shares, strict=True)},
+    )
+
+
+@shared
+def match3_training(config: Config, keys: jax.Array):
+    """Curves of all models; for every seed also the best matrix model of any seed, and everything as lists for the figure."""
+    curves = learning_curves(config.learning, keys)
+    rival = max(float(curves.accuracy[name][:, -1].max()) for name in ("matrix", "wide matrix"))
+    return curves, rival, jax.tree.map(lambda x: x.tolist() if isinstance(x, jax.Array) else x, curves)
+
+
+@paper.claim(
+    "T7",
+    says="At equal steps third-order attention learns Match3 faster than matrix attention, even with more heads and parameters",
+    source="motivation of higher-order attention",
+    metric="test accuracy after training",
+    trivial="majority class",
+    holds=all_of(every_seed(at_least(0.95)), every_seed(beats("matrix models, best of all seeds", by=0.08))),
+)
+def learned(config: Config, key: jax.Array) -> Measurement:
+    """Says only: faster. Given several times the steps, matrix attention comes close at this size."""
+    c = config.learning
+    curves, rival, every = match3_training(config, key)
+    final = {name: float(accuracy[-1]) for name, accuracy in curves.accuracy.items()}
+    return Measurement(
+        final["tensor"],
+        f"Match3, n = {c.tokens}, M = {c.modulus}; {c.steps} steps of {c.batch_size} fresh sequences, {c.test_sequences} for testing",
+        baselines={
+            "matrix": final["matrix"],
+            "wide matrix": final["wide matrix"],
+            "matrix models, best of all seeds": rival,
+            "majority class": float(curves.majority),
+        },
+        extras={f"parameters, {name}": count for name, count in curves.parameters.items()},
+        series={name: (curves.steps, accuracy.tolist()) for name, accuracy in curves.accuracy.items()},
+        figure=figures.learning_figure(every.steps, every.accuracy, float(np.mean(every.majority)), every.parameters),
+    )
