@@ -246,10 +246,11 @@ def fit_seeds(
     """
     if steps < 1 or snapshots < 1 or steps % snapshots:
         raise ValueError(f"steps is {steps} and snapshots {snapshots}; snapshots must divide steps")
-    graph = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))[0]
+    # Built outside the compiled loop: inside it, compiling the initialisers takes longer than training a small model.
+    graph, params, rest = zip(*[nnx.split(build(nnx.Rngs(key)), nnx.Param, ...) for key in keys], strict=True)
+    graph, (params, rest) = graph[0], jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(params, rest, strict=True))
 
-    def train(key, data):
-        _, params, rest = nnx.split(build(nnx.Rngs(key)), nnx.Param, ...)
+    def train(key, params, rest, data):
         step = make_step(graph, rest, tx, loss)
 
         def body(state, number):
@@ -264,7 +265,7 @@ def fit_seeds(
         rest = jax.tree.map(lambda x: jnp.broadcast_to(x, (snapshots, *x.shape)), rest)
         return nnx.merge_state(params, rest), losses.reshape(-1)
 
-    state, losses = jax.jit(jax.vmap(train))(keys, data)
+    state, losses = jax.jit(jax.vmap(train))(keys, params, rest, data)
     finite = np.isfinite(np.asarray(losses))
     if not finite.all():
         seed, step = np.argwhere(~finite)[0]
