@@ -26,7 +26,7 @@ def max_entry(*arrays: Float[Array, "..."]) -> float:
 
 
 def score_radius(bound: float, order: int, *, dim: int | None = None, scale: float | None = None) -> float:
-    """Bound on `|scale * score|` for entries up to `B`: `R = scale * d * B^order`, which is `B^order` at the default scale `1 / d`.
+    """Bound on `|scale * score|` for entries up to `B`: `R = scale * d * B^order`, `B^order` at the default scale `1 / d`.
 
     Args:
         bound: `B`, the largest absolute entry of queries and keys; take it from `max_entry`.

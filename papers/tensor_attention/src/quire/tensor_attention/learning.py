@@ -120,7 +120,7 @@ def _train(config: LearningConfig, order: int, heads: int, data, test, keys) -> 
 
 @jax.jit(static_argnums=0)
 def _accuracies(graph: nnx.GraphDef, state: nnx.State, features: Array, labels: Array) -> Array:
-    """Accuracy of every snapshot of every seed `[seeds, snapshots]`, one at a time: all activations at once would not fit a cache."""
+    """Accuracy of every snapshot of every seed `[seeds, snapshots]`, one at a time to stay within the cache."""
 
     def of_seed(args):
         states, x, y = args

@@ -1,4 +1,4 @@
-"""Match3: which tokens of a sequence sum to zero with two others. One third-order unit decides it (Sanford, Hsu & Telgarsky 2023)."""
+"""Match3: which tokens of a sequence sum to zero with two others; one third-order unit decides it (Sanford et al. 2023)."""
 
 import math
 
@@ -82,7 +82,7 @@ def unit_sharpness(n: int, modulus: int) -> float:
 
 
 def unit_projections(x: Int[Array, " n"] | Int[np.ndarray, " n"], modulus: int) -> tuple[Array, list[Array], list[Array]]:
-    """Queries, keys and values of the unit: `<q_i, k1_j1 * k2_j2> = C cos(a_i + a_j1 + a_j2)`, plus one null token in each memory.
+    """Queries, keys and values of the unit: `<q_i, k1_j1 * k2_j2> = C cos(a_i + a_j1 + a_j2)`, plus one null token per memory.
 
         q  = C [cos a, -cos a, -sin a, -sin a, 1]
         k1 =   [cos b,  sin b,  sin b,  cos b, 0],   null [0, 0, 0, 0, 1]
