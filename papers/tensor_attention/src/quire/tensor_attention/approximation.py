@@ -137,7 +137,7 @@ def required_degree(
             reaches `eps` (beyond `R ~ 15` rounding in float64 alone exceeds small `eps`).
 
     >>> required_degree(1.0, 3, 1e-3), required_degree(1.5, 3, 1e-3), required_degree(1.5, 4, 1e-3)
-    (6, 14, 20)
+    (6, 15, 21)
     """
     return _smallest_degree(score_radius(bound, order, dim=dim, scale=scale), eps, kind, max_degree)
 
@@ -252,7 +252,7 @@ def approximate_tensor_attention(
 
     >>> q = k = v = jnp.linspace(-1, 1, 12).reshape(6, 2)
     >>> approximate_tensor_attention(q, [k, k], [v, v], error=1e-3)._replace(out=None)[1:3]
-    (7, 36)
+    (6, 28)
     """
     if not error > 0:
         raise ValueError(f"error is {error}; it must be positive")
