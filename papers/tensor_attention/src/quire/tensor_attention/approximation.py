@@ -134,7 +134,7 @@ def required_degree(
 
     Raises:
         ValueError: for `eps` outside `(0, 1)`, a bound or order that `score_radius` refuses, or when no degree up to `max_degree`
-            reaches `eps` (beyond `R ~ 15` rounding in float64 alone exceeds small `eps`).
+            reaches `eps` (beyond `R ~ 12` rounding in float64 alone exceeds small `eps`).
 
     >>> required_degree(1.0, 3, 1e-3), required_degree(1.5, 3, 1e-3), required_degree(1.5, 4, 1e-3)
     (6, 15, 21)

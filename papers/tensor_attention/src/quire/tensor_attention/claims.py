@@ -192,7 +192,7 @@ IGNORES_SCORES = "degree 0 (ignores the scores)"
     source="main theorem",
     metric="log-log slope of FLOPs against n",
     trivial=IGNORES_SCORES,
-    holds=all_of(slope_close_to(1, atol=0.02, of="low rank FLOPs"), slope_close_to(3, atol=0.05, of="dense exact FLOPs")),
+    holds=all_of(slope_close_to(1.0, atol=0.02, of="low rank FLOPs"), slope_close_to(3.0, atol=0.05, of="dense exact FLOPs")),
     seeds=1,
 )
 def flops(config: Config, key: jax.Array) -> Measurement:
@@ -256,7 +256,7 @@ def _span(sizes) -> str:
     source="abstract; hardness theorem and higher orders",
     metric="smallest drop of B* from one order to the next",
     trivial="same order, signs redrawn",
-    holds=all_of(every_seed(above(0)), every_seed(at_most(0, of="decreases of g(B)"))),
+    holds=all_of(every_seed(above(0.0)), every_seed(at_most(0.0, of="decreases of g(B)"))),
 )
 def transition(config: Config, key: jax.Array) -> Measurement:
     """B*: the largest B whose even Taylor degree stays in the budget. Beside it, how far redrawing the signs alone moves B*."""

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-from jaxtyping import Key
 from quire.common.bench import Benchmark, Case, measure
 from quire.common.layers.polynomials import num_monomials
 from quire.common.layers.tensor_attention import low_rank_tensor_attention, tensor_attention
@@ -15,7 +14,7 @@ Series = tuple[list[float], list[float]]
 Forms = Mapping[str, tuple[Callable[..., Any], Sequence[int]]]
 
 
-def uniform_problem(key: Key, n: int, dim: int, order: int = 3, bound: float = 1.0):
+def uniform_problem(key: jax.Array, n: int, dim: int, order: int = 3, bound: float = 1.0):
     """Queries `[n, dim]`, keys and values of each memory, all uniform in `[-bound, bound]`."""
     entries = jax.random.uniform(key, (2 * order - 1, n, dim), minval=-bound, maxval=bound)
     q, *kv = entries
@@ -45,7 +44,7 @@ def count_flops(forms: Forms, dim: int) -> dict[str, Series]:
     return {name: ([float(n) for n in sizes], [flops(f, n) for n in sizes]) for name, (f, sizes) in forms.items()}
 
 
-def time_calls(key: Key, forms: Forms, dim: int, repeats: int) -> dict[str, Series]:
+def time_calls(key: jax.Array, forms: Forms, dim: int, repeats: int) -> dict[str, Series]:
     """The fastest of `repeats` calls, in seconds.
 
     Args:
@@ -107,7 +106,7 @@ def exact_flops(n: int, dim: int, channels: int) -> float:
     return n**3 * (2 * dim + 2 * channels + 4)
 
 
-def benchmark_cases(n: int, key: Key) -> dict[str, Case]:
+def benchmark_cases(n: int, key: jax.Array) -> dict[str, Case]:
     """Low rank (degree 4, `d = 4`) against exact at order 3, where exact still fits."""
     args = uniform_problem(key, n, 4)
     cases = {"low rank": Case(low_rank(4, block=1024), args, low_rank_flops(n, 4, 4, 4))}
