@@ -46,7 +46,7 @@ def khatri_rao(*mats: Float[Array, "_ d"]) -> Float[Array, "rows d"]:
         raise ValueError(f"mats have {columns} columns; khatri_rao needs the same number in each")
     out = mats[0]
     for a in mats[1:]:
-        out = (out[:, None, :] * a).reshape(-1, a.shape[-1])
+        out = (out[:, None] * a[None]).reshape(-1, a.shape[-1])
     return out
 
 
