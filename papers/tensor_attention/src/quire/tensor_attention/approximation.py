@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
+
 from quire.common.layers.polynomials import exp_polynomial, num_monomials
 from quire.common.layers.streaming import tuple_scores, tuple_values
 from quire.common.layers.tensor_attention import low_rank_tensor_attention
@@ -212,6 +213,10 @@ def error_bound(
     return output_bound(entry_error(exp_polynomial(degree, radius, kind), radius), vs)
 
 
+compiled_low_rank = jax.jit(low_rank_tensor_attention, static_argnames=("degree", "radius", "kind", "scale", "block"))
+"""`low_rank_tensor_attention`, compiled: where no denominator can vanish, its check of concrete ones is not missed."""
+
+
 class Approximation(NamedTuple):
     """Output `[n, c]` of `approximate_tensor_attention` with what was chosen and is guaranteed."""
 
@@ -259,7 +264,7 @@ def approximate_tensor_attention(
     radius = max(max_score(q, ks, scale), 1e-300)
     eps = min(error / (2 * _max_value(vs) + error), 0.5)  # values that are all zero would let eps reach 1
     degree = _smallest_degree(radius, eps, kind, max_degree=100)
-    out = low_rank_tensor_attention(q, ks, vs, degree=degree, radius=radius, kind=kind, scale=scale, block=block)
+    out = compiled_low_rank(q, ks, vs, degree=degree, radius=radius, kind=kind, scale=scale, block=block)
     bound = error_bound(q, ks, vs, degree=degree, kind=kind, scale=scale, radius=radius)
     return Approximation(out, degree, num_monomials(q.shape[-1], degree), radius, bound)
 

@@ -1,8 +1,11 @@
 """What the paper states, measured: T1 to T7."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from quire.common.claims import (
     Measurement,
     above,
@@ -18,10 +21,10 @@ from quire.common.claims import (
     slope_close_to,
 )
 from quire.common.layers.polynomials import exp_polynomial, monomial_features
-from quire.common.layers.tensor_attention import khatri_rao, low_rank_tensor_attention, low_rank_weights, tensor_attention
+from quire.common.layers.tensor_attention import khatri_rao, low_rank_weights, tensor_attention
 from quire.common.testing import max_relative_error
 from quire.tensor_attention import figures, scaling
-from quire.tensor_attention.approximation import error_bound, max_score, truncation_errors
+from quire.tensor_attention.approximation import compiled_low_rank, error_bound, max_score, truncation_errors
 from quire.tensor_attention.config import Config
 from quire.tensor_attention.enumeration import enumerate_gradients, enumerate_tensor_attention
 from quire.tensor_attention.learning import learning_curves
@@ -107,25 +110,35 @@ def low_rank_identity(config: Config, key: jax.Array) -> Measurement:
             q, ks, vs = _random_problem(case_key, (c.tokens,) * order, c.dim, c.channels, bound=1.2)
             q = jnp.asarray(q, jnp.float64)
             ks, vs = ([jnp.asarray(x, jnp.float64) for x in xs] for xs in (ks, vs))
-            us = [monomial_features(k, c.degree) for k in ks]
-            rank_sums = [u.T @ v for u, v in zip(us, vs, strict=True)]
-            errors.append(max_relative_error(np.prod(rank_sums, axis=0), khatri_rao(*us).T @ khatri_rao(*vs)))
             radius = max_score(q, ks, exact=True)
             for kind in ("taylor", "chebyshev"):
-                errors += _factorisation_errors(q, ks, vs, us, c.degree, radius, kind)
+                errors += _low_rank_errors(q, ks, vs, c.degree, radius, kind)
     data = f"uniform entries up to 1.2, orders {', '.join(map(str, c.orders))}, n = {c.tokens}, d = {c.dim}, degree {c.degree}"
     return Measurement(max(errors), data)
 
 
-def _factorisation_errors(q, ks, vs, us, degree, radius, kind) -> list[float]:
-    """Errors of `U1 (U2 (o) ...)^T` against `p` of every score, and of the operation's sums against enumeration with `p`."""
+def _low_rank_errors(q, ks, vs, degree: int, radius: float, kind: str) -> list[float]:
+    """Errors of the identity, of the factorisation of `p` of every score, and of the output against enumeration with `p`."""
     p = np.polynomial.Polynomial(exp_polynomial(degree, radius, kind))
-    weights = low_rank_weights(q.shape[1], p.coef, 1 / q.shape[1])
-    u1 = monomial_features(q, degree) * jnp.asarray(weights)
-    factored = u1 @ khatri_rao(*us).T
-    errors = [max_relative_error(factored, p(np.asarray(q @ khatri_rao(*ks).T) / q.shape[1]))]
-    out = low_rank_tensor_attention(q, ks, vs, degree=degree, radius=radius, kind=kind)
-    return [*errors, max_relative_error(out, enumerate_tensor_attention(q, ks, vs, entry=p)[0])]
+    weights = jnp.asarray(low_rank_weights(q.shape[1], p.coef, 1 / q.shape[1]))
+    scores, factored, summed, multiplied = _factors(q, ks, vs, weights, degree)
+    out = compiled_low_rank(q, ks, vs, degree=degree, radius=radius, kind=kind)
+    expected, _ = enumerate_tensor_attention(*jax.tree.map(np.asarray, (q, ks, vs)), entry=p)
+    return [
+        max_relative_error(multiplied, summed),
+        max_relative_error(factored, p(np.asarray(scores))),
+        max_relative_error(out, expected),
+    ]
+
+
+@jax.jit(static_argnames="degree")
+def _factors(q, ks, vs, weights, degree):
+    """Scores, `U1 (U2 (o) ...)^T`, and both sides of `(U2 (o) ...)^T (V1 (o) ...) = (U2^T V1) * ...`."""
+    us = [monomial_features(k, degree) for k in ks]
+    pairs = khatri_rao(*us)
+    u1 = monomial_features(q, degree) * weights[None]
+    multiplied = math.prod(u.T @ v for u, v in zip(us, vs, strict=True))
+    return q @ khatri_rao(*ks).T / q.shape[1], u1 @ pairs.T, pairs.T @ khatri_rao(*vs), multiplied
 
 
 # --- T3: truncation error ----------------------------------------------------------------------------------------------------
@@ -147,7 +160,7 @@ def truncation(config: Config, key: jax.Array) -> Measurement:
         radius = max_score(q, ks, exact=True)
         errors = np.asarray(_truncation_errors(q, ks, vs, c.max_degree))
         bounds = np.array([error_bound(q, ks, vs, degree=g, radius=radius) for g in range(c.max_degree + 1)])
-        same = max_relative_error(low_rank_tensor_attention(q, ks, vs, degree=4), _polynomial_output(q, ks, vs, 4))
+        same = max_relative_error(compiled_low_rank(q, ks, vs, degree=4), _polynomial_output(q, ks, vs, 4))
     g = np.arange(c.max_degree - 1)
     leading = (g + 2) * (g + 3) / radius**2
     ratios = errors[:-2] / errors[2:]
@@ -202,7 +215,7 @@ def flops(config: Config, key: jax.Array) -> Measurement:
     slopes = {name: log_log_slope(*curve) for name, curve in series.items()}
     q, ks, vs = scaling.uniform_problem(key, c.dense_tokens[0], c.dim)
     out = tensor_attention(q, ks, vs)
-    errors = {g: float(abs(low_rank_tensor_attention(q, ks, vs, degree=g) - out).max()) for g in (0, c.degree)}
+    errors = {g: float(abs(compiled_low_rank(q, ks, vs, degree=g) - out).max()) for g in (0, c.degree)}
     return Measurement(
         slopes["low rank"],
         f"order 3, d = {c.dim}, degree {c.degree}, n = {_span(c.low_rank_tokens)} (exact {_span(c.dense_tokens)}), entries in ±1",

@@ -4,21 +4,20 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+
 from quire.common.layers.polynomials import num_monomials
 
 COLOURS = {"low rank": "C0", "degree 0": "C7", "dense exact": "C3", "streamed exact": "C1"}
 
 
-def truncation_figure(errors: Sequence[float], bounds: Sequence[float], leading: Sequence[float], radius: float) -> Figure:
+def truncation_figure(errors: np.ndarray, bounds: np.ndarray, leading: np.ndarray, radius: float) -> Figure:
     """Output error, guaranteed bound and leading Taylor remainder against the degree."""
     figure, axes = _panel()
     degrees = np.arange(len(errors))
     axes.semilogy(degrees, errors, "o-", color="C0", label="measured output error")
     axes.semilogy(degrees, leading, "--", color="C7", label=r"$e(0)\,R^g/(g+1)!$: leading Taylor remainder")
     finite = np.isfinite(bounds)
-    axes.semilogy(
-        degrees[finite], np.asarray(bounds)[finite], "s-", color="C3", ms=4, label=r"guarantee $2ε/(1-ε)\,\max|V_1V_2|$"
-    )
+    axes.semilogy(degrees[finite], bounds[finite], "s-", color="C3", ms=4, label=r"guarantee $2ε/(1-ε)\,\max|V_1V_2|$")
     axes.set(xlabel="degree g", ylabel="largest output error", title=f"Faster than any geometric series (R = {radius:.2f})")
     axes.legend()
     return figure

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jaxtyping import Array, Float, Key
+
 from quire.common.layers.tensor_attention import TensorAttention
 from quire.common.train import fit_seeds
 from quire.tensor_attention.config import LearningConfig

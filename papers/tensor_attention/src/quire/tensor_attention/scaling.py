@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+
 from quire.common.bench import Benchmark, Case, measure
 from quire.common.layers.polynomials import num_monomials
 from quire.common.layers.tensor_attention import low_rank_tensor_attention, tensor_attention
