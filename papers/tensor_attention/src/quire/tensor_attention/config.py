@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class IdentityConfig:
-    """T1 and T2: random problems against literal enumeration. `cross` lists tokens of the queries, then of each memory."""
+    """T1 and T2: random problems against literal enumeration. `lengths` lists tokens of the queries, then of each memory."""
 
-    tokens: int = 7
+    lengths: tuple[tuple[int, ...], ...] = ((7, 7), (5, 6, 4), (5, 5, 5, 5))
     dim: int = 5
-    channels: int = 3
-    orders: tuple[int, ...] = (2, 3, 4)
-    cross: tuple[int, ...] = (5, 6, 4)
+    channels: int = 5
+    bound: float = 1.3
     degree: int = 4
 
 
@@ -33,8 +32,8 @@ class ScalingConfig:
     degree: int = 4
     low_rank_tokens: tuple[int, ...] = (512, 1024, 2048, 4096, 8192)
     dense_tokens: tuple[int, ...] = (64, 96, 128, 192, 256)
-    streamed_tokens: tuple[int, ...] = (64, 128, 256)
-    repeats: int = 15
+    streamed_tokens: tuple[int, ...] = (128, 192, 256, 384)
+    repeats: int = 11
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ quick = Config()
 
 standard = replace(
     quick,
-    identity=replace(quick.identity, tokens=9),
+    identity=replace(quick.identity, lengths=((9, 9), (5, 6, 4), (9, 9, 9), (5, 5, 5, 5))),
     truncation=replace(quick.truncation, tokens=128),
     scaling=replace(
         quick.scaling,

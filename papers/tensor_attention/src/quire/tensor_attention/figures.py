@@ -31,6 +31,11 @@ def scaling_figure(
     for name, (n, cost) in series.items():
         axes.loglog(n, cost, "o-", ms=4, color=COLOURS[name], label=f"{name}: slope {slopes[name]:.2f}")
     if crossing is not None:
+        for name in ("low rank", "dense exact"):  # each line back to where they meet
+            n, cost = series[name]
+            reach = np.array([crossing, n[0]])
+            middle = np.exp(np.mean(np.log(n))), np.exp(np.mean(np.log(cost)))
+            axes.loglog(reach, middle[1] * (reach / middle[0]) ** slopes[name], "--", lw=0.8, color=COLOURS[name])
         axes.axvline(crossing, color="k", lw=0.8, ls=":")
         axes.annotate(f" crossover\n n ≈ {crossing:.0f}", (crossing, 0.97), xycoords=("data", "axes fraction"), va="top")
     axes.set(xlabel="tokens n", ylabel=ylabel, title="Order-3 attention")
@@ -64,13 +69,18 @@ def learning_figure(
 ) -> Figure:
     """Test accuracy against steps: mean over seeds as a line, every seed inside the band."""
     figure, axes = _panel()
-    for i, (name, curves) in enumerate(accuracy.items()):
-        curves = np.asarray(curves)
+    for i, name in enumerate(("tensor", "matrix", "wide matrix")):
+        curves = np.asarray(accuracy[name])
         axes.plot(steps, curves.mean(0), color=f"C{i}", label=f"{name} ({parameters[name]} parameters)")
         axes.fill_between(steps, curves.min(0), curves.max(0), color=f"C{i}", alpha=0.2, lw=0)
     axes.axhline(majority, color="k", lw=0.8, ls=":", label="majority class")
-    axes.set(xlabel="training steps", ylabel="test accuracy", title="Match3: pairs learn it in fewer steps")
-    axes.legend(loc="lower right", fontsize="small")
+    axes.set(
+        xlabel="training steps",
+        ylabel="test accuracy",
+        ylim=(majority - 0.03, 1.01),
+        title="Match3: pairs learn it in fewer steps",
+    )
+    axes.legend(loc="center right", fontsize="small")
     return figure
 
 
