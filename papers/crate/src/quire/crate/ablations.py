@@ -63,13 +63,13 @@ def ablated(
     """The classifier of `cfg` with `AblationBlock`s; `mssa` with `ista` is `CRATE`, `mhsa` with `mlp` is `ViT`."""
 
     def block(r: nnx.Rngs) -> AblationBlock:
-        return AblationBlock(
-            cfg.dim, cfg.num_heads, attention=attention, sparsifier=sparsifier, eta=cfg.eta, lam=cfg.lam, rngs=r
-        )
+        return AblationBlock(cfg.dim, cfg.num_heads, attention=attention, sparsifier=sparsifier, eta=cfg.eta, lam=cfg.lam, rngs=r)
 
     return classifier(cfg, block, rngs=rngs)
 
 
-def sweep(cfg: CRATEConfig, etas: Sequence[float] = (0.01, 0.1, 0.5), lams: Sequence[float] = (0.0, 0.1, 0.5)) -> Iterator[CRATEConfig]:
+def sweep(
+    cfg: CRATEConfig, etas: Sequence[float] = (0.01, 0.1, 0.5), lams: Sequence[float] = (0.0, 0.1, 0.5)
+) -> Iterator[CRATEConfig]:
     """`cfg` with every pair of an ISTA step size and a sparsity weight."""
     return (replace(cfg, eta=eta, lam=lam) for eta in etas for lam in lams)

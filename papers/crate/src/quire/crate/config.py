@@ -50,9 +50,9 @@ class Preset:
 
     Attributes:
         image_set, classifier, classifier_training: for the classifier and its ViT baseline.
-        mae_set, mae, mae_training: for the autoencoder; `mae_other_ratio` is a second mask ratio, reported beside.
+        mae_set, mae, mae_training: for the autoencoder; `mae_other_ratio` is a second mask ratio for the test, reported beside.
         corpus, lm, lm_training, lm_windows: for the language model; windows of the test text to score.
-        corpus_fallback: whether a text that ships with scikit-learn may stand in for a missing corpus.
+        corpus_fallback: whether a text that ships with Python may stand in for a missing corpus.
         report_images: test images for layer reports.
     """
 
@@ -116,13 +116,14 @@ PAPER = Preset(
     mae_set="imagenet-1k",
     mae=MAE_BASE,
     mae_training=Training(
-        steps=round(400 * _IMAGENET_EPOCH), batch_size=512, learning_rate=3e-4, weight_decay=0.05, b2=0.95, warmup=0.1
+        steps=round(800 * _IMAGENET_EPOCH / 8), batch_size=4096, learning_rate=2.4e-3, weight_decay=0.05, b2=0.95, warmup=0.05
     ),
     corpus="openwebtext",
     lm=CRATELMConfig(768, 12, 12, max_length=1024),
     lm_training=Training(steps=600_000, batch_size=384, learning_rate=6e-4, weight_decay=0.1, b2=0.95, warmup=0.003),
     mae_other_ratio=0.5,
 )
-"""The paper's sizes, data and steps: CRATE-T and CRATE-MAE-B on ImageNet-1K, CRATE-GPT on OpenWebText."""
+"""The paper's sizes and data: CRATE-T on ImageNet-1K with Lion as in its section 4.1, CRATE-MAE-B with the schedule of MAE
+(He et al. 2022), CRATE-GPT on OpenWebText with that of GPT-2."""
 
 PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int, Integer, UInt8
 from quire.common.layers.crate import CRATEBlock
 from quire.common.layers.transformer import TokenLM, vit_block
 
@@ -118,7 +118,7 @@ def encode(text: str) -> UInt8[np.ndarray, " n"]:
     return np.frombuffer(text.encode(), np.uint8)
 
 
-def decode(tokens: Int[np.ndarray, " n"] | UInt8[np.ndarray, " n"]) -> str:
+def decode(tokens: Integer[np.ndarray, " n"]) -> str:
     """Text of UTF-8 bytes; what is not UTF-8 becomes the replacement character.
 
     >>> decode(encode("né"))

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import islice
-from typing import Any
+from pydoc_data.topics import topics
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -166,8 +164,7 @@ def open_text(corpus: str, *, fallback: bool = False) -> Text:
 
     Args:
         corpus: `"wikitext-2"` or `"openwebtext"`.
-        fallback: whether the data-set descriptions that ship with scikit-learn may stand in for a missing corpus; their name
-            then says so in every table.
+        fallback: whether the language reference that ships with Python may stand in for a missing corpus; tables then name it.
 
     Raises:
         DatasetUnavailable: if it is missing and there is no fallback.
@@ -181,7 +178,7 @@ def open_text(corpus: str, *, fallback: bool = False) -> Text:
     except DatasetUnavailable:
         if not fallback:
             raise
-        return _descriptions()
+        return _language_reference()
 
 
 def _wikitext2() -> Text:
@@ -198,12 +195,11 @@ def _openwebtext() -> Text:
     raise unavailable(OPENWEBTEXT, "there is no openwebtext/train.txt with a test.txt beside it")
 
 
-def _descriptions() -> Text:
-    """Every fifth paragraph of scikit-learn's data-set descriptions for the test, the others for training."""
-    folder = files("sklearn.datasets.descr")
-    sheets = sorted((f for f in folder.iterdir() if f.name.endswith(".rst")), key=lambda f: f.name)
-    paragraphs = [p for f in sheets for p in f.read_text(encoding="utf-8").split("\n\n") if p.strip()]
-    test = "\n\n".join(paragraphs[4::5])
-    train = "\n\n".join(p for i, p in enumerate(paragraphs) if i % 5 != 4)
-    name = f"scikit-learn data-set descriptions, {len(train.encode())} bytes train / {len(test.encode())} test"
-    return Text(name, "WikiText-2", encode(train), encode(test))
+def _language_reference() -> Text:
+    """The Python language reference of the standard library's `pydoc`: every fifth paragraph for the test, the others to train."""
+    pages = (topics[name] for name in sorted(topics))
+    paragraphs = list(dict.fromkeys(p for page in pages for p in page.split("\n\n") if p.strip()))
+    test = encode("\n\n".join(paragraphs[4::5]))
+    train = encode("\n\n".join(p for i, p in enumerate(paragraphs) if i % 5 != 4))
+    name = f"Python language reference (pydoc), {len(train)} bytes train / {len(test)} test"
+    return Text(name, "WikiText-2", train, test)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
 from quire.common.layers.transformer import next_token_loss
 from quire.common.train import HostBatches, epoch_indices, fit, fit_seeds, take_batch
 from quire.crate.config import Training
@@ -127,7 +127,7 @@ def majority_accuracy(data: Images) -> float:
     return float(np.mean(labels == data.majority))
 
 
-def next_byte_loss(model: nnx.Module, windows: Int[Array, "batch window"], key: jax.Array) -> Float[Array, ""]:
+def next_byte_loss(model: nnx.Module, windows: Integer[Array, "batch window"], key: jax.Array | None) -> Float[Array, ""]:
     """Cross-entropy of every byte of a window but the first, in nats."""
     tokens = windows.astype(jnp.int32)
     return next_token_loss(model(tokens[:, :-1]), tokens[:, 1:])
