@@ -1,5 +1,7 @@
 """The paper's claims, measured."""
 
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -61,31 +63,46 @@ from quire.crate.training import (
 def definitions(preset: Preset, key: jax.Array) -> Measurement:
     """Fast forms and automatic derivatives against the brute-force definitions in NumPy."""
     errors = {}
-    for name in ("float64", "float32"):
-        with jax.enable_x64(name == "float64"):
-            errors[name] = _definition_error(key, jnp.dtype(name))
-    return Measurement(errors["float64"], "random tokens, subspaces and weights", extras={"float32": errors["float32"]})
+    for dtype in (jnp.float64, jnp.float32):
+        with jax.enable_x64(dtype == jnp.float64):
+            errors[dtype] = _definition_error(key, dtype)
+    return Measurement(errors[jnp.float64], "random tokens, subspaces and weights", extras={"float32": errors[jnp.float32]})
 
 
 def _definition_error(key: jax.Array, dtype: Any, N: int = 11, d: int = 24, K: int = 3, eps: float = 0.5) -> float:
     draw = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     Z, D = draw.standard_normal((d, N)), draw.standard_normal((d, d)) / d**0.5
     U = np.stack([np.linalg.qr(draw.standard_normal((d, d // K)))[0] for _ in range(K)])
-    z, u, dictionary = (jnp.asarray(a, dtype) for a in (Z.T, U, D))
     block = CRATEBlock(d, K, rngs=nnx.Rngs(key))
     nnx.update(block, jax.tree.map(lambda x: x.astype(dtype), nnx.state(block, nnx.Param)))
     weights = [block.attention.qkv.kernel, block.attention.out.kernel, block.attention.out.bias, block.ista.weight]
+    graph, params = nnx.split(block)
     grad = brute_force.subspace_rate_grad(Z, U, eps).T
-    pairs = [
-        (coding_rate(z, eps), brute_force.rate(Z, eps)),
-        (coding_rate_subspaces(z, u, eps), brute_force.subspace_rate(Z, U, eps)),
-        (coding_rate_subspaces_grad(z, u, eps), grad),
-        (jax.grad(coding_rate_subspaces)(z, u, eps), grad),
-        (mssa(z, u, eps), brute_force.mssa(Z, U, eps).T),
-        (ista_step(z, dictionary, 0.1, 0.3), brute_force.ista(Z, D, 0.1, 0.3).T),
-        (block(z), brute_force.encoder_layer(Z.T, *(np.asarray(w[...], float) for w in weights), K, 0.1, 0.1)),
-    ]
-    return max(max_relative_error(ours, reference) for ours, reference in pairs)
+    references = (
+        brute_force.rate(Z, eps),
+        brute_force.subspace_rate(Z, U, eps),
+        grad,
+        grad,
+        brute_force.mssa(Z, U, eps).T,
+        brute_force.ista(Z, D, 0.1, 0.3).T,
+        brute_force.encoder_layer(Z.T, *(np.asarray(w[...], float) for w in weights), K, 0.1, 0.1),
+    )
+    values = _fast_forms(*(jnp.asarray(a, dtype) for a in (Z.T, U, D)), graph, params, eps)
+    return max(max_relative_error(value, reference) for value, reference in zip(values, references, strict=True))
+
+
+@partial(jax.jit, static_argnums=(3, 5))
+def _fast_forms(z: jax.Array, u: jax.Array, dictionary: jax.Array, graph: Any, params: Any, eps: float) -> tuple[jax.Array, ...]:
+    """What `quire.common.layers.crate` computes for the quantities of `brute_force`."""
+    return (
+        coding_rate(z, eps),
+        coding_rate_subspaces(z, u, eps),
+        coding_rate_subspaces_grad(z, u, eps),
+        jax.grad(coding_rate_subspaces)(z, u, eps),
+        mssa(z, u, eps),
+        ista_step(z, dictionary, 0.1, 0.3),
+        nnx.merge(graph, params)(z),
+    )
 
 
 SUBSPACES = "128 unit-norm tokens near 4 orthogonal 8-dim subspaces of R^64, noise 0.1"
@@ -132,8 +149,8 @@ def gradient_compresses(preset: Preset, key: jax.Array) -> Measurement:
         extras={
             "after 1 step": ratios[1],
             "after 2 steps": ratios[2],
-            "rate at the start": rates[0],
-            "rate at the end": rates[3],
+            "rate at start": rates[0],
+            "rate at end": rates[3],
         },
         figure=figures.compression(
             {"exact gradient": rates, "MSSA": attention_rates}, {"exact gradient": ratios, "MSSA": attention_ratios}
@@ -154,7 +171,7 @@ def gradient_compresses(preset: Preset, key: jax.Array) -> Measurement:
 def attention_compresses(preset: Preset, key: jax.Array) -> Measurement:
     """Three MSSA steps on the same tokens."""
     rates, ratios = _compression(mssa_step, key)
-    extras = {"rate at the start": rates[0], "rate at the end": rates[3]}
+    extras = {"rate at start": rates[0], "rate at end": rates[3]}
     return Measurement(min(ratios[1:]), SUBSPACES, baselines={"equal-norm shrink": 1.0}, extras=extras)
 
 
@@ -166,7 +183,7 @@ def _denoising(step, key: jax.Array, scale: float, steps: int) -> list[float]:
 
 
 def _largest_ratio(values: list[float]) -> float:
-    return max(after / before for before, after in zip(values, values[1:], strict=False))
+    return max(after / before for before, after in pairwise(values))
 
 
 @paper.claim(
@@ -214,25 +231,32 @@ def attention_denoises(preset: Preset, key: jax.Array) -> Measurement:
     "C4",
     says="An ISTA step lowers the non-negative LASSO objective when the step size is at most 1/|D|²",
     source="section 2.3, equation 16",
-    metric="largest relative change of the objective over 20 dictionaries",
+    metric="largest relative change of the objective in 10 steps, over 20 dictionaries",
     holds=at_most(0.0),
     exact=True,
 )
 def ista_descends(preset: Preset, key: jax.Array) -> Measurement:
     """Random dictionaries, tokens and weights, started at non-negative codes; `eta = 1 / |D|^2`, and 4 times that beside."""
     with jax.enable_x64():
-        changes = {factor: jax.vmap(lambda k, f=factor: _lasso_change(k, f))(jax.random.split(key, 20)) for factor in (1.0, 4.0)}
-        worst = {factor: float(change.max()) for factor, change in changes.items()}
-    return Measurement(worst[1.0], "random dictionaries 24 x 24, 11 tokens", extras={"at 4 times the step": worst[4.0]})
+        changes = jax.jit(jax.vmap(jax.vmap(_lasso_change, (0, None)), (None, 0)))(
+            jax.random.split(key, 20), jnp.array([1.0, 4.0])
+        )
+        bounded, too_long = np.asarray(changes).max(1)
+    return Measurement(float(bounded), "random dictionaries 24 x 24, 11 tokens", extras={"at 4 times the step": float(too_long)})
 
 
-def _lasso_change(key: jax.Array, factor: float) -> jax.Array:
+def _lasso_change(key: jax.Array, factor: jax.Array) -> jax.Array:
+    """Largest relative change of the objective in a step, over ten."""
     dictionary, target, start, weight = jax.random.split(key, 4)
     D, Z = jax.random.normal(dictionary, (24, 24)), jax.random.normal(target, (11, 24))
-    s, lam = jnp.abs(jax.random.normal(start, (11, 24))), jax.random.uniform(weight)
+    lam = jax.random.uniform(weight)
     eta = factor / jnp.linalg.norm(D, 2) ** 2
-    before = lasso_objective(s, Z, D, lam)
-    return lasso_objective(ista_step(Z, D, eta, lam, start=s), Z, D, lam) / before - 1
+
+    def step(s, _):
+        after = ista_step(Z, D, eta, lam, start=s)
+        return after, lasso_objective(after, Z, D, lam) / lasso_objective(s, Z, D, lam) - 1
+
+    return jax.lax.scan(step, jnp.abs(jax.random.normal(start, (11, 24))), length=10)[1].max()
 
 
 # --- Classification ---
@@ -331,8 +355,8 @@ def training_compresses(preset: Preset, key: jax.Array) -> Measurement:
     unit="nats",
     holds=every_seed(below(0.0)),
     trivial="at initialisation",
-    expect="not reproduced",
-    because="Three layers are few: the rate rises once in every trained model here; the paper shows twelve layers on ImageNet-1K.",
+    expect="partly",
+    because="With three layers on digits it falls at every layer for some seeds only; the paper shows twelve on ImageNet-1K.",
 )
 def rate_falls_with_depth(preset: Preset, key: jax.Array) -> Measurement:
     """The models of C5 on test images."""
@@ -359,7 +383,7 @@ def training_sparsifies(preset: Preset, key: jax.Array) -> Measurement:
 
 @shared
 def trained_autoencoders(preset: Preset, keys: jax.Array) -> dict[str, Any]:
-    """CRATE-MAE trained on standardised images, its error and that of the mean image on the same removed patches of test images."""
+    """CRATE-MAE trained on standardised images; its error and the mean image's on the same removed patches of test images."""
     data = open_images(preset.mae_set, preset.mae.image_size)
 
     def loss(model, batch, key):
@@ -487,8 +511,8 @@ def models_language(preset: Preset, key: jax.Array) -> Measurement:
     trivial="unigram",
     expect="not reproduced",
     because=(
-        "With half the parameters CRATE stays 0.13 to 0.14 bits behind a GPT that starts from LeCun-normal weights. Started from the "
-        "uniform weights that are the default in PyTorch, GPT itself is worse and the gap over eight seeds was 0.01."
+        "With half the parameters CRATE stays 0.13 to 0.14 bits behind a GPT that starts from LeCun-normal weights. Started "
+        "from PyTorch's default uniform weights GPT itself is worse, and the gap over eight seeds was 0.01."
     ),
 )
 def close_to_gpt(preset: Preset, key: jax.Array) -> Measurement:

@@ -52,7 +52,9 @@ def noisy_tokens(
 
 
 def off_subspace_energy(Z: Float[Array, "N d"], U: Float[Array, "K d p"], labels: Int[Array, " N"]) -> Float[Array, ""]:
-    """Squared projections on the wrong subspaces over those on the right one, `sum_{k != y_i} |U_k^T z_i|^2 / sum |U_{y_i}^T z_i|^2`.
+    """Squared projections on the wrong subspaces over those on the right one, both summed over tokens.
+
+    `sum_i sum_{k != y_i} |U_k^T z_i|^2 / sum_i |U_{y_i}^T z_i|^2`.
 
     Args:
         Z: tokens `[N, d]`.

@@ -1,4 +1,4 @@
-"""What the layers do: coding rate and sparsity layer by layer, attention of the class token, principal components (section 4.2)."""
+"""What the layers do: coding rate, sparsity, attention of the class token, principal components (paper, section 4.2)."""
 
 import jax
 import jax.numpy as jnp

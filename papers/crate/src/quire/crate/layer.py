@@ -20,7 +20,7 @@ def unrolled_layer(
 ) -> Float[Array, "*batch N d"]:
     """One unrolled step on the sparse rate reduction.
 
-    `Z^{l+1/2} = (1 - kappa b) Z + kappa b MSSA(Z | U)`, then `Z^{l+1} = ReLU(Z^{l+1/2} + eta D^T (Z^{l+1/2} - D Z^{l+1/2}) - eta lam)`.
+    `H = (1 - kappa b) Z + kappa b MSSA(Z | U)`, then `ReLU(H + eta D^T (H - D H) - eta lam)`.
 
     Args:
         Z: tokens `[..., N, d]`.

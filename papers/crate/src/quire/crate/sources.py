@@ -196,7 +196,7 @@ def _openwebtext() -> Text:
 
 
 def _language_reference() -> Text:
-    """The Python language reference of the standard library's `pydoc`: every fifth paragraph for the test, the others to train."""
+    """The language reference in the standard library's `pydoc`: every fifth paragraph for the test, the others to train."""
     pages = (topics[name] for name in sorted(topics))
     paragraphs = list(dict.fromkeys(p for page in pages for p in page.split("\n\n") if p.strip()))
     test = encode("\n\n".join(paragraphs[4::5]))
