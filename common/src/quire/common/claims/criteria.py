@@ -78,7 +78,7 @@ class AllOf:
         return Judgement(verdict, worst.margin, worst.interval)
 
 
-def confidence_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, tuple[float, float]]:
+def confidence_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, tuple[float, float]]:
     """Mean and its Student-t confidence interval. One value, or equal values, give an interval of no width.
 
     >>> mean, (low, high) = confidence_interval([1.0, 2.0, 3.0])

@@ -34,7 +34,7 @@ def attention_weights(
     scores = jnp.einsum("...nd,...md->...nm", q * _scale(q, scale), k)
     if causal:
         n, m = scores.shape[-2:]
-        ahead = jnp.arange(m) <= jnp.arange(n)[:, None]
+        ahead = jnp.arange(m)[None] <= jnp.arange(n)[:, None]
         mask = ahead if mask is None else mask & ahead
     if mask is None:
         return jax.nn.softmax(scores, axis=-1)
