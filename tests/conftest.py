@@ -5,13 +5,15 @@ from pathlib import Path
 
 import jax
 import pytest
+from jaxtyping import config as jaxtyping_config
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", True)
 jax.config.update("jax_default_matmul_precision", "highest")
 
-_hook = install_import_hook("quire", "beartype.beartype")
+# Python's numeric tower: where a float is wanted, an int will do.
+_hook = install_import_hook("quire", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 from quire.common.testing import Golden  # noqa: E402  (after the hook, so that shapes are checked)
 
@@ -36,6 +38,14 @@ def golden(request):
         return Golden(file)
 
     return read
+
+
+@pytest.fixture
+def as_installed():
+    """The library as a user has it: without the shape checks of the tests, so that its own errors show."""
+    jaxtyping_config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping_config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from matplotlib.figure import Figure
+from rich.progress import Progress
+
 from quire.common.claims.measurement import log_log_slope
 from quire.common.claims.paper import Paper
 from quire.common.claims.run import hardware
-from rich.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def assert_gradients(function: Callable[..., Any], *inputs: Any, order: int = 1,
     """Reverse-mode derivatives agree with finite differences, in float64."""
     with jax.enable_x64():
         inputs = jax.tree.map(lambda x: jnp.asarray(np.asarray(x, np.float64)), inputs)
-        check_grads(function, inputs, order=order, modes=["rev"], atol=tolerance, rtol=tolerance)
+        check_grads(jax.jit(function), inputs, order=order, modes=["rev"], atol=tolerance, rtol=tolerance)
 
 
 def assert_jit_consistent(function: Callable[..., Any], *inputs: Any, tolerance: float = 1e-5) -> None:

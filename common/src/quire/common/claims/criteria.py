@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
-from quire.common.claims.measurement import Measurement
 from scipy import stats
+
+from quire.common.claims.measurement import Measurement, Numbers
 
 Verdict = Literal["reproduced", "partly", "not reproduced", "not tested"]
 Quantifier = Literal["interval", "every seed", "mean"]
@@ -78,7 +79,7 @@ class AllOf:
         return Judgement(verdict, worst.margin, worst.interval)
 
 
-def confidence_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, tuple[float, float]]:
+def confidence_interval(values: Numbers, level: float = 0.95) -> tuple[float, tuple[float, float]]:
     """Mean and its Student-t confidence interval. One value, or equal values, give an interval of no width.
 
     >>> mean, (low, high) = confidence_interval([1.0, 2.0, 3.0])

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from rich.table import Table
+
 from quire.common.claims.criteria import confidence_interval
 from quire.common.claims.run import Record
-from rich.table import Table
 
 MARKS = {"reproduced": "✓", "partly": "◐", "not reproduced": "✗", "not tested": "–"}
 COLOURS = {"reproduced": "green", "partly": "yellow", "not reproduced": "red", "not tested": "bright_black"}
@@ -100,7 +101,8 @@ def html_table(record: Mapping[str, Any], figures: Mapping[str, str] | None = No
             f"{escape(entry['says'])} <small>({escape(entry['source'])})</small>"
             + (f"<br><small>{escape(notes)}</small>" if notes else "")
             + picture,
-            f"{escape(value_cell(entry))} {escape(entry['unit'])}<br><small>{escape(entry['metric'])}, {len(entry['values'])} seeds</small>",
+            f"{escape(value_cell(entry))} {escape(entry['unit'])}<br>"
+            f"<small>{escape(entry['metric'])}, {len(entry['values'])} seeds</small>",
             escape(baseline_cell(entry)),
             escape(entry["criterion"]),
             f"<span style='color:{_HTML_COLOURS[entry['verdict']]};white-space:nowrap'>{escape(verdict_cell(entry))}</span>",

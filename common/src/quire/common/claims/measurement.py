@@ -4,8 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import jax
 import numpy as np
 from matplotlib.figure import Figure
+
+Numbers = Sequence[float] | np.ndarray | jax.Array
+"""One-dimensional numbers, however they are held."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Measurement:
     data: str
     baselines: Mapping[str, float] = field(default_factory=dict)
     extras: Mapping[str, float] = field(default_factory=dict)
-    series: Mapping[str, tuple[Sequence[float], Sequence[float]]] = field(default_factory=dict)
+    series: Mapping[str, tuple[Numbers, Numbers]] = field(default_factory=dict)
     stand_in_for: str = ""
     figure: Figure | None = None
 
@@ -54,7 +58,7 @@ class Measurement:
         return log_log_slope(*self.series[name])
 
 
-def log_log_slope(x: Sequence[float], y: Sequence[float]) -> float:
+def log_log_slope(x: Numbers, y: Numbers) -> float:
     """Least-squares slope of `log y` against `log x`: the exponent of a power law.
 
     Args:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
+
 from quire.common.claims.criteria import AllOf, Criterion, Verdict
 from quire.common.claims.measurement import Measurement
 from quire.common.errors import UsageError, did_you_mean
@@ -154,7 +155,7 @@ class Paper:
         return f"{self.authors} ({self.year}). {self.title}. {self.venue}. arXiv:{self.arxiv}"
 
 
-# --- Sharing one training run ------------------------------------------------------------------------------------------------
+# --- Sharing one training run ---
 
 _seed_keys: ContextVar[tuple[jax.Array, ...]] = ContextVar("seed_keys", default=())
 
@@ -193,7 +194,7 @@ def seed_keys(count: int) -> list[jax.Array]:
     return [jax.random.key(seed) for seed in range(count)]
 
 
-# --- Installed papers ----------------------------------------------------------------------------------------------------------
+# --- Installed papers ---
 
 
 def installed() -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pooch
+
 from quire.common.errors import QuireError, UsageError, did_you_mean
 
 MAX_UNPACKED = 2 * 2**30
@@ -105,9 +106,7 @@ def data_dir() -> Path | None:
         return None
     path = Path(value).expanduser()
     if not path.is_dir():
-        raise UsageError(
-            f"QUIRE_DATA is {value!r}, which is not a directory; point it at a folder with one sub-folder per data set, or unset it"
-        )
+        raise UsageError(f"QUIRE_DATA is {value!r}, which is not a directory; point it at a folder of data sets, or unset it")
     return path
 
 
@@ -139,6 +138,23 @@ def fetch(dataset: Dataset, name: str) -> Path:
     if digest not in file.sha256:
         raise DatasetCorrupt(f"{path} has sha256 {digest}, not {' or '.join(file.sha256)}; delete it and fetch it again")
     return path
+
+
+def fetch_all(dataset: Dataset) -> list[Path]:
+    """Paths of a set, every file checked: those that are here already, or else those that can be downloaded.
+
+    A set may list the same content twice (compressed as `QUIRE_DATA` holds it, plain as its address serves it); one is enough.
+
+    Raises:
+        DatasetUnavailable, DatasetCorrupt: as for `fetch`.
+    """
+    if dataset.embedded:
+        return []
+    here = [file for file in dataset.files if local_path(dataset, file)]
+    wanted = here or [file for file in dataset.files if file.url]
+    if not wanted:
+        raise unavailable(dataset, "it has no address to download from")
+    return [fetch(dataset, file.name) for file in wanted]
 
 
 def _download(dataset: Dataset, file: File) -> Path:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -185,10 +186,7 @@ def cifar10_subset() -> ImageData:
 
 
 def _jpegs(stream: np.ndarray, offsets: np.ndarray, labels: np.ndarray) -> ImageSplit:
-    images = [
-        np.asarray(Image.open(io.BytesIO(stream[a:b].tobytes())).convert("RGB"))
-        for a, b in zip(offsets, offsets[1:], strict=False)
-    ]
+    images = [np.asarray(Image.open(io.BytesIO(stream[a:b].tobytes())).convert("RGB")) for a, b in pairwise(offsets)]
     return ImageSplit(np.stack(images), labels.astype(np.int32))
 
 

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
+
+from quire.common.layers.intermediates import sow
 from quire.common.layers.streaming import default_tiles, streaming_softmax_attention
 
 
@@ -34,8 +36,8 @@ def attention_weights(
     scores = jnp.einsum("...nd,...md->...nm", q * _scale(q, scale), k)
     if causal:
         n, m = scores.shape[-2:]
-        ahead = jnp.arange(m)[None] <= jnp.arange(n)[:, None]
-        mask = ahead if mask is None else mask & ahead
+        ahead = jnp.tri(n, m, dtype=bool)
+        mask = ahead if mask is None else jnp.broadcast_to(mask, scores.shape) & jnp.broadcast_to(ahead, scores.shape)
     if mask is None:
         return jax.nn.softmax(scores, axis=-1)
     return masked_softmax(scores, jnp.broadcast_to(mask, scores.shape))
@@ -155,7 +157,6 @@ class MultiHeadAttention(nnx.Module):
         head_dim: int | None = None,
         causal: bool = False,
         qkv_bias: bool = False,
-        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
         rngs: nnx.Rngs,
     ):
         if head_dim is None and dim % num_heads:
@@ -163,15 +164,15 @@ class MultiHeadAttention(nnx.Module):
         head_dim = head_dim or dim // num_heads
         self.num_heads = num_heads
         self.causal = causal
-        self.qkv = nnx.Linear(dim, 3 * num_heads * head_dim, use_bias=qkv_bias, kernel_init=kernel_init, rngs=rngs)
-        self.out = nnx.Linear(num_heads * head_dim, dim, kernel_init=kernel_init, rngs=rngs)
+        self.qkv = nnx.Linear(dim, 3 * num_heads * head_dim, use_bias=qkv_bias, rngs=rngs)
+        self.out = nnx.Linear(num_heads * head_dim, dim, rngs=rngs)
 
     def __call__(
         self, x: Float[Array, "*batch n dim"], mask: Bool[Array, "*#mask n"] | None = None
     ) -> Float[Array, "*batch n dim"]:
         q, k, v = (split_heads(part, self.num_heads) for part in jnp.split(self.qkv(x), 3, axis=-1))
         weights = attention_weights(q, k, mask=mask, causal=self.causal)
-        self.sow(nnx.Intermediate, "attention", weights)
+        sow(self, "attention", weights)
         return self.out(merge_heads(weights @ v))
 
 

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
-from quire.common.layers.attention import attention_weights, merge_heads, split_heads
 
-# --- Objective -------------------------------------------------------------------------------------------------------------
+from quire.common.layers.attention import attention_weights, merge_heads, split_heads
+from quire.common.layers.intermediates import sow
+
+# --- Objective ---
 
 
 def _log_det_rate(z: Float[Array, "*batch n p"], factor: float) -> Float[Array, "*batch"]:
@@ -92,11 +94,11 @@ def sparse_rate_reduction(
     return coding_rate(Z, eps) - coding_rate_subspaces(Z, U, eps) - lam * non_zeros
 
 
-# --- One layer in theory: compress, then sparsify ----------------------------------------------------------------------------
+# --- One layer in theory: compress, then sparsify ---
 
 
 def mssa(Z: Float[Array, "*batch N d"], U: Float[Array, "K d p"], eps: float) -> Float[Array, "*batch N d"]:
-    """Multi-head subspace self-attention, `MSSA(Z | U) = b sum_k softmax(P_k P_k^T) P_k U_k^T`, `P_k = Z U_k`: query = key = value."""
+    """Multi-head subspace self-attention, `MSSA(Z | U) = b sum_k softmax(P_k P_k^T) P_k U_k^T`, `P_k = Z U_k`."""
     P = _project(Z, U)
     return _step_size(Z, U, eps) * jnp.einsum("...knp,kdp->...nd", attention_weights(P, P, scale=1.0) @ P, U)
 
@@ -143,7 +145,7 @@ def ista_step(
     return jax.nn.relu(s + eta * (Z - s @ D.T) @ D - eta * lam)
 
 
-# --- Practical layers ----------------------------------------------------------------------------------------------------------
+# --- Practical layers ---
 
 
 def _torch_uniform(gain: float = 1.0) -> nnx.Initializer:
@@ -203,8 +205,8 @@ class MSSA(nnx.Module):
         else:
             weights = jnp.einsum("...nd,...md->...nm", w, w) * w.shape[-1] ** -0.5
             weights = jnp.tril(weights) if self.causal else weights
-        self.sow(nnx.Intermediate, "projections", w)
-        self.sow(nnx.Intermediate, "attention", weights)
+        sow(self, "projections", w)
+        sow(self, "attention", weights)
         out = merge_heads(weights @ w)
         return out if self.out is None else self.out(out)
 
@@ -228,7 +230,7 @@ class ISTA(nnx.Module):
     def __call__(self, u: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
         W = self.weight[...]
         codes = jax.nn.relu(u + self.eta * (u - u @ W.T) @ W - self.eta * self.lam)
-        self.sow(nnx.Intermediate, "codes", codes)
+        sow(self, "codes", codes)
         return codes
 
 
@@ -297,7 +299,7 @@ class CRATEDecoderBlock(nnx.Module):
         return h - self.attention(self.attention_norm(h))
 
 
-# --- Diagnostics -----------------------------------------------------------------------------------------------------------------
+# --- Diagnostics ---
 
 
 def projection_rate(projections: Float[Array, "*batch K n p"], eps: float = 0.01) -> Float[Array, "*batch"]:

@@ -57,7 +57,7 @@ def _recurrence(dim: int, degree: int) -> tuple[tuple[np.ndarray, np.ndarray], .
     for t in range(1, degree + 1):
         monomials = list(combinations_with_replacement(range(dim), t))
         parents = {m: i for i, m in enumerate(combinations_with_replacement(range(dim), t - 1))}
-        tables.append((np.array([parents[m[:-1]] for m in monomials]), np.array([m[-1] for m in monomials])))
+        tables.append((np.array([parents[m[:-1]] for m in monomials], np.int32), np.array([m[-1] for m in monomials], np.int32)))
     return tuple(tables)
 
 

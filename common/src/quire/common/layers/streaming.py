@@ -21,7 +21,7 @@ TILE_ELEMENTS = 2**19
 
 
 def tuple_scores(q: Float[Array, "n d"], ks: Sequence[Float[Array, "_ d"]], scale: float) -> Float[Array, "n *tuples"]:
-    """Scores of every query with every tuple, `scale * sum_t Q_it prod_l K_l[j_l, t]`, as one matrix product with the last memory.
+    """Scores of every query with every tuple, `scale * sum_t Q_it prod_l K_l[j_l, t]`, one matrix product with the last memory.
 
     Args:
         q: queries `[n, d]`.
@@ -73,7 +73,7 @@ def allowed_tuples(
     for axis, position in enumerate(columns):
         one = jnp.ones((1, position.size), bool) if masks is None else masks[axis]
         if causal:
-            one = one & (position <= rows[:, None])
+            one = one & (position[None] <= rows[:, None])
         shape = [1] * order
         shape[axis] = position.size
         allowed = allowed & one.reshape((one.shape[0], *shape))
@@ -81,7 +81,7 @@ def allowed_tuples(
 
 
 def dense_softmax_attention(q, ks, vs, scale, masks=None, causal=False):
-    """Weights `[n, n_1, ..., n_m]` and output `[n, c]`, holding every score at once. Rows with nothing to attend to give zeros."""
+    """Weights `[n, n_1, ..., n_m]` and output `[n, c]`, holding every score at once. Rows that attend to nothing give zeros."""
     scores = tuple_scores(q, ks, scale)
     allowed = allowed_tuples(masks, causal, jnp.arange(q.shape[0]), [jnp.arange(k.shape[0]) for k in ks])
     axes = tuple(range(1, scores.ndim))

@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float
+
 from quire.common.layers.attention import merge_heads, split_heads
 from quire.common.layers.polynomials import (
     exp_polynomial,
@@ -79,11 +80,12 @@ def tensor_attention(
         ValueError: if the shapes do not fit together, a memory is empty, or `block` is not positive.
 
     >>> q = k = jnp.array([[0.], [1.]]); v = jnp.array([[1.], [3.]])
-    >>> tensor_attention(q, [k, k], [v, v]).round(4).tolist()
-    [[4.0], [5.3762]]
+    >>> tensor_attention(q, [k, k], [v, v]).round(2)
+    Array([[4. ],
+           [5.5]], dtype=float32)
 
     References:
-        Alman and Song, *How to Capture Higher-order Correlations?*, ICLR 2024, definition 1.1 (order 3) and section on higher orders.
+        Alman and Song, *How to Capture Higher-order Correlations?*, ICLR 2024, definition 1.1 and the section on higher orders.
     """
     _check_memories(q, ks, vs)
     masks = _check_masks(q, ks, masks)
@@ -102,14 +104,14 @@ def tensor_attention(
     return _over_batch(one, q.ndim - 2)(q, list(ks), list(vs))
 
 
-def low_rank_weights(dim: int, coefficients: Sequence[float], scale: float) -> Float[np.ndarray, " r"]:
+def low_rank_weights(dim: int, coefficients: Float[np.ndarray, " coefficients"], scale: float) -> Float[np.ndarray, " r"]:
     """Weight of each monomial in `p(scale * <q, k1, ..., km>)`: `c_t t!/alpha! scale^t`, `t = |alpha|`, float64.
 
     With it `A ~= U1 (U2 (o) U3)^T`, where `U1 = Q^alpha * weight`, `U2 = K1^alpha`, `U3 = K2^alpha`.
     """
     degree = len(coefficients) - 1
     total = monomial_exponents(dim, degree).sum(1)
-    return np.asarray(coefficients, float)[total] * multinomial_coefficients(dim, degree) * float(scale) ** total
+    return coefficients[total] * multinomial_coefficients(dim, degree) * float(scale) ** total
 
 
 def low_rank_tensor_attention(
@@ -156,9 +158,9 @@ def low_rank_tensor_attention(
     masks = _check_masks(q, ks, masks)
     if masks is not None and any(mask.shape[0] > 1 for mask in masks):
         raise ValueError("masks must be one boolean vector [n_l] per memory; the low-rank form has no masks per query")
-    if masks is not None and not any(isinstance(m, jax.core.Tracer) for m in masks):
-        if not all(bool(m.any()) for m in masks):
-            raise ValueError("masks leave a memory without any token; each needs at least one")
+    concrete = masks is not None and not any(isinstance(m, jax.core.Tracer) for m in masks)
+    if concrete and not all(bool(m.any()) for m in masks):
+        raise ValueError("masks leave a memory without any token; each needs at least one")
     scale = _default_scale(q, scale)
     coefficients = exp_polynomial(degree, radius, kind)
     positive_everywhere = kind == "taylor" and degree % 2 == 0
@@ -179,8 +181,8 @@ def low_rank_tensor_attention(
     numerator, denominator = out[..., :-1], out[..., -1:]
     if not isinstance(denominator, jax.core.Tracer) and not bool((denominator > 0).all()):
         raise ValueError(
-            f"the denominator falls to {float(denominator.min()):.3g}: the scores leave the interval on which the degree-{degree} "
-            f"{kind} polynomial is positive; use an even Taylor degree, a higher degree, or a radius that covers the scores"
+            f"the denominator falls to {float(denominator.min()):.3g}: the scores leave the interval on which "
+            f"the degree-{degree} {kind} polynomial is positive; use an even Taylor degree or a radius that covers the scores"
         )
     return numerator / jnp.where(denominator > 0, denominator, jnp.nan) if not positive_everywhere else numerator / denominator
 
@@ -211,7 +213,7 @@ def _feature_product(q: Array, sums: Array, degree: int, block: int | None) -> A
 
 
 class TensorAttention(nnx.Module):
-    """Multi-head self-attention of any order: linear maps to queries and to `order - 1` keys and values, then the exact operation.
+    """Multi-head self-attention of any order: linear maps to queries, keys and values, then the exact operation.
 
     Args:
         in_features: channels of the input.
@@ -314,6 +316,6 @@ def _check_positive(coefficients: np.ndarray, radius: float | None) -> None:
     lowest = polynomial(np.array([-radius, radius, *turning])).min()
     if lowest <= 0:
         raise ValueError(
-            f"the polynomial of degree {len(coefficients) - 1} falls to {lowest:.3g} on [-{radius:.3g}, {radius:.3g}], so denominators "
-            f"may vanish; raise the degree to at least about {math.ceil(2 * radius)} or use an even Taylor degree"
+            f"the polynomial of degree {len(coefficients) - 1} falls to {lowest:.3g} on [-{radius:.3g}, {radius:.3g}], "
+            f"so denominators may vanish; use degree {math.ceil(2 * radius)} or more, or an even Taylor degree"
         )

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
+
 from quire.common.layers.attention import MultiHeadAttention
 from quire.common.layers.patches import ClassTokens, PatchEmbed, check_pool, pool_tokens
 
@@ -13,9 +14,9 @@ from quire.common.layers.patches import ClassTokens, PatchEmbed, check_pool, poo
 class MLP(nnx.Module):
     """Two linear maps with a GELU between them."""
 
-    def __init__(self, dim: int, hidden_dim: int, *, kernel_init=nnx.initializers.lecun_normal(), rngs: nnx.Rngs):
-        self.up = nnx.Linear(dim, hidden_dim, kernel_init=kernel_init, rngs=rngs)
-        self.down = nnx.Linear(hidden_dim, dim, kernel_init=kernel_init, rngs=rngs)
+    def __init__(self, dim: int, hidden_dim: int, *, rngs: nnx.Rngs):
+        self.up = nnx.Linear(dim, hidden_dim, rngs=rngs)
+        self.down = nnx.Linear(hidden_dim, dim, rngs=rngs)
 
     def __call__(self, x: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
         return self.down(jax.nn.gelu(self.up(x), approximate=False))

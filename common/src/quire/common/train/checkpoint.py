@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+
 from quire.common.errors import QuireError
 
 logger = logging.getLogger(__name__)

@@ -16,9 +16,10 @@ import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from rich.progress import Progress
+
 from quire.common.errors import QuireError
 from quire.common.train.checkpoint import Checkpoints
-from rich.progress import Progress
 
 Batch = Any
 Loss = Callable[[nnx.Module, Batch, jax.Array], jax.Array]
@@ -74,7 +75,7 @@ def epoch_indices(key: jax.Array, num_examples: int, batch_size: int, steps: int
     return shuffled.reshape(-1)[: steps * batch_size].reshape(steps, batch_size).astype(jnp.int32)
 
 
-def take_batch(data: tuple[Any, jax.Array], step: jax.Array) -> Batch:
+def take_batch(data: tuple[Any, jax.Array], step: jax.Array | int) -> Batch:
     """`BatchAt` for `data = (arrays, indices)`: the rows `indices[step]` of every array."""
     arrays, indices = data
     return jax.tree.map(lambda a: a[indices[step]], arrays)

@@ -1,0 +1,8 @@
+"""Writes the claim tables and the scoreboard of the READMEs from the published records."""
+
+from pathlib import Path
+
+from quire.common.report import update_readmes
+
+for path in update_readmes(Path(__file__).parent.parent):
+    print(f"wrote {path}")

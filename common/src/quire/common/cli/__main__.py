@@ -1,0 +1,3 @@
+from quire.common.cli import main
+
+main()

@@ -1,0 +1,176 @@
+"""The report: a scoreboard, a page per paper with claim table and rendered notebook, and the tables of the READMEs."""
+
+import json
+import re
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbconvert import HTMLExporter
+
+from quire.common.claims.display import MARKS, html_table, markdown_table, summary_line
+from quire.common.errors import UsageError
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72em; margin: 2em auto; padding: 0 1em; color: #1f2328; }
+table { border-collapse: collapse; margin: 1em 0; font-size: 14px }
+th, td { border-bottom: 1px solid #d0d7de; padding: .4em .7em; }
+iframe { width: 100%; height: 80vh; border: 1px solid #d0d7de; } a { color: #0969da } small { color: #59636e }
+"""
+_CLAIMS = re.compile(r"(<!-- claims -->\n).*?(<!-- /claims -->)", re.DOTALL)
+_SCOREBOARD = re.compile(r"(<!-- scoreboard -->\n).*?(<!-- /scoreboard -->)", re.DOTALL)
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The checkout: the nearest folder at or above `start` (the current folder by default) that holds papers/ and notebooks/.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    start = Path.cwd() if start is None else Path(start).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "papers").is_dir() and (folder / "notebooks").is_dir():
+            return folder
+    raise UsageError(f"no checkout of quire at or above {start} (a folder with papers/ and notebooks/); go there or give --root")
+
+
+def read_records(root: Path, records: Path | None = None, preset: str = "quick") -> dict[str, dict[str, Any]]:
+    """Records by slug: from a folder of `quire run --out`, or the published ones of each paper.
+
+    Raises:
+        UsageError: if `records` is no folder, or a file in it is not a record.
+    """
+    if records is not None and not records.is_dir():
+        raise UsageError(f"{records} is not a folder; run `quire run <slug> --out {records}` first")
+    files = sorted(records.glob("*.json")) if records is not None else sorted(root.glob(f"papers/*/records/{preset}.json"))
+    found = {}
+    for file in files:
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+            found[record["paper"]] = record | {"file": str(file)}
+            assert isinstance(record["claims"], list)
+        except (ValueError, KeyError, TypeError, AssertionError):
+            if not file.name.endswith(".bench.json"):
+                raise UsageError(f"{file} is not a record of quire; move it out of the way") from None
+    return found
+
+
+def write_report(root: Path, out: Path, records: Path | None = None) -> list[Path]:
+    """Write the pages: `index.html`, and `<slug>.html` beside `<slug>.notebook.html` for every record.
+
+    Returns:
+        Paths of the pages, the index first.
+
+    Raises:
+        UsageError: if there are no records.
+    """
+    found = read_records(root, records)
+    if not found:
+        raise UsageError(f"no records in {records or root / 'papers/*/records'}; run `quire run <slug> --out DIR` first")
+    out.mkdir(parents=True, exist_ok=True)
+    pages = [out / "index.html"]
+    for slug, record in found.items():
+        notebook = root / "notebooks" / f"{slug}.ipynb"
+        if notebook.exists():
+            (out / f"{slug}.notebook.html").write_text(render_notebook(notebook), encoding="utf-8")
+        page = out / f"{slug}.html"
+        page.write_text(_paper_page(record, _figures(record, out), notebook.exists()), encoding="utf-8")
+        pages.append(page)
+    pages[0].write_text(_page("quire", _scoreboard_html(found)), encoding="utf-8")
+    return pages
+
+
+def render_notebook(path: Path) -> str:
+    """An executed notebook as one self-contained HTML page; nothing is executed."""
+    exporter = HTMLExporter(template_name="lab")
+    return exporter.from_notebook_node(nbformat.read(path, as_version=4))[0]
+
+
+def update_readmes(root: Path, *, check: bool = False) -> list[Path]:
+    """Rewrite the claim tables of the papers' READMEs and the scoreboard of the top one from the published records.
+
+    Args:
+        root: the checkout.
+        check: change nothing.
+
+    Returns:
+        READMEs that changed, or would.
+    """
+    records = read_records(root)
+    wanted = {root / "README.md": (_SCOREBOARD, scoreboard_markdown(records))}
+    wanted |= {root / "papers" / slug / "README.md": (_CLAIMS, markdown_table(record)) for slug, record in records.items()}
+    changed = []
+    for path, (pattern, table) in wanted.items():
+        text = path.read_text(encoding="utf-8")
+        new = pattern.sub(lambda m, table=table: f"{m[1]}{table}\n{m[2]}", text)
+        if new != text:
+            changed.append(path)
+            if not check:
+                path.write_text(new, encoding="utf-8")
+    return changed
+
+
+def scoreboard_markdown(records: Mapping[str, Mapping[str, Any]]) -> str:
+    """One line a paper: title, what held and what did not, time."""
+    lines = ["| paper | title | claims | verdicts | run |", "|---|---|---|---|---|"]
+    for slug, record in sorted(records.items()):
+        marks = " ".join(f"{e['id']}{MARKS[e['verdict']]}" for e in record["claims"])
+        link = f"[{slug}](papers/{slug}/README.md)"
+        lines.append(f"| {link} | {record['title']} | {marks} | {_counts(record)} | {record['wall_seconds']:.0f} s |")
+    return "\n".join(lines)
+
+
+def _counts(record: Mapping[str, Any]) -> str:
+    return summary_line(record["claims"]).split(": ", 1)[1]
+
+
+def _scoreboard_html(records: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = []
+    for slug, record in sorted(records.items()):
+        marks = " ".join(
+            f"<span title='{escape(e['says'], quote=True)}'>{e['id']}&nbsp;{MARKS[e['verdict']]}</span>" for e in record["claims"]
+        )
+        cells = (
+            f"<a href='{slug}.html'>{escape(record['title'])}</a>",
+            marks,
+            escape(_counts(record)),
+            f"{record['wall_seconds']:.0f} s on {escape(record['hardware']['device'])}",
+        )
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    legend = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
+    head = "<tr><th>paper</th><th>claims</th><th>verdicts</th><th>measured in</th></tr>"
+    return f"<h1>quire</h1><p>Every claim of a paper, measured. {legend}.</p><table>{head}{''.join(rows)}</table>"
+
+
+def _paper_page(record: Mapping[str, Any], figures: Mapping[str, str], has_notebook: bool) -> str:
+    slug = record["paper"]
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    device, digest = record["hardware"]["device"], record["source_digest"]
+    facts = f"preset {record['preset']}, {record['date']}, {device}, {versions}, sources {digest}"
+    notebook = (
+        f"<h2>Notebook</h2><p><a href='{slug}.notebook.html'>open alone</a></p><iframe src='{slug}.notebook.html'></iframe>"
+    )
+    body = f"<p><a href='index.html'>all papers</a></p><h1>{escape(record['title'])}</h1><p><small>{escape(facts)}</small></p>"
+    return _page(
+        record["title"],
+        body + f"<p>{summary_line(record['claims'])}</p>" + html_table(record, figures) + (notebook if has_notebook else ""),
+    )
+
+
+def _figures(record: Mapping[str, Any], out: Path) -> dict[str, str]:
+    """Figures that `quire run --out` left beside the record, copied next to the pages."""
+    sources = {}
+    for entry in record["claims"]:
+        name = f"{record['paper']}.{record['preset']}.{entry['id']}.png"
+        picture = Path(record["file"]).with_name(name)
+        if picture.exists():
+            (out / name).write_bytes(picture.read_bytes())
+            sources[entry["id"]] = name
+    return sources
+
+
+def _page(title: str, body: str) -> str:
+    head = f"<meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>{escape(title)}</title>"
+    return f"<!doctype html><html lang='en'><head>{head}<style>{_STYLE}</style></head><body>{body}</body></html>\n"

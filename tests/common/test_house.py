@@ -1,0 +1,72 @@
+"""Rules of the house that a machine can check."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAPERS = sorted(path.parent.name for path in ROOT.glob("papers/*/pyproject.toml"))
+SOURCES = [path for folder in ("common", "papers") for path in (ROOT / folder).rglob("*.py") if ".venv" not in path.parts]
+
+
+def test_quire_is_a_namespace():
+    assert not list(ROOT.glob("common/src/quire/__init__.py")) + list(ROOT.glob("papers/*/src/quire/__init__.py"))
+
+
+def test_common_imports_no_paper_and_papers_no_other():
+    for path in SOURCES:
+        own = path.relative_to(ROOT).parts[1] if "papers" in path.parts else "common"
+        imported = set(re.findall(r"(?:from|import) quire\.(\w+)", path.read_text(encoding="utf-8")))
+        assert imported <= {"common", own}, f"{path} imports {imported - {'common', own}}"
+
+
+def test_no_module_is_a_drawer():
+    assert not [path for path in SOURCES if path.stem in {"utils", "helpers", "misc", "base"}]
+
+
+def test_nothing_is_left_undone():
+    for path in SOURCES:
+        assert not re.search(r"\b(TODO|FIXME|XXX|NotImplementedError)\b", path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize("slug", PAPERS)
+def test_a_paper_is_whole(slug):
+    for path in (
+        f"papers/{slug}/README.md",
+        f"papers/{slug}/src/quire/{slug}/py.typed",
+        f"papers/{slug}/records/quick.json",
+        f"notebooks/{slug}.ipynb",
+        f"tests/papers/test_{slug}.py",
+        f"tests/golden/{slug}.npz",
+    ):
+        assert (ROOT / path).exists(), f"{slug} lacks {path}"
+
+
+@pytest.mark.parametrize("slug", PAPERS)
+def test_notebooks_are_executed_small_and_clean(slug):
+    path = ROOT / "notebooks" / f"{slug}.ipynb"
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    assert all(cell["execution_count"] for cell in code if "".join(cell["source"]).strip()), "not executed"
+    assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"], "errors or noise in the outputs"
+    assert any("image/png" in o.get("data", {}) for o in outputs), "no picture"
+    assert path.stat().st_size < 1_500_000
+
+
+@pytest.mark.parametrize("slug", PAPERS)
+def test_records_ended_as_expected(slug):
+    record = json.loads((ROOT / f"papers/{slug}/records/quick.json").read_text(encoding="utf-8"))
+    assert record["paper"] == slug
+    assert [c["id"] for c in record["claims"] if not c["as_expected"]] == []
+
+
+def test_the_version_of_a_member_is_the_workspace_s():
+    versions = {
+        re.search(r'^version = "(.*)"', p.read_text(), re.M)[1]
+        for p in [*ROOT.glob("*/pyproject.toml"), *ROOT.glob("papers/*/pyproject.toml")]
+    }
+    assert len(versions) == 1

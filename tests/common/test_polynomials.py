@@ -1,0 +1,58 @@
+"""Monomials and polynomials for the exponential."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quire.common.layers.polynomials import (
+    exp_polynomial,
+    monomial_exponents,
+    monomial_features,
+    multinomial_coefficients,
+    num_monomials,
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 6), st.integers(0, 99))
+def test_features_are_powers_and_expand_the_dot_product(dim, degree, seed):
+    with jax.enable_x64():
+        x, y = np.random.default_rng(seed).normal(size=(2, 3, dim))
+        exponents = monomial_exponents(dim, degree)
+        assert exponents.shape == (num_monomials(dim, degree), dim)
+        assert len({tuple(e) for e in exponents}) == len(exponents)
+        assert (np.diff(exponents.sum(1)) >= 0).all()
+        features = monomial_features(jnp.asarray(x), degree)
+        np.testing.assert_allclose(features, np.prod(x[:, None] ** exponents, axis=2), rtol=1e-12)
+        top = exponents.sum(1) == degree  # multinomial theorem: <x, y>^g
+        expansion = (np.asarray(features * monomial_features(jnp.asarray(y), degree)) * multinomial_coefficients(dim, degree))[
+            :, top
+        ].sum(1)
+        np.testing.assert_allclose(expansion, np.sum(x * y, 1) ** degree, rtol=1e-9)
+
+
+def test_taylor_and_chebyshev_approach_the_exponential():
+    x = np.linspace(-4, 4, 201)
+    taylor = np.polynomial.Polynomial(exp_polynomial(12))
+    chebyshev = np.polynomial.Polynomial(exp_polynomial(12, 4.0, "chebyshev"))
+    assert np.allclose(taylor.coef, [1 / math.factorial(t) for t in range(13)])
+    assert np.abs(chebyshev(x) - np.exp(x)).max() < 1e-5 < np.abs(taylor(x) - np.exp(x)).max()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: monomial_exponents(16, 8), "735471 monomials"),
+        (lambda: monomial_exponents(0, 2), "dim is 0"),
+        (lambda: exp_polynomial(-1), "degree is -1"),
+        (lambda: exp_polynomial(3, kind="chebyshev"), "radius is None"),
+    ],
+)
+def test_wrong_arguments(as_installed, call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
