@@ -21,6 +21,7 @@ from quire.crate import benchmark, claims
 from quire.crate.ablations import ablated, sweep
 from quire.crate.classifier import BASE, CRATE, LARGE, SMALL, TINY, CRATEConfig, ViT, parameter_count
 from quire.crate.convert import (
+    classifier_config,
     load_classifier,
     load_decoder,
     load_encoder,
@@ -59,6 +60,7 @@ __all__ = [
     "benchmark",
     "claims",
     "class_attention",
+    "classifier_config",
     "coding_rate",
     "coding_rate_subspaces",
     "coding_rate_subspaces_grad",

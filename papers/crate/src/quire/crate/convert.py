@@ -10,6 +10,7 @@ The number of heads cannot be read from the square weights, so it is an argument
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import singledispatch
 from pathlib import Path
 from typing import TypeVar
@@ -93,8 +94,8 @@ def load_classifier(
     eta: float = 0.1,
     lam: float = 0.1,
     dtype=jnp.float32,
-) -> tuple[TokenClassifier, CRATEConfig]:
-    """Classifier from a whole checkpoint, its sizes derived from the shapes.
+) -> TokenClassifier:
+    """Classifier from a whole checkpoint, its sizes derived from the shapes by `classifier_config`.
 
     Args:
         state: state dictionary.
@@ -105,12 +106,17 @@ def load_classifier(
         eta, lam: of ISTA.
         dtype: of the parameters.
 
-    Returns:
-        The module and its configuration.
-
     Raises:
         ValueError: naming missing, unexpected and mis-shaped parameters, or if the shapes fit no square patch or image.
     """
+    cfg = replace(classifier_config(state, num_heads, image_size=image_size, channels=channels), pool=pool, eta=eta, lam=lam)
+    return _load(lambda rngs: CRATE(cfg, rngs=rngs), state, dtype)
+
+
+def classifier_config(
+    state: StateDict, num_heads: int, *, image_size: tuple[int, int] | None = None, channels: int = 3
+) -> CRATEConfig:
+    """Sizes of the classifier of a checkpoint. Arguments and errors as `load_classifier`."""
     dim, patch_dim = _shape(state, "to_patch_embedding.2.weight", 2)
     patch = _root("patch pixels", patch_dim / channels)
     if image_size is None:
@@ -119,8 +125,7 @@ def load_classifier(
     inner = _shape(state, "transformer.layers.0.0.fn.qkv.weight", 2)[0]
     classes = _shape(state, "mlp_head.1.weight", 2)[0]
     depth, head_dim = _depth(state, "transformer.layers."), _head_dim(inner, num_heads)
-    cfg = CRATEConfig(dim, depth, num_heads, head_dim, image_size, patch, channels, classes, pool, eta, lam)
-    return _load(lambda rngs: CRATE(cfg, rngs=rngs), state, dtype), cfg
+    return CRATEConfig(dim, depth, num_heads, head_dim, tuple(image_size), patch, channels, classes)
 
 
 def load_masked_autoencoder(
@@ -290,7 +295,7 @@ def _head_dim(inner: int, num_heads: int) -> int:
     return inner // num_heads
 
 
-def _root(what: str, square: float) -> int:
+def _root(what: str, square: int | float) -> int:
     root = round(square**0.5) if square > 0 else 0
     if root < 1 or root**2 != square:
         raise ValueError(f"{what} number {square:g}; that is no square, so give image_size or channels")

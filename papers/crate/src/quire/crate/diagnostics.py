@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 from quire.common.layers.crate import projection_rate
+from quire.common.layers.intermediates import capture
 from quire.common.layers.transformer import TokenClassifier
 
 
@@ -46,7 +47,7 @@ def sown(model: nnx.Module, x: Array, name: str) -> dict[tuple, Array]:
         x: its input.
         name: `"attention"` or `"projections"` (of MSSA), `"codes"` (of ISTA).
     """
-    _, intermediates = nnx.capture(model, nnx.Intermediate)(x)
+    _, intermediates = capture(model, x)
     leaves = {path: leaf.get_value()[-1] for path, leaf in nnx.to_flat_state(intermediates) if path[-1] == name}
     depth_first = sorted(leaves, key=lambda path: [(isinstance(part, str), part) for part in path])
     return {path[:-2]: leaves[path] for path in depth_first}

@@ -31,7 +31,7 @@ def compression(rates: Mapping[str, Sequence[float]], ratios: Mapping[str, Seque
     return figure
 
 
-def norm_dependence(norms: Sequence[float], ratios: Sequence[float], used: float) -> Figure:
+def norm_dependence(norms: np.ndarray, ratios: Sequence[float], used: float) -> Figure:
     """Change of the off-subspace energy by two MSSA steps, against the norm of the tokens."""
     figure, axes = _axes()
     axes.semilogx(norms, ratios, "o-", color=COLOURS["CRATE"], base=2)
