@@ -165,7 +165,8 @@ def shared(train: Callable[[Any, jax.Array], Any]) -> Callable[[Any, jax.Array],
 
     `train(preset, keys)` gets the keys of *all* seeds of the run, `[seeds]`, and returns a pytree whose array leaves have a
     leading seed axis (`jax.vmap` over the keys, usually). The decorated function takes `(preset, key)` and returns the slice of
-    that key. The result is kept for the last preset and seeds, so every claim that asks finds it ready.
+    that key. The result is kept for the last preset and seeds, so every claim that asks finds it ready, and so does a notebook
+    that asks after the run with the key of one of its seeds.
     """
     kept: dict[Any, Any] = {}
 
@@ -173,9 +174,11 @@ def shared(train: Callable[[Any, jax.Array], Any]) -> Callable[[Any, jax.Array],
         keys = _seed_keys.get()
         fingerprints = [jax.random.key_data(k).tobytes() for k in keys]
         own = jax.random.key_data(key).tobytes()
-        if own not in fingerprints:
-            keys, fingerprints = (key,), [own]
-        name = (preset, tuple(fingerprints), jax.config.jax_enable_x64)
+        x64 = jax.config.jax_enable_x64
+        if own not in fingerprints:  # outside a run, or another key than its seeds
+            served = [name[1] for name in kept if name[::2] == (preset, x64) and own in name[1]]
+            keys, fingerprints = (key,), served[0] if served else (own,)
+        name = (preset, tuple(fingerprints), x64)
         if name not in kept:
             kept.clear()
             kept[name] = train(preset, jax.numpy.stack(keys))

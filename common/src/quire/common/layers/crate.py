@@ -19,8 +19,12 @@ def _log_det_rate(z: Float[Array, "*batch n p"], factor: float) -> Float[Array, 
     """`1/2 logdet(I + factor Z Z^T)`, through the smaller of the two Gram matrices."""
     n, p = z.shape[-2:]
     gram = jnp.einsum("...np,...mp->...nm", z, z) if n <= p else jnp.einsum("...np,...nq->...pq", z, z)
-    chol = jnp.linalg.cholesky(jnp.eye(min(n, p), dtype=z.dtype) + factor * gram)
+    chol = jnp.linalg.cholesky(_identity_plus(factor * gram))
     return jnp.sum(jnp.log(jnp.diagonal(chol, axis1=-2, axis2=-1)), axis=-1)
+
+
+def _identity_plus(gram: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
+    return jnp.broadcast_to(jnp.eye(gram.shape[-1], dtype=gram.dtype), gram.shape) + gram
 
 
 def coding_rate(Z: Float[Array, "*batch N d"], eps: float) -> Float[Array, "*batch"]:
@@ -60,7 +64,7 @@ def coding_rate_subspaces_grad(Z: Float[Array, "*batch N d"], U: Float[Array, "K
     The push-through identity moves the inverse to the smaller, `p x p`, side.
     """
     P, b = _project(Z, U), _step_size(Z, U, eps)
-    gram = jnp.eye(U.shape[-1], dtype=Z.dtype) + b * jnp.einsum("...np,...nq->...pq", P, P)
+    gram = _identity_plus(b * jnp.einsum("...np,...nq->...pq", P, P))
     solved = jnp.linalg.solve(gram, jnp.swapaxes(P, -1, -2))
     return b * jnp.einsum("...kpn,kdp->...nd", solved, U)
 

@@ -1,0 +1,84 @@
+"""Compression denoises: tokens near a mixture of subspaces, and how much energy is off the right one (paper, section 2.2)."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+from quire.common.layers.crate import coding_rate_subspaces_grad
+
+
+def orthogonal_subspaces(key: jax.Array, num_subspaces: int = 4, dim: int = 64, sub_dim: int = 8) -> Float[Array, "K d p"]:
+    """Orthonormal bases of mutually orthogonal random subspaces.
+
+    Args:
+        key: random key.
+        num_subspaces: K.
+        dim: d of the ambient space.
+        sub_dim: p of each subspace.
+
+    Returns:
+        `[K, d, p]`.
+
+    Raises:
+        ValueError: if they do not fit, `K p > d`.
+    """
+    total = num_subspaces * sub_dim
+    if total > dim:
+        raise ValueError(f"num_subspaces * sub_dim is {total}; orthogonal subspaces of R^{dim} hold at most {dim} directions")
+    basis = jnp.linalg.qr(jax.random.normal(key, (dim, total)))[0]
+    return basis.reshape(dim, num_subspaces, sub_dim).swapaxes(0, 1)
+
+
+def noisy_tokens(
+    key: jax.Array, U: Float[Array, "K d p"], num_tokens: int = 128, noise: float = 0.1
+) -> tuple[Float[Array, "N d"], Int[Array, " N"]]:
+    """Unit-norm Gaussian tokens of the subspaces, in equal shares, plus white noise.
+
+    Args:
+        key: random key.
+        U: bases `[K, d, p]`.
+        num_tokens: N.
+        noise: standard deviation per coordinate.
+
+    Returns:
+        Tokens `[N, d]` and the subspace of each `[N]`.
+    """
+    own, off = jax.random.split(key)
+    labels = jnp.arange(num_tokens) % U.shape[0]
+    clean = jnp.einsum("np,ndp->nd", jax.random.normal(own, (num_tokens, U.shape[-1])), U[labels])
+    clean = clean / jnp.linalg.norm(clean, axis=-1, keepdims=True)
+    return clean + noise * jax.random.normal(off, clean.shape), labels
+
+
+def off_subspace_energy(Z: Float[Array, "N d"], U: Float[Array, "K d p"], labels: Int[Array, " N"]) -> Float[Array, ""]:
+    """Squared projections on the wrong subspaces over those on the right one, both summed over tokens.
+
+    `sum_i sum_{k != y_i} |U_k^T z_i|^2 / sum_i |U_{y_i}^T z_i|^2`.
+
+    Args:
+        Z: tokens `[N, d]`.
+        U: bases `[K, d, p]`.
+        labels: right subspace of every token `[N]`.
+    """
+    energy = jnp.sum(jnp.einsum("nd,kdp->nkp", Z, U) ** 2, axis=-1)
+    own = jnp.take_along_axis(energy, labels[:, None], axis=1).sum()
+    return (energy.sum() - own) / own
+
+
+def shrunk_like(Z: Float[Array, "N d"], other: Float[Array, "N d"]) -> Float[Array, "N d"]:
+    """Z scaled to the Frobenius norm of `other`: the trivial way of lowering every coding rate."""
+    return Z * (jnp.linalg.norm(other) / jnp.linalg.norm(Z))
+
+
+def gradient_step(Z: Float[Array, "N d"], U: Float[Array, "K d p"], eps: float, kappa: float) -> Float[Array, "N d"]:
+    """One step of exact gradient descent, `Z - kappa grad R^c(Z | U)`, of which `mssa_step` is the approximation."""
+    return Z - kappa * coding_rate_subspaces_grad(Z, U, eps)
+
+
+def trajectory(step: Callable[[Array], Array], Z: Float[Array, "N d"], steps: int) -> list[Float[Array, "N d"]]:
+    """`[Z, step(Z), step(step(Z)), ...]`, `steps + 1` of them."""
+    states = [Z]
+    for _ in range(steps):
+        states.append(step(states[-1]))
+    return states

@@ -1,0 +1,107 @@
+"""Figures of the claims and of the notebook; matplotlib figures, closed."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+COLOURS = {"CRATE": "#c0392b", "baseline": "#34495e", "init": "#95a5a6", "trivial": "#bdc3c7"}
+
+
+def _axes(columns: int = 1, *, width: float = 4.2, height: float = 3.0):
+    figure = Figure(figsize=(width * columns, height), layout="constrained")
+    axes = figure.subplots(1, columns)
+    for each in np.atleast_1d(axes):
+        each.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def compression(rates: Mapping[str, Sequence[float]], ratios: Mapping[str, Sequence[float]]) -> Figure:
+    """`R^c` step by step, and over that of the start shrunk to the same norm."""
+    figure, (left, right) = _axes(2)
+    for name, values in rates.items():
+        left.plot(values, "o-", label=name)
+        right.plot(ratios[name], "o-", label=name)
+    right.axhline(1, color=COLOURS["trivial"], ls="--", label="equal-norm shrink")
+    left.set(xlabel="step", ylabel=r"$R^c$ (nats)", title="both lower the rate", xticks=range(len(values)))
+    right.set(
+        xlabel="step", ylabel=r"$R^c$ / $R^c$ of the shrunk start", title="one does more than shrink", xticks=range(len(values))
+    )
+    right.legend(frameon=False)
+    return figure
+
+
+def norm_dependence(norms: np.ndarray, ratios: Sequence[float], used: float) -> Figure:
+    """Change of the off-subspace energy by two MSSA steps, against the norm of the tokens."""
+    figure, axes = _axes()
+    axes.semilogx(norms, ratios, "o-", color=COLOURS["CRATE"], base=2)
+    axes.axhline(1, color=COLOURS["trivial"], ls="--")
+    axes.axvline(used, color=COLOURS["init"], ls=":", label="norm of the claim")
+    ticks = [0.5, 1, 2, 4, 8]
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axes.set(xlabel="token norm", ylabel="off-subspace energy, end / start", title="MSSA denoises at the right norm only")
+    axes.legend(frameon=False)
+    return figure
+
+
+def accuracies(values: Mapping[str, Sequence[float]], parameters: Mapping[str, int], majority: float) -> Figure:
+    """Test accuracy of every seed, and parameter counts."""
+    figure, (left, right) = _axes(2, width=3.4)
+    colours = [COLOURS["CRATE"], COLOURS["baseline"]]
+    for i, (_, seeds) in enumerate(values.items()):
+        left.bar(i, np.mean(seeds), color=colours[i], alpha=0.85)
+        left.plot(np.full(len(seeds), i), seeds, "o", color="black", ms=3)
+    left.axhline(majority, color=COLOURS["trivial"], ls="--", label="majority class")
+    left.set_xticks(range(len(values)), values)
+    left.set(ylabel="test accuracy", ylim=(0, 1.08))
+    left.legend(frameon=False, loc="lower right")
+    right.bar(range(len(values)), [parameters[name] for name in values], color=colours, alpha=0.85)
+    right.set_xticks(range(len(values)), values)
+    right.set(ylabel="parameters")
+    return figure
+
+
+def layer_curves(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> Figure:
+    """Coding rate and zero fraction layer by layer, before and after training."""
+    figure, axes = _axes(2)
+    for each, name, label in zip(axes, ("coding_rate", "zero_fraction"), ("coding rate (nats)", "zero fraction"), strict=True):
+        layers = np.arange(1, len(before[name]) + 1)
+        each.plot(layers, before[name], "o--", color=COLOURS["init"], label="at initialisation")
+        each.plot(layers, after[name], "o-", color=COLOURS["CRATE"], label="trained")
+        each.set(xlabel="layer", ylabel=label, xticks=layers)
+    axes[0].legend(frameon=False)
+    return figure
+
+
+def reconstructions(rows: Mapping[str, np.ndarray]) -> Figure:
+    """Rows of images `[n, h, w, c]` in `[0, 1]`, a title for each row."""
+    count = len(next(iter(rows.values())))
+    figure = Figure(figsize=(0.95 * count + 0.9, 1.0 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), count, squeeze=False)
+    for row, (title, images) in zip(axes, rows.items(), strict=True):
+        for each, image in zip(row, images, strict=True):
+            show(each, image)
+        row[0].set_ylabel(title, rotation=0, ha="right", va="center")
+    return figure
+
+
+def show(axes, image: np.ndarray) -> None:
+    """One image without ticks; a single channel in grey."""
+    image = np.clip(np.asarray(image), 0, 1)
+    axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray_r" if image.shape[-1] == 1 else None, vmin=0, vmax=1)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def losses(curves: Mapping[str, np.ndarray], levels: Mapping[str, float], *, ylabel: str, smooth: int = 15) -> Figure:
+    """Training curves, smoothed, with horizontal lines at reference levels."""
+    figure, axes = _axes(width=5)
+    kernel = np.ones(smooth) / smooth
+    for (name, values), colour in zip(curves.items(), (COLOURS["CRATE"], COLOURS["baseline"]), strict=False):
+        smoothed = np.convolve(values, kernel, "valid")
+        axes.plot(np.arange(len(smoothed)) + smooth, smoothed, color=colour, label=name)
+    for (name, level), style in zip(levels.items(), ("--", ":", "-."), strict=False):
+        axes.axhline(level, color=COLOURS["init"], ls=style, label=name)
+    axes.set(xlabel="step", ylabel=ylabel)
+    axes.legend(frameon=False)
+    return figure

@@ -1,0 +1,172 @@
+"""CRATE on text: a causal model (CRATE-GPT), a bidirectional one (CRATE-BERT), bytes as tokens (paper, section 4.3)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int, Integer, UInt8
+from quire.common.layers.crate import CRATEBlock
+from quire.common.layers.transformer import TokenLM, vit_block
+
+NUM_BYTES = 256
+MASK = NUM_BYTES
+"""Id of the mask token; a vocabulary with it has 257 entries."""
+
+
+@dataclass(frozen=True)
+class CRATELMConfig:
+    """Sizes of a language model.
+
+    Attributes:
+        dim, depth, num_heads: channels d, layers L, subspaces K.
+        max_length: longest sequence.
+        vocab_size: token ids; 256 for bytes, 257 with the mask token.
+        eta, lam: step size and sparsity weight of ISTA.
+    """
+
+    dim: int
+    depth: int
+    num_heads: int
+    max_length: int
+    vocab_size: int = NUM_BYTES
+    eta: float = 0.1
+    lam: float = 0.1
+
+
+def CRATELM(cfg: CRATELMConfig, *, causal: bool = True, rngs: nnx.Rngs) -> TokenLM:
+    """Language model of CRATE layers.
+
+    Args:
+        cfg: sizes.
+        causal: MSSA attends to the past only (CRATE-GPT); False for masked language modelling (CRATE-BERT).
+        rngs: for the initial weights.
+
+    Returns:
+        A module from token ids `[..., t]` to logits `[..., t, vocab_size]`.
+
+    Raises:
+        ValueError: if the heads do not divide `dim`; on a call, for sequences longer than `max_length`.
+    """
+
+    def block(r: nnx.Rngs) -> CRATEBlock:
+        return CRATEBlock(cfg.dim, cfg.num_heads, eta=cfg.eta, lam=cfg.lam, causal=causal, rngs=r)
+
+    return _language_model(cfg, block, rngs)
+
+
+def GPT(cfg: CRATELMConfig, *, causal: bool = True, rngs: nnx.Rngs) -> TokenLM:
+    """The baseline: pre-norm transformer blocks of the same width, depth and heads; with `causal=False` a small BERT."""
+    return _language_model(cfg, vit_block(cfg.dim, cfg.num_heads, causal=causal), rngs)
+
+
+def _language_model(cfg: CRATELMConfig, block: Callable[[nnx.Rngs], nnx.Module], rngs: nnx.Rngs) -> TokenLM:
+    sizes = {"vocab_size": cfg.vocab_size, "max_length": cfg.max_length, "dim": cfg.dim, "depth": cfg.depth}
+    return TokenLM(**sizes, block=block, rngs=rngs)
+
+
+# --- Masked language modelling ---
+
+
+def mask_tokens(
+    key: jax.Array, tokens: Int[Array, "*batch t"], *, rate: float = 0.15, mask_id: int = MASK, vocab_size: int = NUM_BYTES
+) -> tuple[Int[Array, "*batch t"], Bool[Array, "*batch t"]]:
+    """BERT's corruption: of the chosen positions 80 % become the mask token, 10 % a random token, 10 % stay.
+
+    Args:
+        key: random key.
+        tokens: `[..., t]`.
+        rate: probability of a position to be chosen.
+        mask_id: id of the mask token.
+        vocab_size: random tokens are below it.
+
+    Returns:
+        Corrupted tokens and the chosen positions, both `[..., t]`.
+
+    Raises:
+        ValueError: if `rate` is not in (0, 1].
+    """
+    if not 0 < rate <= 1:
+        raise ValueError(f"rate is {rate}; it must be in (0, 1]")
+    choose, fate, draw = jax.random.split(key, 3)
+    chosen = jax.random.uniform(choose, tokens.shape) < rate
+    u = jax.random.uniform(fate, tokens.shape)
+    other = jax.random.randint(draw, tokens.shape, 0, vocab_size, tokens.dtype)
+    corrupted = jnp.where(u < 0.8, jnp.asarray(mask_id, tokens.dtype), jnp.where(u < 0.9, other, tokens))
+    return jnp.where(chosen, corrupted, tokens), chosen
+
+
+def masked_lm_loss(
+    logits: Float[Array, "*batch t vocab"], tokens: Int[Array, "*batch t"], chosen: Bool[Array, "*batch t"]
+) -> Float[Array, ""]:
+    """Mean cross-entropy in nats over the chosen positions; zero if none is chosen."""
+    log_probs = jnp.take_along_axis(jax.nn.log_softmax(logits), tokens[..., None], axis=-1)[..., 0]
+    return -jnp.sum(jnp.where(chosen, log_probs, 0)) / jnp.maximum(chosen.sum(), 1)
+
+
+# --- Bytes ---
+
+
+def encode(text: str) -> UInt8[np.ndarray, " n"]:
+    """UTF-8 bytes of a text.
+
+    >>> encode("né").tolist()
+    [110, 195, 169]
+    """
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def decode(tokens: Integer[np.ndarray, " n"]) -> str:
+    """Text of UTF-8 bytes; what is not UTF-8 becomes the replacement character.
+
+    >>> decode(encode("né"))
+    'né'
+    """
+    return np.asarray(tokens, np.uint8).tobytes().decode(errors="replace")
+
+
+def spaced_windows(length: int, size: int, count: int) -> Int[np.ndarray, "count size"]:
+    """Positions of `count` evenly spaced windows of `size` tokens in a text of `length`.
+
+    Raises:
+        ValueError: if no window fits or `count` is below 1.
+    """
+    if count < 1 or size > length:
+        raise ValueError(f"count is {count} and size {size}; a text of {length} tokens holds windows of at most {length}")
+    starts = np.linspace(0, length - size, count).astype(np.int32)
+    return starts[:, None] + np.arange(size, dtype=np.int32)
+
+
+def random_windows(key: jax.Array, length: int, size: int, shape: tuple[int, ...]) -> Int[Array, "*shape size"]:
+    """Positions of uniformly random windows of `size` tokens in a text of `length`.
+
+    Raises:
+        ValueError: if no window fits.
+    """
+    if size > length:
+        raise ValueError(f"size is {size}; a text of {length} tokens holds windows of at most {length}")
+    starts = jax.random.randint(key, (*shape, 1), 0, length - size + 1, jnp.int32)
+    return starts + jnp.arange(size, dtype=jnp.int32).reshape((1,) * len(shape) + (-1,))
+
+
+def count_bits(train: UInt8[np.ndarray, " n"], windows: UInt8[np.ndarray, "count size"], order: int) -> float:
+    """Bits per byte of add-one smoothed counts: unigrams (`order` 1) or bigrams (`order` 2).
+
+    Args:
+        train: bytes to count.
+        windows: bytes to predict, `[count, size]`, all but the first of each.
+        order: 1 or 2.
+
+    Raises:
+        ValueError: for another order.
+    """
+    if order not in (1, 2):
+        raise ValueError(f"order is {order}; counts are of unigrams (1) or bigrams (2)")
+    counts = np.ones((NUM_BYTES,) * order)
+    pairs = (train,) if order == 1 else (train[:-1], train[1:])
+    np.add.at(counts, pairs, 1)
+    probabilities = counts / counts.sum(-1, keepdims=True)
+    context = (windows[:, :-1],) if order == 2 else ()
+    return float(-np.mean(np.log2(probabilities[(*context, windows[:, 1:])])))

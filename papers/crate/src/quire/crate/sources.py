@@ -1,0 +1,205 @@
+"""Data of the presets, in memory or streamed from files behind one interface."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pydoc_data.topics import topics
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from quire.common.data import (
+    REGISTRY,
+    Dataset,
+    DatasetUnavailable,
+    ImageSplit,
+    cache_dir,
+    cifar10,
+    data_dir,
+    digits,
+    imagenet_batches,
+    imagenet_files,
+    wikitext2,
+)
+from quire.common.data.registry import unavailable
+from quire.crate.language_model import encode
+
+OPENWEBTEXT = REGISTRY.add(
+    Dataset(
+        "openwebtext",
+        "plain text of web pages, as train.txt and test.txt",
+        "CC0 for the collection, the pages keep their own; not redistributed",
+        "https://skylion007.github.io/OpenWebTextCorpus",
+        hint="join its pages into openwebtext/train.txt and openwebtext/test.txt",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled images for training and test.
+
+    Attributes:
+        name: as tables show it.
+        stand_in_for: the paper's data, or "" where this is it.
+        arrays: training images and labels in memory, or None.
+        stream: `(batch_size, seed) -> endless iterator` over training batches, for sets that do not fit in memory.
+        test: `batch_size -> iterator` over test batches.
+        majority: most frequent training class.
+        mean_image: `[h, w, c]` in `[0, 1]`, of the training set (of its first images for a stream).
+        std: of all its pixels.
+    """
+
+    name: str
+    stand_in_for: str
+    arrays: tuple[np.ndarray, np.ndarray] | None
+    stream: Callable[[int, int], Iterator[tuple[np.ndarray, np.ndarray]]]
+    test: Callable[[int], Iterator[tuple[np.ndarray, np.ndarray]]]
+    majority: int
+    mean_image: np.ndarray
+    std: float
+
+    @property
+    def mean(self) -> float:
+        """Mean of all pixels."""
+        return float(self.mean_image.mean())
+
+    def sample(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """The first `count` test images and their labels, fewer if there are no more."""
+        return next(iter(self.test(count)))
+
+    def standardised(self, images: np.ndarray | Array) -> Float[Array, "*batch h w c"]:
+        """Pixels minus the mean of all training pixels, over their standard deviation."""
+        return (pixels(images) - self.mean) / self.std
+
+
+def pixels(images: np.ndarray | Array) -> Float[Array, "*batch h w c"]:
+    """Grey values in `[0, 1]`: bytes over 255, floats as they are."""
+    images = jnp.asarray(images)
+    return images / jnp.float32(255) if images.dtype == jnp.uint8 else images
+
+
+def open_images(name: str, image_size: tuple[int, int], *, statistics_images: int = 10_000) -> Images:
+    """The image set called `name`.
+
+    Args:
+        name: `"digits"`, `"cifar10"` or `"imagenet-1k"`.
+        image_size: `(height, width)`; photographs are cropped to it.
+        statistics_images: images of a stream to take mean and deviation from.
+
+    Raises:
+        DatasetUnavailable: if it is not on this machine and cannot be downloaded.
+        ValueError: for another name.
+    """
+    if name == "imagenet-1k":
+        return _imagenet(image_size[0], statistics_images)
+    loaders = {"digits": digits, "cifar10": cifar10}
+    if name not in loaders:
+        raise ValueError(f"name is {name!r}; it must be one of {[*loaders, 'imagenet-1k']}")
+    data = loaders[name]()
+    train, test = data.train, data.test
+    values = np.asarray(pixels(train.images))
+    return Images(
+        name=data.name,
+        stand_in_for="ImageNet-1K",
+        arrays=(train.images, train.labels),
+        stream=lambda batch_size, seed: _shuffled(train, batch_size, seed),
+        test=lambda batch_size: _ordered(test, batch_size),
+        majority=int(np.bincount(train.labels).argmax()),
+        mean_image=values.mean(0),
+        std=float(values.std()),
+    )
+
+
+def _imagenet(side: int, statistics_images: int) -> Images:
+    labels = [label for _, label in imagenet_files("train")]
+    imagenet_files("val")
+    size = min(100, len(labels))
+
+    def stream(batch_size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        return imagenet_batches("train", image_size=side, batch_size=batch_size, seed=seed)
+
+    first = [np.asarray(pixels(images)) for images, _ in islice(stream(size, 0), -(-statistics_images // size))]
+    return Images(
+        name=f"ImageNet-1K, {len(labels)} train",
+        stand_in_for="",
+        arrays=None,
+        stream=stream,
+        test=lambda batch_size: imagenet_batches("val", image_size=side, batch_size=batch_size),
+        majority=int(np.bincount(labels).argmax()),
+        mean_image=np.mean([batch.mean(0) for batch in first], axis=0),
+        std=float(np.std(np.stack(first))),
+    )
+
+
+def _shuffled(split: ImageSplit, batch_size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(seed)
+    while True:
+        order = rng.permutation(len(split))
+        for start in range(0, len(order) - batch_size + 1, batch_size):
+            chosen = order[start : start + batch_size]
+            yield split.images[chosen], split.labels[chosen]
+
+
+def _ordered(split: ImageSplit, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for start in range(0, len(split), batch_size):
+        yield split.images[start : start + batch_size], split.labels[start : start + batch_size]
+
+
+# --- Text ---
+
+
+@dataclass(frozen=True)
+class Text:
+    """Bytes for training and test, with the name that tables show and the data they stand in for."""
+
+    name: str
+    stand_in_for: str
+    train: np.ndarray
+    test: np.ndarray
+
+
+def open_text(corpus: str, *, fallback: bool = False) -> Text:
+    """The corpus called `corpus`.
+
+    Args:
+        corpus: `"wikitext-2"` or `"openwebtext"`.
+        fallback: whether the language reference that ships with Python may stand in for a missing corpus; tables then name it.
+
+    Raises:
+        DatasetUnavailable: if it is missing and there is no fallback.
+        ValueError: for another corpus.
+    """
+    openers = {"wikitext-2": _wikitext2, "openwebtext": _openwebtext}
+    if corpus not in openers:
+        raise ValueError(f"corpus is {corpus!r}; it must be one of {list(openers)}")
+    try:
+        return openers[corpus]()
+    except DatasetUnavailable:
+        if not fallback:
+            raise
+        return _language_reference()
+
+
+def _wikitext2() -> Text:
+    train, test = encode(wikitext2("valid")), encode(wikitext2("test"))
+    return Text(f"WikiText-2, {len(train)} bytes (valid) train / {len(test)} test", "OpenWebText", train, test)
+
+
+def _openwebtext() -> Text:
+    for root in (data_dir(), cache_dir()):
+        folder = root / OPENWEBTEXT.name if root is not None else None
+        if folder is not None and (folder / "train.txt").is_file() and (folder / "test.txt").is_file():
+            train, test = (np.memmap(folder / f"{split}.txt", np.uint8, "r") for split in ("train", "test"))
+            return Text(f"OpenWebText, {len(train)} bytes train", "", train, test)
+    raise unavailable(OPENWEBTEXT, "there is no openwebtext/train.txt with a test.txt beside it")
+
+
+def _language_reference() -> Text:
+    """The language reference in the standard library's `pydoc`: every fifth paragraph for the test, the others to train."""
+    pages = (topics[name] for name in sorted(topics))
+    paragraphs = list(dict.fromkeys(p for page in pages for p in page.split("\n\n") if p.strip()))
+    test = encode("\n\n".join(paragraphs[4::5]))
+    train = encode("\n\n".join(p for i, p in enumerate(paragraphs) if i % 5 != 4))
+    name = f"Python language reference (pydoc), {len(train)} bytes train / {len(test)} test"
+    return Text(name, "WikiText-2", train, test)

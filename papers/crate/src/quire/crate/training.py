@@ -1,0 +1,141 @@
+"""Training and scoring several seeds of a model at once."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Integer
+from quire.common.layers.transformer import next_token_loss
+from quire.common.train import HostBatches, epoch_indices, fit, fit_seeds, take_batch
+from quire.crate.config import Training
+from quire.crate.language_model import random_windows
+from quire.crate.sources import Images, Text, pixels
+
+Build = Callable[[nnx.Rngs], nnx.Module]
+Trained = tuple[nnx.GraphDef, Any, jax.Array]
+"""Graph, state with a leading seed axis, losses `[seeds, steps]`."""
+
+MAX_RESIDENT_BYTES = 2**28
+"""A text beyond this many bytes is streamed."""
+
+
+def train_on_images(build: Build, loss: Callable, training: Training, data: Images, keys: jax.Array) -> Trained:
+    """Train one model per key on shuffled epochs of a set of images.
+
+    Args:
+        build: makes a model.
+        loss: `loss(model, (images, labels), key)`.
+        training: optimiser and length.
+        data: the images; all seeds in one compiled scan when they are in memory, one seed after the other from a stream.
+        keys: one per seed.
+    """
+    if data.arrays is None:
+        return _train_streamed(build, loss, training, lambda seed: data.stream(training.batch_size, seed), keys)
+
+    def indices(key):
+        return epoch_indices(jax.random.fold_in(key, 1), len(data.arrays[1]), training.batch_size, training.steps)
+
+    return _train_resident(build, loss, training, data.arrays, jax.vmap(indices)(keys), keys)
+
+
+def train_on_text(build: Build, loss: Callable, training: Training, text: Text, window: int, keys: jax.Array) -> Trained:
+    """Train one model per key on random windows of `window` bytes; `loss(model, windows, key)` gets uint8 `[batch, window]`."""
+    if text.train.nbytes > MAX_RESIDENT_BYTES:
+        return _train_streamed(build, loss, training, lambda seed: _windows(text, training.batch_size, window, seed), keys)
+    shape = (training.steps, training.batch_size)
+    indices = jax.vmap(lambda key: random_windows(jax.random.fold_in(key, 1), len(text.train), window, shape))(keys)
+    return _train_resident(build, loss, training, text.train, indices, keys)
+
+
+def _train_resident(build, loss, training, arrays, indices, keys) -> Trained:
+    data = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a), (len(keys), *a.shape)), arrays)
+    tx = training.transformation()
+    return fit_seeds(build, tx, loss, take_batch, (data, indices), steps=training.steps, keys=keys)
+
+
+def _train_streamed(build, loss, training, stream: Callable[[int], Iterator], keys) -> Trained:
+    states, losses = [], []
+    for seed, key in enumerate(keys):
+        model, batches = build(nnx.Rngs(key)), stream(seed)
+        history = fit(
+            model,
+            training.transformation(),
+            loss,
+            HostBatches(lambda _, batches=batches: next(batches)),
+            steps=training.steps,
+            key=key,
+            chunk_steps=10,
+        )
+        graph, state = nnx.split(model)
+        states.append(state)
+        losses.append(history.losses)
+    return graph, jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), jnp.stack(losses)
+
+
+def _windows(text: Text, batch_size: int, window: int, seed: int) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    while True:
+        starts = rng.integers(0, len(text.train) - window + 1, (batch_size, 1))
+        yield text.train[starts + np.arange(window)]
+
+
+def initial_states(build: Build, keys: jax.Array) -> Any:
+    """States of the models before training, `[seeds, ...]`: what `fit_seeds` starts from."""
+    return jax.jit(jax.vmap(lambda key: nnx.split(build(nnx.Rngs(key)))[1]))(keys)
+
+
+def over_seeds(graph: nnx.GraphDef, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function(model, *args)` for every seed of a state in one compiled call: `(state, *args) -> [seeds, ...]`."""
+
+    def call(state, *args):
+        return jax.vmap(lambda s: function(nnx.merge(graph, s), *args))(state)
+
+    return jax.jit(call)
+
+
+# --- Losses and scores ---
+
+
+def classification_loss(label_smoothing: float, num_classes: int) -> Callable:
+    """`loss(model, (images, labels), key)`: cross-entropy against smoothed labels."""
+
+    def loss(model, batch, key):
+        images, labels = batch
+        targets = optax.smooth_labels(jax.nn.one_hot(labels, num_classes), label_smoothing)
+        return optax.softmax_cross_entropy(model(pixels(images)), targets).mean()
+
+    return loss
+
+
+def accuracy(graph: nnx.GraphDef, state: Any, data: Images, *, batch_size: int = 500) -> Float[np.ndarray, " seeds"]:
+    """Fraction of right test images, per seed."""
+    right = over_seeds(graph, lambda model, x, y: jnp.sum(model(pixels(x)).argmax(-1) == y))
+    counts, total = 0, 0
+    for images, labels in data.test(batch_size):
+        counts = counts + np.asarray(right(state, images, labels))
+        total += len(labels)
+    return counts / total
+
+
+def majority_accuracy(data: Images) -> float:
+    """Fraction of test images in the most frequent training class."""
+    labels = np.concatenate([labels for _, labels in data.test(500)])
+    return float(np.mean(labels == data.majority))
+
+
+def next_byte_loss(model: nnx.Module, windows: Integer[Array, "batch window"], key: jax.Array | None) -> Float[Array, ""]:
+    """Cross-entropy of every byte of a window but the first, in nats."""
+    tokens = windows.astype(jnp.int32)
+    return next_token_loss(model(tokens[:, :-1]), tokens[:, 1:])
+
+
+def bits_per_byte(graph: nnx.GraphDef, state: Any, windows: np.ndarray, *, batch_size: int = 1000) -> Float[np.ndarray, " seeds"]:
+    """Cross-entropy of test windows `[count, window]` in bits per byte, per seed."""
+    score = over_seeds(graph, lambda model, w: next_byte_loss(model, w, None))
+    parts = [windows[start : start + batch_size] for start in range(0, len(windows), batch_size)]
+    nats = [len(part) * np.asarray(score(state, part)) for part in parts]
+    return np.sum(nats, axis=0) / len(windows) / np.log(2)
