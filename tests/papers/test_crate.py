@@ -12,6 +12,7 @@ import pytest
 from flax import nnx
 from hypothesis import given, settings
 from PIL import Image
+
 from quire.common.bench import measure
 from quire.common.claims import Scorecard, run, shared
 from quire.common.data import DatasetUnavailable

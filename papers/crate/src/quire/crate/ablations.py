@@ -6,6 +6,7 @@ from typing import Literal
 
 from flax import nnx
 from jaxtyping import Array, Float
+
 from quire.common.layers.attention import MultiHeadAttention
 from quire.common.layers.crate import ISTA, MSSA
 from quire.common.layers.transformer import MLP, TokenClassifier

@@ -3,6 +3,7 @@
 import jax
 from flax import nnx
 from jaxtyping import Array, Float
+
 from quire.common.bench import Benchmark, Case
 from quire.common.layers.crate import CRATEBlock
 from quire.common.layers.transformer import TransformerBlock

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+
 from quire.common.claims import Measurement, above, all_of, at_most, beats, below, every_seed, on_average, shared
 from quire.common.layers.crate import (
     CRATEBlock,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import jax
 from flax import nnx
+
 from quire.common.layers.crate import CRATEBlock
 from quire.common.layers.transformer import BlockFactory, TokenClassifier, vit_block
 

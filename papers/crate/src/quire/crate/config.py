@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import optax
+
 from quire.common.train import warmup_cosine
 from quire.crate.classifier import TINY, CRATEConfig
 from quire.crate.language_model import CRATELMConfig

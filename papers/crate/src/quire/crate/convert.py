@@ -18,6 +18,7 @@ from typing import TypeVar
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+
 from quire.common.layers.crate import ISTA, MSSA, CRATEBlock, CRATEDecoderBlock
 from quire.common.layers.transformer import TokenClassifier
 from quire.crate.classifier import CRATE, CRATEConfig

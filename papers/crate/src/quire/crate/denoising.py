@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
+
 from quire.common.layers.crate import coding_rate_subspaces_grad
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
+
 from quire.common.layers.crate import projection_rate
 from quire.common.layers.intermediates import capture
 from quire.common.layers.transformer import TokenClassifier

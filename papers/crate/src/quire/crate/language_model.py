@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Integer, UInt8
+
 from quire.common.layers.crate import CRATEBlock
 from quire.common.layers.transformer import TokenLM, vit_block
 

@@ -5,6 +5,7 @@ The practical layer, `quire.common.layers.crate.CRATEBlock`, unties the back-pro
 """
 
 from jaxtyping import Array, Float
+
 from quire.common.layers.crate import ista_step, mssa_step
 
 

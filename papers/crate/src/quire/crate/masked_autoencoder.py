@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
+
 from quire.common.layers.patches import patch_grid, patchify, sincos_positions_2d, unpatchify
 from quire.crate.stacks import CRATEDecoder, CRATEEncoder
 

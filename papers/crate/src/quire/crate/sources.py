@@ -8,6 +8,7 @@ from pydoc_data.topics import topics
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
 from quire.common.data import (
     REGISTRY,
     Dataset,

@@ -2,6 +2,7 @@
 
 from flax import nnx
 from jaxtyping import Array, Float
+
 from quire.common.layers.crate import CRATEBlock, CRATEDecoderBlock
 
 

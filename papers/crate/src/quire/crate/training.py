@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from flax import nnx
 from jaxtyping import Array, Float, Integer
+
 from quire.common.layers.transformer import next_token_loss
 from quire.common.train import HostBatches, epoch_indices, fit, fit_seeds, take_batch
 from quire.crate.config import Training
