@@ -276,7 +276,7 @@ def test_tables_show_verdict_baseline_and_stand_in():
     assert json.dumps(record, allow_nan=False)
     html = html_table(record)
     assert "toy &lt;data&gt; (stands in for real data)" in html
-    assert "majority (trivial) 0.5" in html
+    assert "majority 0.5 (trivial)" in html
     assert "✓ reproduced" in html
     assert "expected reproduced" in html
     assert "| C1 |" in markdown_table(record)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from quire.common.claims.criteria import confidence_interval
@@ -25,26 +26,25 @@ def number(value: float | None) -> str:
 
 
 def value_cell(entry: Mapping[str, Any]) -> str:
-    """Mean value over seeds with half its confidence interval; the worst seed of an exact claim."""
+    """Mean value over seeds with half its confidence interval; the largest of an exact claim."""
     values = [v for v in entry["values"] if v is not None]
     if not values or len(values) < len(entry["values"]):
         return "–"
     mean, (low, high) = confidence_interval(values)
     if entry["exact"]:
-        return number(max(values, key=abs))
-    spread = f" ± {number((high - low) / 2)}" if high > low else ""
-    return number(mean) + spread
+        return number(max(values))
+    return f"{number(mean)} ± {(high - low) / 2:.2g}" if high > low else number(mean)
 
 
-def baseline_cell(entry: Mapping[str, Any]) -> str:
+def baseline_cells(entry: Mapping[str, Any]) -> list[str]:
     """Every baseline's mean, the trivial one marked."""
     if entry["exact"] and not entry["baselines"]:
-        return "exact"
+        return ["exact"]
     cells = []
     for name, values in entry["baselines"].items():
         mean = confidence_interval([float("nan") if v is None else v for v in values])[0]
-        cells.append(f"{name}{' (trivial)' if name == entry['trivial'] else ''} {number(mean)}")
-    return ", ".join(cells)
+        cells.append(f"{name} {number(mean)}{' (trivial)' if name == entry['trivial'] else ''}")
+    return cells
 
 
 def data_cell(entry: Mapping[str, Any]) -> str:
@@ -60,24 +60,25 @@ def verdict_cell(entry: Mapping[str, Any]) -> str:
 
 def terminal_table(record: Mapping[str, Any]) -> Table:
     """Claim table for the terminal."""
-    table = Table(title=f"{record['title']} · {record['preset']}", title_justify="left", show_lines=True)
-    for heading, options in (
-        ("claim", {"no_wrap": True}),
-        ("the paper says", {"ratio": 5}),
-        ("measured", {"ratio": 3}),
-        ("beside", {"ratio": 4}),
-        ("holds when", {"ratio": 4}),
-        ("verdict", {"ratio": 3}),
-        ("data", {"ratio": 3}),
-    ):
-        table.add_column(heading, **options)
+    table = Table(title=f"{record['title']} · {record['preset']}", title_justify="left", show_lines=True, expand=True)
+    table.add_column("claim", no_wrap=True)
+    table.add_column("the paper says", ratio=5)
+    table.add_column("measured", ratio=3)
+    table.add_column("verdict", no_wrap=True)
     for entry in record["claims"]:
         style = COLOURS[entry["verdict"]]
-        measured = f"{value_cell(entry)} {entry['unit']}\n[dim]{entry['metric']}, {len(entry['values'])} seeds[/dim]"
-        why = f"\n[dim]{entry['because'] or entry['why']}[/dim]" if entry["because"] or entry["why"] else ""
-        verdict = f"[{style}]{verdict_cell(entry)}[/{style}]"
+        how = (
+            f"{entry['metric']}, {len(entry['values'])} seeds",
+            f"holds when {entry['criterion']}",
+            data_cell(entry),
+            entry["because"] or entry["why"],
+        )
+        measured = [f"[bold]{value_cell(entry)} {entry['unit']}[/bold]", *baseline_cells(entry)]
         table.add_row(
-            entry["id"], entry["says"] + why, measured, baseline_cell(entry), entry["criterion"], verdict, data_cell(entry)
+            entry["id"],
+            f"[bold]{entry['says']}[/bold]\n[dim]" + "\n".join(escape_markup(line) for line in how if line) + "[/dim]",
+            "\n".join(measured),
+            f"[{style}]{verdict_cell(entry).replace(' (', chr(10) + '(')}[/{style}]",
         )
     return table
 
@@ -103,7 +104,7 @@ def html_table(record: Mapping[str, Any], figures: Mapping[str, str] | None = No
             + picture,
             f"{escape(value_cell(entry))} {escape(entry['unit'])}<br>"
             f"<small>{escape(entry['metric'])}, {len(entry['values'])} seeds</small>",
-            escape(baseline_cell(entry)),
+            "<br>".join(escape(cell) for cell in baseline_cells(entry)),
             escape(entry["criterion"]),
             f"<span style='color:{_HTML_COLOURS[entry['verdict']]};white-space:nowrap'>{escape(verdict_cell(entry))}</span>",
             escape(data_cell(entry)),
@@ -123,7 +124,7 @@ def markdown_table(record: Mapping[str, Any]) -> str:
             entry["id"],
             entry["says"],
             f"{measured} ({entry['metric']}, {len(entry['values'])} seeds)",
-            baseline_cell(entry),
+            ", ".join(baseline_cells(entry)),
             verdict_cell(entry),
         )
         lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
@@ -162,4 +163,4 @@ class Scorecard:
 def summary_line(entries: Sequence[Mapping[str, Any]]) -> str:
     """`7 claims: 5 reproduced, 2 not reproduced`."""
     counts = {verdict: sum(e["verdict"] == verdict for e in entries) for verdict in MARKS}
-    return f"{len(entries)} claims: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)
+    return f"{len(entries)} claim{'s' * (len(entries) != 1)}: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)

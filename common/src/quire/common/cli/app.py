@@ -20,8 +20,10 @@ data_app = typer.Typer(help="Data sets: what they are, where they lie, how to ge
 app.add_typer(data_app, name="data")
 
 # stdout carries results only; progress, notes and errors go to stderr, so that `--json | jq` works.
-out = Console()
-err = Console(stderr=True)
+# Where nothing says how wide the output may be (a pipe, a log), tables take 120 columns instead of rich's 80.
+WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
+out = Console(width=WIDTH)
+err = Console(stderr=True, width=WIDTH)
 
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 

@@ -9,6 +9,7 @@ from quire.common.data.registry import (
     data_dir,
     fetch,
     gunzip,
+    is_local,
     local_path,
     read_archive,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "gunzip",
     "imagenet_batches",
     "imagenet_files",
+    "is_local",
     "local_path",
     "mnist_t10k",
     "read_archive",

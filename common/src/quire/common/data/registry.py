@@ -123,6 +123,11 @@ def local_path(dataset: Dataset, file: File) -> Path | None:
     return None
 
 
+def is_local(dataset: Dataset) -> bool:
+    """Whether the set ships with a package, or a file of it already lies in `QUIRE_DATA` or the cache."""
+    return dataset.embedded or any(local_path(dataset, file) for file in dataset.files)
+
+
 def fetch(dataset: Dataset, name: str) -> Path:
     """Path of a file of a data set, its digest checked; downloaded to the cache if it is nowhere yet.
 

@@ -7,7 +7,7 @@ The first half of the module is the theory (given subspaces and dictionary), the
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, ScalarLike
 
 from quire.common.layers.attention import attention_weights, merge_heads, split_heads
 from quire.common.layers.intermediates import sow
@@ -120,14 +120,18 @@ def mssa_step(Z: Float[Array, "*batch N d"], U: Float[Array, "K d p"], eps: floa
 
 
 def lasso_objective(
-    Z: Float[Array, "*batch d"], target: Float[Array, "*batch d"], D: Float[Array, "d m"], lam: float
+    Z: Float[Array, "*batch d"], target: Float[Array, "*batch d"], D: Float[Array, "d m"], lam: ScalarLike
 ) -> Float[Array, ""]:
     """`lam |Z|_1 + 1/2 |target - D Z|^2`, summed over tokens: what the ISTA step lowers."""
     return lam * jnp.abs(Z).sum() + 0.5 * jnp.sum((target - Z @ D.T) ** 2)
 
 
 def ista_step(
-    Z: Float[Array, "*batch d"], D: Float[Array, "d d"], eta: float, lam: float, start: Float[Array, "*batch d"] | None = None
+    Z: Float[Array, "*batch d"],
+    D: Float[Array, "d d"],
+    eta: ScalarLike,
+    lam: ScalarLike,
+    start: Float[Array, "*batch d"] | None = None,
 ) -> Float[Array, "*batch d"]:
     """Sparsification step, `ReLU(s + eta D^T (Z - D s) - eta lam)`: one proximal-gradient step of the non-negative LASSO on `Z`.
 

@@ -12,7 +12,6 @@ from jaxtyping import Array, Float
 from quire.common.data import (
     REGISTRY,
     Dataset,
-    DatasetUnavailable,
     ImageSplit,
     cache_dir,
     cifar10,
@@ -20,6 +19,7 @@ from quire.common.data import (
     digits,
     imagenet_batches,
     imagenet_files,
+    is_local,
     wikitext2,
 )
 from quire.common.data.registry import unavailable
@@ -165,21 +165,19 @@ def open_text(corpus: str, *, fallback: bool = False) -> Text:
 
     Args:
         corpus: `"wikitext-2"` or `"openwebtext"`.
-        fallback: whether the language reference that ships with Python may stand in for a missing corpus; tables then name it.
+        fallback: where the corpus is not on this machine, take the language reference that ships with Python instead of
+            downloading; tables then name it.
 
     Raises:
-        DatasetUnavailable: if it is missing and there is no fallback.
+        DatasetUnavailable: if it is missing, cannot be downloaded, and there is no fallback.
         ValueError: for another corpus.
     """
     openers = {"wikitext-2": _wikitext2, "openwebtext": _openwebtext}
     if corpus not in openers:
         raise ValueError(f"corpus is {corpus!r}; it must be one of {list(openers)}")
-    try:
-        return openers[corpus]()
-    except DatasetUnavailable:
-        if not fallback:
-            raise
+    if fallback and not is_local(REGISTRY.find(corpus)):
         return _language_reference()
+    return openers[corpus]()
 
 
 def _wikitext2() -> Text:
