@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from matplotlib.figure import Figure
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from quire.common.claims.criteria import Verdict, confidence_interval
@@ -106,6 +107,17 @@ class Record:
     def untested(self) -> list[str]:
         """Ids of the claims that could not be tested."""
         return [entry["id"] for entry in self.entries() if entry["verdict"] == "not tested"]
+
+    def figure(self, claim: str) -> Figure:
+        """The figure of a claim, of its first seed.
+
+        Raises:
+            KeyError: if the claim was not measured in this run or has no figure.
+        """
+        figures = {result.claim.id: result.samples[0].figure for result in self.results if result.samples}
+        if figures.get(claim) is None:
+            raise KeyError(f"no figure of claim {claim!r}; there are {[id for id, one in figures.items() if one is not None]}")
+        return figures[claim]
 
     def entries(self) -> list[dict[str, Any]]:
         """JSON entries of all claims, in the order of the paper; kept entries of an earlier run included."""

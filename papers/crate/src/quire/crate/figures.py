@@ -16,6 +16,28 @@ def _axes(columns: int = 1, *, width: float = 4.2, height: float = 3.0):
     return figure, axes
 
 
+def spreads(tokens: Mapping[str, np.ndarray], rates: Mapping[str, float]) -> Figure:
+    """Tokens `[N, 3]` of norm 1 with their coding rate, a panel for each name."""
+    figure = Figure(figsize=(3.2 * len(tokens), 3.4), layout="constrained")
+    for i, (name, Z) in enumerate(tokens.items()):
+        axes = figure.add_subplot(1, len(tokens), i + 1, projection="3d")
+        axes.scatter(*np.asarray(Z).T, s=8, color=COLOURS["CRATE"], alpha=0.6)
+        axes.set_title(f"{name}: $R$ = {rates[name]:.2f} nats", fontsize="medium")
+        axes.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1), xticks=[], yticks=[], zticks=[])
+        axes.set_box_aspect((1, 1, 1))
+    return figure
+
+
+def clouds(points: Mapping[str, np.ndarray], labels: np.ndarray) -> Figure:
+    """Plane points `[n, 2]` coloured by label, a panel for each name."""
+    figure, axes = _axes(len(points))
+    for each, (name, xy) in zip(np.atleast_1d(axes), points.items(), strict=True):
+        marks = each.scatter(*np.asarray(xy).T, c=labels, cmap="tab10", s=9)
+        each.set(title=name, xlabel="first component", ylabel="second component", xticks=[], yticks=[])
+    each.legend(*marks.legend_elements(), frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), title="class")
+    return figure
+
+
 def compression(rates: Mapping[str, Sequence[float]], ratios: Mapping[str, Sequence[float]]) -> Figure:
     """`R^c` step by step, and over that of the start shrunk to the same norm."""
     figure, (left, right) = _axes(2)
@@ -44,20 +66,16 @@ def norm_dependence(norms: np.ndarray, ratios: Sequence[float], used: float) -> 
     return figure
 
 
-def accuracies(values: Mapping[str, Sequence[float]], parameters: Mapping[str, int], majority: float) -> Figure:
-    """Test accuracy of every seed, and parameter counts."""
-    figure, (left, right) = _axes(2, width=3.4)
-    colours = [COLOURS["CRATE"], COLOURS["baseline"]]
-    for i, (_, seeds) in enumerate(values.items()):
-        left.bar(i, np.mean(seeds), color=colours[i], alpha=0.85)
-        left.plot(np.full(len(seeds), i), seeds, "o", color="black", ms=3)
-    left.axhline(majority, color=COLOURS["trivial"], ls="--", label="majority class")
-    left.set_xticks(range(len(values)), values)
-    left.set(ylabel="test accuracy", ylim=(0, 1.08))
-    left.legend(frameon=False, loc="lower right")
-    right.bar(range(len(values)), [parameters[name] for name in values], color=colours, alpha=0.85)
-    right.set_xticks(range(len(values)), values)
-    right.set(ylabel="parameters")
+def accuracies(values: Mapping[str, float], parameters: Mapping[str, int], majority: float) -> Figure:
+    """Test accuracy against the number of parameters."""
+    figure, axes = _axes()
+    for (name, value), colour in zip(values.items(), (COLOURS["CRATE"], COLOURS["baseline"]), strict=True):
+        axes.plot(parameters[name] / 1e3, value, "o", ms=9, color=colour)
+        axes.annotate(f"{name} {value:.3f}", (parameters[name] / 1e3, value), (0, -16), textcoords="offset points", ha="center")
+    axes.axhline(majority, color=COLOURS["init"], ls="--", label="majority class")
+    largest = max(parameters.values()) / 1e3
+    axes.set(xlabel="parameters (thousands)", ylabel="test accuracy", xlim=(0, 1.2 * largest), ylim=(0, 1.05))
+    axes.legend(frameon=False, loc="center right")
     return figure
 
 
