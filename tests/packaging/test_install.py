@@ -50,7 +50,7 @@ def test_wheels_hold_their_package_and_nothing_else(wheels):
     assert len(built) == 1 + len(list(ROOT.glob("papers/*/pyproject.toml")))
     for wheel in built:
         leaf = wheel.name.split("-")[0].removeprefix("quire_")
-        names = zipfile.ZipFile(wheel).namelist()
+        names = [name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")]
         assert f"quire/{leaf}/py.typed" in names
         assert all(name.startswith((f"quire/{leaf}/", f"quire_{leaf}-")) for name in names), names
 

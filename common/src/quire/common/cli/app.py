@@ -172,6 +172,8 @@ def run(
     papers = [load(slug) for slug in slugs]
     if claim and len(papers) > 1:
         raise UsageError("--claim goes with one paper; run the papers one by one")
+    if seeds is not None and seeds < 1:
+        raise UsageError(f"--seeds is {seeds}; it must be at least 1")
     for paper in papers:  # every argument is checked before the first minute is spent
         paper.preset(preset)
         for id in claim or ():
