@@ -1,0 +1,1 @@
+"""Graphs: multigraphs and the polynomials that they stand for, contractions, colour refinement, dense batches, PPGN blocks."""
