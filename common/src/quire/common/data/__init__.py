@@ -1,5 +1,6 @@
 """Data sets: one loader each, files from `QUIRE_DATA`, the cache or a checked download."""
 
+from quire.common.data.graph_sets import Molecule, molecules, strongly_regular
 from quire.common.data.registry import (
     REGISTRY,
     Dataset,
@@ -33,6 +34,7 @@ __all__ = [
     "DatasetUnavailable",
     "ImageData",
     "ImageSplit",
+    "Molecule",
     "cache_dir",
     "cifar10",
     "cifar10_subset",
@@ -45,7 +47,9 @@ __all__ = [
     "is_local",
     "local_path",
     "mnist_t10k",
+    "molecules",
     "read_archive",
     "read_idx",
+    "strongly_regular",
     "wikitext2",
 ]

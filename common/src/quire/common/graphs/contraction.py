@@ -104,7 +104,8 @@ def _product(factors: Sequence[tuple[tuple[int, ...], Array]], keep: tuple[int, 
 def contraction_plan(graph: MultiGraph, bank: Bank) -> Plan | None:
     """A plan within the bank, or None: nodes are removed greedily, and the order does not matter.
 
-    While a node that is not red has at most `bank.max_neighbours` distinct neighbours, remove it and join them. `P_H` is computable
+    While a node that is not red has at most `bank.max_neighbours` distinct neighbours, remove it and join them. `P_H` is
+    computable
     exactly when only red nodes remain.
 
     >>> str(contraction_plan(MultiGraph.from_spec("ab,bc,cd->ad"), EDGE_BANK))

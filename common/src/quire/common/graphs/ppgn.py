@@ -57,7 +57,7 @@ def append_identity(Z: Float[Array, "B n n C"]) -> Float[Array, "B n n D"]:
 
 
 def pooled(Z: Float[Array, "B n n C"], sizes: Int[Array, " B"]) -> Float[Array, "B D"]:
-    """Means of the diagonal and of the rest over the true nodes, `D = 2 C`; a graph of one node has no rest, which counts as 0."""
+    """Means of the diagonal and of the rest over the true nodes, `D = 2 C`; one node has no rest, which counts as 0."""
     diagonal = jnp.einsum("biic->bc", Z)
     rest = jnp.einsum("bijc->bc", Z) - diagonal
     n = sizes.astype(Z.dtype)[:, None]

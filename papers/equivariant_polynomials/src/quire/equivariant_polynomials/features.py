@@ -1,0 +1,62 @@
+"""Polynomials that PPGN++ cannot compute, as input channels (paper, section 5)."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from quire.common.graphs.contraction import EDGE_BANK, failures
+from quire.common.graphs.evaluate import as_diagonal, evaluate
+from quire.common.graphs.multigraph import MultiGraph
+
+
+@cache
+def missing_polynomials(max_degree: int = 6) -> tuple[MultiGraph, ...]:
+    """Connected simple multigraphs up to this degree that the edge-based bank cannot compute, by degree and number of red nodes.
+
+    One at degree 5 and eleven at degree 6, both orientations of a red pair included.
+    """
+    return tuple(h for d in range(1, max_degree + 1) for red in (0, 1, 2) for h in failures(EDGE_BANK, d, red))
+
+
+def polynomial_features(
+    A: Float[Array, "*batch n n"], graphs: Sequence[MultiGraph], mask: Float[Array, "*batch 1 n n"] | None = None
+) -> Float[Array, "*batch k n n"]:
+    """`P_H(A)` as matrices: a red pair as it is, one red node on the diagonal, none as a constant matrix.
+
+    Args:
+        A: adjacency matrices `[..., n, n]`, zero where padded; float64 where counts may pass 2^24.
+        graphs: the multigraphs H.
+        mask: 1 on pairs of true nodes `[..., 1, n, n]`; constants are kept off the padding.
+
+    Returns:
+        `[..., k, n, n]`.
+
+    Raises:
+        ValueError: if `graphs` is empty, or A or the mask do not fit.
+    """
+    if not graphs:
+        raise ValueError("graphs is empty; give at least one multigraph")
+    if mask is not None and mask.shape != (*A.shape[:-2], 1, *A.shape[-2:]):
+        raise ValueError(f"mask has shape {mask.shape}; it needs {(*A.shape[:-2], 1, *A.shape[-2:])} to fit A")
+    channels = []
+    for graph in graphs:
+        value = evaluate(graph, A)
+        if len(graph.red) == 1:
+            value = as_diagonal(value)
+        elif not graph.red:
+            value = jnp.broadcast_to(value[..., None, None], A.shape)
+        channels.append(value)
+    features = jnp.stack(channels, -3)
+    return features if mask is None else features * mask
+
+
+def normalise_features(F: Float[Array, "*batch k n n"]) -> Float[Array, "*batch k n n"]:
+    """Divide by the norm across channels at every pair, then every channel by its Frobenius norm; zeros stay zeros."""
+
+    def divided(x, norm):
+        return x / jnp.where(norm > 0, norm, 1)
+
+    F = divided(F, jnp.linalg.norm(F, axis=-3, keepdims=True))
+    return divided(F, jnp.sqrt((F**2).sum((-2, -1), keepdims=True)))

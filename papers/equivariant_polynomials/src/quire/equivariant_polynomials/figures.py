@@ -1,0 +1,58 @@
+"""Figures of the claims and of the notebook; matplotlib figures, closed."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from quire.common.graphs.multigraph import MultiGraph
+
+RED, GREY, BLUE = "#c0392b", "#95a5a6", "#34495e"
+
+
+def _bare(axes):
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def multigraphs(graphs: Sequence[MultiGraph], columns: int = 6) -> Figure:
+    """Simple multigraphs, nodes on a circle, red nodes with their output letter."""
+    columns = min(columns, len(graphs))
+    rows = -(-len(graphs) // columns)
+    figure = Figure(figsize=(1.45 * columns, 1.6 * rows), layout="constrained")
+    for axes, graph in zip(figure.subplots(rows, columns, squeeze=False).flat, graphs, strict=False):
+        angle = 2 * np.pi * np.arange(graph.num_nodes) / graph.num_nodes + np.pi / 4
+        x, y = np.cos(angle), np.sin(angle)
+        for r, s in graph.edges:
+            axes.plot(x[[r, s]], y[[r, s]], color=BLUE, lw=1.2, zorder=1)
+        axes.scatter(x, y, s=110, c=[RED if v in graph.red else "#bdc3c7" for v in range(graph.num_nodes)], zorder=2)
+        for position, v in enumerate(graph.red):
+            axes.text(x[v], y[v], "ij"[position], color="white", ha="center", va="center", fontsize=8, zorder=3)
+        axes.set_title(f"degree {graph.degree}", fontsize=8)
+    for axes in figure.axes:
+        axes.set(xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), aspect="equal")
+        axes.axis("off")
+    return figure
+
+
+def failing_shares(shares: Mapping[str, Sequence[int]]) -> Figure:
+    """Number of multigraphs out of reach, degree by degree."""
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    axes = _bare(figure.subplots())
+    for (name, counts), color in zip(shares.items(), (GREY, BLUE, RED), strict=False):
+        axes.plot(range(1, len(counts) + 1), counts, "o-", label=name, color=color)
+    axes.set_yscale("symlog", linthresh=1)
+    axes.set(xlabel="degree (edges)", ylabel="multigraphs", ylim=(-0.2, None))
+    axes.legend(frameon=False)
+    return figure
+
+
+def bars(values: Mapping[str, float], ylabel: str, best: str) -> Figure:
+    """One bar for each name, one of them coloured."""
+    figure = Figure(figsize=(5.4, 3), layout="constrained")
+    axes = _bare(figure.subplots())
+    drawn = axes.bar(list(values), list(values.values()), color=[RED if name == best else GREY for name in values])
+    axes.bar_label(drawn, fmt="%.3g", fontsize=9)
+    axes.set_ylabel(ylabel)
+    axes.tick_params(axis="x", labelsize=8)
+    return figure
