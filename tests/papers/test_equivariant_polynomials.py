@@ -1,40 +1,137 @@
-"""Equivariant Polynomials for Graph Neural Networks: golden parity, properties, errors."""
+"""Equivariant polynomials: golden vectors, properties, converters, features, errors, claims."""
+
+import json
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from flax import nnx
 
 from quire.common.claims import run
-from quire.common.testing import assert_close, assert_equivariant, assert_jit_consistent, assert_vmap_consistent, cast
-from quire.equivariant_polynomials import paper, running_mean
+from quire.common.graphs.basis import graphs_of_degree, place_red
+from quire.common.graphs.contraction import EDGE_BANK, NODE_BANK, contraction_plan, is_computable
+from quire.common.graphs.evaluate import as_diagonal, evaluate, evaluate_by_loops, evaluate_by_slices
+from quire.common.graphs.multigraph import MultiGraph
+from quire.common.graphs.ppgn import PPGNPlusPlus, append_identity
+from quire.common.testing import assert_close
+from quire.equivariant_polynomials.config import PRESETS, QUICK
+from quire.equivariant_polynomials.convert import load_ppgn
+from quire.equivariant_polynomials.features import missing_polynomials, normalise_features, polynomial_features
+from quire.equivariant_polynomials.paper import paper
+from quire.equivariant_polynomials.regression import TrainingConfig, clique_task, train_regression
+from quire.equivariant_polynomials.separation import indistinguishable_fraction
+
+PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float64, 1e-9), (jnp.float32, 1e-4)], ids=["f64", "f32"])
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float64, 1e-12), (jnp.float32, 1e-6)])
-def test_golden(golden, dtype, tolerance):
+@pytest.fixture(scope="module")
+def vectors(golden):
+    return golden("equivariant_polynomials")
+
+
+@PRECISIONS
+def test_golden_polynomials(vectors, dtype, tolerance):
+    with jax.enable_x64(dtype == jnp.float64):
+        X = jnp.asarray(vectors["X"], dtype)
+        for k, spec in enumerate(json.loads(str(vectors["H_specs"]))):
+            H = MultiGraph(spec["m"], tuple(map(tuple, spec["edges"])), tuple(spec["red"]))
+            assert_close(evaluate(H, X), vectors[f"P_{k}"], tolerance)
+            assert_close(evaluate(H, X, distinct=True), vectors[f"Q_{k}"], tolerance)
+        Xc = jnp.asarray(vectors["Xc"], dtype)
+        assert_close(evaluate(MultiGraph(3, ((0, 1), (1, 2), (2, 0)), (0,), (0, 1, 0)), Xc), vectors["Pc_0"], tolerance)
+        assert_close(evaluate(MultiGraph(3, ((0, 1), (0, 1), (1, 2)), (0, 2), (0, 1, 1)), Xc), vectors["Pc_1"], tolerance)
+
+
+def test_golden_enumeration_and_decisions(vectors):
+    specs, degrees = vectors["enum_spec"], vectors["enum_degree"]
+    known = {MultiGraph.from_spec(str(s)).canonical(undirected=True) for s in specs}
+    found = {
+        h
+        for d in sorted(set(degrees.tolist()))
+        for g in graphs_of_degree(d, True, True)
+        for count in (0, 1, 2)
+        for h in place_red(g, count, simple=True)
+    }
+    assert found == known and len(known) == len(specs)
+    for spec, edge, node in zip(specs, vectors["enum_edge_model"], vectors["enum_node_model"], strict=True):
+        H = MultiGraph.from_spec(str(spec))
+        assert (is_computable(H, EDGE_BANK), is_computable(H, NODE_BANK)) == (bool(edge), bool(node)), spec
+
+
+def test_golden_features(vectors):
+    graphs = [MultiGraph.from_spec(str(s)) for s in vectors["sr_poly_specs"]]
     with jax.enable_x64():
-        case = cast(golden("equivariant_polynomials").case("running_mean"), dtype)
-        assert_close(running_mean(case["x"]), case["y"], tolerance)
+        F = np.asarray(polynomial_features(jnp.asarray(vectors["sr16622_adj"], jnp.float64), graphs))
+        assert_close(F.sum((2, 3)), vectors["sr16622_poly_sum"], 1e-9)
+        assert_close(np.linalg.norm(F, axis=(2, 3)), vectors["sr16622_poly_frob"], 1e-9)
+        assert_close(normalise_features(jnp.asarray(vectors["polynorm_in"])), vectors["polynorm_out"], 1e-9)
+    assert {g.canonical(undirected=True) for g in graphs} == set(missing_polynomials(6))
 
 
-def test_shifts_and_scales_with_its_input():
-    x = jax.random.normal(jax.random.key(0), (9,))
-
-    def act(g, y):
-        return g[0] * y + g[1]
-
-    assert_equivariant(running_mean, x, elements=[(2.0, 0.0), (-1.0, 3.0)], act_in=act, act_out=act, tolerance=1e-5)
-
-
-def test_jit_and_vmap():
-    x = jax.random.normal(jax.random.key(1), (4, 9))
-    assert_jit_consistent(running_mean, x)
-    assert_vmap_consistent(running_mean, x)
+@PRECISIONS
+def test_golden_ppgn(vectors, dtype, tolerance):
+    state = {name.removeprefix("ppgn."): x for name, x in vectors.arrays.items() if name.startswith("ppgn.")}
+    with jax.enable_x64(dtype == jnp.float64):
+        model = load_ppgn(state, dtype=dtype)
+        Z, mask = (jnp.asarray(vectors[name], dtype) for name in ("ppgn_in", "ppgn_mask"))
+        assert_close(model(Z, mask, jnp.asarray(vectors["ppgn_n"], jnp.int32)), vectors["ppgn_out"], tolerance)
+        first = model.blocks[0](append_identity(jnp.moveaxis(Z, 1, -1)), jnp.moveaxis(mask, 1, -1))
+        assert_close(jnp.moveaxis(first, -1, 1), vectors["ppgn_block0_out"], tolerance)
+    with pytest.raises(ValueError, match=r"missing: fc_layers\.1\.fc\.bias"):
+        load_ppgn({n: x for n, x in state.items() if n != "fc_layers.1.fc.bias"})
 
 
-def test_empty_input_is_refused():
-    with pytest.raises(ValueError, match="x is empty"):
-        running_mean(jnp.zeros((0,)))
+def test_forms_agree():
+    X = np.random.default_rng(0).standard_normal((4, 4))
+    with jax.enable_x64():
+        x = jnp.asarray(X)
+        for spec in ("ab,ac,ad,bc,bd,cd->ab", "ab,aa,bc->a", "ab,bc,ca->"):
+            H = MultiGraph.from_spec(spec)
+            assert_close(evaluate(H, x), evaluate_by_loops(H, X), 1e-10)
+            assert_close(evaluate_by_slices(H, x), evaluate_by_loops(H, X), 1e-10)
+            if plan := contraction_plan(H, EDGE_BANK):
+                assert_close(plan(x), evaluate_by_loops(H, X), 1e-10)
 
 
-def test_claims_end_as_expected():
-    assert run(paper).as_expected
+def test_features_are_equivariant_and_ignore_padding():
+    A, _ = clique_task(jax.random.key(0), 3, 6)
+    padded = jnp.pad(A, ((0, 0), (0, 2), (0, 2)))
+    mask = jnp.pad(jnp.ones((3, 1, 6, 6)), ((0, 0), (0, 0), (0, 2), (0, 2)))
+    graphs = missing_polynomials(5) + missing_polynomials(6)[1:4]
+    F = polynomial_features(A, graphs)
+    assert_close(polynomial_features(padded, graphs, mask)[..., :6, :6], F, 1e-5)
+    order = np.array([3, 1, 5, 0, 4, 2])
+    assert_close(polynomial_features(A[:, order][:, :, order], graphs), F[..., order, :][..., order], 1e-5)
+    assert as_diagonal(jnp.ones(3)).shape == (3, 3)
+
+
+def test_recipe_trains():
+    A, y = clique_task(jax.random.key(0), 24, 6)
+    batch = (A[:, None], jnp.ones((24, 1, 6, 6)), jnp.full(24, 6, jnp.int32), y)
+    model = PPGNPlusPlus(1, 4, 1, 1, rngs=nnx.Rngs(0))
+    history = train_regression(model, batch, batch, TrainingConfig(epochs=8, batch_size=8, patience=0), jax.random.key(1))
+    assert history[-1]["validation"] < history[0]["validation"]
+    with pytest.raises(ValueError, match="train holds 24 graphs; a batch needs 128"):
+        train_regression(model, batch, batch, TrainingConfig(), jax.random.key(1))
+
+
+def test_errors(as_installed):
+    with pytest.raises(ValueError, match="red names node 3"):
+        MultiGraph(3, ((0, 1),), (3,))
+    with pytest.raises(ValueError, match=r"X has shape \(2, 3\)"):
+        evaluate(MultiGraph.from_spec("ab->"), jnp.ones((2, 3)))
+    with pytest.raises(ValueError, match="not finite"):
+        indistinguishable_fraction(np.array([[np.nan], [1.0]]))
+    with pytest.raises(ValueError, match="graphs is empty"):
+        polynomial_features(jnp.ones((2, 2)), [])
+
+
+def test_claims_smoke(monkeypatch, tmp_path):
+    monkeypatch.delenv("QUIRE_DATA", raising=False)
+    monkeypatch.setattr("quire.common.data.registry.cache_dir", lambda: tmp_path)
+    brief = replace(QUICK, sr_depth=2, sr_width=8, graphs=80, test_graphs=20, steps=4, plan_degree=2, batch_size=16)
+    monkeypatch.setitem(PRESETS, "quick", brief)
+    record = run(paper, "quick", ["C2", "C5", "C6"], seeds=1)
+    assert not record.untested

@@ -86,7 +86,7 @@ class Plan:
 
 
 def _product(factors: Sequence[tuple[tuple[int, ...], Array]], keep: tuple[int, ...]) -> Array:
-    """Factors on the same pair are multiplied pointwise first; what is left is one contraction (two neighbours: a matrix product)."""
+    """Factors on the same pair are multiplied pointwise; what is left is one contraction (two neighbours: a matrix product)."""
     scopes = sorted({tuple(sorted(set(scope))) for scope, _ in factors})
     letters = node_letters(max([v for s in scopes for v in s], default=-1) + 1)
 

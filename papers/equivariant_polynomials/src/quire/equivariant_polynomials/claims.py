@@ -57,7 +57,7 @@ def _draw(key: jax.Array) -> np.random.Generator:
     exact=True,
 )
 def is_a_basis(preset: Preset, key: jax.Array) -> Measurement:
-    """Enumeration against orbit counts and the known table; rank of all elements of degree 2 and less on random matrices, n = 6."""
+    """Enumeration against orbit counts and the known table; rank of all elements of degree 2 and less on 6 x 6 matrices."""
     wrong = 0
     for output, known in COUNTS.items():
         for degree in range(preset.count_degree + 1):
@@ -173,7 +173,7 @@ def hierarchy(preset: Preset, key: jax.Array) -> Measurement:
     seeds=1,
 )
 def plans_execute(preset: Preset, key: jax.Array) -> Measurement:
-    """Plans with matrix and pointwise products against one einsum: all connected simple multigraphs, and all directed ones of degree 2."""
+    """Plans against one einsum: all connected simple multigraphs, and all directed ones up to degree 2."""
     graphs = [h for d in range(3) for h in enumerate_basis(d, "edge")]
     for d in range(1, preset.plan_degree + 1):
         graphs += [

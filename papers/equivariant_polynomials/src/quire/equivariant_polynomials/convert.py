@@ -1,7 +1,7 @@
 """The authors' PPGN checkpoints: their parameter names, into `PPGN`.
 
-The authors' names are `reg_blocks.i.{mlp1,mlp2}.convs.{0,1}`, `reg_blocks.i.skip.conv` and `fc_layers.{0,1}.fc`; convolution weights are
-`[out, in, 1, 1]`.
+The authors' names are `reg_blocks.i.{mlp1,mlp2}.convs.{0,1}`, `reg_blocks.i.skip.conv` and `fc_layers.{0,1}.fc`; convolution
+weights are `[out, in, 1, 1]`.
 """
 
 from collections.abc import Mapping
