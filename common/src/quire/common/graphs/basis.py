@@ -107,8 +107,8 @@ def enumerate_basis(degree: int, output: Output = "edge", *, simple: bool = Fals
 def orbit_count(degree: int, output: Output) -> int:
     """The same number without growing graphs: orbits of node permutations on the 2d (+ output) indices of X^{(x)d}.
 
-    Endpoints of d ordered pairs are partitioned in all ways, output indices joined to blocks or apart; pairs are unordered among each
-    other. Counted by Burnside's lemma over the permutations of the pairs.
+    Endpoints of d ordered pairs are partitioned in all ways, output indices joined to blocks or apart; pairs are unordered
+    among each other. Counted by Burnside's lemma over the permutations of the pairs.
 
     >>> [orbit_count(d, "node") for d in range(3)]
     [1, 5, 32]

@@ -17,7 +17,7 @@ class Bank:
 
     Attributes:
         name: for tables.
-        max_neighbours: a node may be summed out when it has at most so many distinct neighbours; what remains is a tensor on them.
+        max_neighbours: a node may be summed out when it has at most so many distinct neighbours; a tensor on them remains.
             Pointwise products (loops, parallel edges) are free.
         max_red: how many distinct output indices the networks have.
 

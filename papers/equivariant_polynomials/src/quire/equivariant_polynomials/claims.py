@@ -63,13 +63,14 @@ def is_a_basis(preset: Preset, key: jax.Array) -> Measurement:
         for degree in range(preset.count_degree + 1):
             counts = {len(enumerate_basis(degree, output)), orbit_count(degree, output), *known[degree : degree + 1]}
             wrong += len(counts) > 1
-    X = _draw(key).standard_normal((12, 6, 6))
+    X = _draw(key).standard_normal(
+        (40, 6, 6)
+    )  # more than the 14 invariants: elements with isolated red nodes are multiples of them
     lacking = {}
     for output in COUNTS:
         basis = [h for degree in range(3) for h in enumerate_basis(degree, output)]
         shape = {"invariant": (), "node": (6,), "edge": (6, 6)}[output]
-        points = X if output != "invariant" else _draw(key).standard_normal((60, 6, 6))
-        columns = [np.broadcast_to(_numpy_value(h, points), (len(points), *shape)).ravel() for h in basis]
+        columns = [np.broadcast_to(_numpy_value(h, X), (len(X), *shape)).ravel() for h in basis]
         values = np.stack(columns, 1)
         values /= np.linalg.norm(values, axis=0)
         lacking[output] = len(basis) - int(np.linalg.matrix_rank(values))
