@@ -19,7 +19,7 @@ from quire.common.graphs.evaluate import evaluate, evaluate_by_loops, evaluate_b
 from quire.common.graphs.multigraph import MultiGraph
 from quire.common.graphs.ppgn import PPGN, NodePrototype, PPGNPlusPlus
 from quire.common.graphs.refinement import fwl2, wl1
-from quire.equivariant_polynomials import benchmark, claims
+from quire.equivariant_polynomials import benchmark, claims, figures
 from quire.equivariant_polynomials.convert import load_ppgn
 from quire.equivariant_polynomials.features import missing_polynomials, normalise_features, polynomial_features
 from quire.equivariant_polynomials.paper import paper
@@ -46,6 +46,7 @@ __all__ = [
     "evaluate_by_slices",
     "expressive_degree",
     "failures",
+    "figures",
     "fwl2",
     "indistinguishable_fraction",
     "is_computable",
