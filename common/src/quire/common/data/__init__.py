@@ -1,5 +1,6 @@
 """Data sets: one loader each, files from `QUIRE_DATA`, the cache or a checked download."""
 
+from quire.common.data.few_shot import FewShotData, Tasks, digits_few_shot, draw_tasks, omniglot_small
 from quire.common.data.registry import (
     REGISTRY,
     Dataset,
@@ -25,27 +26,37 @@ from quire.common.data.sets import (
     read_idx,
     wikitext2,
 )
+from quire.common.data.text import Passages, language_reference, word_analogies, word_similarity
 
 __all__ = [
     "REGISTRY",
     "Dataset",
     "DatasetCorrupt",
     "DatasetUnavailable",
+    "FewShotData",
     "ImageData",
     "ImageSplit",
+    "Passages",
+    "Tasks",
     "cache_dir",
     "cifar10",
     "cifar10_subset",
     "data_dir",
     "digits",
+    "digits_few_shot",
+    "draw_tasks",
     "fetch",
     "gunzip",
     "imagenet_batches",
     "imagenet_files",
     "is_local",
+    "language_reference",
     "local_path",
     "mnist_t10k",
+    "omniglot_small",
     "read_archive",
     "read_idx",
     "wikitext2",
+    "word_analogies",
+    "word_similarity",
 ]

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pydoc_data.topics import topics
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +19,7 @@ from quire.common.data import (
     imagenet_batches,
     imagenet_files,
     is_local,
+    language_reference,
     wikitext2,
 )
 from quire.common.data.registry import unavailable
@@ -195,10 +195,6 @@ def _openwebtext() -> Text:
 
 
 def _language_reference() -> Text:
-    """The language reference in the standard library's `pydoc`: every fifth paragraph for the test, the others to train."""
-    pages = (topics[name] for name in sorted(topics))
-    paragraphs = list(dict.fromkeys(p for page in pages for p in page.split("\n\n") if p.strip()))
-    test = encode("\n\n".join(paragraphs[4::5]))
-    train = encode("\n\n".join(p for i, p in enumerate(paragraphs) if i % 5 != 4))
+    train, test = map(encode, language_reference())
     name = f"Python language reference (pydoc), {len(train)} bytes train / {len(test)} test"
     return Text(name, "WikiText-2", train, test)
