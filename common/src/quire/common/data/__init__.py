@@ -1,6 +1,6 @@
 """Data sets: one loader each, files from `QUIRE_DATA`, the cache or a checked download."""
 
-from quire.common.data.few_shot import FewShotData, Tasks, digits_few_shot, draw_tasks, omniglot_small
+from quire.common.data.few_shot import FewShotData, Tasks, digits_few_shot, draw_tasks, omniglot_alphabets, omniglot_small
 from quire.common.data.registry import (
     REGISTRY,
     Dataset,
@@ -53,6 +53,7 @@ __all__ = [
     "language_reference",
     "local_path",
     "mnist_t10k",
+    "omniglot_alphabets",
     "omniglot_small",
     "read_archive",
     "read_idx",

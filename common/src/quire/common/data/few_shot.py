@@ -84,6 +84,19 @@ def omniglot_small() -> FewShotData:
     )
 
 
+def omniglot_alphabets() -> tuple[np.ndarray, np.ndarray]:
+    """The small background sets of Omniglot, each character labelled with its alphabet.
+
+    Returns:
+        Images float32 `[4840, 28, 28]`, ink = 1, and labels int32 `[4840]` of the 8 alphabets.
+
+    Raises:
+        DatasetUnavailable, DatasetCorrupt: see `quire.common.data.fetch`.
+    """
+    with np.load(fetch(OMNIGLOT_SMALL, "omniglot_small.npz"), allow_pickle=False) as arrays:
+        return _ink(arrays["images28"]), arrays["alphabet"].astype(np.int32)
+
+
 def digits_few_shot(train_classes: int = 5) -> FewShotData:
     """scikit-learn's digits: the first classes, rotated, to meta-train, the others to test; half of a class for queries.
 
@@ -152,11 +165,13 @@ def draw_tasks(
     if images < shots + queries:
         raise ValueError(f"shots + queries is {shots + queries}; classes of {images} images have too few")
 
-    def task(key):
-        group, member, image = jax.random.split(key, 3)
-        chosen = groups[jax.random.randint(group, (), 0, groups.shape[0])]
-        classes = chosen[jax.random.permutation(member, groups.shape[1])[:ways]]
-        order = jax.vmap(lambda k: jax.random.permutation(k, images)[: shots + queries])(jax.random.split(image, ways))
-        return Tasks(classes.astype(jnp.int32), order[:, :shots].astype(jnp.int32), order[:, shots:].astype(jnp.int32))
+    group, member, image = jax.random.split(key, 3)
+    chosen = groups[jax.random.randint(group, (batch,), 0, groups.shape[0])]
+    classes = jnp.take_along_axis(chosen, _subsets(member, (batch, groups.shape[1]), ways), axis=1)
+    drawn = _subsets(image, (batch, ways, images), shots + queries)
+    return Tasks(classes.astype(jnp.int32), drawn[..., :shots], drawn[..., shots:])
 
-    return jax.vmap(task)(jax.random.split(key, batch))
+
+def _subsets(key: jax.Array, shape: tuple[int, ...], size: int) -> Int[Array, "*batch size"]:
+    """`size` different indices below `shape[-1]`, in random order: where the largest of random numbers stand."""
+    return jax.lax.top_k(jax.random.uniform(key, shape), size)[1].astype(jnp.int32)

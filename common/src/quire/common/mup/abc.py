@@ -1,7 +1,7 @@
 """abc-parametrisations: how weights, initial variances and the learning rate scale with width, and what follows from it.
 
 A network with L hidden layers of width n has weights `W^l = n^{-a_l} w^l`; `w^l` is trained, drawn from `N(0, n^{-2 b_l})`, with
-SGD learning rate `eta n^{-c}` (Yang and Hu 2021, section 3).
+SGD learning rate `eta n^{-c}` (Yang and Hu 2021, Tensor Programs IV).
 """
 
 from collections.abc import Sequence
@@ -88,7 +88,7 @@ class ABC:
 
     @property
     def r(self) -> Exponent:
-        """The last features move by `n^{-r}` (definition 3.2).
+        """The last features move by `n^{-r}`.
 
         `r = min(a_{L+1} + b_{L+1}, 2 a_{L+1} + c) + c - 1 + min_l (2 a_l + [l = 1])`.
         """
@@ -97,7 +97,7 @@ class ABC:
         return out + self.c - 1 + min([2 * first + 1, *(2 * a for a in hidden)])
 
     def classify(self) -> Classification:
-        """Theorems 3.3 and 3.4 and the dynamical dichotomy, corollary 3.5."""
+        """Whether training is stable and nontrivial, and then on which side of the dynamical dichotomy it is."""
         first, *hidden, out = (a + b for a, b in zip(self.a, self.b, strict=True))
         update, r = 2 * self.a[-1] + self.c, self.r
         stable = (
@@ -109,7 +109,7 @@ class ABC:
         return Classification(stable, nontrivial, nontrivial and _equal(r, 0), nontrivial and not _equal(r, 0))
 
     def shift(self, theta: Exponent) -> "ABC":
-        """The same function at every step of training: `a + theta, b - theta, c - 2 theta` (equation 5)."""
+        """The same function at every step of training: `a + theta, b - theta, c - 2 theta`."""
         return ABC(tuple(a + theta for a in self.a), tuple(b - theta for b in self.b), self.c - 2 * theta)
 
     @classmethod

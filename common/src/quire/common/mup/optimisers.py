@@ -31,9 +31,7 @@ def _growth(name: str, shape: tuple[int, ...], base: Shapes) -> tuple[float, ...
         raise ValueError(f"parameter {name} has shape {shape}, {base[name]} in the base model; they need as many axes")
     growth = tuple(wide / narrow for wide, narrow in zip(shape, base[name], strict=True) if wide != narrow)
     if len(growth) > 2:
-        raise ValueError(
-            f"parameter {name} has shape {shape}, {base[name]} in the base model; at most 2 axes may grow"
-        )
+        raise ValueError(f"parameter {name} has shape {shape}, {base[name]} in the base model; at most 2 axes may grow")
     return growth
 
 

@@ -1,7 +1,7 @@
 """A small Tensor-Program interpreter: what becomes of n-vectors, Gaussian matrices and averages as n grows.
 
 Every vector x has a scalar random variable `Z^x` as its limit. Initial vectors are Gaussian, coordinatewise functions act on Z,
-averages become expectations, and for a Gaussian matrix W with entries of variance `sigma^2 / n` (Yang and Hu 2021, section 7)
+averages become expectations, and for a Gaussian matrix W with entries of variance `sigma^2 / n` (Yang and Hu 2021)
 
     Z^{Wx} = Zhat^{Wx} + Zdot^{Wx},
     cov(Zhat^{Wx}, Zhat^{Wy}) = sigma^2 E[Z^x Z^y],

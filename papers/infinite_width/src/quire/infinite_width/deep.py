@@ -1,4 +1,4 @@
-"""Infinite-width limits of deep networks under muP: by the Tensor-Program calculus, and, linear with two layers, as a small net."""
+"""Infinite-width limits of deep networks under muP: by the Tensor-Program calculus, and, where linear, as a small network."""
 
 from typing import NamedTuple
 

@@ -29,7 +29,7 @@ def neuron_law(nodes: Float[Array, "nodes k"], weights: Float[Array, " nodes"], 
     """
     nodes, weights = jnp.asarray(nodes), jnp.asarray(weights)
     if nodes.shape[1] not in (dim, dim + 1):
-        raise ValueError(f"nodes has {nodes.shape[1]} columns; a network of {dim} inputs needs {dim}, or {dim + 1} with a readout")
+        raise ValueError(f"nodes has {nodes.shape[1]} columns; {dim} inputs need {dim}, or {dim + 1} with a readout")
     v = nodes[:, dim] if nodes.shape[1] > dim else jnp.zeros(len(nodes))
     return NeuronLaw(nodes[:, :dim], v, weights)
 
@@ -48,7 +48,7 @@ def feature_kernel(law: NeuronLaw, x: Float[Array, "m d"], phi: Nonlinearity) ->
 def mup_limit(
     law: NeuronLaw, X: Float[Array, "steps d"], y: Float[Array, " steps"], eta: float | Float[Array, ""], phi: Nonlinearity
 ) -> tuple[NeuronLaw, Float[Array, " steps"]]:
-    """SGD on `(f - y)^2 / 2`, one example a step, in the limit (section 6): with `chi = f - y`,
+    """SGD on `(f - y)^2 / 2`, one example a step, in the limit: with `chi = f - y`,
 
     `v <- v - eta chi phi(u . x)` and `u <- u - eta chi v phi'(u . x) x`, both from the old values.
 

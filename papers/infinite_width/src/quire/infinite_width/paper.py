@@ -1,43 +1,17 @@
-"""The paper, its presets and its benchmark."""
+"""The paper, its citation and presets."""
 
-from dataclasses import dataclass
-
-import jax
-import jax.numpy as jnp
-
-from quire.common.bench import Benchmark, Case
 from quire.common.claims import Paper
-from quire.infinite_width.running_mean import running_mean
-
-
-@dataclass(frozen=True)
-class Config:
-    """Sizes of the experiments; the defaults are the paper's."""
-
-    num_samples: int = 1_000_000
-
+from quire.infinite_width.config import PRESETS
 
 paper = Paper(
     slug="infinite_width",
     title="Feature Learning in Infinite-Width Neural Networks (Tensor Programs IV)",
-    authors="Authors",
-    year=2024,
-    venue="Venue",
-    arxiv="0000.00000",
-    area="area",
-    presets={"quick": Config(num_samples=1024), "standard": Config(num_samples=65_536), "paper": Config()},
+    authors="Yang and Hu",
+    year=2021,
+    venue="ICML",
+    arxiv="2011.14522",
+    area="deep-learning theory",
+    code="https://github.com/edwardjhu/TP4",
+    licence="Apache-2.0, the MAML part MIT",
+    presets=PRESETS,
 )
-
-
-def naive_running_mean(x):
-    """The definition, every prefix summed anew by one triangular product."""
-    n = x.shape[-1]
-    return jnp.tril(jnp.ones((n, n), x.dtype)) @ x / jnp.arange(1, n + 1, dtype=x.dtype)
-
-
-def _cases(n: int, key: jax.Array) -> dict[str, Case]:
-    x = jax.random.normal(key, (n,))
-    return {"running sum": Case(running_mean, (x,)), "triangular product": Case(naive_running_mean, (x,))}
-
-
-paper.benchmark = Benchmark("Running mean", size="numbers n", sizes=(256, 512, 1024, 2048), cases=_cases)

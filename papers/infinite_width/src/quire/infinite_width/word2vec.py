@@ -1,11 +1,11 @@
 """Word2Vec (CBOW with negative sampling), of any width and in the infinite-width limit.
 
-`syn0` embeds words, `syn1` reads out. A finite network of width n starts with `syn0` uniform of variance 1/n and `syn1 = 0`. Only inner products of
-rows matter, so the limit is the same algorithm started from `syn0 = I`, `syn1 = 0`, with the vocabulary as width (section 8.1).
-The kernel limit keeps `syn0` at that start: no embedding is learned.
+`syn0` embeds words, `syn1` reads out. A finite network of width n starts with `syn0` uniform of variance 1/n and `syn1 = 0`. Only
+inner products of rows matter, so the limit is the same algorithm started from `syn0 = I`, `syn1 = 0`, with the vocabulary as
+width. The kernel limit keeps `syn0` at that start: no embedding is learned.
 """
 
-from functools import partial
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -124,42 +124,51 @@ def cbow_step(
     ), losses.mean()
 
 
-def linear_decay(start: float | Array, steps: int) -> Float[Array, " steps"]:
-    """Learning rate of every step: linear from `start`, never below 1e-4 of it."""
-    return start * jnp.maximum(1 - jnp.arange(steps) / steps, 1e-4)
+EventsAt = Callable[[Array], Events]
+"""`step -> events [batch, ...]`, traced."""
+
+
+def _rate(start: float | Array, step: Array, steps: int) -> Array:
+    """Learning rate of a step: linear from `start`, never below 1e-4 of it."""
+    return start * jnp.maximum(1 - step / steps, 1e-4)
 
 
 def train_cbow(
-    model: Embeddings, events: Events, learning_rate: float | Float[Array, ""], weight_decay: float = 0.0
+    model: Embeddings,
+    events_at: EventsAt,
+    learning_rate: float | Float[Array, ""],
+    *,
+    steps: int,
+    weight_decay: float | Float[Array, ""] = 0.0,
 ) -> tuple[Embeddings, Float[Array, " steps"]]:
-    """`cbow_step` over events `[steps, batch, ...]`, the learning rate decaying linearly."""
+    """`cbow_step` after `cbow_step`, the learning rate decaying linearly; returns the loss of every batch as well."""
 
-    def step(model, batch):
-        events, rate = batch
-        return cbow_step(model, events, rate, weight_decay)
+    def step(model, number):
+        return cbow_step(model, events_at(number), _rate(learning_rate, number, steps), weight_decay)
 
-    return jax.lax.scan(step, model, (events, linear_decay(learning_rate, len(events.targets))))
+    return jax.lax.scan(step, model, jnp.arange(steps))
 
 
 def train_kernel(
-    vocabulary: int, events: Events, learning_rate: float | Float[Array, ""]
+    vocabulary: int, events_at: EventsAt, learning_rate: float | Float[Array, ""], *, steps: int
 ) -> tuple[Embeddings, Float[Array, " steps"]]:
     """The kernel limit: `syn0 = I` stays, only `syn1` is trained.
 
-    With one-hot word vectors `syn1[t] . h` is a mean of entries `syn1[t, context]`, so a step touches one entry for each pair of words.
+    With one-hot word vectors `syn1[t] . h` is a mean of entries `syn1[t, context]`, so a step touches one entry a pair of words.
     """
 
-    def step(table, batch):
-        events, rate = batch
+    def step(table, number):
+        events = events_at(number)
         inside = events.context < vocabulary
-        share = inside / jnp.sum(inside, -1, keepdims=True)
+        share = (inside / jnp.sum(inside, -1, keepdims=True)).astype(table.dtype)
         place = events.targets[:, :, None], events.context[:, None, :]
         logits = jnp.sum(table.at[place].get(mode="fill", fill_value=0) * share[:, None, :], -1)
         losses, residual = _losses(logits, events.targets, vocabulary)
-        return table.at[place].add(rate * residual[..., None] * share[:, None, :], mode="drop"), losses.mean()
+        change = _rate(learning_rate, number, steps) * residual[..., None] * share[:, None, :]
+        return table.at[place].add(change, mode="drop"), losses.mean()
 
     start = initial_embeddings(vocabulary, None)
-    syn1, losses = jax.lax.scan(step, start.syn1, (events, linear_decay(learning_rate, len(events.targets))))
+    syn1, losses = jax.lax.scan(step, start.syn1, jnp.arange(steps))
     return Embeddings(start.syn0, syn1), losses
 
 
@@ -183,11 +192,3 @@ def frequency_loss(counts: Array, events: Events, power: float = 0.75) -> Float[
 def gram(syn0: Float[Array, "v n"]) -> Float[Array, "v v"]:
     """Inner products of word vectors: all that is left of them in the limit."""
     return syn0 @ syn0.T
-
-
-@partial(jax.jit, static_argnames="width")
-def train_width(
-    key: jax.Array, events: Events, learning_rate: Array, weight_decay: Array, counts: Array, *, width: int | None
-) -> tuple[Embeddings, Float[Array, " steps"]]:
-    """`train_cbow` from the start of a given width (None for the limit); `counts` `[V]` gives the vocabulary."""
-    return train_cbow(initial_embeddings(len(counts), width, key), events, learning_rate, weight_decay)
