@@ -54,7 +54,7 @@ class FewShotData:
     test_query: np.ndarray
 
 
-def with_rotations(images: Float[np.ndarray, "c n s s"]) -> Float[np.ndarray, "4c n s s"]:
+def with_rotations(images: Float[np.ndarray, "c n s s"]) -> Float[np.ndarray, "turned n s s"]:
     """Each class turned by 0, 90, 180 and 270 degrees: four classes of every one."""
     return np.concatenate([np.rot90(images, turns, (2, 3)) for turns in range(4)])
 

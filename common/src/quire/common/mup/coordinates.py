@@ -84,7 +84,8 @@ def coord_check(
 
 def _activations(model: nnx.Module, x: Array) -> dict[str, Any]:
     _, seen = capture(model, x)
-    return {jax.tree_util.keystr(path): value for path, value in jax.tree_util.tree_leaves_with_path(nnx.to_pure_dict(seen))}
+    leaves = jax.tree_util.tree_leaves_with_path(nnx.to_pure_dict(seen))
+    return {".".join(str(part.key) for part in path if hasattr(part, "key")): value for path, value in leaves}
 
 
 def _train(model: nnx.Module, loss: Callable[[nnx.Module], Array], tx: optax.GradientTransformation, steps: int) -> None:

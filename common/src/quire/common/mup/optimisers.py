@@ -124,7 +124,7 @@ class Readout(nnx.Module):
 
     def __call__(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch out"]:
         y = self.multiplier * (x @ self.kernel[...])
-        return y if self.bias is None else y + self.bias[...]
+        return y if self.bias is None else y + self.bias[...].reshape((1,) * (y.ndim - 1) + (-1,))
 
 
 def readout(linear: nnx.Linear, base_width: int) -> Readout:

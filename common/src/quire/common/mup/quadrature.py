@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy import special
 
 MAX_NODES = 2_000_000
 
@@ -29,7 +30,7 @@ def gauss_hermite(points: int, dim: int = 1) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"points is {points} and dim {dim}; both must be at least 1")
     if points**dim > MAX_NODES:
         raise ValueError(f"points ** dim is {points**dim}, more than {MAX_NODES} nodes; use gaussian_particles for dim {dim}")
-    z, w = np.polynomial.hermite_e.hermegauss(points)
+    z, w = special.roots_hermitenorm(points)
     nodes = np.stack(np.meshgrid(*[z] * dim, indexing="ij"), -1).reshape(-1, dim)
     weights = np.stack(np.meshgrid(*[w / w.sum()] * dim, indexing="ij"), -1).reshape(-1, dim).prod(1)
     return nodes, weights

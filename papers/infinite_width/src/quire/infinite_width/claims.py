@@ -206,6 +206,7 @@ def deep_limits(preset: Preset, key: jax.Array) -> Measurement:
             "distance of predicting zero": float(np.abs(limit).mean()),
         },
         series={"distance": (widths, errors)},
+        figure=figures.convergence(widths, errors, float(np.abs(limit).mean())),
     )
 
 

@@ -40,7 +40,7 @@ def _train_kernel(key: Array, tokens: Array, cumulative: Array, rate: Array, cfg
 
 
 def train_all(words: Words, cfg: Word2Vec, key: Array) -> dict[str, Any]:
-    """Held-out losses by width, of the kernel limit by learning rate, of word frequencies; word vectors. All see the same events."""
+    """Held-out losses by width, of the kernel limit by rate, of word frequencies; word vectors. All see the same events."""
     events, weights, test = jax.random.split(key, 3)
     tokens, held_out = jnp.asarray(words.train), jnp.asarray(words.held_out)
     counts = jnp.asarray(words.vocabulary.counts, jnp.float32)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 COLOURS = {"muP": "#c0392b", "NTP": "#2c3e50", "SP, lr 1/n": "#7f8c8d", "SP": "#2980b9", "grey": "#95a5a6"}
@@ -34,8 +35,26 @@ def movement(widths: Sequence[int], moved: Mapping[str, np.ndarray], fitted: Map
         _width_ticks(axes, widths)
         axes.set_title(title, fontsize="medium")
         axes.legend(frameon=False)
-    left.set(ylabel=r"rms of $\Delta x^L$ after 5 steps")
+    lowest = min(values.mean(0).min() for name, values in moved.items() if name != "SP")
+    left.set(ylabel=r"rms of $\Delta x^L$ after 5 steps", ylim=(lowest / 12, None))
+    left.legend(frameon=False, loc="lower left")
     right.set(ylabel=r"rms of $\Delta h^L$ after 5 steps")
+    return figure
+
+
+def phase_diagram(
+    c: Sequence[float], readout: Sequence[float], phase: np.ndarray, points: Mapping[str, tuple[float, float]]
+) -> Figure:
+    """Kind of training (0 unstable, 1 trivial, 2 kernel, 3 feature) `[readout, c]`, with named parametrisations."""
+    figure, axes = _axes(width=6)
+    colours = ["#d5d8dc", "#f2f4f4", "#5d6d7e", "#c0392b"]
+    image = axes.pcolormesh(c, readout, phase, cmap=ListedColormap(colours), vmin=-0.5, vmax=3.5, shading="nearest")
+    for name, (x, y) in points.items():
+        axes.plot(x, y, "o", color="white", mec="black")
+        axes.annotate(name, (x, y), (7, 5), textcoords="offset points", fontweight="bold")
+    axes.set(xlabel="learning-rate exponent c", ylabel=r"readout exponent $a_{L+1} + b_{L+1}$")
+    bar = figure.colorbar(image, ax=axes, ticks=range(4))
+    bar.ax.set_yticklabels(["unstable", "trivial", "kernel", "feature learning"])
     return figure
 
 
@@ -73,8 +92,8 @@ def accuracies(scores: Mapping[str, float]) -> Figure:
     bars = axes.bar(list(scores), list(scores.values()), color=colours, width=0.65)
     axes.bar_label(bars, fmt="%.3f", padding=2, fontsize="small")
     axes.axhline(0.2, color=COLOURS["NTP"], ls=":", label="chance")
-    axes.set(ylabel="test accuracy", xlabel="width, or model", ylim=(0, 1.15 * max(scores.values())))
-    axes.legend(frameon=False, loc="lower left")
+    axes.set(ylabel="test accuracy", xlabel="width, or model", ylim=(0, 1.3 * max(scores.values())))
+    axes.legend(frameon=False, loc="upper left")
     return figure
 
 
@@ -124,9 +143,13 @@ def kernels(panels: Mapping[str, np.ndarray]) -> Figure:
 
 def word_maps(panels: Mapping[str, np.ndarray], words: Sequence[str], groups: Sequence[int], names: Sequence[str]) -> Figure:
     """First two principal components `[words, 2]` of word vectors, a panel for each width, coloured by group."""
-    figure, axes = _axes(len(panels), width=3.6, height=3.6)
+    rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(9, 3.6 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2, squeeze=False).ravel()
+    for spare in axes[len(panels) :]:
+        spare.set_axis_off()
     groups = np.asarray(groups)
-    for each, (name, xy) in zip(axes, panels.items(), strict=True):
+    for each, (name, xy) in zip(axes, panels.items(), strict=False):
         for group, label in enumerate(names):
             each.scatter(*xy[groups == group].T, s=18, color=f"C{group}", label=label)
         for word, point in list(zip(words, xy, strict=True))[:: max(1, len(words) // 12)]:

@@ -1,8 +1,8 @@
 """First-order MAML for the linear one-hidden-layer network, at any width and in the infinite-width limit.
 
-`f(x) = V (U x + alpha b)`. Trained vectors stay in the span of the initial ones, so the muP limit is a network of width d + out with a
-deterministic start. Adapting to a task of m examples changes hidden activations through Gram matrices of inputs
-only: no copy of the weights per task is made.
+`f(x) = V (U x + alpha b)`. Trained vectors stay in the span of the initial ones, so the muP limit is a network of width d + out
+with a deterministic start. Adapting to a task changes hidden activations through Gram matrices of inputs only: no weights
+are copied.
 """
 
 from collections.abc import Callable

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.mup.mlp import Nonlinearity
@@ -17,7 +18,7 @@ class NeuronLaw(NamedTuple):
     weights: Float[Array, " nodes"]
 
 
-def neuron_law(nodes: Float[Array, "nodes k"], weights: Float[Array, " nodes"], dim: int) -> NeuronLaw:
+def neuron_law(nodes: Float[Array | np.ndarray, "nodes k"], weights: Float[Array | np.ndarray, " nodes"], dim: int) -> NeuronLaw:
     """`u ~ N(0, I_dim)` from the first columns; `v ~ N(0, 1)` from one more column where there is one, else `v = 0`.
 
     Args:
