@@ -1,24 +1,28 @@
 """Arc-cosine kernels: the Gaussian process and the tangent kernel of infinitely wide ReLU networks, in closed form."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
+@jax.custom_jvp
 def relu_correlation(c: Float[Array, "*s"]) -> Float[Array, "*s"]:
-    """`F00(c) = E[relu(u) relu(v)] = (sqrt(1 - c^2) + c acos(-c)) / 2 pi` for unit Gaussians of correlation c."""
+    """`F00(c) = E[relu(u) relu(v)] = (sqrt(1 - c^2) + c acos(-c)) / 2 pi` for unit Gaussians of correlation c.
+
+    Its derivative is `step_correlation`, which stays finite where those of the root and of acos do not.
+    """
     c = jnp.clip(c, -1, 1)
-    return (_root(1 - c**2) + c * jnp.arccos(-c)) / (2 * jnp.pi)
+    return (jnp.sqrt(1 - c**2) + c * jnp.arccos(-c)) / (2 * jnp.pi)
+
+
+@relu_correlation.defjvp
+def _relu_correlation_jvp(primals, tangents):
+    return relu_correlation(*primals), step_correlation(*primals) * tangents[0]
 
 
 def step_correlation(c: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """`F11(c) = P(u > 0, v > 0) = acos(-c) / 2 pi` for unit Gaussians of correlation c; 1/2 at c = 1."""
     return jnp.arccos(-jnp.clip(c, -1, 1)) / (2 * jnp.pi)
-
-
-def _root(x: Array) -> Array:
-    """Square root with derivative 0 at 0, where the true one is infinite and its product with 0 is NaN."""
-    positive = x > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
 
 
 def _correlation(K: Array) -> tuple[Array, Array]:

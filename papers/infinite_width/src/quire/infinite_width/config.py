@@ -76,7 +76,7 @@ class MAML:
     """Few-shot learning (F6), 5-way 1-shot.
 
     Attributes:
-        data: at `quick` digits stand in where it is not at hand.
+        data: classes to learn from; without them the claim is not tested.
         batches, tasks: meta-training steps and tasks in each.
         nets: finite widths, narrow to wide.
         sigma_u, sigma_v, bias_alpha, meta_lr: of the infinite network.
@@ -126,7 +126,7 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Preset:
-    """Everything the claims need to know. `fallback` lets sets that are always at hand stand in for missing ones."""
+    """Everything the claims need to know. `fallback` lets a text that is always at hand stand in for a missing one."""
 
     fallback: bool = False
     shifts: int = 1000

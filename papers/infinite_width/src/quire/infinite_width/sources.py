@@ -11,7 +11,6 @@ from quire.common.data import (
     FewShotData,
     cache_dir,
     data_dir,
-    digits_few_shot,
     is_local,
     language_reference,
     omniglot_alphabets,
@@ -91,22 +90,19 @@ def _language_reference():
     return "Python language reference (pydoc)", "text8", words
 
 
-def open_few_shot(name: str, *, fallback: bool = False) -> FewShotData:
+def open_few_shot(name: str) -> FewShotData:
     """The few-shot set called `name`.
 
     Args:
         name: `"omniglot"` (the small background sets) or `"omniglot-full"`.
-        fallback: where it is not on this machine, take scikit-learn's digits.
 
     Raises:
-        DatasetUnavailable: if it is missing and there is no fallback.
+        DatasetUnavailable: if it is missing.
         ValueError: for another name.
     """
     openers = {"omniglot": omniglot_small, "omniglot-full": _omniglot_full}
     if name not in openers:
         raise ValueError(f"name is {name!r}; it must be one of {list(openers)}")
-    if fallback and not is_local(REGISTRY.find(name)):
-        return digits_few_shot()
     return openers[name]()
 
 
