@@ -13,6 +13,7 @@ from quire.infinite_width.sources import Words
 from quire.infinite_width.word2vec import (
     Embeddings,
     frequency_loss,
+    gram,
     held_out_loss,
     initial_embeddings,
     train_cbow,
@@ -40,7 +41,7 @@ def _train_kernel(key: Array, tokens: Array, cumulative: Array, rate: Array, cfg
 
 
 def train_all(words: Words, cfg: Word2Vec, key: Array) -> dict[str, Any]:
-    """Held-out losses by width, of the kernel limit by rate, of word frequencies; word vectors. All see the same events."""
+    """Held-out losses by width, of the kernel limit by rate, of word frequencies; changes of Gram matrices; word vectors."""
     events, weights, test = jax.random.split(key, 3)
     tokens, held_out = jnp.asarray(words.train), jnp.asarray(words.held_out)
     counts = jnp.asarray(words.vocabulary.counts, jnp.float32)
@@ -48,13 +49,17 @@ def train_all(words: Words, cfg: Word2Vec, key: Array) -> dict[str, Any]:
     scored = draw_events(test, held_out, cumulative, shape=(cfg.held_out,), window=cfg.window, negatives=cfg.negatives)
     keys = jnp.stack([events, weights])
     models = {str(w or "∞"): _train_width(keys, tokens, cumulative, cfg, w) for w in (*cfg.widths, None)}
-    kernel = {
-        rate: float(_held_out_loss(_train_kernel(events, tokens, cumulative, jnp.asarray(rate), cfg), scored))
-        for rate in cfg.kernel_rates
-    }
+    kernel, gram_changes = {}, {}
+    for rate in cfg.kernel_rates:
+        model = _train_kernel(events, tokens, cumulative, jnp.asarray(rate), cfg)
+        kernel[rate] = float(_held_out_loss(model, scored))
+    start = jnp.eye(cfg.vocabulary)
+    for name, syn0 in {"muP": models["∞"].syn0, "kernel": model.syn0}.items():
+        gram_changes[name] = float(jnp.linalg.norm(gram(syn0) - start))
     return {
         "losses": {name: float(_held_out_loss(model, scored)) for name, model in models.items()},
         "kernel": kernel,
+        "gram changes": gram_changes,
         "frequency": float(frequency_loss(counts, scored)),
         "vectors": {name: model.syn0 for name, model in models.items()},
     }
