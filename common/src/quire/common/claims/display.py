@@ -163,4 +163,6 @@ class Scorecard:
 def summary_line(entries: Sequence[Mapping[str, Any]]) -> str:
     """`7 claims: 5 reproduced, 2 not reproduced`."""
     counts = {verdict: sum(e["verdict"] == verdict for e in entries) for verdict in MARKS}
-    return f"{len(entries)} claim{'s' * (len(entries) != 1)}: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)
+    return f"{len(entries)} claim{'s' * (len(entries) != 1)}: " + ", ".join(
+        f"{n} {verdict}" for verdict, n in counts.items() if n
+    )
