@@ -1,0 +1,1 @@
+from quire.sheaf_recsys.paper import paper

@@ -1,0 +1,1 @@
+PRESETS = {"quick": None, "standard": None, "paper": None}
