@@ -15,14 +15,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from quire.common.graphs.edges import Graph, degrees, scatter_sides, sum_sides, symmetric_product
-from quire.common.graphs.stalk_maps import inverse_sqrt
+from quire.common.graphs.stalk_maps import inverse_sqrt, stalk_product
 
 MapKind = Literal["scalar", "diagonal", "orthogonal", "general"]
 
 
 def apply_maps(maps: Array, x: Array) -> Array:
     """Each map times its row of x: numbers on `[e, h]`, diagonals and matrices on `[e, d, h]`."""
-    return maps @ x if maps.ndim == 3 else maps[..., None] * x
+    return stalk_product(maps, x) if maps.ndim == 3 else maps[..., None] * x
 
 
 def transposed(maps: Array) -> Array:
@@ -145,7 +145,7 @@ def sheaf_laplacian(graph: Graph, maps: Array, kind: MapKind, *, normalised: boo
         diagonal = degree[:, None, None] * jnp.eye(maps.shape[-1], dtype=maps.dtype)[None]
         scale = jax.lax.rsqrt(degree + 1)
     elif kind == "general":
-        diagonal = sum_sides(graph, maps.mT @ maps)
+        diagonal = sum_sides(graph, stalk_product(maps.mT, maps))
         scale = inverse_sqrt(diagonal + jnp.eye(maps.shape[-1], dtype=maps.dtype)[None]) if normalised else None
     else:
         diagonal = sum_sides(graph, maps**2)

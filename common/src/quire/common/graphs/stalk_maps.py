@@ -9,6 +9,28 @@ from jaxtyping import Array, Float
 OrthogonalForm = Literal["cayley", "matrix_exp", "householder", "euler"]
 
 
+def _sum_of_products(a: Array, b: Array) -> Array:
+    return sum(a[..., :, k : k + 1] * b[..., k : k + 1, :] for k in range(a.shape[-1]))
+
+
+@jax.custom_vjp
+def stalk_product(a: Float[Array, "*batch p q"], b: Float[Array, "*batch q r"]) -> Float[Array, "*batch p r"]:
+    """Matrix products of many tiny blocks, one per edge: `a @ b`, written as q products entry by entry.
+
+    On a CPU, `@` runs thousands of 4 x 4 products one by one, and so does its derivative. This form is a loop over edges that
+    vectorises, here 10 to 50 times faster; its derivative is two products of the same form.
+    """
+    return _sum_of_products(a, b)
+
+
+def _stalk_product_backward(saved, cotangent):
+    a, b = saved
+    return stalk_product(cotangent, b.mT), stalk_product(a.mT, cotangent)
+
+
+stalk_product.defvjp(lambda a, b: (_sum_of_products(a, b), (a, b)), _stalk_product_backward)
+
+
 @jax.custom_jvp
 def inverse_sqrt(blocks: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
     """`A^(-1/2)` of symmetric positive definite blocks, with a derivative that stays finite at repeated eigenvalues.
@@ -74,7 +96,38 @@ def orthogonal_map(params: Float[Array, "*batch p"], d: int, form: OrthogonalFor
     skew = lower - lower.mT
     if form == "matrix_exp":
         return jax.scipy.linalg.expm(skew)
-    return jnp.linalg.solve(eye - skew / 2, eye + skew / 2)
+    return _solve_unpivoted(eye - skew / 2, eye + skew / 2)
+
+
+@jax.custom_vjp
+def _solve_unpivoted(matrix: Array, right: Array) -> Array:
+    """`matrix^(-1) right` by Gauss-Jordan steps on all blocks at once.
+
+    No pivots are needed: the symmetric part of `I - S/2` is I, so every leading minor is at least 1. A batched LU factorisation of
+    thousands of tiny blocks is an order of magnitude slower.
+    """
+    d = matrix.shape[-1]
+    both = jnp.concatenate([matrix, right], axis=-1)
+    for k in range(d):
+        row = both[..., k : k + 1, :] / both[..., k : k + 1, k : k + 1]
+        rest = both - both[..., :, k : k + 1] * row
+        own = (jnp.arange(d) == k).reshape(*[1] * (both.ndim - 2), d, 1)
+        both = jnp.where(own, row, rest)
+    return both[..., d:]
+
+
+def _solve_forward(matrix, right):
+    solution = _solve_unpivoted(matrix, right)
+    return solution, (matrix, solution)
+
+
+def _solve_backward(saved, cotangent):
+    matrix, solution = saved
+    d_right = _solve_unpivoted(matrix.mT, cotangent)
+    return -stalk_product(d_right, solution.mT), d_right
+
+
+_solve_unpivoted.defvjp(_solve_forward, _solve_backward)
 
 
 def _householder(columns: Array) -> Array:

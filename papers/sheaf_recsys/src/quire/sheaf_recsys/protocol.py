@@ -45,9 +45,7 @@ def padded_rows(pairs: np.ndarray, num_users: int, fill: int) -> np.ndarray:
 
 
 @partial(jax.jit, static_argnames="ks")
-def evaluate(
-    out: Float[Array, "runs nodes dim"], task: Held, ks: tuple[int, ...] = (10, 20)
-) -> dict[str, Float[Array, " runs"]]:
+def evaluate(out: Float[Array, "runs nodes dim"], task: Held, ks: tuple[int, ...] = (10, 20)) -> dict[str, Float[Array, " runs"]]:
     """Ranking metrics of each run; users come in portions, so that no matrix of all users by all items is held.
 
     Args:

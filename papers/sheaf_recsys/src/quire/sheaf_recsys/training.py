@@ -57,9 +57,7 @@ def recommendation_task(user: np.ndarray, item: np.ndarray, num_users: int, num_
     Raises:
         ValueError: see `bipartite` and `interactions`.
     """
-    return Task(
-        bipartite(user, item, num_users, num_items), interactions(user, item, num_users, num_items), None, num_users
-    )
+    return Task(bipartite(user, item, num_users, num_items), interactions(user, item, num_users, num_items), None, num_users)
 
 
 def link_task(pairs: np.ndarray, num_nodes: int) -> Task:
@@ -82,7 +80,9 @@ class Setting:
     penalty: float
 
 
-def batch_loss(model: nnx.Module, task: Task, key: jax.Array, penalty: Array | float, batch_size: int, objective: Objective) -> Array:
+def batch_loss(
+    model: nnx.Module, task: Task, key: jax.Array, penalty: Array | float, batch_size: int, objective: Objective
+) -> Array:
     """BPR, or cross-entropy of positives and negatives, plus `penalty` times the norms of the embeddings in the batch.
 
     Args:
