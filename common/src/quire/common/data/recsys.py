@@ -144,13 +144,13 @@ def feedback(name: str, user: np.ndarray, item: np.ndarray) -> Feedback:
 
 
 def generated_feedback(
-    num_users: int = 600, num_items: int = 800, *, groups: int = 8, density: float = 0.06, noise: float = 1.0, seed: int = 0
+    num_users: int = 400, num_items: int = 500, *, groups: int = 8, density: float = 0.06, noise: float = 1.0, seed: int = 0
 ) -> Feedback:
     """Interactions drawn from tastes and popularity.
 
-    Users and items belong to one of `groups` directions of taste, with a scatter. The score of a pair is the inner product of their
-    tastes plus the logarithm of a Zipf popularity of the item plus Gumbel noise; the pairs with the highest scores interact. A ranking by
-    popularity alone does well and factors do better, as on real sets.
+    Users and items belong to one of `groups` directions of taste, with a scatter. The score of a pair is the inner product of
+    their tastes plus the logarithm of a Zipf popularity of the item plus Gumbel noise; the pairs with the highest scores
+    interact. A ranking by popularity alone does well and factors do better, as on real sets.
 
     Args:
         num_users, num_items: sizes; users or items without an interaction disappear.

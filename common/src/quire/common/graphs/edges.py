@@ -1,7 +1,7 @@
 """Undirected graphs as edge lists, and the sums over edges that message passing is made of.
 
-Each undirected edge is stored once, as a pair (i, j). What belongs to one *side* of an edge, such as a restriction map, is listed for
-all pairs first and for all pairs reversed after: row e < m is of i at edge e, row m + e of j.
+Each undirected edge is stored once, as a pair (i, j). What belongs to one *side* of an edge, such as a restriction map, is
+listed for all pairs first and for all pairs reversed after: row e < m is of i at edge e, row m + e of j.
 """
 
 from dataclasses import dataclass
@@ -152,10 +152,10 @@ def naive_symmetric_product(graph: Graph, weight: Float[Array, " m"], x: Float[A
 def symmetric_product(graph: Graph, weight: Float[Array, " m"], x: Float[Array, "n c"]) -> Float[Array, "n c"]:
     """Product with the symmetric matrix that has `weight[e]` at both places of edge e: `out_i = sum_j w_ij x_j`.
 
-    The derivative by x is the same product of the cotangents. The derivative by the weights, `dw_e = <dout_i, x_j> + <dout_j, x_i>`,
-    reads `4 m c` numbers; left to itself, XLA fuses it into everything that is computed from it and evaluates it again in each
-    place, ten times the cost of the product. A loop over `CHUNKS` parts of the edges is a border that fusion does not cross, and
-    keeps the gathered rows small.
+    The derivative by x is the same product of the cotangents. The derivative by the weights,
+    `dw_e = <dout_i, x_j> + <dout_j, x_i>`, reads `4 m c` numbers; left to itself, XLA fuses it into everything that is computed
+    from it and evaluates it again in each place, ten times the cost of the product. A loop over `CHUNKS` parts of the edges is
+    a border that fusion does not cross, and keeps the gathered rows small.
 
     Args:
         graph: the edges.

@@ -42,8 +42,8 @@ def ngcf_propagate(
 ) -> Float[Array, "n out"]:
     """Messages of NGCF (Wang et al. 2019), summed, before dropout and activation.
 
-    `sum_j n_ij (W1 x_j + b1 + W2 (x_j * x_i) + b2) + W1 x_i + b1`. Everything is linear in x_j, so neighbours are summed before they
-    are multiplied: with `z = A x`, `s = A 1`, A normalised, it is `W1 (z + x) + W2 (x * z) + s (b1 + b2) + b1`.
+    `sum_j n_ij (W1 x_j + b1 + W2 (x_j * x_i) + b2) + W1 x_i + b1`. Everything is linear in x_j, so neighbours are summed before
+    they are multiplied: with `z = A x`, `s = A 1`, A normalised, it is `W1 (z + x) + W2 (x * z) + s (b1 + b2) + b1`.
 
     Args:
         graph: the edges.

@@ -27,7 +27,8 @@ def num_map_params(kind: MapKind, d: int) -> int:
 def edge_params(graph: Graph, x: Float[Array, "n f"], weight: Float[Array, "p two_f"]) -> Float[Array, "sides p"]:
     """`m_e = tanh(W [x_s || x_t])` for every side of every edge, s being the node of that side.
 
-    `W [x_s || x_t]` is a sum of two products, so nodes are multiplied before they are gathered: rows of 2 p numbers travel, not of 2 f.
+    `W [x_s || x_t]` is a sum of two products, so nodes are multiplied before they are gathered: rows of 2 p numbers travel, not
+    of 2 f.
 
     Args:
         graph: the edges.

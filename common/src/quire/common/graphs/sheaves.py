@@ -2,8 +2,8 @@
 
 A sheaf gives every node and every edge a vector space, its *stalk*, and every node at an edge a linear *restriction map* from the
 stalk of the node into that of the edge. Features that all maps bring into agreement are *global sections*; the Laplacian
-`L = delta^T delta` measures disagreement. Everything here works on edges: no matrix of size (n d) x (n d) is ever formed, except by
-`todense`.
+`L = delta^T delta` measures disagreement. Everything here works on edges: no matrix of size (n d) x (n d) is ever formed,
+except by `todense`.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,8 @@ class SheafLaplacian:
 
     Attributes:
         graph: the edges.
-        maps: restriction maps of both sides of every edge, in the order of `graph.directed`: `[2 m]`, `[2 m, d]` or `[2 m, d, d]`.
+        maps: restriction maps of both sides of every edge, in the order of `graph.directed`: `[2 m]`, `[2 m, d]` or
+            `[2 m, d, d]`.
         diagonal: blocks `D_s = sum_e F_s^T F_s` of the plain Laplacian, of the shape of a map.
         scale: `(D + I)^(-1/2)`, or None for the plain Laplacian.
         kind: of the maps.

@@ -103,8 +103,8 @@ def orthogonal_map(params: Float[Array, "*batch p"], d: int, form: OrthogonalFor
 def _solve_unpivoted(matrix: Array, right: Array) -> Array:
     """`matrix^(-1) right` by Gauss-Jordan steps on all blocks at once.
 
-    No pivots are needed: the symmetric part of `I - S/2` is I, so every leading minor is at least 1. A batched LU factorisation of
-    thousands of tiny blocks is an order of magnitude slower.
+    No pivots are needed: the symmetric part of `I - S/2` is I, so every leading minor is at least 1. A batched LU factorisation
+    of thousands of tiny blocks is an order of magnitude slower.
     """
     d = matrix.shape[-1]
     both = jnp.concatenate([matrix, right], axis=-1)

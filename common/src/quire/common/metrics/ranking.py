@@ -25,8 +25,8 @@ def ranked_hits(
         relevant: test items.
         k: length of the list.
         seen: items to leave out of the ranking, those of the training set.
-        masking: `"exclude"` gives seen items the score -inf. `"zero"` multiplies their scores by 0, as some published code does: a seen
-            item then outranks every item with a negative score.
+        masking: `"exclude"` gives seen items the score -inf. `"zero"` multiplies their scores by 0, as some published code
+            does: a seen item then outranks every item with a negative score.
 
     Raises:
         ValueError: if k is larger than the number of items, shapes differ, or for another masking.
@@ -46,8 +46,9 @@ def ranked_hits(
 def user_metrics(hits: Bool[Array, "u top"], num_relevant: Array, ks: Sequence[int]) -> dict[str, Float[Array, " u"]]:
     """Metrics of each user from the hits on the first places.
 
-    `precision = hits / K`, `recall = hits / |test|`, `ndcg` with gain 1 and discount `1 / log2(rank + 1)` over the best possible with
-    `min(K, |test|)` hits, `mrr = 1 / rank of the first hit`, `mrr_authors = sum of 1 / rank over hits / min(K, |test|)`.
+    `precision = hits / K`, `recall = hits / |test|`, `ndcg` with gain 1 and discount `1 / log2(rank + 1)` over the best
+    possible with `min(K, |test|)` hits, `mrr = 1 / rank of the first hit`,
+    `mrr_authors = sum of 1 / rank over hits / min(K, |test|)`.
 
     Args:
         hits: from `ranked_hits`, at least `max(ks)` places.

@@ -36,7 +36,8 @@ def interactions(user: np.ndarray, item: np.ndarray, num_users: int, num_items: 
         num_users, num_items: sizes.
 
     Raises:
-        ValueError: for an index out of range, a repeated pair, a user without items or with all of them, or more than 2^31 pairs of
+        ValueError: for an index out of range, a repeated pair, a user without items or with all of them, or more than 2^31
+        pairs of
             a user and an item.
     """
     user, item = np.asarray(user, np.int64), np.asarray(item, np.int64)
@@ -62,8 +63,8 @@ def interactions(user: np.ndarray, item: np.ndarray, num_users: int, num_items: 
 def unseen_item(data: Interactions, user: Int[Array, " b"], rank: Int[Array, " b"]) -> Int[Array, " b"]:
     """The item that is number `rank` among those a user has not interacted with, from 0.
 
-    `p_j - j` items below the j-th item of the user are unseen, so the answer is rank plus the number of j with `p_j - j <= rank`: one
-    binary search in the keys, no rejection.
+    `p_j - j` items below the j-th item of the user are unseen, so the answer is rank plus the number of j with
+    `p_j - j <= rank`: one binary search in the keys, no rejection.
     """
     base = user * (data.num_items + 1)
     below = jnp.searchsorted(data.keys, base + rank, side="right").astype(rank.dtype)

@@ -1,7 +1,7 @@
 """Sheaf neural networks for recommendation: diffusion on the graph of users and items along learned restriction maps.
 
-Purificato, Cassarà, Liò and Silvestri, *Sheaf Neural Networks for Graph-based Recommender Systems*, arXiv 2304.09097, 2023; later, with
-Siciliano, *Sheaf4Rec*, ACM Transactions on Recommender Systems, 2025. Authors' code: antoniopurificato/Sheaf4Rec.
+Purificato, Cassarà, Liò and Silvestri, *Sheaf Neural Networks for Graph-based Recommender Systems*, arXiv 2304.09097, 2023;
+later, with Siciliano, *Sheaf4Rec*, ACM Transactions on Recommender Systems, 2025. Authors' code: antoniopurificato/Sheaf4Rec.
 """
 
 from quire.common.graphs.edges import Graph, bipartite, from_directed, undirected

@@ -1,5 +1,5 @@
-"""What `quire bench sheaf_recsys` times: one layer of the recommender with its gradient, with and without the border against fusion,
-beside LightGCN, and the Laplacian of general maps as an operator against the dense matrix."""
+"""What `quire bench sheaf_recsys` times: one layer of the recommender with its gradient, with and without the border against
+fusion, beside LightGCN, and the Laplacian of general maps as an operator against the dense matrix."""
 
 import jax
 import jax.numpy as jnp

@@ -108,9 +108,9 @@ QUICK = Preset(
     ),
     non_edges=2000,
     kinds_feedback="generated",
-    kinds=(("scalar", 1), ("diagonal", 4), ("orthogonal", 4), ("general", 4)),
+    kinds=(("scalar", 1), ("diagonal", 4), ("orthogonal", 2), ("general", 2)),
     kinds_steps=60,
-    kinds_setting=Setting(0.03, 0.01),
+    kinds_setting=Setting(0.03, 0.1),
 )
 """A laptop, about a minute: MovieLens 100K where it is at hand, else a generated set; the settings that the full grids chose."""
 

@@ -1,4 +1,4 @@
-"""The authors' weights by their names: `emb0`, and `lin_w_k`, `lin_b_k`, `sheaf_w_k` of every layer k, linear maps as PyTorch has them."""
+"""The authors' weights by their names: `emb0`, and `lin_w_k`, `lin_b_k`, `sheaf_w_k` of every layer k, as PyTorch has them."""
 
 from collections.abc import Mapping
 

@@ -1,10 +1,12 @@
-"""Two classes of nodes under diffusion: what plain diffusion smooths away, a sheaf keeps apart (section 3.2 of neural sheaf diffusion).
+"""Two classes of nodes under diffusion: what plain diffusion smooths away, a sheaf keeps apart (section 3.2 of neural sheaf
+diffusion).
 
-The graph is bipartite, with two classes on each side. Both sides are judged apart: a bipartite graph has the eigenvalue -1, and plain
-propagation swings between the sides.
+The graph is bipartite, with two classes on each side. Both sides are judged apart: a bipartite graph has the eigenvalue -1, and
+plain propagation swings between the sides.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +19,21 @@ from quire.common.graphs.sheaf_layers import sheaf_step
 from quire.common.graphs.sheaves import sheaf_laplacian
 
 
-class TwoClasses(NamedTuple):
-    """A bipartite graph with features and classes of its nodes."""
+@partial(jax.tree_util.register_dataclass, data_fields=["graph", "x", "second"], meta_fields=["num_users"])
+@dataclass(frozen=True)
+class TwoClasses:
+    """A bipartite graph with features of its nodes.
+
+    Attributes:
+        graph: users, then items.
+        x: features `[n, channels]`.
+        second: bool `[n]`, the class of every node.
+        num_users: users.
+    """
 
     graph: Graph
-    x: Float[Array, "n channels"]
-    second: Bool[Array, " n"]
+    x: Array
+    second: Array
     num_users: int
 
     def sides(self) -> dict[str, slice]:
@@ -44,7 +55,8 @@ def two_classes(seed: int, num_users: int = 20, num_items: int = 30, *, density:
     second = rng.integers(0, 2, n).astype(bool)
     second[[0, num_users]], second[[1, num_users + 1]] = False, True  # no side lacks a class
     x = rng.standard_normal((n, channels)) + 0.5 * np.where(second, 1, -1)[:, None] * rng.standard_normal(channels)
-    user, item = np.nonzero(rng.uniform(size=(num_users, num_items)) < density)
+    chosen = rng.permutation(num_users * num_items)[: round(density * num_users * num_items)]
+    user, item = np.divmod(np.sort(chosen), num_items)
     return TwoClasses(bipartite(user, item, num_users, num_items), jnp.asarray(x), jnp.asarray(second), num_users)
 
 
@@ -84,3 +96,16 @@ def between_and_within(x: Float[Array, "n channels"], second: Bool[Array, " n"])
     means = [jnp.sum(w * x, 0) / jnp.sum(w) for w in (1 - weight, weight)]
     own = jnp.where(second[:, None], means[1][None], means[0][None])
     return jnp.linalg.norm(means[1] - means[0]), jnp.sqrt(jnp.mean(jnp.sum((x - own) ** 2, -1)))
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def followed(case: TwoClasses, forms: tuple[str, ...], steps: int) -> dict[str, dict[str, tuple[Array, Array]]]:
+    """`between_and_within` after every step, `[form][side]`."""
+    result = {}
+    for form in forms:
+        states = diffuse(case, form, steps)
+        result[form] = {
+            side: jax.vmap(between_and_within, (0, None))(states[:, rows], case.second[rows])
+            for side, rows in case.sides().items()
+        }
+    return result

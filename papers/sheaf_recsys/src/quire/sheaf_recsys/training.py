@@ -19,6 +19,9 @@ from quire.common.train import TrainingDiverged
 Build = Callable[[nnx.Rngs], nnx.Module]
 Objective = Literal["bpr", "bce"]
 
+CHUNK_STEPS = 100
+"""Steps whose batches are drawn at once."""
+
 
 @partial(jax.tree_util.register_dataclass, data_fields=["graph", "seen", "pairs"], meta_fields=["offset"])
 @dataclass(frozen=True)
@@ -81,16 +84,21 @@ class Setting:
 
 
 def batch_loss(
-    model: nnx.Module, task: Task, key: jax.Array, penalty: Array | float, batch_size: int, objective: Objective
+    model: nnx.Module,
+    graph: Graph,
+    batch: tuple[Array, Array, Array],
+    key: jax.Array,
+    penalty: Array | float,
+    objective: Objective = "bpr",
 ) -> Array:
     """BPR, or cross-entropy of positives and negatives, plus `penalty` times the norms of the embeddings in the batch.
 
     Args:
         model: encoder with `embedding` and `score`.
-        task: what to learn from.
-        key: of the batch and of dropout.
+        graph: along whose edges features travel.
+        batch: nodes that ask, positives, negatives; from `Task.sample`.
+        key: of dropout.
         penalty: lambda.
-        batch_size: positives, and as many negatives.
         objective: `"bpr"` or `"bce"`.
 
     Raises:
@@ -98,42 +106,50 @@ def batch_loss(
     """
     if objective not in ("bpr", "bce"):
         raise ValueError(f"objective is {objective!r}; it must be 'bpr' or 'bce'")
-    draw, dropout = jax.random.split(key)
-    asking, positive, negative = task.sample(draw, batch_size)
-    out, start = model(task.graph, dropout), model.embedding[...]
+    asking, positive, negative = batch
+    out, start = model(graph, key), model.embedding[...]
     above, below = model.score(out[asking], out[positive]), model.score(out[asking], out[negative])
-    if objective == "bpr":
-        loss = bpr_loss(above, below)
-    else:
-        loss = jnp.mean(jax.nn.softplus(-above)) + jnp.mean(jax.nn.softplus(below))
-    return loss + penalty * embedding_penalty(start[asking], start[positive], start[negative])
+    apart = jnp.mean(jax.nn.softplus(-above)) + jnp.mean(jax.nn.softplus(below)) if objective == "bce" else bpr_loss(above, below)
+    return apart + penalty * embedding_penalty(start[asking], start[positive], start[negative])
 
 
-@partial(jax.jit, static_argnames=("skeleton", "batch_size", "max_steps", "objective"))
-def _train(skeleton, params, keys, rates, penalties, steps, task, *, batch_size, max_steps, objective):
-    """One run after the other: the sums over edges fill the machine already, and a traced length serves runs of all lengths."""
-    adam = optax.scale_by_adam()
+@partial(jax.jit, static_argnames=("count", "batch_size"))
+def _draw(task: Task, keys: jax.Array, first: Array, *, count: int, batch_size: int) -> tuple[Array, Array, Array]:
+    """Batches of `count` steps from `first` on, `[runs, count, batch_size]`: one program for all models."""
+
+    def batch(key, number):
+        return task.sample(jax.random.fold_in(key, number), batch_size)
+
+    return jax.lax.map(lambda key: jax.lax.map(lambda number: batch(key, number), first + jnp.arange(count)), keys)
+
+
+ADAM = optax.scale_by_adam()
+
+
+@partial(jax.jit, static_argnames=("skeleton", "objective"))
+def _advance(skeleton, state, batches, keys, rates, penalties, counts, graph, *, objective):
+    """`counts` steps of every run, one run after the other: the sums over edges fill the machine already, and a traced length
+    serves runs of all lengths."""
 
     def one(run):
-        params, key, rate, penalty, steps = run
+        state, batches, key, rate, penalty, count = run
+        dropout = jax.random.split(key, batches[0].shape[0])
 
-        def body(number, state):
-            params, moments, losses = state
+        def body(number, carried):
+            (params, moments), losses = carried
+            batch = tuple(part[number] for part in batches)
 
-            def objective_of(params):
-                model = nnx.merge(skeleton, params)
-                return batch_loss(model, task, jax.random.fold_in(key, number), penalty, batch_size, objective)
+            def loss(params):
+                return batch_loss(nnx.merge(skeleton, params), graph, batch, dropout[number], penalty, objective)
 
-            value, grads = jax.value_and_grad(objective_of)(params)
-            updates, moments = adam.update(grads, moments, params)
+            value, grads = jax.value_and_grad(loss)(params)
+            updates, moments = ADAM.update(grads, moments, params)
             params = jax.tree.map(lambda p, u: p - rate * u, params, updates)
-            return params, moments, losses.at[number].set(value)
+            return (params, moments), losses.at[number].set(value)
 
-        start = (params, adam.init(params), jnp.zeros(max_steps))
-        params, _, losses = jax.lax.fori_loop(0, steps, body, start)
-        return params, losses
+        return jax.lax.fori_loop(0, count, body, (state, jnp.zeros(batches[0].shape[0])))
 
-    return jax.lax.map(one, (params, keys, rates, penalties, steps))
+    return jax.lax.map(one, (state, batches, keys, rates, penalties, counts))
 
 
 def train(
@@ -167,23 +183,20 @@ def train(
     split = [nnx.split(build(nnx.Rngs(key))) for key in keys]
     params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(state for _, state in split))
     rates, penalties = (jnp.array([getattr(s, name) for s in settings]) for name in ("learning_rate", "penalty"))
-    params, losses = _train(
-        split[0][0],
-        params,
-        jnp.stack(keys),
-        rates,
-        penalties,
-        jnp.array(steps),
-        task,
-        batch_size=batch_size,
-        max_steps=max(steps),
-        objective=objective,
-    )
-    losses = np.asarray(losses)
+    state, losses, keys = (params, jax.vmap(ADAM.init)(params)), [], jnp.stack(keys)
+    longest = max(steps)
+    for first in range(0, longest, CHUNK_STEPS):
+        count = min(CHUNK_STEPS, longest - first)
+        batches = _draw(task, keys, jnp.array(first), count=count, batch_size=batch_size)
+        counts = jnp.clip(jnp.array(steps) - first, 0, count)
+        dropout = jax.vmap(jax.random.fold_in, (0, None))(keys, first)
+        state, values = _advance(split[0][0], state, batches, dropout, rates, penalties, counts, task.graph, objective=objective)
+        losses.append(np.asarray(values))
+    losses = np.concatenate(losses, axis=1)
     if not np.isfinite(losses).all():
         run, step = np.argwhere(~np.isfinite(losses))[0]
         raise TrainingDiverged(int(step), float(losses[run, step]))
-    return split[0][0], params, losses
+    return split[0][0], state[0], losses
 
 
 @partial(jax.jit, static_argnums=0)
