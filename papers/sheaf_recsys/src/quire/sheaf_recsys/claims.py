@@ -265,8 +265,9 @@ def beats_baselines_as_shipped(preset: Preset, key: jax.Array) -> Measurement:
     trivial="popularity",
     expect="not reproduced",
     because=(
-        "LightGCN, tuned as hard, leads by 0.012 on MovieLens 100K. Concatenating the layers is worse (.129). Rates .01 to .06 by "
-        "penalties 0 to 1, 300 steps, 3 layers and half of the users leave LightGCN in front; the sheaf leads only after few steps."
+        "LightGCN, tuned as hard, leads by 0.012 on MovieLens 100K. Concatenating the layers is worse (.129). Rates "
+        ".01 to .06 by penalties 0 to 1, 300 steps, 3 layers and half of the users leave LightGCN in front; the sheaf leads only "
+        "after few steps."
     ),
 )
 def beats_baselines_tuned(preset: Preset, key: jax.Array) -> Measurement:
@@ -316,7 +317,7 @@ def link_predictors(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     trivial="degree product",
     expect="not reproduced",
     because=(
-        "LightGCN and GCN lead by more than 0.1 on UMLS, and the product of the degrees alone leads the sheaf. Tried: rates .01 and "
+        "LightGCN leads by more than 0.2 on UMLS, and the product of the degrees alone leads the sheaf. Tried: rates .01 and "
         ".03 by penalties 0, .001, .01, .1 for every model, chosen on the validation edges of three splits; on Cora the sheaf is "
         "behind LightGCN with both losses and both readouts."
     ),
@@ -374,8 +375,8 @@ def kinds_of_maps(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     trivial="popularity",
     expect="not reproduced",
     because=(
-        "At equal width and steps the kinds differ no more than their seeds do (p near 0.9); on a smaller set, d up to 4, F1 was .106 "
-        "to .110 with overlapping seeds. Richer maps cost two to ten times the time of a step."
+        "At equal width and steps the kinds differ no more than their seeds do (p near 0.9); on a smaller set, d up to 4, F1 "
+        "was .106 to .110 with overlapping seeds. Richer maps cost two to ten times the time of a step."
     ),
 )
 def kinds_matter(preset: Preset, key: jax.Array) -> Measurement:

@@ -74,7 +74,8 @@ def losses(panels: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
         for name, values in curves.items():
             each.plot(values, color=COLOURS[name], label=name, lw=1.4)
         each.axhline(np.log(2), color="#7f8c8d", ls="--", lw=1)
-        each.annotate("log 2: nothing learned", (0, np.log(2)), (4, 3), textcoords="offset points", fontsize="small")
+        place = each.get_xlim()[1], np.log(2)
+        each.annotate("log 2: nothing learned", place, (-4, -12), textcoords="offset points", ha="right", fontsize="small")
         each.set(xlabel="step", ylabel="loss", ylim=(0, 1))
         each.set_title(title, fontsize="medium")
     np.atleast_1d(axes)[0].legend(frameon=False)
@@ -90,7 +91,7 @@ def kinds(test: Mapping[str, np.ndarray], seconds: Mapping[str, float], populari
         left.plot([place - 0.25, place + 0.25], [np.mean(test[name])] * 2, color=COLOURS["sheaf"], lw=2)
     left.axhline(popularity, color="#7f8c8d", ls="--", lw=1)
     left.annotate("popularity", (len(names) - 0.6, popularity), (0, 3), textcoords="offset points", ha="right", fontsize="small")
-    left.set(ylabel="F1@10", ylim=(0, None))
+    left.set(ylabel="F1@10", ylim=(0, 1.1 * max(np.max(values) for values in test.values())))
     right.bar(range(len(names)), [1e3 * seconds[name] for name in names], color=COLOURS["plain"], alpha=0.6)
     right.set(ylabel="time of a training step (ms)")
     for axes in (left, right):
@@ -100,7 +101,7 @@ def kinds(test: Mapping[str, np.ndarray], seconds: Mapping[str, float], populari
 
 def learned_maps(values: Mapping[str, np.ndarray]) -> Figure:
     """Histogram of the scalar restriction maps, a panel for each name."""
-    figure, axes = _axes(len(values), sharey=True)
+    figure, axes = _axes(len(values))
     for each, (name, maps) in zip(np.atleast_1d(axes), values.items(), strict=True):
         each.hist(np.asarray(maps), bins=60, range=(-1, 1), color=COLOURS["sheaf"], alpha=0.7, density=True)
         each.set(xlabel="restriction map", title=name)
