@@ -96,9 +96,8 @@ def _dense_forms(graph: Graph, params: dict[tuple[str, int], jax.Array]) -> tupl
     return forms, sheaf_laplacian(graph, jnp.ones(2 * graph.num_edges), "scalar").todense()
 
 
-def _as_matrices(maps: jax.Array, d: int) -> np.ndarray:
+def _as_matrices(maps: np.ndarray, d: int) -> np.ndarray:
     """Maps of any kind as matrices `[2 m, d, d]`."""
-    maps = np.asarray(maps)
     return maps if maps.ndim == 3 else maps.reshape(-1, d)[:, :, None] * np.eye(d)[None]
 
 
