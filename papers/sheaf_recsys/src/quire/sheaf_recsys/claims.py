@@ -374,7 +374,7 @@ def kinds_of_maps(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     trivial="popularity",
     expect="not reproduced",
     because=(
-        "At equal width and steps the kinds differ no more than their seeds do (p near 0.9); on a smaller set, d up to 4, F1 "
+        "At equal width and steps the kinds differ no more than their seeds do (p above 0.8); on a smaller set, d up to 4, F1 "
         "was .106 to .110 with overlapping seeds. Richer maps cost two to ten times the time of a step."
     ),
 )

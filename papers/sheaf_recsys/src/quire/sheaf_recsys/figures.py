@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
+from quire.common.claims.measurement import Numbers
+
 COLOURS = {
     "sheaf": "#c0392b",
     "LightGCN": "#2471a3",
@@ -51,7 +53,7 @@ def separation(curves: Mapping[str, Mapping[str, np.ndarray]], title: str = "") 
     return figure
 
 
-def scores(panels: Mapping[str, Mapping[str, np.ndarray]], *, ylabel: str, level: tuple[str, float]) -> Figure:
+def scores(panels: Mapping[str, Mapping[str, Numbers]], *, ylabel: str, level: tuple[str, float]) -> Figure:
     """One panel per experiment: every seed of every model as a point, the mean as a bar, a trivial baseline as a line."""
     figure, axes = _axes(len(panels), sharey=True)
     for each, (title, models) in zip(np.atleast_1d(axes), panels.items(), strict=True):
@@ -82,7 +84,7 @@ def losses(panels: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     return figure
 
 
-def kinds(test: Mapping[str, np.ndarray], seconds: Mapping[str, float], popularity: float) -> Figure:
+def kinds(test: Mapping[str, Numbers], seconds: Mapping[str, float], popularity: float) -> Figure:
     """F1 and time of a step by kind of restriction map."""
     figure, (left, right) = _axes(2, width=4.6)
     names = list(test)
@@ -104,6 +106,6 @@ def learned_maps(values: Mapping[str, np.ndarray]) -> Figure:
     figure, axes = _axes(len(values))
     for each, (name, maps) in zip(np.atleast_1d(axes), values.items(), strict=True):
         each.hist(np.asarray(maps), bins=60, range=(-1, 1), color=COLOURS["sheaf"], alpha=0.7, density=True)
-        each.set(xlabel="restriction map", title=name)
+        each.set(xlabel="restriction map", title=name, xticks=[-1, -0.5, 0, 0.5, 1])
     np.atleast_1d(axes)[0].set_ylabel("density")
     return figure
