@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
 
 CHUNKS = 8
 """Chunks in which derivatives by edge weights are computed; see `symmetric_product`."""
@@ -40,7 +41,7 @@ class Graph:
         return jnp.concatenate([self.pairs, self.pairs[::-1]], axis=1)
 
 
-def undirected(pairs: np.ndarray, num_nodes: int) -> Graph:
+def undirected(pairs: ArrayLike, num_nodes: int) -> Graph:
     """Graph of undirected edges, each given once in either direction.
 
     Args:
@@ -60,7 +61,7 @@ def undirected(pairs: np.ndarray, num_nodes: int) -> Graph:
     return Graph(jnp.asarray(pairs, jnp.int32), int(num_nodes))
 
 
-def bipartite(user: np.ndarray, item: np.ndarray, num_users: int, num_items: int) -> Graph:
+def bipartite(user: ArrayLike, item: ArrayLike, num_users: int, num_items: int) -> Graph:
     """Graph of interactions: users are the nodes `0 .. num_users - 1`, items follow.
 
     Args:
@@ -80,7 +81,7 @@ def bipartite(user: np.ndarray, item: np.ndarray, num_users: int, num_items: int
     return undirected(np.stack([user, item + num_users]), num_users + num_items)
 
 
-def from_directed(edge_index: np.ndarray, num_nodes: int) -> tuple[Graph, np.ndarray]:
+def from_directed(edge_index: ArrayLike, num_nodes: int) -> tuple[Graph, np.ndarray]:
     """Graph of a directed list that holds both directions of every edge, in any order.
 
     Args:
