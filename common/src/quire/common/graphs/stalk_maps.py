@@ -75,7 +75,7 @@ def orthogonal_map(params: Float[Array, "*batch p"], d: int, form: OrthogonalFor
     Raises:
         ValueError: for another form, a wrong number of parameters, or Euler angles beyond d = 3.
 
-    >>> orthogonal_map(jnp.array([0.25]), 2, "euler").round(6).tolist()
+    >>> (orthogonal_map(jnp.array([0.25]), 2, "euler").round(6) + 0).tolist()  # a quarter of a turn
     [[0.0, -1.0], [1.0, 0.0]]
     """
     if form not in get_args(OrthogonalForm):
