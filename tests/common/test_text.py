@@ -13,7 +13,7 @@ from quire.common.data import text as text_data
 from quire.common.data.few_shot import by_class, omniglot_alphabets, with_rotations
 from quire.common.data.registry import Dataset, File
 from quire.common.text.evaluation import analogy_accuracy, normalised, similarity_correlation
-from quire.common.text.windows import draw_events, negative_cumulative, vocabulary
+from quire.common.text.windows import draw_events, negative_cumulative, subsampled, vocabulary
 
 
 def test_vocabulary_drops_rare_words():
@@ -23,6 +23,17 @@ def test_vocabulary_drops_rare_words():
     for size in (1, 4):
         with pytest.raises(ValueError, match=f"size is {size}"):
             vocabulary(["b", "a", "a", "c", "a", "b"], size)
+
+
+def test_subsampling_thins_frequent_words_only():
+    counts = np.array([90_000, 9_990, 10])
+    tokens = np.repeat(np.arange(3), counts)
+    kept = np.bincount(subsampled(tokens, counts, 0.01), minlength=3) / counts
+    expected = np.sqrt(0.01 / (counts / counts.sum())) + 0.01 / (counts / counts.sum())
+    np.testing.assert_allclose(kept, np.minimum(expected, 1), atol=0.02)
+    np.testing.assert_array_equal(subsampled(tokens, counts, 0), tokens)
+    with pytest.raises(ValueError, match="threshold is -1"):
+        subsampled(tokens, counts, -1)
 
 
 def test_events_are_windows():

@@ -415,7 +415,6 @@ def no_data(monkeypatch, tmp_path):
     monkeypatch.delenv("QUIRE_DATA", raising=False)
     monkeypatch.setenv("QUIRE_OFFLINE", "1")
     monkeypatch.setattr("quire.common.data.registry.cache_dir", lambda: tmp_path / "cache")
-    monkeypatch.setattr("quire.infinite_width.sources.cache_dir", lambda: tmp_path / "cache")
 
 
 def test_every_claim_runs_without_data(no_data, monkeypatch, capsys):

@@ -32,6 +32,7 @@ from quire.common.data.registry import (
     gunzip,
     is_local,
     local_path,
+    provided,
     read_archive,
 )
 from quire.common.data.sets import (
@@ -88,6 +89,7 @@ __all__ = [
     "ogbl_ddi_graph",
     "omniglot_alphabets",
     "omniglot_small",
+    "provided",
     "read_archive",
     "read_idx",
     "split_feedback",

@@ -40,6 +40,29 @@ def vocabulary(words: Sequence[str], size: int) -> Vocabulary:
     return Vocabulary(tuple(index), np.array([count for _, count in frequent]), tokens)
 
 
+def subsampled(tokens: np.ndarray, counts: np.ndarray, threshold: float, *, seed: int = 0) -> np.ndarray:
+    """The text with frequent words thinned out: one of frequency f stays with probability `sqrt(t / f) + t / f`, at most 1.
+
+    Args:
+        tokens: text as word indices.
+        counts: of each word.
+        threshold: t; 0 keeps every word.
+        seed: of the draws.
+
+    Raises:
+        ValueError: if the threshold is negative.
+
+    References:
+        word2vec.c (Mikolov et al. 2013), which draws anew in every epoch; here the text is thinned once.
+    """
+    if threshold < 0:
+        raise ValueError(f"threshold is {threshold}; it cannot be negative")
+    if threshold == 0:
+        return tokens
+    rarity = threshold * counts.sum() / counts
+    return tokens[np.random.default_rng(seed).random(len(tokens)) < (np.sqrt(rarity) + rarity)[tokens]]
+
+
 class Events(NamedTuple):
     """CBOW events. Absent context words and negatives equal to the target hold the vocabulary size, an index out of range.
 

@@ -12,17 +12,15 @@ from quire.common.data import (
     REGISTRY,
     Dataset,
     ImageSplit,
-    cache_dir,
     cifar10,
-    data_dir,
     digits,
     imagenet_batches,
     imagenet_files,
     is_local,
     language_reference,
+    provided,
     wikitext2,
 )
-from quire.common.data.registry import unavailable
 from quire.crate.language_model import encode
 
 OPENWEBTEXT = REGISTRY.add(
@@ -186,12 +184,8 @@ def _wikitext2() -> Text:
 
 
 def _openwebtext() -> Text:
-    for root in (data_dir(), cache_dir()):
-        folder = root / OPENWEBTEXT.name if root is not None else None
-        if folder is not None and (folder / "train.txt").is_file() and (folder / "test.txt").is_file():
-            train, test = (np.memmap(folder / f"{split}.txt", np.uint8, "r") for split in ("train", "test"))
-            return Text(f"OpenWebText, {len(train)} bytes train", "", train, test)
-    raise unavailable(OPENWEBTEXT, "there is no openwebtext/train.txt with a test.txt beside it")
+    train, test = (np.memmap(provided(OPENWEBTEXT, f"{split}.txt"), np.uint8, "r") for split in ("train", "test"))
+    return Text(f"OpenWebText, {len(train)} bytes train", "", train, test)
 
 
 def _language_reference() -> Text:

@@ -44,6 +44,7 @@ class Word2Vec:
         window, negatives, batch, steps, learning_rate, weight_decay: of training; the same for all widths.
         widths: finite ones.
         kernel_rates: learning rates from which the kernel limit may choose its best.
+        subsample: threshold that thins frequent words in the training text; 0 keeps all.
         held_out: events to score.
     """
 
@@ -57,6 +58,7 @@ class Word2Vec:
     weight_decay: float = 0.0
     widths: tuple[int, ...] = (8, 32, 128)
     kernel_rates: tuple[float, ...] = (0.1, 1.0, 5.0, 20.0)
+    subsample: float = 0.0
     held_out: int = 10_240
 
 
@@ -163,6 +165,7 @@ PAPER = Preset(
         learning_rate=0.05,
         weight_decay=0.001,
         widths=(64, 256, 1024),
+        subsample=1e-4,
     ),
     maml=MAML(
         data="omniglot-full",

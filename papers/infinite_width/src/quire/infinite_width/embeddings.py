@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from quire.common.text.windows import draw_events, negative_cumulative
+from quire.common.text.windows import draw_events, negative_cumulative, subsampled
 from quire.infinite_width.config import Word2Vec
 from quire.infinite_width.sources import Words
 from quire.infinite_width.word2vec import (
@@ -43,7 +43,8 @@ def _train_kernel(key: Array, tokens: Array, cumulative: Array, rate: Array, cfg
 def train_all(words: Words, cfg: Word2Vec, key: Array) -> dict[str, Any]:
     """Held-out losses by width, of the kernel limit by rate, of word frequencies; changes of Gram matrices; word vectors."""
     events, weights, test = jax.random.split(key, 3)
-    tokens, held_out = jnp.asarray(words.train), jnp.asarray(words.held_out)
+    train = subsampled(words.train, words.vocabulary.counts, cfg.subsample)
+    tokens, held_out = jnp.asarray(train), jnp.asarray(words.held_out)
     counts = jnp.asarray(words.vocabulary.counts, jnp.float32)
     cumulative = jnp.asarray(negative_cumulative(words.vocabulary.counts), jnp.float32)
     scored = draw_events(test, held_out, cumulative, shape=(cfg.held_out,), window=cfg.window, negatives=cfg.negatives)

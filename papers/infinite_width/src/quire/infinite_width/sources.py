@@ -9,16 +9,14 @@ from quire.common.data import (
     REGISTRY,
     Dataset,
     FewShotData,
-    cache_dir,
-    data_dir,
     is_local,
     language_reference,
     omniglot_alphabets,
     omniglot_small,
+    provided,
     wikitext2,
 )
 from quire.common.data.few_shot import OMNIGLOT_FULL, by_class, with_rotations
-from quire.common.data.registry import unavailable
 from quire.common.text.windows import Vocabulary, vocabulary
 
 TEXT8 = REGISTRY.add(
@@ -79,10 +77,7 @@ def _wikitext2():
 
 
 def _text8():
-    for root in (data_dir(), cache_dir()):
-        if root is not None and (path := root / "text8" / "text8").is_file():
-            return "text8", "", path.read_text().split()
-    raise unavailable(TEXT8, "there is no text8/text8")
+    return "text8", "", provided(TEXT8, "text8").read_text().split()
 
 
 def _language_reference():
@@ -107,16 +102,13 @@ def open_few_shot(name: str) -> FewShotData:
 
 
 def _omniglot_full() -> FewShotData:
-    for root in (data_dir(), cache_dir()):
-        if root is not None and (path := root / "omniglot-full" / "omniglot_full.npz").is_file():
-            with np.load(path, allow_pickle=False) as arrays:
-                images, character, background = (arrays[k] for k in ("images28", "character", "background"))
-            ink = 1 - images.astype(np.float32) / 255
-            train, test = (by_class(ink[part], character[part]) for part in (background, ~background))
-            half = test.shape[1] // 2
-            groups = np.arange(len(test), dtype=np.int32)[None]
-            return FewShotData("Omniglot", "", with_rotations(train), groups, test[:, :half], test[:, half : 2 * half])
-    raise unavailable(OMNIGLOT_FULL, "there is no omniglot-full/omniglot_full.npz")
+    with np.load(provided(OMNIGLOT_FULL, "omniglot_full.npz"), allow_pickle=False) as arrays:
+        images, character, background = (arrays[k] for k in ("images28", "character", "background"))
+    ink = 1 - images.astype(np.float32) / 255
+    train, test = (by_class(ink[part], character[part]) for part in (background, ~background))
+    half = test.shape[1] // 2
+    groups = np.arange(len(test), dtype=np.int32)[None]
+    return FewShotData("Omniglot", "", with_rotations(train), groups, test[:, :half], test[:, half : 2 * half])
 
 
 @dataclass(frozen=True)
