@@ -11,8 +11,7 @@ from quire.common.data import DatasetUnavailable, registry
 def no_data(tmp_path, monkeypatch):
     monkeypatch.delenv("QUIRE_DATA", raising=False)
     monkeypatch.setenv("QUIRE_OFFLINE", "1")
-    for module in (registry, data.link_sets):
-        monkeypatch.setattr(module, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(registry, "cache_dir", lambda: tmp_path)
     return tmp_path
 
 

@@ -656,8 +656,6 @@ def no_data(monkeypatch, tmp_path):
     monkeypatch.delenv("QUIRE_DATA", raising=False)
     monkeypatch.setenv("QUIRE_OFFLINE", "1")
     monkeypatch.setattr("quire.common.data.registry.cache_dir", lambda: tmp_path / "cache")
-    monkeypatch.setattr("quire.common.data.sets.cache_dir", lambda: tmp_path / "cache")
-    monkeypatch.setattr("quire.crate.sources.cache_dir", lambda: tmp_path / "cache")
 
 
 def test_every_claim_runs_without_data(no_data, monkeypatch):

@@ -1,5 +1,6 @@
 """Data sets: one loader each, files from `QUIRE_DATA`, the cache or a checked download."""
 
+from quire.common.data.few_shot import FewShotData, Tasks, digits_few_shot, draw_tasks, omniglot_alphabets, omniglot_small
 from quire.common.data.link_sets import (
     LinkGraph,
     LinkSplit,
@@ -31,6 +32,7 @@ from quire.common.data.registry import (
     gunzip,
     is_local,
     local_path,
+    provided,
     read_archive,
 )
 from quire.common.data.sets import (
@@ -45,6 +47,7 @@ from quire.common.data.sets import (
     read_idx,
     wikitext2,
 )
+from quire.common.data.text import Passages, language_reference, word_analogies, word_similarity
 
 __all__ = [
     "REGISTRY",
@@ -53,10 +56,13 @@ __all__ = [
     "DatasetUnavailable",
     "Feedback",
     "FeedbackSplit",
+    "FewShotData",
     "ImageData",
     "ImageSplit",
     "LinkGraph",
     "LinkSplit",
+    "Passages",
+    "Tasks",
     "block_graph",
     "cache_dir",
     "cifar10",
@@ -64,6 +70,8 @@ __all__ = [
     "cora_graph",
     "data_dir",
     "digits",
+    "digits_few_shot",
+    "draw_tasks",
     "facebook_books",
     "feedback",
     "fetch",
@@ -72,16 +80,22 @@ __all__ = [
     "imagenet_batches",
     "imagenet_files",
     "is_local",
+    "language_reference",
     "link_graph",
     "local_path",
     "mnist_t10k",
     "movielens_1m",
     "movielens_100k",
     "ogbl_ddi_graph",
+    "omniglot_alphabets",
+    "omniglot_small",
+    "provided",
     "read_archive",
     "read_idx",
     "split_feedback",
     "split_links",
     "umls_graph",
     "wikitext2",
+    "word_analogies",
+    "word_similarity",
 ]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quire.common.data.registry import REGISTRY, Dataset, File, cache_dir, data_dir, fetch, unavailable
+from quire.common.data.registry import REGISTRY, Dataset, File, fetch, provided
 
 KG_SMALL = REGISTRY.add(
     Dataset(
@@ -106,10 +106,7 @@ def ogbl_ddi_graph() -> LinkGraph:
     Raises:
         DatasetUnavailable: if `ogbl-ddi/edges.npy` is neither below `QUIRE_DATA` nor in the cache.
     """
-    for root in (data_dir(), cache_dir()):
-        if root is not None and (path := root / OGBL_DDI.name / "edges.npy").is_file():
-            return link_graph("ogbl-ddi", np.load(path, allow_pickle=False), 4267)
-    raise unavailable(OGBL_DDI, "there is no ogbl-ddi/edges.npy")
+    return link_graph("ogbl-ddi", np.load(provided(OGBL_DDI, "edges.npy"), allow_pickle=False), 4267)
 
 
 def block_graph(num_nodes: int = 150, *, blocks: int = 5, inside: float = 0.6, between: float = 0.08, seed: int = 0) -> LinkGraph:

@@ -96,7 +96,7 @@ def movielens_100k() -> Feedback:
         DatasetUnavailable, DatasetCorrupt: see `quire.common.data.fetch`.
     """
     packed = MOVIELENS_100K.files[0]
-    if local_path(MOVIELENS_100K, packed):
+    if local_path(MOVIELENS_100K, packed.name):
         content = gunzip(fetch(MOVIELENS_100K, packed.name))
     else:
         content = _member(fetch(MOVIELENS_100K, "ml-100k.zip"), "u.data")
