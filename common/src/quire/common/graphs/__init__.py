@@ -1,3 +1,1 @@
-"""Graphs: multigraphs and the polynomials that they stand for, contractions, colour refinement, dense batches, PPGN blocks."""
-
-"""Layers on graphs: edge lists, sheaves, propagation."""
+"""Graphs: edge lists, sheaves, propagation; multigraphs, the polynomials they stand for, contractions, refinement, PPGN blocks."""
