@@ -1,5 +1,6 @@
 """The paper's claims, measured."""
 
+from contextlib import contextmanager
 from functools import cache
 
 import jax
@@ -44,6 +45,13 @@ MISSING = (
 """What PPGN++ misses up to degree 6."""
 
 
+@contextmanager
+def _exact():
+    """float64, operation by operation: hundreds of different einsums share the programs of their few primitives."""
+    with jax.enable_x64(), jax.disable_jit():
+        yield
+
+
 def _draw(key: jax.Array) -> np.random.Generator:
     return np.random.default_rng(np.asarray(jax.random.key_data(key)))
 
@@ -63,9 +71,8 @@ def is_a_basis(preset: Preset, key: jax.Array) -> Measurement:
         for degree in range(preset.count_degree + 1):
             counts = {len(enumerate_basis(degree, output)), orbit_count(degree, output), *known[degree : degree + 1]}
             wrong += len(counts) > 1
-    X = _draw(key).standard_normal(
-        (40, 6, 6)
-    )  # more than the 14 invariants: elements with isolated red nodes are multiples of them
+    # More matrices than the 14 invariants, of which elements with isolated red nodes are multiples.
+    X = _draw(key).standard_normal((40, 6, 6))
     lacking = {}
     for output in COUNTS:
         basis = [h for degree in range(3) for h in enumerate_basis(degree, output)]
@@ -83,7 +90,7 @@ def is_a_basis(preset: Preset, key: jax.Array) -> Measurement:
 
 def _numpy_value(graph: MultiGraph, X: np.ndarray) -> np.ndarray:
     """`P_H` in float64."""
-    with jax.enable_x64():
+    with _exact():
         return np.asarray(evaluate(graph, jnp.asarray(X, jnp.float64)))
 
 
@@ -110,7 +117,7 @@ def equivariant_and_convertible(preset: Preset, key: jax.Array) -> Measurement:
     error = {"equivariance": 0.0, "P from Q": 0.0}
     for _ in range(20):
         graph, X, g = random_multigraph(rng), rng.standard_normal((6, 6)), rng.permutation(6)
-        with jax.enable_x64():
+        with _exact():
             P, moved = (np.asarray(evaluate(graph, jnp.asarray(x))) for x in (X, X[np.ix_(g, g)]))
             Q = sum(count * np.asarray(evaluate(h, jnp.asarray(X), distinct=True)) for h, count in p_in_q(graph).items())
         acted = P[np.ix_(*[g] * P.ndim)] if P.ndim else P
@@ -185,7 +192,7 @@ def plans_execute(preset: Preset, key: jax.Array) -> Measurement:
         ]
     X = _draw(key).standard_normal((6, 6))
     computable = [h for h in graphs if is_computable(h, EDGE_BANK)]
-    with jax.enable_x64():
+    with _exact():
         x = jnp.asarray(X)
         errors = [max_relative_error(contraction_plan(h, EDGE_BANK)(x), evaluate(h, x)) for h in computable]
     return Measurement(
