@@ -1,1 +1,1 @@
-"""Graphs: edge lists, sheaves, propagation; multigraphs, the polynomials they stand for, contractions, refinement, PPGN blocks."""
+"""Graphs: edge lists, sheaves, propagation; multigraphs and their polynomials, contractions, refinement, PPGN blocks."""
