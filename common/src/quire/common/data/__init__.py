@@ -1,5 +1,6 @@
 """Data sets: one loader each, files from `QUIRE_DATA`, the cache or a checked download."""
 
+from quire.common.data.molecules import THREE_BPA, Molecules, read_extxyz, three_bpa
 from quire.common.data.registry import (
     REGISTRY,
     Dataset,
@@ -28,11 +29,13 @@ from quire.common.data.sets import (
 
 __all__ = [
     "REGISTRY",
+    "THREE_BPA",
     "Dataset",
     "DatasetCorrupt",
     "DatasetUnavailable",
     "ImageData",
     "ImageSplit",
+    "Molecules",
     "cache_dir",
     "cifar10",
     "cifar10_subset",
@@ -46,6 +49,8 @@ __all__ = [
     "local_path",
     "mnist_t10k",
     "read_archive",
+    "read_extxyz",
     "read_idx",
+    "three_bpa",
     "wikitext2",
 ]

@@ -1,0 +1,155 @@
+"""Gaunt tensor product: golden vectors, evaluators, equivariance, many-body products, force field, claims."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from quire.common.equivariant.clebsch_gordan import gaunt, gaunt_path_weights
+from quire.common.equivariant.irreps import lmax_of
+from quire.common.equivariant.radial import bessel_basis, polynomial_cutoff
+from quire.common.equivariant.rotations import wigner_d
+from quire.common.equivariant.spherical_harmonics import spherical_harmonics_angles
+from quire.common.equivariant.torus_fourier import (
+    fourier_product,
+    fourier_to_sh,
+    fourier_to_sh_table,
+    sh_to_fourier,
+    sh_to_fourier_table,
+)
+from quire.common.testing import assert_close
+from quire.gaunt_tensor_product.convolution import gaunt_convolution
+from quire.gaunt_tensor_product.many_body import ManyBody, gaunt_power, many_body_terms
+from quire.gaunt_tensor_product.tensor_product import EVALUATORS, gaunt_tensor_product
+
+PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float64, 1e-12), (jnp.float32, 2e-5)], ids=["f64", "f32"])
+METHODS = ["auto", *EVALUATORS]
+
+
+@pytest.fixture(scope="module")
+def vectors(golden):
+    return golden("gaunt_tensor_product")
+
+
+def parts(z):
+    """A complex array as real ones, for comparisons."""
+    z = np.asarray(z)
+    return np.stack([z.real, z.imag])
+
+
+# --- Golden vectors ---
+
+
+@PRECISIONS
+def test_golden_harmonics(vectors, dtype, tolerance):
+    with jax.enable_x64(dtype == jnp.float64):
+        theta, phi = (jnp.asarray(vectors[name], dtype) for name in ("theta", "phi"))
+        lmax = lmax_of(vectors["sh"].T)
+        assert_close(spherical_harmonics_angles(lmax, theta, phi), vectors["sh"].T, tolerance)
+
+
+def test_golden_gaunt_coefficients(vectors):
+    for name in vectors.arrays:
+        if name.startswith("gaunt_") and name != "gaunt_const":
+            table = vectors[name]
+            assert_close(gaunt(*(round(n**0.5) - 1 for n in table.shape)), table, 1e-12)
+    assert_close(gaunt_path_weights(*(n - 1 for n in vectors["gaunt_const"].shape)), vectors["gaunt_const"], 1e-12)
+
+
+def test_golden_fourier_tables(vectors):
+    for name, table in vectors.arrays.items():
+        lmax, U = round(len(table) ** 0.5) - 1, table.shape[-1] // 2
+        if name.startswith("sh2f_"):
+            assert_close(parts(sh_to_fourier_table(lmax)), parts(table), 1e-12)
+        if name.startswith("f2sh_"):
+            assert_close(parts(fourier_to_sh_table(lmax, U)), parts(table), 1e-12)
+
+
+@PRECISIONS
+@pytest.mark.parametrize("method", METHODS)
+def test_golden_product(vectors, method, dtype, tolerance):
+    with jax.enable_x64(dtype == jnp.float64):
+        x1, x2, w1, w2, w3 = (jnp.asarray(vectors[name], dtype) for name in ("x1", "x2", "w1", "w2", "w3"))
+        lmax_out = lmax_of(vectors["gtp_full"])
+        product = gaunt_tensor_product(x1, x2, lmax_out, method)
+        assert product.dtype == dtype
+        assert_close(product, vectors["gtp_full"], tolerance)
+        weighted = gaunt_tensor_product(x1, x2, lmax_of(vectors["gtp_weighted"]), method, w1, w2, w3)
+        assert_close(weighted, vectors["gtp_weighted"], tolerance)
+        truncated = gaunt_tensor_product(x1, x2, lmax_out // 2, method)
+        assert_close(truncated, vectors["gtp_full"][:, : (lmax_out // 2 + 1) ** 2], tolerance)
+
+
+@pytest.mark.parametrize("fft", [False, True])
+def test_golden_series_of_the_authors(vectors, fft):
+    """The authors' harmonics carry (-1)^m, half a turn about z, and both factors are embedded at the larger degree."""
+    with jax.enable_x64():
+        series = []
+        degree = max(lmax_of(vectors["x1"]), lmax_of(vectors["x2"]))
+        for name in ("x1", "x2"):
+            F = sh_to_fourier(jnp.asarray(half_turn(vectors[name])))
+            pad = degree - lmax_of(vectors[name])
+            series.append(jnp.pad(F, [(0, 0)] * (F.ndim - 2) + [(pad, pad)] * 2))
+        expected = vectors["authors_fourier_x1"]
+        pad = (series[0].shape[-1] - expected.shape[-1]) // 2
+        assert_close(
+            parts(series[0])[..., pad : series[0].shape[-1] - pad, pad : series[0].shape[-1] - pad], parts(expected), 4e-6
+        )
+        product = fourier_product(*series, fft=fft)
+        assert_close(parts(product), parts(vectors["authors_fourier_product"]), 4e-6)
+        lmax = lmax_of(vectors["gtp_full"])
+        assert_close(half_turn(np.asarray(fourier_to_sh(product, lmax))), vectors["gtp_full"], 1e-12)
+
+
+def half_turn(x):
+    l = np.sqrt(np.arange(x.shape[-1])).astype(int)
+    return x * (-1.0) ** (np.arange(x.shape[-1]) - l * l - l)
+
+
+@PRECISIONS
+@pytest.mark.parametrize("frame", ["fixed", "aligned"])
+def test_golden_convolution(vectors, frame, dtype, tolerance):
+    with jax.enable_x64(dtype == jnp.float64):
+        x, weights = (jnp.asarray(vectors[name], dtype) for name in ("x1", "filter_w"))
+        r = jnp.broadcast_to(jnp.asarray(vectors["r"] / np.linalg.norm(vectors["r"]), dtype), (len(x), 3))
+        out = gaunt_convolution(x, r, weights, lmax_of(vectors["conv_out"]), frame=frame)
+        assert_close(out, vectors["conv_out"], tolerance)
+
+
+@PRECISIONS
+def test_golden_many_body(vectors, dtype, tolerance):
+    with jax.enable_x64(dtype == jnp.float64):
+        x, one_hot = jnp.asarray(vectors["mb_x"], dtype), jnp.asarray(vectors["mb_onehot"], dtype)
+        nu, elements, channels, _ = vectors["mb_w"].shape
+        lmax_out = lmax_of(vectors["mb_out"])
+        terms = many_body_terms(x, nu, lmax_out)
+        assert_close(terms, vectors["mb_terms"], tolerance)
+        for k in range(1, nu + 1):
+            top = min(lmax_out, k * lmax_of(x))
+            for method in ("grid", "fft"):
+                assert_close(gaunt_power(x, k, top, method=method), vectors["mb_terms"][k - 1][..., : (top + 1) ** 2], tolerance)
+        block = ManyBody(nu, lmax_of(x), lmax_out, elements, channels, rngs=nnx.Rngs(0))
+        block.weights[...] = jnp.asarray(vectors["mb_w"], dtype)
+        assert_close(block(x, one_hot), vectors["mb_out"], tolerance)
+
+
+@PRECISIONS
+def test_golden_wigner(vectors, dtype, tolerance):
+    with jax.enable_x64(dtype == jnp.float64):
+        D = wigner_d(round(len(vectors["wigner_D"]) ** 0.5) - 1, jnp.asarray(vectors["R"], dtype))
+        assert_close(D, vectors["wigner_D"], tolerance)
+
+
+@PRECISIONS
+def test_golden_radial(vectors, dtype, tolerance):
+    with jax.enable_x64(dtype == jnp.float64):
+        r = jnp.asarray(vectors["radial_r"], dtype)
+        for name, expected in vectors.arrays.items():
+            if name.startswith("bessel"):
+                count, cutoff = name.removeprefix("bessel").split("_rmax")
+                inside = np.asarray(r) < float(cutoff)
+                assert_close(bessel_basis(r, float(cutoff), int(count))[inside], expected[inside], tolerance)
+            if name.startswith("cutoff_p"):
+                p, cutoff = name.removeprefix("cutoff_p").split("_rmax")
+                assert_close(polynomial_cutoff(r, float(cutoff), int(p)), expected, tolerance)
