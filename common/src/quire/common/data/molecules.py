@@ -12,7 +12,7 @@ _BPA = "https://raw.githubusercontent.com/davkovacs/BOTNet-datasets/main/dataset
 THREE_BPA = REGISTRY.add(
     Dataset(
         "3bpa",
-        "DFT energies and forces of 1000 frames of 3-(benzyloxy)pyridin-2-amine, 27 atoms, from molecular dynamics at 300 to 1200 K",
+        "DFT energies and forces of 1000 frames of 3-(benzyloxy)pyridin-2-amine, 27 atoms, from dynamics at 300 to 1200 K",
         "MIT (repository); may be redistributed",
         "https://github.com/davkovacs/BOTNet-datasets (dataset_3BPA)",
         (
@@ -136,7 +136,8 @@ def _frame(rows: list[list[str]], comment: str, source: str) -> Frame:
 
 
 def three_bpa(split: str = "train_300K") -> Molecules:
-    """Frames of the 3BPA molecule from molecular dynamics at 300 K, or at 300, 600 and 1200 K; the published test files are not included.
+    """Frames of the 3BPA molecule from molecular dynamics at 300 K, or at 300, 600 and 1200 K; the published
+    test files are not included.
 
     Args:
         split: `"train_300K"` or `"train_mixedT"`, 500 frames each.

@@ -19,7 +19,8 @@ def is_path(l1: int, l2: int, l3: int) -> bool:
 def _complex_clebsch_gordan(l1: int, l2: int) -> dict[tuple[int, int], np.ndarray]:
     """`<l1 m1 l2 m2 | l M>` for `M >= 0` as vectors over m1, by `(l, M)`; Condon-Shortley phases.
 
-    The total angular momentum squared is tridiagonal in m1 at fixed M, and its eigenvalues `l (l + 1)` are well apart: the eigenvectors
+    The total angular momentum squared is tridiagonal in m1 at fixed M, and its eigenvalues `l (l + 1)` are
+    well apart: the eigenvectors
     are accurate at any degree, where the alternating sums of factorials are not. Ladder operators fix the signs.
     """
     vectors: dict[tuple[int, int], np.ndarray] = {}
@@ -47,7 +48,8 @@ def _complex_clebsch_gordan(l1: int, l2: int) -> dict[tuple[int, int], np.ndarra
 def real_clebsch_gordan(l1: int, l2: int, l3: int) -> np.ndarray:
     """Real Clebsch-Gordan coefficients of unit norm, the invariant tensor of three degrees.
 
-    Where `l1 + l2 + l3` is even they are a positive multiple of the Gaunt coefficients; where it is odd they are antisymmetric, for
+    Where `l1 + l2 + l3` is even they are a positive multiple of the Gaunt coefficients; where it is odd they
+    are antisymmetric, for
     `1 1 1` the Levi-Civita tensor over sqrt6.
 
     Args:

@@ -59,7 +59,8 @@ def neighbour_list(
 
 
 def most_neighbours(positions: np.ndarray, cutoff: float, present: np.ndarray | None = None) -> int:
-    """Largest number of neighbours of an atom in any of several frames `[frames, atoms, 3]`, at least 1: the places to provide."""
+    """Largest number of neighbours of an atom in any of several frames `[frames, atoms, 3]`, at least 1: the
+    places to provide."""
     present = np.ones(positions.shape[:2], bool) if present is None else present
     most = 1
     for frame, here in zip(np.asarray(positions), present, strict=True):

@@ -1,6 +1,7 @@
 """Real spherical harmonics, without the Condon-Shortley sign, by recurrences that are stable to high degree.
 
-`Y_lm = N_l|m| P_l^|m|(cos th) {sqrt2 sin(|m| ph), 1, sqrt2 cos(m ph)}` for `m < 0, = 0, > 0`, `th` from the z axis, `ph` the azimuth.
+`Y_lm = N_l|m| P_l^|m|(cos th) {sqrt2 sin(|m| ph), 1, sqrt2 cos(m ph)}` for `m < 0, = 0, > 0`, `th` from the z
+axis, `ph` the azimuth.
 """
 
 from functools import partial
@@ -41,7 +42,8 @@ def spherical_harmonics(
 ) -> Float[Array, "*batch n"]:
     """Real spherical harmonics of the directions of vectors.
 
-    They are evaluated as polynomials of the unit vector, so values and derivatives are smooth at the poles; for a zero vector, which has no
+    They are evaluated as polynomials of the unit vector, so values and derivatives are smooth at the poles;
+    for a zero vector, which has no
     direction, all degrees above 0 vanish.
 
     Args:

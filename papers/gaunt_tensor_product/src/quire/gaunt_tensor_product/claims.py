@@ -179,7 +179,8 @@ def _cost_measurement(preset: Preset, key: jax.Array) -> Measurement:
     seeds=1,
     expect="partly",
     because=(
-        "The exponent of the FFT route is below the band, at about 2.2: up to degree 16 its cost is that of the FFTs, O(L^2 log L), and "
+        "The exponent of the FFT route is below the band, at about 2.2: up to degree 16 its cost is that of "
+        "the FFTs, O(L^2 log L), and "
         "at degree 4 the paper's own route takes about as long as the Clebsch-Gordan product. The grids are several times faster."
     ),
 )

@@ -14,7 +14,8 @@ class Preset:
     Attributes:
         rows: vectors a product is timed on.
         timed_degrees: degrees of the timings; `cg_degrees` those at which the Clebsch-Gordan product is timed as well.
-        molecule, molecule_training, molecule_frames: force field on 3BPA and its number of training frames; the last 50 frames test.
+        molecule, molecule_training, molecule_frames: force field on 3BPA and its number of training frames;
+            the last 50 frames test.
         cluster, cluster_training, cluster_frames: the same on generated clusters, with as many for the test.
         shapes: the classification of shapes.
     """

@@ -27,7 +27,8 @@ def gaunt_convolution(
 ) -> Float[Array, "*batch n3"]:
     """`x o sum_l w_l Y_l(rhat)`, up to degree `lmax_out`.
 
-    In the aligned frame rhat is the polar axis, where the filter does not depend on the azimuth: orders do not mix, and what remains is a
+    In the aligned frame rhat is the polar axis, where the filter does not depend on the azimuth: orders do
+    not mix, and what remains is a
     product of functions of the polar angle for each order, `O(L^3)` with rotation there and back.
 
     Args:

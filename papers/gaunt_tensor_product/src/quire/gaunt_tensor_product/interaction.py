@@ -30,7 +30,8 @@ class DegreeLinear(nnx.Module):
         kernel = self.kernel[...]
         if x.ndim < 2 or x.shape[-2] != kernel.shape[1] or lmax_of(x) != len(kernel) - 1:
             raise ValueError(
-                f"x has shape {x.shape}; this map reads {kernel.shape[1]} channels of (lmax + 1)^2 = {len(kernel) ** 2} coefficients"
+                f"x has shape {x.shape}; this map reads {kernel.shape[1]} channels of "
+                f"(lmax + 1)^2 = {len(kernel) ** 2} coefficients"
             )
         parts = [
             jnp.einsum("...cm,cd->...dm", x[..., l * l : (l + 1) ** 2], kernel[l], precision="highest")

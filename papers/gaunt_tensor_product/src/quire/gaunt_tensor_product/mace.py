@@ -1,6 +1,7 @@
 """A MACE-style force field whose many-body products are Gaunt products or MACE's own symmetric contraction (section 4.2)."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import jax
@@ -68,9 +69,7 @@ class RadialMLP(nnx.Module):
 
     def __init__(self, config: MACEConfig, outputs: int, *, rngs: nnx.Rngs):
         widths = (config.num_bessel, *config.radial_widths, outputs)
-        self.kernels = nnx.List(
-            nnx.Param(rngs.params.normal((a, b)) / a**0.5) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.kernels = nnx.List(nnx.Param(rngs.params.normal((a, b)) / a**0.5) for a, b in pairwise(widths))
         self.cutoff, self.num_bessel = config.cutoff, config.num_bessel
 
     def __call__(self, r: Float[Array, "*batch"]) -> Float[Array, "*batch outputs"]:
@@ -160,7 +159,7 @@ class MACE(nnx.Module):
         c = self.config = config
         self.embedding = nnx.Param(rngs.params.normal((c.num_elements, c.channels)))
         degrees = [0, *[c.lmax_hidden] * (c.num_layers - 1), 0]
-        self.layers = nnx.List(MACELayer(c, a, b, rngs=rngs) for a, b in zip(degrees[:-1], degrees[1:], strict=True))
+        self.layers = nnx.List(MACELayer(c, a, b, rngs=rngs) for a, b in pairwise(degrees))
         self.readouts = nnx.List(nnx.Param(rngs.params.normal((c.channels, 1)) / c.channels**0.5) for _ in self.layers[:-1])
         self.hidden_kernel = nnx.Param(rngs.params.normal((c.channels, c.readout_width)) / c.channels**0.5)
         self.last_kernel = nnx.Param(rngs.params.normal((c.readout_width, 1)) / c.readout_width**0.5)

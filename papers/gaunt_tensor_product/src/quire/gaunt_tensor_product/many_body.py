@@ -85,7 +85,8 @@ def many_body_terms(x: Float[Array, "*batch n"], nu: int, lmax_out: int) -> Floa
 class ManyBody(nnx.Module):
     """`out = sum_nu w_nu[element, channel, l] proj_l(f_nu f^(nu - 1))`, by Gaunt products on one grid.
 
-    In the authors' code all factors are f. With `weigh_inputs`, one factor `f_nu` of each order carries weights per element, channel and
+    In the authors' code all factors are f. With `weigh_inputs`, one factor `f_nu` of each order carries
+    weights per element, channel and
     degree of its own, the weighted product of section 3.2.
 
     Args:
@@ -156,7 +157,8 @@ def check_features(x: Array, channels: int, lmax: int) -> None:
 @cache
 def symmetric_monomials(size: int, nu: int) -> np.ndarray:
     """Monomials of degree nu in `size` variables, as factors: int32 `[monomials, nu]`."""
-    return np.array(list(combinations_with_replacement(range(size), nu)), np.int32).reshape(-1, nu)
+    monomials = list(combinations_with_replacement(range(size), nu))
+    return np.array(monomials, np.int32).reshape(len(monomials), nu)
 
 
 @cache
@@ -245,7 +247,8 @@ class SymmetricContraction(nnx.Module):
 
 @cache
 def _split_couplings(lmax: int, nu: int, l_out: int) -> np.ndarray:
-    """`symmetric_couplings` with the last factor of each monomial apart: `[monomials of nu - 1, coefficients, paths, 2 l_out + 1]`.
+    """`symmetric_couplings` with the last factor of each monomial apart: `[monomials of nu - 1, coefficients,
+    paths, 2 l_out + 1]`.
 
     Monomials of nu factors are then never formed: there are several times more of them.
     """

@@ -27,7 +27,8 @@ SHAPES = np.array(
     ],
     np.float32,
 )
-"""Screw, square, line, corner, L, T and zigzag. The screw's mirror image is the same class: Gaunt products cannot tell them apart."""
+"""Screw, square, line, corner, L, T and zigzag. The screw's mirror image is the same class: Gaunt products
+cannot tell them apart."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from quire.common.equivariant.torus_fourier import (
 )
 
 Method = Literal["auto", "dense", "fourier", "fft", "grid", "separable"]
-Rows = Float[Array, "rows n"]
+Rows = Float[Array, "rows _"]
 
 
 def dense(x1: Rows, x2: Rows, lmax_out: int) -> Rows:
@@ -53,7 +53,8 @@ def fft(x1: Rows, x2: Rows, lmax_out: int) -> Rows:
 
 
 def grid(x1: Rows, x2: Rows, lmax_out: int) -> Rows:
-    """Values on a quadrature grid of the sphere, their product, and back: three matrix products, `O(L^4)` with a small constant."""
+    """Values on a quadrature grid of the sphere, their product, and back: three matrix products, `O(L^4)`
+    with a small constant."""
     degree = lmax_of(x1) + lmax_of(x2) + lmax_out
     return from_grid(to_grid(x1, degree) * to_grid(x2, degree), lmax_out, degree)
 
@@ -76,8 +77,10 @@ EVALUATORS: dict[str, Callable[[Rows, Rows, int], Rows]] = {
 def fastest_method(lmax: int, backend: str | None = None) -> str:
     """The evaluator that `method="auto"` takes for factors and result of degree up to `lmax`.
 
-    Measured on one CPU core (`quire bench gaunt_tensor_product`): the definition up to degree 2, the whole-matrix grid up to 10, the
-    separable grid beyond. Accelerators have matrix units and pay for every kernel, so that the whole matrix is taken further there; their
+    Measured on one CPU core (`quire bench gaunt_tensor_product`): the definition up to degree 2, the whole-matrix
+    grid up to 10, the
+    separable grid beyond. Accelerators have matrix units and pay for every kernel, so that the whole matrix
+    is taken further there; their
     limits follow from operation counts, not from a measurement.
 
     Args:
@@ -103,13 +106,15 @@ def gaunt_tensor_product(
 ) -> Float[Array, "*batch n3"]:
     """Product of fields on the sphere, `(x1 o x2)_l3 = sum_{l1 l2} w1_l1 w2_l2 w3_l3 G_{l1 l2 l3} x1_l1 x2_l2`.
 
-    Equal to a Clebsch-Gordan product over the paths with even `l1 + l2 + l3`, path weights `gaunt_path_weights` times the factorised
+    Equal to a Clebsch-Gordan product over the paths with even `l1 + l2 + l3`, path weights
+    `gaunt_path_weights` times the factorised
     weights, summed to one copy per degree. The antisymmetric paths, the cross product among them, are not part of it.
 
     Args:
         x1, x2: coefficients `[..., (L + 1)^2]`, with equal leading axes; the degrees may differ.
         lmax_out: highest degree of the result; `L1 + L2`, the whole product, when None.
-        method: `"dense"` (definition), `"fourier"` (direct 2-D convolution), `"fft"` (the paper's), `"grid"`, `"separable"` (quadrature),
+        method: `"dense"` (definition), `"fourier"` (direct 2-D convolution), `"fft"` (the paper's), `"grid"`,
+            `"separable"` (quadrature),
             or `"auto"`, the fastest for the degree and the backend.
         w1, w2, w3: weights per degree of the factors and of the result, `[L + 1]` or with the leading axes of x1.
 
@@ -117,7 +122,8 @@ def gaunt_tensor_product(
         `[..., (lmax_out + 1)^2]`.
 
     Raises:
-        ValueError: for coefficients that are not real or not a square in number, leading axes or dtypes that differ, degrees that the
+        ValueError: for coefficients that are not real or not a square in number, leading axes or dtypes that
+            differ, degrees that the
             product does not have, weights of another shape, or an unknown method.
 
     >>> one = jnp.zeros(9).at[0].set(np.sqrt(4 * np.pi))  # the constant function 1
