@@ -48,9 +48,8 @@ def _complex_clebsch_gordan(l1: int, l2: int) -> dict[tuple[int, int], np.ndarra
 def real_clebsch_gordan(l1: int, l2: int, l3: int) -> np.ndarray:
     """Real Clebsch-Gordan coefficients of unit norm, the invariant tensor of three degrees.
 
-    Where `l1 + l2 + l3` is even they are a positive multiple of the Gaunt coefficients; where it is odd they
-    are antisymmetric, for
-    `1 1 1` the Levi-Civita tensor over sqrt6.
+    Where `l1 + l2 + l3` is even they are a positive multiple of the Gaunt coefficients; where it is odd they are antisymmetric,
+    for `1 1 1` the Levi-Civita tensor over sqrt6.
 
     Args:
         l1, l2, l3: degrees.

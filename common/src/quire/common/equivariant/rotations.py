@@ -118,9 +118,8 @@ def _angles(rhat: Float[Array, "*batch 3"]):
 def align_to_pole(x: Float[Array, "*batch n"], rhat: Float[Array, "*batch 3"]) -> Float[Array, "*batch n"]:
     """Rotate fields so that the direction `rhat` becomes the z axis: `R_y(-theta) R_z(-phi)`.
 
-    Two rotations about z and two constant quarter turns, instead of a full Wigner matrix. Derivatives in
-    `rhat` are those of the field away
-    from the poles; exactly at a pole the azimuth is held fixed.
+    Two rotations about z and two constant quarter turns, instead of a full Wigner matrix. Derivatives in `rhat` are those of
+    the field away from the poles; exactly at a pole the azimuth is held fixed.
 
     Args:
         x: coefficients `[..., (lmax + 1)^2]`.

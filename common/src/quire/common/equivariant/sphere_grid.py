@@ -1,9 +1,8 @@
 """Quadrature on the sphere and transforms between coefficients and grid values.
 
-Gauss-Legendre nodes in `cos th` times equally spaced azimuths integrate every product of total degree
-`degree` exactly. Two forms of
-the same transforms: one full matrix, `O(L^4)` a vector and fastest for small degrees, and a separable one, degree after order,
-`O(L^3)`.
+Gauss-Legendre nodes in `cos th` times equally spaced azimuths integrate every product of total degree `degree` exactly. Two
+forms of the same transforms: one full matrix, `O(L^4)` a vector and fastest for small degrees, and a separable one, degree
+after order, `O(L^3)`.
 """
 
 from functools import lru_cache

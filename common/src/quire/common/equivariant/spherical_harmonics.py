@@ -42,9 +42,8 @@ def spherical_harmonics(
 ) -> Float[Array, "*batch n"]:
     """Real spherical harmonics of the directions of vectors.
 
-    They are evaluated as polynomials of the unit vector, so values and derivatives are smooth at the poles;
-    for a zero vector, which has no
-    direction, all degrees above 0 vanish.
+    They are evaluated as polynomials of the unit vector, so values and derivatives are smooth at the poles; for a zero vector,
+    which has no direction, all degrees above 0 vanish.
 
     Args:
         lmax: highest degree.

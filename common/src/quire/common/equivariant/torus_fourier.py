@@ -1,11 +1,9 @@
 """Fields on the sphere as 2-D Fourier series on a torus.
 
 The trigonometric formula of `Y_lm(th, ph)` makes sense for `th` on the whole circle, where it is a trigonometric polynomial:
-`Y_a = sum_{|u| <= l, v = +-m} y^a_uv e^{i(u th + v ph)}`. Products of fields are then products of series, 2-D
-convolutions of their
-coefficients. Since a field is real, its series is known from `v >= 0`; since only `v = +-m` occurs,
-transforms run order by order,
-`O(L^3)`.
+`Y_a = sum_{|u| <= l, v = +-m} y^a_uv e^{i(u th + v ph)}`. Products of fields are then products of series, 2-D convolutions of
+their coefficients. Since a field is real, its series is known from `v >= 0`; since only `v = +-m` occurs, transforms run order
+by order, `O(L^3)`.
 
 Arrays `F [..., 2 U + 1, 2 V + 1]` are centred: `F[..., u + U, v + V]`.
 """

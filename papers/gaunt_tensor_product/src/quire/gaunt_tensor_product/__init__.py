@@ -1,8 +1,7 @@
 """Gaunt tensor products: equivariant products as multiplication of functions on the sphere.
 
-Luo, Chen and Krishnapriyan, *Enabling Efficient Equivariant Operations in the Fourier Basis via Gaunt Tensor
-Products*, ICLR 2024,
-arXiv 2401.10216. Authors' code: lsj2408/Gaunt-Tensor-Product. Independent analysis: atomicarchitects/PriceofFreedom.
+Luo, Chen and Krishnapriyan, *Enabling Efficient Equivariant Operations in the Fourier Basis via Gaunt Tensor Products*, ICLR
+2024, arXiv 2401.10216. Authors' code: lsj2408/Gaunt-Tensor-Product. Independent analysis: atomicarchitects/PriceofFreedom.
 """
 
 from quire.gaunt_tensor_product import benchmark, claims, figures

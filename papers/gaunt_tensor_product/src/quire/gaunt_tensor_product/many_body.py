@@ -85,9 +85,8 @@ def many_body_terms(x: Float[Array, "*batch n"], nu: int, lmax_out: int) -> Floa
 class ManyBody(nnx.Module):
     """`out = sum_nu w_nu[element, channel, l] proj_l(f_nu f^(nu - 1))`, by Gaunt products on one grid.
 
-    In the authors' code all factors are f. With `weigh_inputs`, one factor `f_nu` of each order carries
-    weights per element, channel and
-    degree of its own, the weighted product of section 3.2.
+    In the authors' code all factors are f. With `weigh_inputs`, one factor `f_nu` of each order carries weights per element,
+    channel and degree of its own, the weighted product of section 3.2.
 
     Args:
         nu: largest number of factors.

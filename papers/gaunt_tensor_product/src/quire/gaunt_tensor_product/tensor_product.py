@@ -77,11 +77,9 @@ EVALUATORS: dict[str, Callable[[Rows, Rows, int], Rows]] = {
 def fastest_method(lmax: int, backend: str | None = None) -> str:
     """The evaluator that `method="auto"` takes for factors and result of degree up to `lmax`.
 
-    Measured on one CPU core (`quire bench gaunt_tensor_product`): the definition up to degree 2, the whole-matrix
-    grid up to 10, the
-    separable grid beyond. Accelerators have matrix units and pay for every kernel, so that the whole matrix
-    is taken further there; their
-    limits follow from operation counts, not from a measurement.
+    Measured on one CPU core (`quire bench gaunt_tensor_product`): the definition up to degree 2, the whole-matrix grid up to
+    10, the separable grid beyond. Accelerators have matrix units and pay for every kernel, so that the whole matrix is taken
+    further there; their limits follow from operation counts, not from a measurement.
 
     Args:
         lmax: highest of the three degrees.
@@ -106,16 +104,15 @@ def gaunt_tensor_product(
 ) -> Float[Array, "*batch n3"]:
     """Product of fields on the sphere, `(x1 o x2)_l3 = sum_{l1 l2} w1_l1 w2_l2 w3_l3 G_{l1 l2 l3} x1_l1 x2_l2`.
 
-    Equal to a Clebsch-Gordan product over the paths with even `l1 + l2 + l3`, path weights
-    `gaunt_path_weights` times the factorised
-    weights, summed to one copy per degree. The antisymmetric paths, the cross product among them, are not part of it.
+    Equal to a Clebsch-Gordan product over the paths with even `l1 + l2 + l3`, path weights `gaunt_path_weights` times the
+    factorised weights, summed to one copy per degree. The antisymmetric paths, the cross product among them, are not part of
+    it.
 
     Args:
         x1, x2: coefficients `[..., (L + 1)^2]`, with equal leading axes; the degrees may differ.
         lmax_out: highest degree of the result; `L1 + L2`, the whole product, when None.
         method: `"dense"` (definition), `"fourier"` (direct 2-D convolution), `"fft"` (the paper's), `"grid"`,
-            `"separable"` (quadrature),
-            or `"auto"`, the fastest for the degree and the backend.
+            `"separable"` (quadrature), or `"auto"`, the fastest for the degree and the backend.
         w1, w2, w3: weights per degree of the factors and of the result, `[L + 1]` or with the leading axes of x1.
 
     Returns:
@@ -123,8 +120,7 @@ def gaunt_tensor_product(
 
     Raises:
         ValueError: for coefficients that are not real or not a square in number, leading axes or dtypes that
-            differ, degrees that the
-            product does not have, weights of another shape, or an unknown method.
+            differ, degrees that the product does not have, weights of another shape, or an unknown method.
 
     >>> one = jnp.zeros(9).at[0].set(np.sqrt(4 * np.pi))  # the constant function 1
     >>> x = jnp.arange(4.0)
