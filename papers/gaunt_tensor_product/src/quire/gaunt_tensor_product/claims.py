@@ -19,6 +19,7 @@ from quire.common.claims import (
     at_most,
     beats,
     below,
+    every_seed,
     shared,
     slope_above,
     slope_below,
@@ -218,7 +219,7 @@ def cost_bound(preset: Preset, key: jax.Array) -> Measurement:
     says="The product is not the whole Clebsch-Gordan product: it has no antisymmetric path, such as the cross product",
     source="section 3.1, limitations",
     metric="largest degree-1 coefficient of the product of two vectors, all evaluators, float64",
-    holds=all_of(at_most(0.0, of="definition"), below(1e-14), above(0.05, of="Clebsch-Gordan")),
+    holds=all_of(at_most(0.0, of="definition"), below(1e-14), every_seed(above(0.0, of="Clebsch-Gordan"))),
     exact=True,
 )
 def no_cross_product(preset: Preset, key: jax.Array) -> Measurement:
@@ -294,7 +295,11 @@ MATCHES = all_of(below(1.15), below(0.5, of="Gaunt RMSE / std"), below(0.5, of="
     trivial="zero forces",
     seeds=6,
     expect="partly",
-    because="@C5@",
+    because=(
+        "Both force errors are well below half of the spread, but over six seeds the ratio is 1.28 on average (0.82 to 2.05), CG being "
+        "better on five of six: the weights of the Gaunt product, standard normal as in the authors' code, make it vary more from "
+        "start to start, and its fixed path weights have less to learn with."
+    ),
 )
 def matches_mace(preset: Preset, key: jax.Array) -> Measurement:
     """The same network, data, batches and optimiser with either product."""
@@ -313,7 +318,7 @@ def matches_mace(preset: Preset, key: jax.Array) -> Measurement:
     trivial="zero forces",
     seeds=6,
     expect="partly",
-    because="@C5b@",
+    because="Over six seeds the ratio is 1.13 on average (0.90 to 1.51): its interval reaches beyond 1.15. Errors are small for both.",
 )
 def matches_mace_on_clusters(preset: Preset, key: jax.Array) -> Measurement:
     """As C5, on data that need no download."""
@@ -353,6 +358,9 @@ def shape_classifiers(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     holds=beats("linear layers of equal size"),
     trivial="most frequent class",
     seeds=6,
+    because=(
+        "A first attempt with twice the noise and half the learning rate left both networks at 0.48, undertrained; it showed no difference."
+    ),
 )
 def selfmix_helps(preset: Preset, key: jax.Array) -> Measurement:
     """Noisy tetris shapes; without Selfmix, linear layers with as many parameters take its place."""

@@ -9,9 +9,10 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int32
 
+from quire.common.equivariant.irreps import per_degree
 from quire.common.equivariant.radial import bessel_basis
 from quire.common.equivariant.rotations import random_rotation
-from quire.common.equivariant.spherical_harmonics import normalize
+from quire.common.equivariant.spherical_harmonics import normalize, spherical_harmonics
 from quire.gaunt_tensor_product.convolution import gaunt_convolution
 from quire.gaunt_tensor_product.interaction import DegreeLinear, Selfmix
 
@@ -44,10 +45,10 @@ class ShapeTask:
 
     channels: int = 8
     lmax: int = 2
-    noise: float = 0.2
-    steps: int = 250
+    noise: float = 0.1
+    steps: int = 300
     batch_size: int = 32
-    learning_rate: float = 5e-3
+    learning_rate: float = 1e-2
     test_size: int = 1000
 
 
@@ -100,17 +101,12 @@ class ShapeClassifier(nnx.Module):
             weights = jnp.matmul(basis, kernel[...]).reshape(*basis.shape[:-1], channels, lmax + 1)
             return weights * other / (atoms - 1)
 
-        unit = jnp.zeros((*r.shape[:-1], channels, 1), points.dtype) + float(np.sqrt(4 * np.pi))
         directions = jnp.broadcast_to(rhat[..., None, :], (*r.shape[:-1], channels, 3))
-        x = gaunt_convolution(_widen(unit, lmax), directions, radial(self.first_radial)).sum(-3)
-        x = self.mixes[0](x)
+        harmonics = spherical_harmonics(lmax, vectors, "component")[..., None, :]
+        x = self.mixes[0]((per_degree(radial(self.first_radial)) * harmonics).sum(-3))
         senders = jnp.broadcast_to(x[..., None, :, :, :], (*directions.shape[:-1], x.shape[-1]))
         x = self.mixes[1](x + gaunt_convolution(senders, directions, radial(self.second_radial)).sum(-3))
         return self.out(jax.nn.silu(self.hidden(x[..., 0].sum(-2))))
-
-
-def _widen(x, lmax):
-    return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, (lmax + 1) ** 2 - x.shape[-1])])
 
 
 def shape_loss(task: ShapeTask):
