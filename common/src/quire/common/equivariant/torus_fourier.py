@@ -217,7 +217,7 @@ def fourier_product(
 # --- Values on the torus: what the FFT computes in between ---
 
 
-def to_torus(half: Complex[Array, "v u rows"], size: int) -> Float[Array, "u v rows"]:
+def to_torus(half: Complex[Array, "v u rows"], size: int) -> Float[Array, "size size rows"]:
     """Values of real fields at `size x size` equally spaced points of the torus, from the series for `v >= 0`.
 
     Raises:
@@ -232,7 +232,7 @@ def to_torus(half: Complex[Array, "v u rows"], size: int) -> Float[Array, "u v r
     return jnp.fft.irfft(along_u, n=size, axis=1, norm="forward")
 
 
-def from_torus(values: Float[Array, "u v rows"], u_max: int, v_max: int) -> Complex[Array, "v u rows"]:
+def from_torus(values: Float[Array, "size size rows"], u_max: int, v_max: int) -> Complex[Array, "v u rows"]:
     """Series for `|u| <= u_max`, `0 <= v <= v_max` of real values on the torus; inverse of `to_torus`."""
     size = values.shape[0]
     along_v = jnp.fft.rfft(values, axis=1, norm="forward")[:, : v_max + 1].transpose(1, 0, 2)

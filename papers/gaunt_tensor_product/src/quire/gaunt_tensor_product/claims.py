@@ -296,8 +296,10 @@ MATCHES = all_of(below(1.15), below(0.5, of="Gaunt RMSE / std"), below(0.5, of="
     seeds=6,
     expect="partly",
     because=(
-        "Both force errors are well below half of the spread, but over six seeds the ratio is 1.28 on average (0.82 to 2.05), CG being "
-        "better on five of six: the weights of the Gaunt product, standard normal as in the authors' code, make it vary more from "
+        "Both force errors are well below half of the spread, but over six seeds the ratio is 1.28 on average "
+        "(0.82 to 2.05), CG being "
+        "better on five of six: the weights of the Gaunt product, standard normal as in the authors' code, make "
+        "it vary more from "
         "start to start, and its fixed path weights have less to learn with."
     ),
 )
@@ -318,7 +320,9 @@ def matches_mace(preset: Preset, key: jax.Array) -> Measurement:
     trivial="zero forces",
     seeds=6,
     expect="partly",
-    because="Over six seeds the ratio is 1.13 on average (0.90 to 1.51): its interval reaches beyond 1.15. Errors are small for both.",
+    because=(
+        "Over six seeds the ratio is 1.13 on average (0.90 to 1.51): its interval reaches beyond 1.15. Errors are small for both."
+    ),
 )
 def matches_mace_on_clusters(preset: Preset, key: jax.Array) -> Measurement:
     """As C5, on data that need no download."""
@@ -359,7 +363,8 @@ def shape_classifiers(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     trivial="most frequent class",
     seeds=6,
     because=(
-        "A first attempt with twice the noise and half the learning rate left both networks at 0.48, undertrained; it showed no difference."
+        "A first attempt with twice the noise and half the learning rate left both networks at 0.48, "
+        "undertrained; it showed no difference."
     ),
 )
 def selfmix_helps(preset: Preset, key: jax.Array) -> Measurement:
