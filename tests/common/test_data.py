@@ -26,7 +26,6 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("QUIRE_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("QUIRE_OFFLINE", "1")
     monkeypatch.setattr(registry, "cache_dir", lambda: tmp_path / "cache")
-    monkeypatch.setattr(data.sets, "cache_dir", lambda: tmp_path / "cache")
     return tmp_path
 
 

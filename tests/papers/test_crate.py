@@ -133,7 +133,8 @@ def test_golden_encoder_and_its_report(vectors, heads, dtype, tolerance):
         report = layer_report(encoder, x)
         rates = jnp.stack([report["coding_rate"], report["coding_rate_std"]], axis=1)
         assert_close(rates, vectors["stack/coding_rate_mean_std"], tolerance)
-        assert_close(report["zero_fraction"], vectors["stack/zero_fraction"], tolerance)
+        flips = 0 if dtype == jnp.float64 else 3  # values within rounding of zero fall on either side of it
+        np.testing.assert_allclose(report["zero_fraction"], vectors["stack/zero_fraction"], atol=flips / x.size + 1e-12)
         assert report["zero_fraction"].dtype == dtype
 
 
@@ -655,8 +656,6 @@ def no_data(monkeypatch, tmp_path):
     monkeypatch.delenv("QUIRE_DATA", raising=False)
     monkeypatch.setenv("QUIRE_OFFLINE", "1")
     monkeypatch.setattr("quire.common.data.registry.cache_dir", lambda: tmp_path / "cache")
-    monkeypatch.setattr("quire.common.data.sets.cache_dir", lambda: tmp_path / "cache")
-    monkeypatch.setattr("quire.crate.sources.cache_dir", lambda: tmp_path / "cache")
 
 
 def test_every_claim_runs_without_data(no_data, monkeypatch):

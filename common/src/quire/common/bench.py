@@ -68,7 +68,7 @@ class Report:
         for name, rows in self.timings.items():
             rows = rows[-max(3, (len(rows) + 1) // 2) :]
             if len(rows) > 1:
-                slopes[name] = log_log_slope([r.size for r in rows], [r.fastest for r in rows])
+                slopes[name] = log_log_slope([r.size for r in rows], [r.median for r in rows])
         return slopes
 
     def as_json(self) -> dict[str, Any]:

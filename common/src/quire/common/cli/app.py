@@ -276,7 +276,7 @@ def _dataset_json(dataset: Any) -> dict[str, Any]:
     from quire.common.data import local_path
 
     where = "in a package" if dataset.embedded else None
-    paths = [path for file in dataset.files if (path := local_path(dataset, file))]
+    paths = [path for file in dataset.files if (path := local_path(dataset, file.name))]
     return {
         "name": dataset.name,
         "about": dataset.about,
@@ -310,7 +310,7 @@ def data_path(name: Annotated[str, typer.Argument(help="A data set.")], as_json:
     from quire.common.data.registry import unavailable
 
     dataset = REGISTRY.find(name)
-    paths = [path for file in dataset.files if (path := local_path(dataset, file))]
+    paths = [path for file in dataset.files if (path := local_path(dataset, file.name))]
     if not paths and not dataset.embedded:
         raise unavailable(dataset, "it has not been fetched")
     if as_json:

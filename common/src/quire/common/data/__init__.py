@@ -1,6 +1,27 @@
 """Data sets: one loader each, files from `QUIRE_DATA`, the cache or a checked download."""
 
+from quire.common.data.few_shot import FewShotData, Tasks, digits_few_shot, draw_tasks, omniglot_alphabets, omniglot_small
+from quire.common.data.link_sets import (
+    LinkGraph,
+    LinkSplit,
+    block_graph,
+    cora_graph,
+    link_graph,
+    ogbl_ddi_graph,
+    split_links,
+    umls_graph,
+)
 from quire.common.data.molecules import THREE_BPA, Molecules, read_extxyz, three_bpa
+from quire.common.data.recsys import (
+    Feedback,
+    FeedbackSplit,
+    facebook_books,
+    feedback,
+    generated_feedback,
+    movielens_1m,
+    movielens_100k,
+    split_feedback,
+)
 from quire.common.data.registry import (
     REGISTRY,
     Dataset,
@@ -12,6 +33,7 @@ from quire.common.data.registry import (
     gunzip,
     is_local,
     local_path,
+    provided,
     read_archive,
 )
 from quire.common.data.sets import (
@@ -26,6 +48,7 @@ from quire.common.data.sets import (
     read_idx,
     wikitext2,
 )
+from quire.common.data.text import Passages, language_reference, word_analogies, word_similarity
 
 __all__ = [
     "REGISTRY",
@@ -33,24 +56,51 @@ __all__ = [
     "Dataset",
     "DatasetCorrupt",
     "DatasetUnavailable",
+    "Feedback",
+    "FeedbackSplit",
+    "FewShotData",
     "ImageData",
     "ImageSplit",
+    "LinkGraph",
+    "LinkSplit",
     "Molecules",
+    "Passages",
+    "Tasks",
+    "block_graph",
     "cache_dir",
     "cifar10",
     "cifar10_subset",
+    "cora_graph",
     "data_dir",
     "digits",
+    "digits_few_shot",
+    "draw_tasks",
+    "facebook_books",
+    "feedback",
     "fetch",
+    "generated_feedback",
     "gunzip",
     "imagenet_batches",
     "imagenet_files",
     "is_local",
+    "language_reference",
+    "link_graph",
     "local_path",
     "mnist_t10k",
+    "movielens_1m",
+    "movielens_100k",
+    "ogbl_ddi_graph",
+    "omniglot_alphabets",
+    "omniglot_small",
+    "provided",
     "read_archive",
     "read_extxyz",
     "read_idx",
+    "split_feedback",
+    "split_links",
     "three_bpa",
+    "umls_graph",
     "wikitext2",
+    "word_analogies",
+    "word_similarity",
 ]

@@ -115,17 +115,29 @@ def cache_dir() -> Path:
     return Path(pooch.os_cache("quire"))
 
 
-def local_path(dataset: Dataset, file: File) -> Path | None:
-    """The file where it already lies, `QUIRE_DATA` before the cache, or None."""
+def local_path(dataset: Dataset, name: str) -> Path | None:
+    """The file or folder of a set where it already lies, `QUIRE_DATA` before the cache, or None."""
     for root in (data_dir(), cache_dir()):
-        if root is not None and (path := root / dataset.name / file.name).is_file():
+        if root is not None and (path := root / dataset.name / name).exists():
             return path
     return None
 
 
+def provided(dataset: Dataset, name: str) -> Path:
+    """Path of a file or folder that people prepare by the set's hint, so that there is no digest to check.
+
+    Raises:
+        DatasetUnavailable: if it is neither below `QUIRE_DATA` nor in the cache.
+    """
+    path = local_path(dataset, name)
+    if path is None:
+        raise unavailable(dataset, f"there is no {dataset.name}/{name}")
+    return path
+
+
 def is_local(dataset: Dataset) -> bool:
     """Whether the set ships with a package, or a file of it already lies in `QUIRE_DATA` or the cache."""
-    return dataset.embedded or any(local_path(dataset, file) for file in dataset.files)
+    return dataset.embedded or any(local_path(dataset, file.name) for file in dataset.files)
 
 
 def fetch(dataset: Dataset, name: str) -> Path:
@@ -136,7 +148,7 @@ def fetch(dataset: Dataset, name: str) -> Path:
         DatasetCorrupt: if its digest is wrong.
     """
     file = next(f for f in dataset.files if f.name == name)
-    path = local_path(dataset, file)
+    path = local_path(dataset, name)
     if path is None:
         path = _download(dataset, file)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -155,7 +167,7 @@ def fetch_all(dataset: Dataset) -> list[Path]:
     """
     if dataset.embedded:
         return []
-    here = [file for file in dataset.files if local_path(dataset, file)]
+    here = [file for file in dataset.files if local_path(dataset, file.name)]
     wanted = here or [file for file in dataset.files if file.url]
     if not wanted:
         raise unavailable(dataset, "it has no address to download from")

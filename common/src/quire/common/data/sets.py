@@ -16,12 +16,11 @@ from quire.common.data.registry import (
     Dataset,
     DatasetCorrupt,
     File,
-    cache_dir,
     data_dir,
     fetch,
     gunzip,
+    provided,
     read_archive,
-    unavailable,
 )
 
 DIGITS = REGISTRY.add(
@@ -279,12 +278,8 @@ def imagenet_files(split: Literal["train", "val"]) -> list[tuple[Path, int]]:
     """
     if split not in ("train", "val"):
         raise ValueError(f"split is {split!r}; it must be 'train' or 'val'")
-    for root in (data_dir(), cache_dir()):
-        folder = root / IMAGENET.name / split if root is not None else None
-        if folder is not None and folder.is_dir():
-            classes = sorted(path for path in folder.iterdir() if path.is_dir())
-            return [(file, label) for label, path in enumerate(classes) for file in sorted(path.glob("*.JPEG"))]
-    raise unavailable(IMAGENET, f"there is no folder {IMAGENET.name}/{split}")
+    classes = sorted(path for path in provided(IMAGENET, split).iterdir() if path.is_dir())
+    return [(file, label) for label, path in enumerate(classes) for file in sorted(path.glob("*.JPEG"))]
 
 
 def imagenet_batches(

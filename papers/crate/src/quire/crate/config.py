@@ -81,7 +81,7 @@ QUICK = Preset(
     mae_training=Training(steps=600, batch_size=32, learning_rate=5e-3, weight_decay=0.05, b2=0.95, warmup=0.1),
     corpus="wikitext-2",
     lm=CRATELMConfig(48, 2, 4, max_length=32),
-    lm_training=Training(steps=300, batch_size=16, learning_rate=1e-2),
+    lm_training=Training(steps=300, batch_size=32, learning_rate=1e-2),
     corpus_fallback=True,
 )
 """A laptop, about a minute: digits, 23 k parameters, bytes of WikiText-2."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pydoc_data.topics import topics
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,16 +12,15 @@ from quire.common.data import (
     REGISTRY,
     Dataset,
     ImageSplit,
-    cache_dir,
     cifar10,
-    data_dir,
     digits,
     imagenet_batches,
     imagenet_files,
     is_local,
+    language_reference,
+    provided,
     wikitext2,
 )
-from quire.common.data.registry import unavailable
 from quire.crate.language_model import encode
 
 OPENWEBTEXT = REGISTRY.add(
@@ -186,19 +184,11 @@ def _wikitext2() -> Text:
 
 
 def _openwebtext() -> Text:
-    for root in (data_dir(), cache_dir()):
-        folder = root / OPENWEBTEXT.name if root is not None else None
-        if folder is not None and (folder / "train.txt").is_file() and (folder / "test.txt").is_file():
-            train, test = (np.memmap(folder / f"{split}.txt", np.uint8, "r") for split in ("train", "test"))
-            return Text(f"OpenWebText, {len(train)} bytes train", "", train, test)
-    raise unavailable(OPENWEBTEXT, "there is no openwebtext/train.txt with a test.txt beside it")
+    train, test = (np.memmap(provided(OPENWEBTEXT, f"{split}.txt"), np.uint8, "r") for split in ("train", "test"))
+    return Text(f"OpenWebText, {len(train)} bytes train", "", train, test)
 
 
 def _language_reference() -> Text:
-    """The language reference in the standard library's `pydoc`: every fifth paragraph for the test, the others to train."""
-    pages = (topics[name] for name in sorted(topics))
-    paragraphs = list(dict.fromkeys(p for page in pages for p in page.split("\n\n") if p.strip()))
-    test = encode("\n\n".join(paragraphs[4::5]))
-    train = encode("\n\n".join(p for i, p in enumerate(paragraphs) if i % 5 != 4))
+    train, test = map(encode, language_reference())
     name = f"Python language reference (pydoc), {len(train)} bytes train / {len(test)} test"
     return Text(name, "WikiText-2", train, test)

@@ -29,6 +29,7 @@ from quire.tensor_attention.approximation import (
     max_score,
     output_bound,
     required_degree,
+    rounding_error,
     score_radius,
     truncation_errors,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "output_bound",
     "paper",
     "required_degree",
+    "rounding_error",
     "score_radius",
     "sign_problem",
     "tensor_attention",

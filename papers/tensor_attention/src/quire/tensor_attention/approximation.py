@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from quire.common.layers.polynomials import exp_polynomial, num_monomials
 from quire.common.layers.streaming import tuple_scores, tuple_values
-from quire.common.layers.tensor_attention import low_rank_tensor_attention
+from quire.common.layers.tensor_attention import low_rank_tensor_attention, tensor_attention
 
 Kind = Literal["taylor", "chebyshev"]
 
@@ -213,8 +213,33 @@ def error_bound(
     return output_bound(entry_error(exp_polynomial(degree, radius, kind), radius), vs)
 
 
+def rounding_error(q: Float[Array, "n d"], ks: Sequence[Float[Array, "_ d"]], scale: float | None = None) -> float:
+    """Bound, up to a small factor, on the relative rounding error of the low-rank form's normaliser, in linear time.
+
+    Its terms sum to at most `e^{R_i}` per tuple in absolute value, `R_i` the bound on the scores of query `i`, while the
+    normaliser is at least `e^{mean score}` per tuple by Jensen's inequality; what cancels is lost in units of the precision `u`.
+
+        u max_i exp(R_i - scale * <q_i, mean(K_1) * ... * mean(K_m)>)
+
+    Args:
+        q, ks, scale: as for `max_score`.
+
+    Returns:
+        The bound; large where a query has large negative scores with nearly all tuples.
+
+    >>> q, k = jnp.full((1, 1), 8.0), jnp.ones((3, 1))
+    >>> rounding_error(q, [k]) < 2e-7, rounding_error(-q, [k]) > 1  # float32
+    (True, True)
+    """
+    scale = 1 / q.shape[-1] if scale is None else scale
+    radius = abs(scale) * jnp.abs(q) @ math.prod(jnp.max(jnp.abs(k), axis=0) for k in ks)
+    mean = scale * q @ math.prod(jnp.mean(k, axis=0) for k in ks)
+    with np.errstate(over="ignore"):
+        return float(jnp.finfo(q.dtype).eps * np.exp(np.float64(jnp.max(radius - mean))))
+
+
 compiled_low_rank = jax.jit(low_rank_tensor_attention, static_argnames=("degree", "radius", "kind", "scale", "block"))
-"""`low_rank_tensor_attention`, compiled: where no denominator can vanish, its check of concrete ones is not missed."""
+"""`low_rank_tensor_attention`, compiled. Only for scores within the radius: the check of concrete denominators is lost."""
 
 
 class Approximation(NamedTuple):
@@ -244,7 +269,8 @@ def approximate_tensor_attention(
 
     Args:
         q, ks, vs, scale: as for `tensor_attention`, without batch axes; not traced, since the degree depends on them.
-        error: allowed largest absolute error of the output, rounding aside.
+        error: allowed largest absolute error of the output; the guarantee is for exact arithmetic, and rounding that could
+            exceed it is refused.
         kind: Taylor series or Chebyshev interpolant.
         block: rows per tile of the feature maps.
 
@@ -252,8 +278,8 @@ def approximate_tensor_attention(
         Output, degree `g`, rank `C(d + g, g)`, interval half-width `R` and guaranteed error.
 
     Raises:
-        ValueError: if `error` is not positive, no degree reaches it, or the rank is too large; the shapes as for
-            `tensor_attention`.
+        ValueError: if `error` is not positive, no degree reaches it, the rank is too large, or large negative scores would
+            cancel too many digits of this precision; for batch axes, and for shapes as `tensor_attention`.
 
     >>> q = k = v = jnp.linspace(-1, 1, 12).reshape(6, 2)
     >>> approximate_tensor_attention(q, [k, k], [v, v], error=1e-3)._replace(out=None)[1:3]
@@ -261,9 +287,19 @@ def approximate_tensor_attention(
     """
     if not error > 0:
         raise ValueError(f"error is {error}; it must be positive")
+    if q.ndim != 2:
+        raise ValueError(
+            f"q has {q.ndim} axes; it must be one problem [tokens, channels], since the degree depends on its entries"
+        )
+    jax.eval_shape(tensor_attention, q, ks, vs)  # its errors on shapes, before anything is measured
     radius = max(max_score(q, ks, scale), 1e-300)
     eps = min(error / (2 * _max_value(vs) + error), 0.5)  # values that are all zero would let eps reach 1
     degree = _smallest_degree(radius, eps, kind, max_degree=100)
+    if (rounding := 2 * rounding_error(q, ks, scale) * _max_value(vs)) > error:
+        raise ValueError(
+            f"rounding in {q.dtype} may move the output by {rounding:.2g}, more than the error {error:g}: "
+            f"some queries have large negative scores, where the polynomial cancels; use float64 or smaller entries"
+        )
     out = compiled_low_rank(q, ks, vs, degree=degree, radius=radius, kind=kind, scale=scale, block=block)
     bound = error_bound(q, ks, vs, degree=degree, kind=kind, scale=scale, radius=radius)
     return Approximation(out, degree, num_monomials(q.shape[-1], degree), radius, bound)
@@ -286,7 +322,7 @@ def truncation_errors(
         factor: multiplies all scores; `B^order` turns entries +-1 into +-B.
 
     Returns:
-        `[max_degree + 1]`.
+        `[max_degree + 1]`. Odd degrees have no positivity to rely on: their normaliser may pass through zero.
     """
     scores = factor * tuple_scores(q, ks, 1 / q.shape[-1])
     axes = tuple(range(1, scores.ndim))

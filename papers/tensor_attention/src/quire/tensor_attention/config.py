@@ -33,7 +33,7 @@ class ScalingConfig:
     low_rank_tokens: tuple[int, ...] = (512, 1024, 2048, 4096, 8192)
     dense_tokens: tuple[int, ...] = (64, 96, 128, 192, 256)
     streamed_tokens: tuple[int, ...] = (128, 192, 256, 384)
-    repeats: int = 11
+    repeats: int = 60
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,96 @@
-"""Pictures of the claims, each from the numbers of its measurement."""
+"""Pictures of the claims, each from the numbers of its measurement, and of the ideas behind them."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from quire.common.layers.polynomials import num_monomials
+from quire.common.layers.polynomials import exp_polynomial, num_monomials
+from quire.tensor_attention.approximation import entry_error
 
 COLOURS = {"low rank": "C0", "degree 0": "C7", "dense exact": "C3", "streamed exact": "C1"}
+
+
+def attention_figure(matrix: np.ndarray, cube: np.ndarray, query: int) -> Figure:
+    """Weights of order 2 `[n, n]`, where a query owns a row, beside those of order 3 `[n, n, n]`, where it owns a square."""
+    figure = Figure(figsize=(9.6, 3.4), layout="constrained")
+    panels = figure.add_gridspec(1, 3, width_ratios=(1, 1.25, 1))
+    row = figure.add_subplot(panels[0])
+    row.imshow(matrix, cmap="Blues", vmin=0)
+    row.axhspan(query - 0.5, query + 0.5, fill=False, ec="C3", lw=2)
+    row.set(xlabel="token j", ylabel="query i", title="Order 2: a row of tokens")
+    _cube(figure.add_subplot(panels[1], projection="3d"), cube, query)
+    square = figure.add_subplot(panels[2])
+    square.imshow(cube[query], cmap="Blues", vmin=0)
+    square.spines[:].set(color="C3", lw=2)
+    square.set(xlabel="token $j_2$", ylabel="token $j_1$", title=f"Order 3, query {query}: all pairs")
+    for axes in (row, square):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def _cube(axes, cube: np.ndarray, query: int) -> None:
+    """One square of weights per query, one behind the other, drawn from back to front."""
+    n = len(cube)
+    across, up = np.meshgrid(np.arange(n + 1), np.arange(n + 1))
+    shades = colormaps["Blues"](cube / cube.max())
+    for i in reversed(range(n)):
+        edge = {"edgecolor": "C3", "linewidth": 0.8} if i == query else {"edgecolor": "0.7", "linewidth": 0.3}
+        axes.plot_surface(across, np.full_like(across, i), up, facecolors=shades[i], shade=False, zorder=n - i, **edge)
+        axes.text(n + 0.5, i, n + 0.5, str(i), color="C3" if i == query else "k", ha="left", va="top")
+    axes.text(n + 1.5, n / 2, n + 2.2, "query i", ha="left", va="top")
+    axes.text(n / 2, -0.5, n + 1, "$j_2$", ha="center", va="top")
+    axes.text(-0.5, 0, n / 2, "$j_1$", ha="right")
+    axes.invert_zaxis()
+    axes.view_init(elev=22, azim=-52)
+    axes.set_box_aspect((1, 2.2, 1), zoom=1.25)
+    axes.set_axis_off()
+    axes.computed_zorder = False
+    axes.set_title("Order 3: a square for each query", y=0.96)
+
+
+def polynomial_figure(radius: float, degrees: Sequence[int], radii: Sequence[float]) -> Figure:
+    """Taylor polynomials beside `exp` on `[-radius, radius]`, and the relative error of both kinds against the degree."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    curves, errors = figure.subplots(1, 2)
+    x = np.linspace(-radius, radius, 200)
+    curves.plot(x, np.exp(x), color="0.75", lw=5, label="exp")
+    for degree in degrees:
+        curves.plot(x, np.polynomial.Polynomial(exp_polynomial(degree))(x), label=f"Taylor, g = {degree}")
+    curves.axhline(0, color="k", lw=0.6)
+    curves.set(xlabel="score x", title=f"exp and its Taylor polynomials on ±{radius:g}")
+    all_degrees = np.arange(25)
+    for i, r in enumerate(radii):
+        for kind, style in (("taylor", "-"), ("chebyshev", "--")):
+            eps = [entry_error(exp_polynomial(g, r, kind), r) for g in all_degrees]
+            errors.semilogy(all_degrees, eps, style, color=f"C{i}", label=f"{kind.capitalize()}, R = {r:g}")
+    errors.axhline(1, color="k", lw=0.8, ls=":")
+    errors.annotate("ε = 1", (24, 1), (0, -3), textcoords="offset points", ha="right", va="top", fontsize="small")
+    errors.set(xlabel="degree g", title=r"relative error $ε$ of one entry of A", ylim=(1e-10, 1e11))
+    for axes in (curves, errors):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    curves.legend()
+    errors.legend(fontsize="small", ncols=2, loc="upper right")
+    return figure
+
+
+def unit_figure(weights: np.ndarray, tokens: Sequence[int], modulus: int, queries: Sequence[int]) -> Figure:
+    """Attention of the Match3 unit over all pairs `[n, n + 1, n + 1]`, for some queries; the null token comes last."""
+    figure = Figure(figsize=(4 * len(queries), 4), layout="constrained")
+    names = [*map(str, tokens), "null"]
+    for axes, i in zip(np.atleast_1d(figure.subplots(1, len(queries))), queries, strict=True):
+        image = axes.imshow(weights[i], cmap="Blues", vmin=0, vmax=1)
+        axes.set_xticks(range(len(names)), names, fontsize="small")
+        axes.set_yticks(range(len(names)), names, fontsize="small")
+        share = weights[i, :-1, :-1].sum()
+        axes.set(xlabel="second token", ylabel="first token", title=f"query {tokens[i]}: output {share:.2f}")
+    figure.colorbar(image, ax=figure.axes, label="attention weight", shrink=0.8)
+    figure.suptitle(f"Which pairs make the sum a multiple of {modulus}?")
+    return figure
 
 
 def truncation_figure(errors: np.ndarray, bounds: np.ndarray, leading: np.ndarray, radius: float) -> Figure:
@@ -37,18 +120,28 @@ def scaling_figure(
             middle = np.exp(np.mean(np.log(n))), np.exp(np.mean(np.log(cost)))
             axes.loglog(reach, middle[1] * (reach / middle[0]) ** slopes[name], "--", lw=0.8, color=COLOURS[name])
         axes.axvline(crossing, color="k", lw=0.8, ls=":")
-        axes.annotate(f" crossover\n n ≈ {crossing:.0f}", (crossing, 0.97), xycoords=("data", "axes fraction"), va="top")
+        axes.annotate(
+            f" fitted lines\n meet at n ≈ {crossing:.0f}", (crossing, 0.97), xycoords=("data", "axes fraction"), va="top"
+        )
     axes.set(xlabel="tokens n", ylabel=ylabel, title="Order-3 attention")
     axes.legend()
     return figure
 
 
 def transition_figure(bounds, degrees: Mapping[int, np.ndarray], budget: int, ceiling: int, dim: int) -> Figure:
-    """Degree needed against the bound on the entries, for each order, and the rank that it costs."""
+    """Degree needed against the bound on the entries, for each order, the rank that it costs, and where the budget ends."""
     figure, axes = _panel()
     for i, (order, needed) in enumerate(degrees.items()):
         shown = np.where(needed <= ceiling, needed, np.nan)
         axes.step(bounds, shown, where="mid", color=f"C{i}", label=f"order {order}")
+        within = needed <= budget
+        if within.any() and not within.all():
+            limit = bounds[within].max()
+            axes.vlines(limit, 0, budget, color=f"C{i}", lw=1.2, ls="--")
+            axes.plot(limit, budget, "o", color=f"C{i}")
+            axes.annotate(
+                f"B* = {limit:.2f}", (limit, 0), (-3, 4), textcoords="offset points", rotation=90, ha="right", color=f"C{i}"
+            )
     axes.axhline(budget, color="k", lw=0.8, ls=":")
     axes.annotate(
         f"budget g = {budget}, r = {num_monomials(dim, budget):,}", (bounds[0], budget), (0, 3), textcoords="offset points"
@@ -71,16 +164,19 @@ def learning_figure(
     figure, axes = _panel()
     for i, name in enumerate(("tensor", "matrix", "wide matrix")):
         curves = np.asarray(accuracy[name])
-        axes.plot(steps, curves.mean(0), color=f"C{i}", label=f"{name} ({parameters[name]} parameters)")
+        axes.plot(steps, curves.mean(0), color=f"C{i}")
         axes.fill_between(steps, curves.min(0), curves.max(0), color=f"C{i}", alpha=0.2, lw=0)
-    axes.axhline(majority, color="k", lw=0.8, ls=":", label="majority class")
+        label = f"{name}\n({parameters[name]} parameters)"
+        end = steps[-1], curves[:, -1].mean()
+        axes.annotate(label, end, (5, 0), textcoords="offset points", va="center", color=f"C{i}", fontsize="small")
+    axes.axhline(majority, color="k", lw=0.8, ls=":")
+    axes.annotate("majority class", (steps[-1], majority), (0, 3), textcoords="offset points", ha="right", fontsize="small")
     axes.set(
         xlabel="training steps",
         ylabel="test accuracy",
         ylim=(majority - 0.03, 1.01),
         title="Match3: pairs learn it in fewer steps",
     )
-    axes.legend(loc="center right", fontsize="small")
     return figure
 
 

@@ -46,19 +46,19 @@ def count_flops(forms: Forms, dim: int) -> dict[str, Series]:
 
 
 def time_calls(key: jax.Array, forms: Forms, dim: int, repeats: int) -> dict[str, Series]:
-    """The fastest of `repeats` calls, in seconds.
+    """The fastest of `repeats` calls, in seconds: many short ones, since other work on the machine only ever adds time.
 
     Args:
         key: for the entries.
         forms, dim: as for `count_flops`.
-        repeats: timed calls per point.
+        repeats: timed calls per point, fewer where they take more than half a second together.
 
     Returns:
         Per form, numbers of tokens and seconds.
     """
 
     def seconds(function, n):
-        return measure(Case(function, uniform_problem(key, n, dim)), n, repeats=repeats).fastest
+        return measure(Case(function, uniform_problem(key, n, dim)), n, repeats=repeats, budget=0.5).fastest
 
     return {name: ([float(n) for n in sizes], [seconds(f, n) for n in sizes]) for name, (f, sizes) in forms.items()}
 

@@ -1,0 +1,191 @@
+"""Undirected graphs as edge lists, and the sums over edges that message passing is made of.
+
+Each undirected edge is stored once, as a pair (i, j). What belongs to one *side* of an edge, such as a restriction map, is
+listed for all pairs first and for all pairs reversed after: row e < m is of i at edge e, row m + e of j.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
+
+CHUNKS = 8
+"""Chunks in which derivatives by edge weights are computed; see `symmetric_product`."""
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["pairs"], meta_fields=["num_nodes"])
+@dataclass(frozen=True)
+class Graph:
+    """An undirected graph; made by `undirected`, `bipartite` or `from_directed`, which check it.
+
+    Attributes:
+        pairs: int32 `[2, m]`, every undirected edge once.
+        num_nodes: nodes, isolated ones included.
+    """
+
+    pairs: Array
+    num_nodes: int
+
+    @property
+    def num_edges(self) -> int:
+        """Undirected edges m."""
+        return self.pairs.shape[-1]
+
+    @property
+    def directed(self) -> Int[Array, "2 sides"]:
+        """Sources and targets of all sides: the pairs, then the pairs reversed."""
+        return jnp.concatenate([self.pairs, self.pairs[::-1]], axis=1)
+
+
+def undirected(pairs: ArrayLike, num_nodes: int) -> Graph:
+    """Graph of undirected edges, each given once in either direction.
+
+    Args:
+        pairs: integers `[2, m]`.
+        num_nodes: number of nodes.
+
+    Raises:
+        ValueError: for a node outside of `0 .. num_nodes - 1`, a self loop or an edge given twice.
+
+    >>> undirected([[0, 1], [1, 2]], 3).directed.tolist()
+    [[0, 1, 1, 2], [1, 2, 0, 1]]
+    """
+    pairs = _edge_array(pairs, "pairs", num_nodes)
+    _, count = np.unique(_codes(np.sort(pairs, axis=0), num_nodes), return_counts=True)
+    if (count > 1).any():
+        raise ValueError(f"pairs holds {int((count > 1).sum())} edges more than once; give every undirected edge once")
+    return Graph(jnp.asarray(pairs, jnp.int32), int(num_nodes))
+
+
+def bipartite(user: ArrayLike, item: ArrayLike, num_users: int, num_items: int) -> Graph:
+    """Graph of interactions: users are the nodes `0 .. num_users - 1`, items follow.
+
+    Args:
+        user, item: integers `[m]`, every interaction once; items counted from 0.
+        num_users, num_items: sizes of both sides.
+
+    Raises:
+        ValueError: for an index outside of its side, or a repeated interaction.
+
+    >>> bipartite([0, 1], [0, 0], num_users=2, num_items=1).pairs.tolist()
+    [[0, 1], [2, 2]]
+    """
+    user, item = np.asarray(user), np.asarray(item)
+    for name, index, size in (("user", user, num_users), ("item", item, num_items)):
+        if index.size and not 0 <= index.min() <= index.max() < size:
+            raise ValueError(f"{name} runs from {index.min()} to {index.max()}; it must lie between 0 and {size - 1}")
+    return undirected(np.stack([user, item + num_users]), num_users + num_items)
+
+
+def from_directed(edge_index: ArrayLike, num_nodes: int) -> tuple[Graph, np.ndarray]:
+    """Graph of a directed list that holds both directions of every edge, in any order.
+
+    Args:
+        edge_index: integers `[2, 2 m]`, sources and targets.
+        num_nodes: number of nodes.
+
+    Returns:
+        The graph, and `order` `[2 m]`: `values[order]` puts what is listed by directed edge into the order of `graph.directed`.
+
+    Raises:
+        ValueError: for a node out of range, a self loop, a repeated edge or one without its reverse.
+    """
+    edge_index = _edge_array(edge_index, "edge_index", num_nodes)
+    forward, backward = _codes(edge_index, num_nodes), _codes(edge_index[::-1], num_nodes)
+    sort = np.argsort(forward)
+    if (np.diff(forward[sort]) == 0).any():
+        raise ValueError("edge_index holds an edge more than once; remove the duplicates")
+    place = np.minimum(np.searchsorted(forward, backward, sorter=sort), len(sort) - 1)
+    reverse = sort[place] if len(sort) else sort
+    if (forward[reverse] != backward).any():
+        missing = int((forward[reverse] != backward).sum())
+        raise ValueError(f"edge_index holds {missing} edges without their reverse; list both directions")
+    first = np.flatnonzero(np.arange(len(reverse)) < reverse)
+    return undirected(edge_index[:, first], num_nodes), np.concatenate([first, reverse[first]])
+
+
+def _edge_array(edges, name: str, num_nodes: int) -> np.ndarray:
+    edges = np.asarray(edges)
+    if edges.ndim != 2 or edges.shape[0] != 2 or (edges.size and not np.issubdtype(edges.dtype, np.integer)):
+        raise ValueError(f"{name} has shape {edges.shape} and dtype {edges.dtype}; it must be integers of shape (2, edges)")
+    if edges.size and not 0 <= edges.min() <= edges.max() < num_nodes:
+        raise ValueError(
+            f"{name} runs from {edges.min()} to {edges.max()}; nodes lie between 0 and num_nodes - 1 = {num_nodes - 1}"
+        )
+    if (edges[0] == edges[1]).any():
+        raise ValueError(f"{name} holds {int((edges[0] == edges[1]).sum())} self loops; remove them")
+    return edges.astype(np.int64)
+
+
+def _codes(edges: np.ndarray, num_nodes: int) -> np.ndarray:
+    return edges[0] * num_nodes + edges[1]
+
+
+# --- Sums over edges ---
+
+
+def scatter_sides(graph: Graph, first: Float[Array, "m *rest"], second: Float[Array, "m *rest"]) -> Float[Array, "n *rest"]:
+    """Sum of what each edge sends to its first and to its second end, by node."""
+    out = jax.ops.segment_sum(first, graph.pairs[0], graph.num_nodes)
+    return out + jax.ops.segment_sum(second, graph.pairs[1], graph.num_nodes)
+
+
+def sum_sides(graph: Graph, values: Float[Array, "sides *rest"]) -> Float[Array, "n *rest"]:
+    """Sum over the edges at each node of what belongs to its side, listed as in `graph.directed`."""
+    return scatter_sides(graph, values[: graph.num_edges], values[graph.num_edges :])
+
+
+def degrees(graph: Graph, dtype: jnp.dtype | type = jnp.float32) -> Float[Array, " n"]:
+    """Number of edges at each node."""
+    return sum_sides(graph, jnp.ones(2 * graph.num_edges, dtype))
+
+
+def naive_symmetric_product(graph: Graph, weight: Float[Array, " m"], x: Float[Array, "n c"]) -> Float[Array, "n c"]:
+    """`symmetric_product` with the derivatives that automatic differentiation finds."""
+    i, j = graph.pairs
+    return scatter_sides(graph, weight[:, None] * x[j], weight[:, None] * x[i])
+
+
+def symmetric_product(graph: Graph, weight: Float[Array, " m"], x: Float[Array, "n c"]) -> Float[Array, "n c"]:
+    """Product with the symmetric matrix that has `weight[e]` at both places of edge e: `out_i = sum_j w_ij x_j`.
+
+    The derivative by x is the same product of the cotangents. The derivative by the weights,
+    `dw_e = <dout_i, x_j> + <dout_j, x_i>`, reads `4 m c` numbers; left to itself, XLA fuses it into everything that is computed
+    from it and evaluates it again in each place, ten times the cost of the product. A loop over `CHUNKS` parts of the edges is
+    a border that fusion does not cross, and keeps the gathered rows small.
+
+    Args:
+        graph: the edges.
+        weight: one number per undirected edge.
+        x: features of the nodes.
+    """
+    return _product(graph.num_nodes, graph.pairs, weight, x)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _product(num_nodes: int, pairs: Array, weight: Array, x: Array) -> Array:
+    return naive_symmetric_product(Graph(pairs, num_nodes), weight, x)
+
+
+def _product_forward(num_nodes, pairs, weight, x):
+    return _product(num_nodes, pairs, weight, x), (pairs, weight, x)
+
+
+def _product_backward(num_nodes, saved, cotangent):
+    pairs, weight, x = saved
+    m = pairs.shape[1]
+    chunks = jnp.pad(pairs, ((0, 0), (0, -m % CHUNKS))).reshape(2, CHUNKS, -1).swapaxes(0, 1)
+
+    def by_weight(chunk):
+        i, j = chunk
+        return jnp.sum(cotangent[i] * x[j] + cotangent[j] * x[i], axis=-1)
+
+    d_weight = jax.lax.map(by_weight, chunks).reshape(-1)[:m]
+    return None, d_weight, _product(num_nodes, pairs, weight, cotangent)
+
+
+_product.defvjp(_product_forward, _product_backward)

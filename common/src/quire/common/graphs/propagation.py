@@ -1,0 +1,98 @@
+"""Propagation of node features: LightGCN, NGCF, GCN."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from quire.common.graphs.edges import Graph, degrees, symmetric_product
+from quire.common.graphs.sheaf_layers import uniform_fan_in
+
+
+def edge_weights(graph: Graph, dtype: jnp.dtype | type = jnp.float32) -> Float[Array, " m"]:
+    """`1 / sqrt(deg_i deg_j)` for every undirected edge."""
+    root = jax.lax.rsqrt(jnp.maximum(degrees(graph, dtype), 1))
+    return root[graph.pairs[0]] * root[graph.pairs[1]]
+
+
+def lightgcn_propagate(graph: Graph, x: Float[Array, "n c"]) -> Float[Array, "n c"]:
+    """`D^(-1/2) A D^(-1/2) x` (He et al. 2020); isolated nodes get 0.
+
+    >>> from quire.common.graphs.edges import undirected
+    >>> lightgcn_propagate(undirected([[0], [1]], 3), jnp.array([[1.0], [2.0], [3.0]])).tolist()
+    [[2.0], [1.0], [0.0]]
+    """
+    return symmetric_product(graph, edge_weights(graph, x.dtype), x)
+
+
+def gcn_propagate(graph: Graph, x: Float[Array, "n c"]) -> Float[Array, "n c"]:
+    """`(D + I)^(-1/2) (A + I) (D + I)^(-1/2) x` (Kipf and Welling 2017)."""
+    root = jax.lax.rsqrt(degrees(graph, x.dtype) + 1)[:, None]
+    scaled = root * x
+    return root * (symmetric_product(graph, jnp.ones(graph.num_edges, x.dtype), scaled) + scaled)
+
+
+def ngcf_propagate(
+    graph: Graph,
+    x: Float[Array, "n c"],
+    w1: Float[Array, "out c"],
+    b1: Float[Array, " out"],
+    w2: Float[Array, "out c"],
+    b2: Float[Array, " out"],
+) -> Float[Array, "n out"]:
+    """Messages of NGCF (Wang et al. 2019), summed, before dropout and activation.
+
+    `sum_j n_ij (W1 x_j + b1 + W2 (x_j * x_i) + b2) + W1 x_i + b1`. Everything is linear in x_j, so neighbours are summed before
+    they are multiplied: with `z = A x`, `s = A 1`, A normalised, it is `W1 (z + x) + W2 (x * z) + s (b1 + b2) + b1`.
+
+    Args:
+        graph: the edges.
+        x: features of the nodes.
+        w1, b1, w2, b2: the two linear maps.
+    """
+    weights = edge_weights(graph, x.dtype)
+    z = symmetric_product(graph, weights, x)
+    s = symmetric_product(graph, weights, jnp.ones((graph.num_nodes, 1), x.dtype))
+    return (z + x) @ w1.T + (x * z) @ w2.T + s * (b1 + b2)[None] + b1[None]
+
+
+class NGCFConv(nnx.Module):
+    """Layer of NGCF: `LeakyReLU(dropout(ngcf_propagate(x)))`.
+
+    Args:
+        dim: channels.
+        dropout: probability to drop an entry of the summed messages in training.
+        slope: of the activation for negative numbers.
+        rngs: for the initial weights.
+    """
+
+    def __init__(self, dim: int, *, dropout: float = 0.1, slope: float = 0.01, rngs: nnx.Rngs):
+        self.dropout, self.slope = dropout, slope
+        init = uniform_fan_in(dim)
+        self.neighbour = nnx.Linear(dim, dim, kernel_init=init, bias_init=init, rngs=rngs)
+        self.product = nnx.Linear(dim, dim, kernel_init=init, bias_init=init, rngs=rngs)
+
+    def __call__(self, graph: Graph, x: Float[Array, "n dim"], key: jax.Array | None = None) -> Float[Array, "n dim"]:
+        """A key makes it training, with dropout."""
+        first, second = self.neighbour, self.product
+        out = ngcf_propagate(graph, x, first.kernel[...].T, first.bias[...], second.kernel[...].T, second.bias[...])
+        if key is not None and self.dropout > 0:
+            kept = jax.random.bernoulli(key, 1 - self.dropout, out.shape)
+            out = jnp.where(kept, out / (1 - self.dropout), 0)
+        return jax.nn.leaky_relu(out, self.slope)
+
+
+class GCNConv(nnx.Module):
+    """Layer of GCN: `gcn_propagate(x W + b)`.
+
+    Args:
+        dim: channels.
+        rngs: for the initial weights.
+    """
+
+    def __init__(self, dim: int, *, rngs: nnx.Rngs):
+        init = uniform_fan_in(dim)
+        self.linear = nnx.Linear(dim, dim, kernel_init=init, bias_init=init, rngs=rngs)
+
+    def __call__(self, graph: Graph, x: Float[Array, "n dim"]) -> Float[Array, "n dim"]:
+        return gcn_propagate(graph, self.linear(x))

@@ -1,0 +1,126 @@
+"""Ranking metrics: precision, recall, F1, NDCG, reciprocal ranks, Hits@K."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+Masking = Literal["exclude", "zero"]
+
+
+def ranked_hits(
+    scores: Float[Array, "u i"],
+    relevant: Bool[Array, "u i"],
+    k: int,
+    seen: Bool[Array, "u i"] | None = None,
+    *,
+    masking: Masking = "exclude",
+) -> Bool[Array, "u k"]:
+    """Whether the items on the first k places of each user are relevant; ties go to the lower index.
+
+    Args:
+        scores: of all items.
+        relevant: test items.
+        k: length of the list.
+        seen: items to leave out of the ranking, those of the training set.
+        masking: `"exclude"` gives seen items the score -inf. `"zero"` multiplies their scores by 0, as some published code
+            does: a seen item then outranks every item with a negative score.
+
+    Raises:
+        ValueError: if k is larger than the number of items, shapes differ, or for another masking.
+    """
+    if not 1 <= k <= scores.shape[-1]:
+        raise ValueError(f"k is {k}; it must lie between 1 and the number of items, {scores.shape[-1]}")
+    if relevant.shape != scores.shape or (seen is not None and seen.shape != scores.shape):
+        raise ValueError(f"scores, relevant and seen must have one shape; scores has {scores.shape}, relevant {relevant.shape}")
+    if masking not in ("exclude", "zero"):
+        raise ValueError(f"masking is {masking!r}; it must be 'exclude' or 'zero'")
+    if seen is not None:
+        scores = jnp.where(seen, -jnp.inf if masking == "exclude" else 0, scores)
+    best = jax.lax.top_k(scores, k)[1]
+    return jnp.take_along_axis(relevant, best, axis=-1)
+
+
+def user_metrics(hits: Bool[Array, "u top"], num_relevant: Array, ks: Sequence[int]) -> dict[str, Float[Array, " u"]]:
+    """Metrics of each user from the hits on the first places.
+
+    `precision = hits / K`, `recall = hits / |test|`, `ndcg` with gain 1 and discount `1 / log2(rank + 1)` over the best
+    possible with `min(K, |test|)` hits, `mrr = 1 / rank of the first hit`,
+    `mrr_authors = sum of 1 / rank over hits / min(K, |test|)`.
+
+    Args:
+        hits: from `ranked_hits`, at least `max(ks)` places.
+        num_relevant: int `[u]`; users without test items get 0 everywhere.
+        ks: lengths K.
+
+    Returns:
+        `{"precision@K": [u], ...}` for every K.
+
+    Raises:
+        ValueError: if a K is beyond the places given.
+    """
+    if not ks or not 1 <= min(ks) <= max(ks) <= hits.shape[-1]:
+        raise ValueError(f"ks is {tuple(ks)}; each must lie between 1 and the places given, {hits.shape[-1]}")
+    dtype = jnp.result_type(float)
+    hits = hits.astype(dtype)
+    rank = jnp.arange(1, hits.shape[-1] + 1, dtype=dtype)
+    count = jnp.maximum(num_relevant, 1).astype(dtype)
+    gains, reciprocal = hits / jnp.log2(rank + 1)[None], hits / rank[None]
+    best = jnp.cumsum(1 / jnp.log2(rank + 1))
+    metrics = {}
+    for k in ks:
+        found, possible = hits[:, :k].sum(-1), jnp.minimum(count, k)
+        metrics[f"precision@{k}"] = found / k
+        metrics[f"recall@{k}"] = found / count
+        metrics[f"ndcg@{k}"] = gains[:, :k].sum(-1) / best[possible.astype(jnp.int32) - 1]
+        metrics[f"mrr@{k}"] = reciprocal[:, :k].max(-1)
+        metrics[f"mrr_authors@{k}"] = reciprocal[:, :k].sum(-1) / possible
+    return metrics
+
+
+def summarise(per_user: Mapping[str, Array], num_relevant: Array) -> dict[str, Float[Array, ""]]:
+    """Means over the users with test items, and `f1@K`, the harmonic mean of mean precision and mean recall."""
+    counted = (num_relevant > 0).astype(jnp.result_type(float))
+    mean = {name: jnp.sum(values * counted) / jnp.maximum(counted.sum(), 1) for name, values in per_user.items()}
+    for name in [name for name in mean if name.startswith("precision@")]:
+        k = name.removeprefix("precision@")
+        precision, recall = mean[name], mean[f"recall@{k}"]
+        mean[f"f1@{k}"] = 2 * precision * recall / jnp.maximum(precision + recall, jnp.finfo(precision.dtype).tiny)
+    return mean
+
+
+def ranking_metrics(
+    scores: Float[Array, "u i"],
+    relevant: Bool[Array, "u i"],
+    ks: Sequence[int],
+    seen: Bool[Array, "u i"] | None = None,
+    *,
+    masking: Masking = "exclude",
+) -> dict[str, Float[Array, ""]]:
+    """`ranked_hits`, `user_metrics` and `summarise` in one: precision, recall, f1, ndcg, mrr and mrr_authors at every K.
+
+    >>> m = ranking_metrics(jnp.array([[3.0, 2.0, 1.0]]), jnp.array([[False, True, False]]), (1, 2))
+    >>> float(m["recall@1"]), float(m["recall@2"]), float(m["precision@2"]), float(m["mrr@2"])
+    (0.0, 1.0, 0.5, 0.5)
+    """
+    hits = ranked_hits(scores, relevant, max(ks), seen, masking=masking)
+    num_relevant = relevant.sum(-1)
+    return summarise(user_metrics(hits, num_relevant, ks), num_relevant)
+
+
+def hits_at_k(positive: Float[Array, " p"], negative: Float[Array, " q"], k: int) -> Float[Array, ""]:
+    """Share of positive scores strictly above the k-th largest negative score; 1 with fewer than k negatives.
+
+    >>> float(hits_at_k(jnp.array([0.5, 2.0]), jnp.array([1.0, 0.0, -1.0]), 1))
+    0.5
+
+    Raises:
+        ValueError: for k below 1 or no positive score.
+    """
+    if k < 1 or positive.shape[0] == 0:
+        raise ValueError(f"k is {k} with {positive.shape[0]} positive scores; both must be at least 1")
+    if negative.shape[0] < k:
+        return jnp.ones((), positive.dtype)
+    return jnp.mean(positive > jax.lax.top_k(negative, k)[0][-1], dtype=positive.dtype)

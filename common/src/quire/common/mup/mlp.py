@@ -1,0 +1,156 @@
+"""Multi-layer perceptrons under any abc-parametrisation.
+
+The powers of the width enter as *arrays* (`Scales`) and weights as standard normals, so that all parametrisations of one width
+share one compiled program.
+"""
+
+import warnings
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from quire.common.layers.intermediates import sow
+from quire.common.mup.abc import ABC
+
+Nonlinearity = Callable[[Array], Array]
+Weights = tuple[Array, ...]
+
+
+class Scales(NamedTuple):
+    """Powers of the width: `n^{-a_l}`, `n^{-b_l}` (each `[L + 1]`) and `n^{-c}`."""
+
+    multipliers: Float[Array, " layers"]
+    initial: Float[Array, " layers"]
+    learning_rate: Float[Array, ""]
+
+
+def scales(abc: ABC, width: int) -> Scales:
+    """The powers of `width` that `abc` asks for.
+
+    Raises:
+        ValueError: if `width` is below 1.
+    """
+    if width < 1:
+        raise ValueError(f"width is {width}; it must be at least 1")
+    a, b, c = (jnp.asarray([float(e) for e in exponents]) for exponents in (abc.a, abc.b, [abc.c]))
+    n = jnp.asarray(float(width))
+    return Scales(n ** (-a), n ** (-b), n ** (-c[0]))
+
+
+def standard_normals(key: jax.Array, dim: int, width: int, depth: int, out: int = 1) -> Weights:
+    """Weights `[dim, n], [n, n] .. [n, out]` of independent N(0, 1), to be multiplied by `Scales.initial`."""
+    sizes = [dim, *[width] * depth, out]
+    keys = jax.random.split(key, depth + 1)
+    return tuple(jax.random.normal(k, shape) for k, shape in zip(keys, pairwise(sizes), strict=True))
+
+
+def mlp(
+    weights: Weights, multipliers: Float[Array, " layers"], x: Float[Array, "*batch d"], phi: Nonlinearity
+) -> tuple[Float[Array, "*batch out"], Weights]:
+    """`f = W^{L+1} phi(h^L)`, `h^{l+1} = W^{l+1} phi(h^l)`, `h^1 = W^1 x` with `W^l = multiplier_l w^l`.
+
+    Returns:
+        Output and the pre-activations `h^1 .. h^L`.
+    """
+    hidden = []
+    for i, w in enumerate(weights):
+        x = multipliers[i] * (x @ w)
+        if i < len(weights) - 1:
+            hidden.append(x)
+            x = phi(x)
+    return x, tuple(hidden)
+
+
+def squared_error(f: Array, y: Array) -> Array:
+    """`(f - y)^2 / 2`, summed over outputs."""
+    return jnp.sum((f - y) ** 2) / 2
+
+
+def train_abc(
+    normals: Weights,
+    scale: Scales,
+    X: Float[Array, "steps d"],
+    y: Float[Array, "steps out"],
+    eta: float | Float[Array, ""],
+    phi: Nonlinearity,
+    *,
+    loss: Callable[[Array, Array], Array] = squared_error,
+    centred: bool = False,
+) -> tuple[Weights, Weights, Float[Array, "steps out"]]:
+    """SGD with one example a step: `w^l <- w^l - eta n^{-c} dloss/dw^l`.
+
+    Args:
+        normals: see `standard_normals`.
+        scale: see `scales`.
+        X, y: the example of every step.
+        eta: learning rate at width 1.
+        phi: nonlinearity.
+        loss: `loss(f, y) -> scalar`.
+        centred: train `f - f_0`, whose limit does not depend on the random initial function.
+
+    Returns:
+        Initial weights, trained weights, and the output at each example just before its step.
+
+    Raises:
+        ValueError: if X and y differ in length.
+    """
+    if X.shape[0] != y.shape[0]:
+        raise ValueError(f"X has {X.shape[0]} examples and y {y.shape[0]}; every step needs one of each")
+    initial = tuple(s * w for s, w in zip(scale.initial, normals, strict=True))
+
+    def step(weights: Weights, example: tuple[Array, Array]):
+        x, target = example
+        offset = mlp(initial, scale.multipliers, x, phi)[0] if centred else 0.0
+
+        def objective(weights):
+            f = mlp(weights, scale.multipliers, x, phi)[0] - offset
+            return loss(f, target), f
+
+        gradients, f = jax.grad(objective, has_aux=True)(weights)
+        return tuple(w - eta * scale.learning_rate * g for w, g in zip(weights, gradients, strict=True)), f
+
+    trained, outputs = jax.lax.scan(step, initial, (X, y))
+    return initial, trained, outputs
+
+
+class ABCMLP(nnx.Module):
+    """An MLP under an abc-parametrisation; sows its pre-activations as `h1, h2, ...`.
+
+    Args:
+        dim: input features.
+        width: n, of every hidden layer.
+        out: outputs.
+        abc: exponents; their number gives the depth. A warning names r if they are not stable.
+        phi: nonlinearity.
+        rngs: for the weights.
+    """
+
+    def __init__(self, dim: int, width: int, out: int, abc: ABC, *, phi: Nonlinearity = jnp.tanh, rngs: nnx.Rngs):
+        if not abc.classify().stable:
+            warnings.warn(f"this abc-parametrisation is not stable (r = {float(abc.r):g}): it blows up with width", stacklevel=2)
+        scale = scales(abc, width)
+        normals = standard_normals(rngs.params(), dim, width, abc.depth, out)
+        self.weights = nnx.List([nnx.Param(s * w) for s, w in zip(scale.initial, normals, strict=True)])
+        self.abc, self.width, self.phi = abc, width, phi
+
+    def learning_rate(self, eta: float) -> float:
+        """`eta n^{-c}`.
+
+        Raises:
+            ValueError: if `eta` is negative.
+        """
+        if eta < 0:
+            raise ValueError(f"eta is {eta}; a learning rate cannot be negative")
+        return eta * float(self.width) ** -float(self.abc.c)
+
+    def __call__(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch out"]:
+        weights = tuple(w[...] for w in self.weights)
+        f, hidden = mlp(weights, scales(self.abc, self.width).multipliers, x, self.phi)
+        for i, h in enumerate(hidden, 1):
+            sow(self, f"h{i}", h)
+        return f

@@ -1,0 +1,111 @@
+"""Bayesian personalised ranking: interactions in compressed rows, exact negative sampling, the loss (Rendle et al. 2009)."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["starts", "items", "keys"], meta_fields=["num_users", "num_items"])
+@dataclass(frozen=True)
+class Interactions:
+    """Items of every user, sorted, in compressed rows; made by `interactions`.
+
+    Attributes:
+        starts: int32 `[num_users + 1]`; user u has `items[starts[u] : starts[u + 1]]`.
+        items: int32 `[n]`.
+        keys: int32 `[n]`, sorted: `u (num_items + 1) + p_j - j` for the j-th item p_j of user u; see `unseen_item`.
+        num_users, num_items: sizes.
+    """
+
+    starts: Array
+    items: Array
+    keys: Array
+    num_users: int
+    num_items: int
+
+
+def interactions(user: np.ndarray, item: np.ndarray, num_users: int, num_items: int) -> Interactions:
+    """Interactions in compressed rows.
+
+    Args:
+        user, item: integers `[n]`, every pair once, in any order.
+        num_users, num_items: sizes.
+
+    Raises:
+        ValueError: for an index out of range, a repeated pair, a user without items or with all of them, or more than 2^31
+        pairs of
+            a user and an item.
+    """
+    user, item = np.asarray(user, np.int64), np.asarray(item, np.int64)
+    if num_users * (num_items + 1) >= 2**31:
+        raise ValueError(f"num_users * (num_items + 1) is {num_users * (num_items + 1)}; keys of 32 bits need less than 2^31")
+    for name, index, size in (("user", user, num_users), ("item", item, num_items)):
+        if index.size and not 0 <= index.min() <= index.max() < size:
+            raise ValueError(f"{name} runs from {index.min()} to {index.max()}; it must lie between 0 and {size - 1}")
+    count = np.bincount(user, minlength=num_users)
+    if (count == 0).any():
+        raise ValueError(f"{int((count == 0).sum())} users have no item, the first is {int(count.argmin())}; remove them")
+    if (count >= num_items).any():
+        raise ValueError(f"user {int(count.argmax())} has all {num_items} items; there is no negative to draw")
+    codes = np.sort(user * num_items + item)
+    if (np.diff(codes) == 0).any():
+        raise ValueError(f"{int((np.diff(codes) == 0).sum())} pairs of user and item are repeated; remove duplicates")
+    user, item = np.divmod(codes, num_items)
+    starts = np.concatenate([[0], np.cumsum(count)])
+    keys = user * (num_items + 1) + item - (np.arange(len(item)) - starts[user])
+    return Interactions(*(jnp.asarray(a, jnp.int32) for a in (starts, item, keys)), num_users, num_items)
+
+
+def unseen_item(data: Interactions, user: Int[Array, " b"], rank: Int[Array, " b"]) -> Int[Array, " b"]:
+    """The item that is number `rank` among those a user has not interacted with, from 0.
+
+    `p_j - j` items below the j-th item of the user are unseen, so the answer is rank plus the number of j with
+    `p_j - j <= rank`: one binary search in the keys, no rejection.
+    """
+    base = user * (data.num_items + 1)
+    below = jnp.searchsorted(data.keys, base + rank, side="right").astype(rank.dtype)
+    return rank + below - data.starts[user]
+
+
+def sample_bpr(
+    key: jax.Array, data: Interactions, batch_size: int
+) -> tuple[Int[Array, " batch_size"], Int[Array, " batch_size"], Int[Array, " batch_size"]]:
+    """A batch of users with one item that they have and one that they have not, both uniform.
+
+    Args:
+        key: randomness.
+        data: the interactions.
+        batch_size: users; distinct when there are that many, with replacement otherwise.
+
+    Returns:
+        Users, positive items, negative items, int32.
+    """
+    pick, positive, negative = jax.random.split(key, 3)
+    distinct = batch_size <= data.num_users
+    user = (
+        jax.random.permutation(pick, data.num_users)[:batch_size]
+        if distinct
+        else jax.random.randint(pick, (batch_size,), 0, data.num_users)
+    ).astype(jnp.int32)
+    start, count = data.starts[user], data.starts[user + 1] - data.starts[user]
+    pos = data.items[start + jax.random.randint(positive, (batch_size,), 0, count, jnp.int32)]
+    rank = jax.random.randint(negative, (batch_size,), 0, data.num_items - count, jnp.int32)
+    return user, pos, unseen_item(data, user, rank)
+
+
+def bpr_loss(positive: Float[Array, " b"], negative: Float[Array, " b"]) -> Float[Array, ""]:
+    """`mean softplus(s_neg - s_pos)`; `log 2` for scores that know nothing.
+
+    >>> round(float(bpr_loss(jnp.zeros(3), jnp.zeros(3))), 4)
+    0.6931
+    """
+    return jnp.mean(jax.nn.softplus(negative - positive))
+
+
+def embedding_penalty(*rows: Float[Array, "b c"]) -> Float[Array, ""]:
+    """`sum of |rows|^2 / (2 B)` over the embeddings of a batch of B."""
+    return sum(jnp.sum(r**2) for r in rows) / (2 * rows[0].shape[0])

@@ -1,0 +1,1 @@
+"""Words: vocabularies, windows for word vectors, and what word vectors are judged by."""

@@ -1,0 +1,131 @@
+"""MAML at every width, in the limit, and with fixed features, on the same tasks (F6)."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from quire.common.data import FewShotData, Tasks, draw_tasks
+from quire.common.mup.arc_cosine import relu_gp, relu_ntk
+from quire.infinite_width.config import MAML
+from quire.infinite_width.kernel_regime import kernel_logits, kernel_machine, kernel_meta_train
+from quire.infinite_width.maml import (
+    LinearClassifier,
+    LinearNet,
+    TaskBatch,
+    accuracy,
+    adapt,
+    finite_net,
+    linear_limit,
+    linear_logits,
+    linear_meta_gradient,
+    meta_gradient,
+    meta_train,
+)
+
+WAYS = 5
+KERNELS = {"ReLU GP": partial(relu_gp, varw=1.0, varb=1.0), "ReLU NTK": partial(relu_ntk, varw=1.0, varb=1.0, varw2=1.0)}
+
+
+def gather(tasks: Tasks, support: Float[Array, "c n d"], query: Float[Array, "c n d"]) -> TaskBatch:
+    """Inputs of tasks from images by class; label j is the j-th class of a task."""
+
+    def pick(images, chosen):
+        inputs = images[tasks.classes[..., None], chosen]
+        labels = jnp.broadcast_to(jnp.arange(inputs.shape[-3])[:, None], inputs.shape[:-1])
+        return inputs.reshape(*inputs.shape[:-3], -1, inputs.shape[-1]), labels.reshape(*labels.shape[:-2], -1)
+
+    return TaskBatch(*pick(support, tasks.support), *pick(query, tasks.query))
+
+
+def training_tasks(key: Array, classes: int, images: int, cfg: MAML) -> Tasks:
+    """Tasks `[batches, tasks, ...]` to meta-train on."""
+    groups = jnp.arange(classes, dtype=jnp.int32)[None]
+    drawn = draw_tasks(key, groups, batch=cfg.batches * cfg.tasks, images=images, ways=WAYS)
+    return jax.tree.map(lambda x: x.reshape(cfg.batches, cfg.tasks, *x.shape[1:]), drawn)
+
+
+def test_tasks(key: Array, data: FewShotData, cfg: MAML) -> TaskBatch:
+    """Tasks of held-out classes, support and query images from their own pools."""
+    support, query = (jnp.asarray(flat(x)) for x in (data.test_support, data.test_query))
+    first, second = jax.random.split(key)
+    drawn = draw_tasks(first, jnp.asarray(data.test_groups), batch=cfg.test_tasks, images=support.shape[1], ways=WAYS, queries=0)
+    chosen = jax.random.randint(second, drawn.support.shape, 0, query.shape[1], jnp.int32)
+    return gather(drawn._replace(query=chosen), support, query)
+
+
+def flat(images: np.ndarray) -> np.ndarray:
+    """Images `[classes, images, h, w]` as vectors."""
+    return images.reshape(*images.shape[:2], -1)
+
+
+@partial(jax.jit, static_argnames=("cfg", "bias_alpha"))
+def _train_net(net: LinearNet, batches: Tasks, images: Array, meta_lr: Array, cfg: MAML, bias_alpha: float):
+    gradient = partial(meta_gradient, bias_alpha=bias_alpha, step_size=cfg.step_size)
+    return meta_train(net, batches, gradient, meta_lr=meta_lr, clip=cfg.clip, tasks_of=lambda t: gather(t, images, images))
+
+
+@partial(jax.jit, static_argnames="cfg")
+def _train_linear(model: LinearClassifier, batches: Tasks, images: Array, cfg: MAML):
+    gradient = partial(linear_meta_gradient, step_size=cfg.step_size)
+    return meta_train(model, batches, gradient, meta_lr=cfg.meta_lr, clip=cfg.clip, tasks_of=lambda t: gather(t, images, images))[
+        0
+    ]
+
+
+@partial(jax.jit, static_argnames=("cfg", "bias_alpha"))
+def _net_accuracy(net: LinearNet, tasks: TaskBatch, cfg: MAML, bias_alpha: float) -> Array:
+    options = {"bias_alpha": bias_alpha, "step_size": cfg.step_size, "steps": cfg.test_steps}
+    logits = jax.lax.map(lambda task: adapt(net, task, **options).logits, tasks, batch_size=100)
+    return accuracy(logits, tasks.query_labels)
+
+
+@partial(jax.jit, static_argnames="cfg")
+def _linear_accuracy(model: LinearClassifier, tasks: TaskBatch, cfg: MAML) -> Array:
+    options = {"step_size": cfg.step_size, "steps": cfg.test_steps}
+    return accuracy(jax.vmap(lambda task: linear_logits(model, task, **options))(tasks), tasks.query_labels)
+
+
+@partial(jax.jit, static_argnames=("cfg", "name"))
+def _kernel_accuracy(batches: Tasks, images: Array, tasks: TaskBatch, cfg: MAML, name: str) -> Array:
+    kernel = KERNELS[name]
+    machine, _ = kernel_meta_train(
+        kernel_machine(images.shape[-1], WAYS, cfg.kernel_rows),
+        kernel,
+        batches,
+        lambda t: gather(t, images, images),
+        step_size=cfg.step_size,
+        meta_lr=cfg.meta_lr,
+        clip=cfg.clip,
+    )
+    options = {"step_size": cfg.step_size, "steps": cfg.test_steps}
+    logits = jax.lax.map(
+        lambda t: kernel_logits(machine, kernel, jax.tree.map(lambda x: x[None], t), **options)[0], tasks, batch_size=100
+    )
+    return accuracy(logits, tasks.query_labels)
+
+
+def accuracies(data: FewShotData, cfg: MAML, key: Array) -> tuple[dict[str, float], np.ndarray]:
+    """Test accuracy of every model, on the same tasks, and loss and gradient norm of the limit's meta-training."""
+    images = jnp.asarray(flat(data.train))
+    draw, test, weights = jax.random.split(key, 3)
+    batches, tasks = training_tasks(draw, *images.shape[:2], cfg), test_tasks(test, data, cfg)
+    dim = images.shape[-1]
+    start = linear_limit(dim, WAYS, sigma_u=cfg.sigma_u, sigma_v=cfg.sigma_v)
+    trained, curve = _train_net(start, batches, images, jnp.asarray(cfg.meta_lr), cfg, cfg.bias_alpha)
+    scores = {
+        "∞": _net_accuracy(trained, tasks, cfg, cfg.bias_alpha),
+        "∞, untrained": _net_accuracy(start, tasks, cfg, cfg.bias_alpha),
+    }
+    for i, net in enumerate(cfg.nets):
+        limit = linear_limit(dim, WAYS, sigma_u=net.sigma_u, sigma_v=net.sigma_v)
+        finite = finite_net(limit, net.width, jax.random.fold_in(weights, i))
+        finite, _ = _train_net(finite, batches, images, jnp.asarray(net.meta_lr), cfg, net.bias_alpha)
+        scores[str(net.width)] = _net_accuracy(finite, tasks, cfg, net.bias_alpha)
+    linear = LinearClassifier(jnp.zeros((WAYS, dim)), jnp.zeros(WAYS))
+    scores["linear"] = _linear_accuracy(_train_linear(linear, batches, images, cfg), tasks, cfg)
+    if cfg.kernel_rows:
+        scores |= {name: _kernel_accuracy(batches, images, tasks, cfg, name) for name in KERNELS}
+    return {name: float(score) for name, score in scores.items()}, np.asarray(curve)

@@ -1,0 +1,194 @@
+"""Word2Vec (CBOW with negative sampling), of any width and in the infinite-width limit.
+
+`syn0` embeds words, `syn1` reads out. A finite network of width n starts with `syn0` uniform of variance 1/n and `syn1 = 0`. Only
+inner products of rows matter, so the limit is the same algorithm started from `syn0 = I`, `syn1 = 0`, with the vocabulary as
+width. The kernel limit keeps `syn0` at that start: no embedding is learned.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from quire.common.text.windows import Events
+
+OFFSET = 1e-10
+"""Added to probabilities before the logarithm, as the authors do."""
+
+
+class Embeddings(NamedTuple):
+    """Word vectors `syn0` and readout `syn1`, both `[V, n]`."""
+
+    syn0: Float[Array, "v n"]
+    syn1: Float[Array, "v n"]
+
+
+def initial_embeddings(vocabulary: int, width: int | None, key: jax.Array | None = None) -> Embeddings:
+    """Start of a network of the given width; `width=None` is the infinite-width limit, which is deterministic.
+
+    Raises:
+        ValueError: if the width is below 1, or finite without a key.
+    """
+    if width is None:
+        return Embeddings(jnp.eye(vocabulary), jnp.zeros((vocabulary, vocabulary)))
+    if width < 1 or key is None:
+        raise ValueError(f"width is {width} and key {key}; a finite network needs a width of at least 1 and a key")
+    bound = (3 / width) ** 0.5
+    return Embeddings(jax.random.uniform(key, (vocabulary, width), minval=-bound, maxval=bound), jnp.zeros((vocabulary, width)))
+
+
+def cbow_event(
+    model: Embeddings,
+    context: Int[Array, " c"],
+    targets: Int[Array, " t"],
+    learning_rate: float | Float[Array, ""],
+    weight_decay: float = 0.0,
+) -> tuple[Embeddings, Float[Array, ""]]:
+    """One event exactly as word2vec.c treats it: pair after pair, each seeing the updates of those before.
+
+    Args:
+        model: embeddings.
+        context: word indices, V for an absent one; a repeated word is updated repeatedly.
+        targets: the centre word, then negatives, V for an absent one.
+        learning_rate: of the event.
+        weight_decay: of the visited rows.
+
+    Returns:
+        New embeddings and the loss, each term taken just before its update.
+    """
+    size = len(model.syn0)
+    rows = model.syn0.at[context].get(mode="fill", fill_value=0)
+    words = jnp.sum(context < size)
+    hidden = rows.sum(0) / words
+    decay = 1 - learning_rate * weight_decay
+
+    def pair(carry, target_and_label):
+        syn1, error = carry
+        target, label = target_and_label
+        present = target < size
+        row = syn1.at[target].get(mode="fill", fill_value=0)
+        p = jax.nn.sigmoid(row @ hidden)
+        g = jnp.where(present, learning_rate * (label - p), 0)
+        term = jnp.where(present, -jnp.log(jnp.where(label > 0, p, 1 - p) + OFFSET), 0)
+        return (syn1.at[target].set(row * decay + g * hidden, mode="drop"), error + g * row), term
+
+    labels = (jnp.arange(len(targets)) == 0).astype(hidden.dtype)
+    (syn1, error), terms = jax.lax.scan(pair, (model.syn1, jnp.zeros_like(hidden)), (targets, labels))
+
+    def visit(syn0, word):
+        row = syn0.at[word].get(mode="fill", fill_value=0)
+        return syn0.at[word].set(row * decay + error / words, mode="drop"), None
+
+    syn0, _ = jax.lax.scan(visit, model.syn0, context)
+    return Embeddings(syn0, syn1), terms.sum()
+
+
+def _forward(model: Embeddings, events: Events):
+    """Weight of each context word, mean context, target rows, logits, labels, presence, for a batch of events."""
+    size = len(model.syn0)
+    inside = events.context < size
+    share = inside / jnp.sum(inside, -1, keepdims=True)
+    rows = model.syn0.at[events.context].get(mode="fill", fill_value=0)
+    hidden = jnp.einsum("bc,bcn->bn", share.astype(rows.dtype), rows)
+    readout = model.syn1.at[events.targets].get(mode="fill", fill_value=0)
+    logits = jnp.einsum("btn,bn->bt", readout, hidden)
+    return share.astype(rows.dtype), rows, hidden, readout, logits
+
+
+def _losses(logits: Float[Array, "b t"], targets: Int[Array, "b t"], size: int) -> tuple[Array, Array]:
+    """Loss of every event, and `(label - p)` of every pair, 0 for absent ones."""
+    labels = (jnp.arange(logits.shape[1]) == 0)[None, :]
+    present = targets < size
+    terms = jnp.where(present, jax.nn.softplus(jnp.where(labels, -logits, logits)), 0)
+    return terms.sum(-1), jnp.where(present, labels - jax.nn.sigmoid(logits), 0)
+
+
+def cbow_step(
+    model: Embeddings, events: Events, learning_rate: float | Float[Array, ""], weight_decay: float = 0.0
+) -> tuple[Embeddings, Float[Array, ""]]:
+    """A batch of events at once: the updates of all, computed from the same embeddings, summed.
+
+    Returns:
+        New embeddings and the mean loss before the update.
+    """
+    share, rows, hidden, readout, logits = _forward(model, events)
+    losses, residual = _losses(logits, events.targets, len(model.syn0))
+    error = jnp.einsum("bt,btn->bn", residual, readout)
+    change1 = residual[..., None] * hidden[:, None] - weight_decay * readout
+    change0 = share[..., None] * error[:, None] - weight_decay * rows
+    return Embeddings(
+        model.syn0.at[events.context].add(learning_rate * change0, mode="drop"),
+        model.syn1.at[events.targets].add(learning_rate * change1, mode="drop"),
+    ), losses.mean()
+
+
+EventsAt = Callable[[Array], Events]
+"""`step -> events [batch, ...]`, traced."""
+
+
+def _rate(start: float | Array, step: Array, steps: int) -> Array:
+    """Learning rate of a step: linear from `start`, never below 1e-4 of it."""
+    return start * jnp.maximum(1 - step / steps, 1e-4)
+
+
+def train_cbow(
+    model: Embeddings,
+    events_at: EventsAt,
+    learning_rate: float | Float[Array, ""],
+    *,
+    steps: int,
+    weight_decay: float | Float[Array, ""] = 0.0,
+) -> tuple[Embeddings, Float[Array, " steps"]]:
+    """`cbow_step` after `cbow_step`, the learning rate decaying linearly; returns the loss of every batch as well."""
+
+    def step(model, number):
+        return cbow_step(model, events_at(number), _rate(learning_rate, number, steps), weight_decay)
+
+    return jax.lax.scan(step, model, jnp.arange(steps))
+
+
+def train_kernel(
+    vocabulary: int, events_at: EventsAt, learning_rate: float | Float[Array, ""], *, steps: int
+) -> tuple[Embeddings, Float[Array, " steps"]]:
+    """The kernel limit: `syn0 = I` stays, only `syn1` is trained.
+
+    With one-hot word vectors `syn1[t] . h` is a mean of entries `syn1[t, context]`, so a step touches one entry a pair of words.
+    """
+
+    def step(table, number):
+        events = events_at(number)
+        inside = events.context < vocabulary
+        share = (inside / jnp.sum(inside, -1, keepdims=True)).astype(table.dtype)
+        place = events.targets[:, :, None], events.context[:, None, :]
+        logits = jnp.sum(table.at[place].get(mode="fill", fill_value=0) * share[:, None, :], -1)
+        losses, residual = _losses(logits, events.targets, vocabulary)
+        change = _rate(learning_rate, number, steps) * residual[..., None] * share[:, None, :]
+        return table.at[place].add(change, mode="drop"), losses.mean()
+
+    start = initial_embeddings(vocabulary, None)
+    syn1, losses = jax.lax.scan(step, start.syn1, jnp.arange(steps))
+    return Embeddings(start.syn0, syn1), losses
+
+
+def held_out_loss(model: Embeddings, events: Events, batch: int = 512) -> Float[Array, ""]:
+    """Mean loss of events `[events, ...]`, which are scored `batch` at a time."""
+
+    def losses(events: Events):
+        return _losses(_forward(model, events)[-1], events.targets, len(model.syn0))[0]
+
+    return jax.lax.map(lambda e: losses(jax.tree.map(lambda x: x[None], e))[0], events, batch_size=batch).mean()
+
+
+def frequency_loss(counts: Array, events: Events, power: float = 0.75) -> Float[Array, ""]:
+    """Loss of the best predictor that ignores the context: the log odds of a word's frequency as target and as negative."""
+    size, negatives = len(counts), events.targets.shape[-1] - 1
+    target, negative = counts / counts.sum(), counts**power / (counts**power).sum()
+    odds = jnp.log(target) - jnp.log(negatives * negative * (1 - target))
+    return _losses(odds.at[events.targets].get(mode="fill", fill_value=0), events.targets, size)[0].mean()
+
+
+def gram(syn0: Float[Array, "v n"]) -> Float[Array, "v v"]:
+    """Inner products of word vectors: all that is left of them in the limit."""
+    return syn0 @ syn0.T

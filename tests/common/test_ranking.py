@@ -1,0 +1,126 @@
+"""Ranking metrics, sampling and loss of Bayesian personalised ranking."""
+
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from quire.common.metrics.ranking import hits_at_k, ranked_hits, ranking_metrics, user_metrics
+from quire.common.retrieval.bpr import bpr_loss, embedding_penalty, interactions, sample_bpr, unseen_item
+from quire.common.testing import assert_close, assert_gradients
+
+
+def by_hand(scores, relevant, seen, k):
+    """Metrics by loops over users."""
+    rows = []
+    for s, r, t in zip(np.asarray(scores, float), relevant, seen, strict=True):
+        if not r.any():
+            continue
+        ranked = [i for i in np.argsort(-s, kind="stable") if not t[i]][:k]
+        hits = [bool(r[i]) for i in ranked]
+        gains = [h / np.log2(p + 2) for p, h in enumerate(hits)]
+        best = sum(1 / np.log2(p + 2) for p in range(min(k, r.sum())))
+        first = next((1 / (p + 1) for p, h in enumerate(hits) if h), 0.0)
+        rows.append((sum(hits) / k, sum(hits) / r.sum(), sum(gains) / best, first))
+    precision, recall, ndcg, mrr = np.mean(rows, axis=0)
+    return {
+        "precision": precision,
+        "recall": recall,
+        "ndcg": ndcg,
+        "mrr": mrr,
+        "f1": 2 * precision * recall / max(precision + recall, 1e-30),
+    }
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1), k=st.sampled_from([1, 3, 5]))
+def test_metrics_by_hand(seed, k):
+    rng = np.random.default_rng(seed)
+    scores, label = rng.standard_normal((6, 12)).astype(np.float32), rng.integers(0, 3, (6, 12))
+    label[0] = 0  # a user without test items
+    relevant, seen = label == 1, (label == 2) & (rng.uniform(size=(6, 12)) < 0.5)
+    if not relevant.any():
+        return
+    ours = ranking_metrics(jnp.asarray(scores), jnp.asarray(relevant), (k,), jnp.asarray(seen))
+    for name, value in by_hand(scores, relevant, seen, k).items():
+        assert abs(float(ours[f"{name}@{k}"]) - value) < 1e-5, name
+
+
+def test_masking_by_zero_lets_seen_items_pass():
+    scores, seen = jnp.array([[-1.0, -2.0, 5.0]]), jnp.array([[False, False, True]])
+    relevant = jnp.array([[True, False, False]])
+    assert bool(ranked_hits(scores, relevant, 1, seen)[0, 0])
+    assert not bool(ranked_hits(scores, relevant, 1, seen, masking="zero")[0, 0])
+
+
+def test_metric_errors(as_installed):
+    scores, relevant = jnp.zeros((2, 3)), jnp.zeros((2, 3), bool)
+    with pytest.raises(ValueError, match="k is 4; it must lie between 1 and the number of items, 3"):
+        ranking_metrics(scores, relevant, (4,))
+    with pytest.raises(ValueError, match="must have one shape"):
+        ranked_hits(scores, relevant[:1], 1)
+    with pytest.raises(ValueError, match="masking is 'none'"):
+        ranked_hits(scores, relevant, 1, masking="none")
+    with pytest.raises(ValueError, match=r"ks is \(3,\); each must lie between 1 and the places given, 2"):
+        user_metrics(relevant[:, :2], jnp.ones(2), (3,))
+    with pytest.raises(ValueError, match="k is 0"):
+        hits_at_k(jnp.ones(1), jnp.ones(1), 0)
+
+
+def test_hits_are_strict_and_few_negatives_are_a_hit():
+    assert float(hits_at_k(jnp.array([1.0, 2.0]), jnp.array([1.0, 0.0]), 1)) == 0.5
+    assert float(hits_at_k(jnp.array([-9.0]), jnp.array([1.0]), 2)) == 1.0
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    dense = rng.uniform(size=(9, 14)) < 0.4
+    dense[:, 0], dense[:, 1] = True, False
+    user, item = np.nonzero(dense)
+    order = rng.permutation(len(user))
+    return dense, interactions(user[order], item[order], 9, 14)
+
+
+def test_unseen_items_are_numbered_without_gaps(data):
+    dense, rows = data
+    for user in range(9):
+        missing = np.flatnonzero(~dense[user])
+        ranks = jnp.arange(len(missing), dtype=jnp.int32)
+        np.testing.assert_array_equal(unseen_item(rows, jnp.full_like(ranks, user), ranks), missing)
+
+
+def test_samples_are_exact_and_uniform(data):
+    dense, rows = data
+    users, pos, neg = (np.asarray(a) for a in jax.jit(sample_bpr, static_argnums=2)(jax.random.key(0), rows, 20_000))
+    assert dense[users, pos].all()
+    assert not dense[users, neg].any()
+    of_first = neg[users == 0]
+    counts = np.bincount(of_first, minlength=14)[~dense[0]]
+    assert counts.min() > 0.7 * counts.mean()
+    few, _, _ = sample_bpr(jax.random.key(1), rows, 9)
+    assert sorted(few.tolist()) == list(range(9))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([0, 0], [1, 1], 1, 3), "1 pairs of user and item are repeated"),
+        (([0], [0], 2, 3), "1 users have no item, the first is 1"),
+        (([0, 0], [0, 1], 1, 2), "user 0 has all 2 items"),
+        (([0], [3], 1, 3), "item runs from 3 to 3"),
+        (([0], [0], 2**16, 2**16), "keys of 32 bits need less than"),
+    ],
+)
+def test_interaction_errors(as_installed, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        interactions(*arguments)
+
+
+def test_loss():
+    a, b = jnp.array([1.0, -2.0]), jnp.array([0.5, 1.0])
+    assert_close(bpr_loss(a, b), np.mean(np.log1p(np.exp(np.array([-0.5, 3.0])))), 1e-6)
+    assert_gradients(bpr_loss, a, b)
+    assert_close(embedding_penalty(jnp.ones((2, 3)), jnp.ones((2, 3))), 3.0, 1e-6)

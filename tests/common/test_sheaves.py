@@ -1,0 +1,318 @@
+"""Graphs as edge lists, sheaf Laplacians, learned sheaves, propagation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from quire.common.graphs.edges import (
+    bipartite,
+    degrees,
+    from_directed,
+    naive_symmetric_product,
+    sum_sides,
+    symmetric_product,
+    undirected,
+)
+from quire.common.graphs.propagation import GCNConv, NGCFConv, gcn_propagate, lightgcn_propagate, ngcf_propagate
+from quire.common.graphs.sheaf_layers import SheafConv, SheafDiffusion, SheafLearner, edge_params, num_map_params, sheaf_maps
+from quire.common.graphs.sheaves import sheaf_laplacian
+from quire.common.graphs.stalk_maps import inverse_sqrt, orthogonal_map, stalk_product
+from quire.common.layers.intermediates import capture
+from quire.common.testing import (
+    assert_close,
+    assert_equivariant,
+    assert_gradients,
+    assert_jit_consistent,
+    assert_vmap_consistent,
+)
+
+N = 7
+PAIRS = np.array([[0, 0, 1, 2, 3, 4, 1], [1, 2, 2, 3, 4, 5, 5]])  # node 6 is isolated
+KINDS = [("scalar", 1), ("diagonal", 3), ("orthogonal", 3), ("general", 3), ("general", 1), ("orthogonal", 2)]
+
+
+@pytest.fixture
+def graph():
+    return undirected(PAIRS, N)
+
+
+def normal(seed, *shape):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def random_maps(kind, d, count, seed=0):
+    params = normal(seed, count, num_map_params(kind, d))
+    if kind == "orthogonal":
+        return orthogonal_map(params, d)
+    return params.reshape(count, *[d] * {"scalar": 0, "diagonal": 1, "general": 2}[kind])
+
+
+def features(kind, d, channels=4):
+    return normal(5, N, channels) if kind == "scalar" else normal(5, N, d, channels)
+
+
+def adjacency():
+    dense = np.zeros((N, N))
+    dense[PAIRS[0], PAIRS[1]] = dense[PAIRS[1], PAIRS[0]] = 1
+    return dense
+
+
+# --- Edge lists ---
+
+
+def test_edges_and_sums(graph):
+    assert graph.pairs.dtype == jnp.int32
+    assert_close(degrees(graph), adjacency().sum(1), 0)
+    values = np.arange(14.0, dtype=np.float32)
+    expected = np.zeros(N)
+    np.add.at(expected, np.asarray(graph.directed)[0], values)
+    assert_close(sum_sides(graph, jnp.asarray(values)), expected, 1e-6)
+
+
+def test_directed_lists_in_any_order():
+    order = np.random.default_rng(0).permutation(14)
+    directed = np.concatenate([PAIRS, PAIRS[::-1]], 1)[:, order]
+    graph, back = from_directed(directed, N)
+    np.testing.assert_array_equal(directed[:, back], graph.directed)
+    empty, none = from_directed(np.zeros((2, 0), int), 3)
+    assert (empty.num_edges, len(none)) == (0, 0)
+
+
+def test_symmetric_product_and_its_derivatives(graph):
+    w, x = normal(0, graph.num_edges), normal(1, N, 3)
+    dense = np.zeros((N, N))
+    dense[PAIRS[0], PAIRS[1]] = dense[PAIRS[1], PAIRS[0]] = w
+    assert_close(symmetric_product(graph, w, x), dense @ np.asarray(x), 1e-6)
+    assert_close(symmetric_product(graph, w, x), naive_symmetric_product(graph, w, x), 1e-6)
+    assert_gradients(lambda w, x: symmetric_product(graph, w, x), w, x)
+    gradients = [
+        jax.grad(lambda w, x, f=f: jnp.sum(jnp.sin(f(graph, w, x))), (0, 1))(w, x)
+        for f in (symmetric_product, naive_symmetric_product)
+    ]
+    assert_close(*gradients, 1e-5)
+    assert_vmap_consistent(lambda w: symmetric_product(graph, w, x), normal(2, 3, graph.num_edges))
+    assert_jit_consistent(lambda w: symmetric_product(graph, w, x), w)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: undirected([[0, 1], [1, 0]], 2), "1 edges more than once"),
+        (lambda: undirected([[0], [0]], 2), "1 self loops"),
+        (lambda: undirected([[0], [2]], 2), "pairs runs from 0 to 2; nodes lie between 0 and num_nodes - 1 = 1"),
+        (lambda: undirected([0, 1], 2), r"shape \(2,\).*integers of shape \(2, edges\)"),
+        (lambda: undirected([[0.0], [1.0]], 2), "float64; it must be integers"),
+        (lambda: bipartite([0], [3], 1, 3), "item runs from 3 to 3; it must lie between 0 and 2"),
+        (lambda: from_directed([[0, 1], [1, 2]], 3), "2 edges without their reverse"),
+        (lambda: from_directed([[0, 1, 0], [1, 0, 1]], 3), "an edge more than once"),
+    ],
+)
+def test_graph_errors(as_installed, make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# --- Matrices on stalks ---
+
+
+def test_stalk_product():
+    a, b = normal(0, 5, 2, 3), normal(1, 5, 3, 4)
+    assert_close(stalk_product(a, b), a @ b, 1e-6)
+    assert_gradients(stalk_product, a, b)
+
+
+def test_inverse_square_root_also_of_repeated_eigenvalues():
+    a = normal(0, 4, 3, 3)
+    blocks = a @ a.mT + jnp.eye(3)[None]
+    root = inverse_sqrt(blocks)
+    assert_close(root @ blocks @ root, np.broadcast_to(np.eye(3), (4, 3, 3)), 1e-5)
+    assert_gradients(lambda a: inverse_sqrt(a @ a.mT + jnp.eye(3)[None]), a)
+    slope = jax.grad(lambda a: jnp.sum(inverse_sqrt(a)))(2 * jnp.eye(3))
+    assert_close(slope, np.full((3, 3), -0.5 * 2**-1.5), 1e-5)
+
+
+@pytest.mark.parametrize("form", ["cayley", "matrix_exp", "householder", "euler"])
+@pytest.mark.parametrize("d", [2, 3])
+def test_orthogonal_maps(form, d):
+    params = normal(0, 5, d * (d - 1) // 2)
+    turns = orthogonal_map(params, d, form)
+    assert_close(turns @ turns.mT, np.broadcast_to(np.eye(d), (5, d, d)), 1e-5)
+    assert_gradients(lambda p: orthogonal_map(p, d, form), params)
+    if form != "euler":
+        more = jnp.zeros((5, d * (d + 1) // 2))
+        rows, columns = np.tril_indices(d)
+        more = more.at[:, rows != columns].set(params)
+        assert_close(orthogonal_map(more, d, form), turns, 1e-6)
+
+
+def test_orthogonal_map_errors(as_installed):
+    with pytest.raises(ValueError, match="form is 'qr'"):
+        orthogonal_map(jnp.zeros(1), 2, "qr")
+    with pytest.raises(ValueError, match=r"params has 2 numbers per map; d = 3 needs 3 \(or 6"):
+        orthogonal_map(jnp.zeros(2), 3)
+    with pytest.raises(ValueError, match="d is 4 with 6 parameters; Euler"):
+        orthogonal_map(jnp.zeros(6), 4, "euler")
+
+
+# --- Laplacians ---
+
+
+@pytest.mark.parametrize(("kind", "d"), KINDS)
+def test_laplacian(graph, kind, d):
+    maps, x = random_maps(kind, d, 14), features(kind, d)
+    for normalised in (False, True):
+        laplacian = sheaf_laplacian(graph, maps, kind, normalised=normalised)
+        dense = np.asarray(laplacian.todense())
+        assert_close(dense, dense.T, 1e-6)
+        assert_close(laplacian.matvec(x).reshape(N * d, -1), dense @ np.asarray(x).reshape(N * d, -1), 1e-5)
+        flat = np.asarray(x, float).reshape(N * d, -1)
+        assert_close(laplacian.energy(x), np.trace(flat.T @ dense @ flat), 1e-5)
+        eigenvalues = np.linalg.eigvalsh(dense)
+        assert eigenvalues.min() > -1e-5
+        assert not normalised or eigenvalues.max() < 2
+        assert_close(laplacian.matvec(x)[6], np.zeros_like(x[6]), 0)
+    assert_jit_consistent(lambda m: sheaf_laplacian(graph, m, kind).matvec(x), maps)
+    assert_gradients(lambda m, x: sheaf_laplacian(graph, m, kind).matvec(x), maps, x, tolerance=1e-5)
+    stack = jnp.stack([maps, maps[::-1]])
+    assert_vmap_consistent(lambda m: sheaf_laplacian(graph, m, kind).matvec(x), stack)
+
+
+def test_all_maps_one_is_the_graph_laplacian(graph):
+    A = adjacency()
+    plain = sheaf_laplacian(graph, jnp.ones(14), "scalar", normalised=False).todense()
+    assert_close(plain, np.diag(A.sum(1)) - A, 1e-6)
+
+
+def test_harmonic_projection_is_the_kernel(graph):
+    with jax.enable_x64():
+        for kind, d in KINDS:
+            maps, x = random_maps(kind, d, 14).astype(jnp.float64), features(kind, d).astype(jnp.float64)
+            laplacian = sheaf_laplacian(graph, maps, kind)
+            values, vectors = np.linalg.eigh(np.asarray(laplacian.todense()))
+            kernel = vectors[:, values < 1e-9]
+            expected = kernel @ kernel.T @ np.asarray(x).reshape(N * d, -1)
+            projected = laplacian.harmonic(x, tolerance=1e-12)
+            assert np.abs(np.asarray(projected).reshape(N * d, -1) - expected).max() < 1e-8
+            assert float(laplacian.energy(projected)) < 1e-14
+
+
+def test_laplacian_errors(as_installed, graph):
+    with pytest.raises(ValueError, match="kind is 'linear'"):
+        sheaf_laplacian(graph, jnp.ones(14), "linear")
+    with pytest.raises(ValueError, match=r"maps has shape \(7,\); scalar maps of m = 7 edges need \(2 m\)"):
+        sheaf_laplacian(graph, jnp.ones(7), "scalar")
+    with pytest.raises(ValueError, match=r"x has shape \(7, 3\); diagonal maps on 7 nodes need \(7, 2, 'channels'\)"):
+        sheaf_laplacian(graph, jnp.ones((14, 2)), "diagonal").matvec(jnp.ones((7, 3)))
+
+
+# --- Layers ---
+
+
+def test_edge_params_are_the_concatenation(graph):
+    x, w = normal(0, N, 3), normal(1, 4, 6)
+    s, t = np.asarray(graph.directed)
+    expected = np.tanh(np.concatenate([x[s], x[t]], 1) @ np.asarray(w).T)
+    assert_close(edge_params(graph, x, w), expected, 1e-5)
+
+
+@pytest.mark.parametrize(("kind", "d"), KINDS)
+def test_learned_maps_and_diffusion(graph, kind, d):
+    x = normal(0, N, d, 4)
+    if (kind, d) != ("general", 1):
+        assert SheafLearner(4 * d, kind, d, rngs=nnx.Rngs(0))(graph, x.reshape(N, -1)).shape[0] == 14
+    layer = SheafDiffusion(4, d, kind, rngs=nnx.Rngs(0))
+    assert layer(graph, x).shape == x.shape
+    assert_jit_consistent(lambda x: layer(graph, x), x)
+    skeleton, params = nnx.split(layer)
+    assert_gradients(lambda p, x: nnx.merge(skeleton, p)(graph, x), params, x, tolerance=1e-4)
+
+
+def test_recommender_layer_is_a_special_case(graph):
+    """Dimension 1, eps = 0, no activation: diffusion is the layer of the recommender with eta = 1 and no bias."""
+    general = SheafDiffusion(4, 1, "scalar", activation="none", rngs=nnx.Rngs(0))
+    layer, x = SheafConv(4, rngs=nnx.Rngs(1)), normal(0, N, 4)
+    layer.linear.kernel[...], layer.linear.bias[...] = general.right[...], jnp.zeros(4)
+    layer.learner.weight[...] = general.learner.weight[...]
+    assert_close(layer(graph, x), general(graph, x[:, None])[:, 0], 1e-6)
+
+
+@pytest.mark.parametrize("make", [SheafConv, NGCFConv, GCNConv])
+def test_layers_are_permutation_equivariant(graph, make):
+    layer = make(4, rngs=nnx.Rngs(0))
+    x = normal(0, N, 4)
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(N)
+        place = np.argsort(order)
+        renamed = undirected(place[PAIRS], N)
+        assert_close(layer(renamed, x[order]), layer(graph, x)[order], 1e-5)
+    assert_jit_consistent(lambda x: layer(graph, x), x)
+    assert_vmap_consistent(lambda x: layer(graph, x), normal(1, 3, N, 4))
+
+
+def test_maps_are_offered_to_plots(graph):
+    layer = SheafConv(4, rngs=nnx.Rngs(0))
+    _, seen = capture(layer, graph, normal(0, N, 4))
+    assert seen["maps"][0].shape == (14,)
+
+
+def test_swapped_halves_transpose_the_sheaf(graph):
+    x, w = normal(0, N, 4), normal(1, 1, 8)
+    maps = sheaf_maps(graph, x, w, "scalar")
+    swapped = sheaf_maps(graph, x, jnp.concatenate([w[:, 4:], w[:, :4]], 1), "scalar")
+    assert_close(jnp.concatenate([maps[7:], maps[:7]]), swapped, 1e-6)
+
+
+def test_layer_errors(as_installed, graph):
+    with pytest.raises(ValueError, match="d is 2 for scalar maps"):
+        SheafLearner(4, "scalar", 2, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="d is 2; scalar maps act on stalks of dimension 1"):
+        sheaf_maps(graph, jnp.ones((N, 2)), jnp.ones((1, 4)), "scalar", 2)
+    with pytest.raises(ValueError, match=r"weight has shape \(1, 3\); features of width 2 need \(p, 4\)"):
+        edge_params(graph, jnp.ones((N, 2)), jnp.ones((1, 3)))
+    with pytest.raises(ValueError, match="weight has 1 rows; general maps with d = 2 need 4"):
+        sheaf_maps(graph, jnp.ones((N, 2)), jnp.ones((1, 4)), "general", 2)
+    with pytest.raises(ValueError, match="activation is 'relu'"):
+        SheafDiffusion(4, 2, activation="relu", rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="this layer has stalks of dimension 2"):
+        SheafDiffusion(4, 2, rngs=nnx.Rngs(0))(graph, jnp.ones((N, 3, 4)))
+
+
+# --- Propagation ---
+
+
+def test_propagation_against_dense_matrices(graph):
+    A, x = adjacency(), normal(0, N, 3)
+    root = np.where(A.sum(1) > 0, np.maximum(A.sum(1), 1) ** -0.5, 0)
+    norm = root[:, None] * A * root
+    assert_close(lightgcn_propagate(graph, x), norm @ np.asarray(x), 1e-5)
+    hat = (A.sum(1) + 1) ** -0.5
+    assert_close(gcn_propagate(graph, x), (hat[:, None] * (A + np.eye(N)) * hat) @ np.asarray(x), 1e-5)
+    w1, w2, b1, b2 = (np.asarray(normal(k, *s)) for k, s in ((1, (4, 3)), (2, (4, 3)), (3, (4,)), (4, (4,))))
+    xs = np.asarray(x)
+    expected = xs @ w1.T + b1
+    for s, t in np.asarray(graph.directed).T:
+        expected[s] += norm[s, t] * (xs[t] @ w1.T + b1 + (xs[t] * xs[s]) @ w2.T + b2)
+    assert_close(ngcf_propagate(graph, x, *map(jnp.asarray, (w1, b1, w2, b2))), expected, 1e-5)
+
+
+def test_dropout_needs_a_key(graph):
+    layer, x = NGCFConv(4, dropout=0.5, rngs=nnx.Rngs(0)), normal(0, N, 4)
+    assert_close(layer(graph, x), layer(graph, x), 0)
+    dropped = layer(graph, x, jax.random.key(0))
+    assert 0.2 < float(jnp.mean(dropped == 0)) < 0.8
+
+
+def test_lightgcn_keeps_users_apart_from_items():
+    graph = bipartite([0, 1, 1], [0, 0, 1], 2, 2)
+    x = jnp.eye(4)
+    assert_equivariant(
+        lambda x: lightgcn_propagate(graph, x),
+        x,
+        elements=[2.0],
+        act_in=lambda g, x: g * x,
+        act_out=lambda g, y: g * y,
+        tolerance=1e-6,
+    )
+    assert_close(lightgcn_propagate(graph, x)[:2, :2], np.zeros((2, 2)), 0)

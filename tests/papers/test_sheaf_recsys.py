@@ -1,0 +1,416 @@
+"""Sheaf recommender: golden vectors of the authors' code, models, training, protocol, claims."""
+
+import json
+import re
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from quire.common.claims import run
+from quire.common.data import (
+    DatasetUnavailable,
+    block_graph,
+    generated_feedback,
+    registry,
+    split_feedback,
+    split_links,
+)
+from quire.common.graphs.edges import bipartite, from_directed
+from quire.common.graphs.propagation import lightgcn_propagate, ngcf_propagate
+from quire.common.graphs.sheaf_layers import sheaf_maps, sheaf_step
+from quire.common.graphs.sheaves import sheaf_laplacian
+from quire.common.graphs.stalk_maps import orthogonal_map
+from quire.common.metrics.ranking import hits_at_k, ranking_metrics
+from quire.common.retrieval.bpr import bpr_loss, embedding_penalty
+from quire.common.testing import assert_close
+from quire.sheaf_recsys import experiments, protocol, training
+from quire.sheaf_recsys.benchmark import cases
+from quire.sheaf_recsys.config import PRESETS, QUICK
+from quire.sheaf_recsys.convert import load_ngcf_conv, load_sheaf_rec
+from quire.sheaf_recsys.experiments import (
+    Recommendation,
+    builders,
+    choose_settings,
+    link_builders,
+    open_feedback,
+    open_links,
+    predict_links,
+)
+from quire.sheaf_recsys.models import BPRMF, GCN, NGCF, LightGCN, LinkPredictor, SheafRec, StalkSheafRec, inner_product
+from quire.sheaf_recsys.paper import paper
+from quire.sheaf_recsys.protocol import evaluate
+from quire.sheaf_recsys.separation import between_and_within, diffuse, two_classes
+from quire.sheaf_recsys.training import Setting, batch_loss, link_task, train
+
+PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float64, 1e-10), (jnp.float32, 2e-5)], ids=["f64", "f32"])
+
+
+@pytest.fixture(scope="module")
+def vectors(golden):
+    return golden("sheaf_recsys")
+
+
+def graph_of(vectors):
+    return from_directed(vectors["edge_index"], int(vectors["n_users"]) + int(vectors["n_items"]))
+
+
+def weights(vectors):
+    return {name: x for name, x in vectors.arrays.items() if re.fullmatch(r"emb0|(lin_w|lin_b|sheaf_w)_\d+", name)}
+
+
+def relation(vectors, split):
+    dense = np.zeros((int(vectors["n_users"]), int(vectors["n_items"])), bool)
+    dense[vectors[f"{split}_user"], vectors[f"{split}_item"]] = True
+    return jnp.asarray(dense)
+
+
+# --- Golden vectors ---
+
+
+def test_golden_graph(vectors):
+    users, items = int(vectors["n_users"]), int(vectors["n_items"])
+    graph = bipartite(vectors["train_user"], vectors["train_item"], users, items)
+    ours = {tuple(edge) for edge in np.asarray(graph.directed).T}
+    assert ours == {tuple(edge) for edge in vectors["edge_index"].T}
+    same, order = from_directed(vectors["edge_index"], users + items)
+    np.testing.assert_array_equal(vectors["edge_index"][:, order], same.directed)
+
+
+@PRECISIONS
+def test_golden_recommender(vectors, dtype, tolerance):
+    with jax.enable_x64(dtype == jnp.float64):
+        graph, order = graph_of(vectors)
+        for readout in ("concat", "mean"):
+            model = load_sheaf_rec(weights(vectors), readout=readout, dtype=dtype)
+            assert_close(model(graph), vectors[f"sheaf_out_{readout}"], tolerance)
+        assert_close(model.layers(graph)[1], vectors["layer0_out"], tolerance)
+        maps = sheaf_maps(graph, jnp.asarray(vectors["emb0"], dtype), jnp.asarray(vectors["sheaf_w_0"], dtype), "scalar")
+        assert_close(maps, vectors["layer0_maps"][order], tolerance)
+        assert_close(sheaf_laplacian(graph, maps, "scalar").todense(), vectors["layer0_laplacian"], tolerance)
+
+
+@PRECISIONS
+def test_golden_loss_and_gradients(vectors, dtype, tolerance):
+    with jax.enable_x64(dtype == jnp.float64):
+        graph, _ = graph_of(vectors)
+        skeleton, params = nnx.split(load_sheaf_rec(weights(vectors), readout="concat", dtype=dtype))
+        users, pos, neg = (jnp.asarray(vectors[f"batch_{name}"], jnp.int32) for name in ("users", "pos", "neg"))
+
+        def losses(params):
+            model = nnx.merge(skeleton, params)
+            out, emb0 = model(graph), model.embedding[...]
+            ranking = bpr_loss(inner_product(out[users], out[pos]), inner_product(out[users], out[neg]))
+            return ranking, embedding_penalty(emb0[users], emb0[pos], emb0[neg])
+
+        ranking, penalty = losses(params)
+        assert_close(ranking, vectors["bpr_loss"], tolerance)
+        assert_close(penalty, vectors["reg_loss"], tolerance)
+        grads = jax.jit(jax.grad(lambda p: sum(losses(p))))(params)
+        assert_close(grads.embedding[...], vectors["grad_emb0"], tolerance)
+        assert_close(grads.convs.linear.kernel[0].T, vectors["grad_lin_w_0"], tolerance)
+        assert_close(grads.convs.learner.weight[0], vectors["grad_sheaf_w_0"], tolerance)
+
+
+@PRECISIONS
+def test_golden_metrics(vectors, dtype, tolerance):
+    with jax.enable_x64(dtype == jnp.float64):
+        out = jnp.asarray(vectors["sheaf_out_concat"], dtype)
+        users = int(vectors["n_users"])
+        scores = out[:users] @ out[users:].T
+        seen, relevant = relation(vectors, "train"), relation(vectors, "test")
+        names = [re.fullmatch(r"(\w+)@(\d+)_(authors|masked)", name) for name in vectors.arrays]
+        for match in filter(None, names):
+            metric, k, form = match.groups()
+            masking = {"authors": "zero", "masked": "exclude"}[form]
+            name = "mrr_authors" if (metric, form) == ("mrr", "authors") else metric
+            ours = ranking_metrics(scores, relevant, (int(k),), seen, masking=masking)
+            assert_close(ours[f"{name}@{k}"], vectors[match[0]], tolerance)
+
+
+@PRECISIONS
+def test_golden_baselines(vectors, dtype, tolerance):
+    with jax.enable_x64(dtype == jnp.float64):
+        graph, _ = graph_of(vectors)
+        x = jnp.asarray(vectors["emb0"], dtype)
+        assert_close(lightgcn_propagate(graph, x), vectors["lightgcn_layer"], tolerance)
+        assert_close(load_ngcf_conv(vectors.arrays, dtype=dtype)(graph, x), vectors["ngcf_layer"], tolerance)
+        linear = (jnp.asarray(vectors[f"ngcf_{name}"], dtype) for name in ("w1", "b1", "w2", "b2"))
+        assert_close(jax.nn.leaky_relu(ngcf_propagate(graph, x, *linear), 0.01), vectors["ngcf_layer"], tolerance)
+
+
+@PRECISIONS
+def test_golden_stalks(vectors, dtype, tolerance):
+    with jax.enable_x64(dtype == jnp.float64):
+        graph, order = graph_of(vectors)
+        for name, kind in (("diag", "diagonal"), ("gen", "general")):
+            maps = jnp.asarray(vectors[f"nsd_{name}_maps"][order], dtype)
+            assert_close(sheaf_laplacian(graph, maps, kind, normalised=False).todense(), vectors[f"nsd_{name}_L"], tolerance)
+            laplacian = sheaf_laplacian(graph, maps, kind)
+            assert_close(laplacian.todense(), vectors[f"nsd_{name}_Lnorm"], tolerance)
+        assert_close(jnp.linalg.eigvalsh(laplacian.todense()), vectors["nsd_gen_eig"], tolerance)
+        d = maps.shape[-1]
+        x = jnp.asarray(vectors["nsd_x"], dtype).reshape(graph.num_nodes, d, -1)
+        assert_close(laplacian.energy(x), vectors["nsd_gen_energy"], tolerance)
+        assert_close(sheaf_step(laplacian, x, x).reshape(vectors["nsd_gen_step"].shape), vectors["nsd_gen_step"], tolerance)
+        turns = orthogonal_map(jnp.asarray(vectors["nsd_orth_params"], dtype), d)
+        assert_close(turns, vectors["nsd_orth_Q_cayley"], tolerance)
+        assert_close(sheaf_laplacian(graph, turns[order], "orthogonal").todense(), vectors["nsd_orth_Lnorm"], tolerance)
+
+
+def test_golden_hits(vectors):
+    for name in vectors.arrays:
+        if match := re.fullmatch(r"hits@(\d+)", name):
+            positive, negative = (jnp.asarray(vectors[f"hits_{side}"], jnp.float32) for side in ("pos", "neg"))
+            assert_close(hits_at_k(positive, negative, int(match[1])), vectors[name], 1e-6)
+
+
+def test_every_golden_array_is_tested(vectors):
+    inputs = "n_users|n_items|(train|test)_(user|item)|edge_index|emb0|(lin_w|lin_b|sheaf_w)_\\d+|batch_(users|pos|neg)|nsd_x"
+    outputs = (
+        "layer0_(maps|laplacian|out)|sheaf_out_(concat|mean)|(bpr|reg)_loss|grad_(emb0|lin_w_0|sheaf_w_0)|lightgcn_layer|ngcf_\\w+"
+        "|nsd_\\w+|hits_(pos|neg)|hits@\\d+|(recall|precision|ndcg|mrr)@\\d+_authors|(recall|precision|ndcg|f1)@\\d+_masked"
+    )
+    assert all(re.fullmatch(f"{inputs}|{outputs}", name) for name in vectors.arrays)
+
+
+def test_converter_errors(as_installed, vectors):
+    arrays = weights(vectors)
+    with pytest.raises(ValueError, match="it needs emb0 and lin_w_0"):
+        load_sheaf_rec({"emb0": arrays["emb0"]})
+    with pytest.raises(ValueError, match=r"arrays has nothing for sheaf_w_0; it must have shape \(1, "):
+        load_sheaf_rec({name: x for name, x in arrays.items() if name != "sheaf_w_0"})
+
+
+# --- Models ---
+
+
+def toy(num_users=12, num_items=18):
+    return split_feedback(generated_feedback(num_users * 3, num_items * 3, density=0.1, groups=4))
+
+
+@pytest.fixture(scope="module")
+def small():
+    return Recommendation(toy())
+
+
+MODELS = {
+    "sheaf": lambda n, r: SheafRec(n, 8, 2, rngs=r),
+    "sheaf concat": lambda n, r: SheafRec(n, 8, 3, readout="concat", rngs=r),
+    "general": lambda n, r: StalkSheafRec(n, 8, 2, kind="general", d=2, rngs=r),
+    "orthogonal": lambda n, r: StalkSheafRec(n, 8, 1, kind="orthogonal", d=2, form="householder", rngs=r),
+    "diagonal": lambda n, r: StalkSheafRec(n, 8, 1, kind="diagonal", d=4, activation="elu", rngs=r),
+    "NGCF": lambda n, r: NGCF(n, 8, 2, rngs=r),
+    "LightGCN": lambda n, r: LightGCN(n, 8, 2, rngs=r),
+    "GCN": lambda n, r: GCN(n, 8, 2, rngs=r),
+    "MF": lambda n, r: BPRMF(n, 8, rngs=r),
+    "head": lambda n, r: LinkPredictor(LightGCN(n, 8, 1, rngs=r), 8, 4, rngs=r),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_give_a_vector_per_node_and_finite_gradients(small, name):
+    model, n = MODELS[name](small.num_nodes, nnx.Rngs(0)), small.num_nodes
+    out = model(small.task.graph)
+    assert out.shape == (n, 32 if name == "sheaf concat" else 8)
+    skeleton, params = nnx.split(model)
+    batch = small.task.sample(jax.random.key(0), 16)
+
+    @jax.jit
+    def gradient(params, objective="bpr"):
+        return jax.grad(lambda p: batch_loss(nnx.merge(skeleton, p), small.task.graph, batch, jax.random.key(1), 0.1))(params)
+
+    leaves = jax.tree.leaves(gradient(params))
+    assert all(np.isfinite(leaf).all() for leaf in leaves)
+    assert any(float(jnp.abs(leaf).max()) > 0 for leaf in leaves)
+
+
+def test_readouts(small):
+    mean, concat = (SheafRec(small.num_nodes, 4, 2, readout=r, rngs=nnx.Rngs(0)) for r in ("mean", "concat"))
+    layers = concat(small.task.graph).reshape(small.num_nodes, 3, 4)
+    assert_close(mean(small.task.graph), layers.mean(1), 1e-6)
+    assert_close(layers[:, 0], mean.embedding[...], 0)
+
+
+def test_scan_of_stacked_layers_is_the_loop(small):
+    model = SheafRec(small.num_nodes, 4, 3, rngs=nnx.Rngs(0))
+    skeleton, stack = nnx.split(model.convs)
+    x = model.embedding[...]
+    for k, layer in enumerate(model.layers(small.task.graph)[1:]):
+        x = nnx.merge(skeleton, jax.tree.map(lambda leaf, k=k: leaf[k], stack))(small.task.graph, x)
+        assert_close(layer, x, 1e-6)
+
+
+def test_initial_weights_have_the_authors_ranges():
+    model = SheafRec(50, 64, 2, rngs=nnx.Rngs(0))
+    assert abs(float(model.embedding[...].std()) - 0.1) < 0.01
+    for parameter, bound in ((model.convs.linear.kernel, 1 / 8), (model.convs.learner.weight, 128**-0.5)):
+        assert 0.9 * bound < float(jnp.abs(parameter[...]).max()) <= bound
+    assert not np.array_equal(model.convs.linear.kernel[0], model.convs.linear.kernel[1])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda r: SheafRec(4, 8, 0, rngs=r), "num_layers is 0"),
+        (lambda r: SheafRec(4, 8, 1, readout="max", rngs=r), "readout is 'max'"),
+        (lambda r: StalkSheafRec(4, 8, 1, d=3, rngs=r), "d is 3; it must divide dim, 8"),
+        (lambda r: StalkSheafRec(4, 8, 0, d=2, rngs=r), "num_layers is 0"),
+    ],
+)
+def test_model_errors(as_installed, make, message):
+    with pytest.raises(ValueError, match=message):
+        make(nnx.Rngs(0))
+
+
+# --- Training and protocol ---
+
+
+def test_training_learns_and_batches_runs_of_all_lengths(small, monkeypatch):
+    monkeypatch.setattr(training, "CHUNK_STEPS", 20)
+    keys = [jax.random.key(0)] * 2
+    settings = [Setting(0.05, 0.001)] * 2
+    _, params, losses = train(lambda r: BPRMF(small.num_nodes, 8, rngs=r), small.task, settings, keys, [30, 50], batch_size=64)
+    assert losses.shape == (2, 50)
+    np.testing.assert_array_equal(losses[0, :30], losses[1, :30])
+    assert not losses[0, 30:].any()
+    assert losses[1, -1] < losses[1, 0]
+    assert not np.array_equal(params.embedding[0], params.embedding[1])
+
+
+def test_link_batches_are_edges_and_non_neighbours():
+    graph = block_graph(30)
+    split = split_links(graph, num_non_edges=50)
+    task = link_task(split.train, graph.num_nodes)
+    asking, positive, negative = (np.asarray(a) for a in task.sample(jax.random.key(0), 3000))
+    linked = np.zeros((30, 30), bool)
+    linked[split.train[0], split.train[1]] = linked[split.train[1], split.train[0]] = True
+    assert linked[asking, positive].all()
+    assert not linked[asking, negative].any()
+    assert (asking != negative).all()
+    assert len(np.unique(asking)) > 20
+
+
+def test_link_prediction_with_both_losses_and_head():
+    graph = block_graph(30)
+    split = split_links(graph, num_non_edges=50)
+    for objective, name in (("bpr", "GCN"), ("bce", "head")):
+        result = predict_links(
+            split,
+            30,
+            lambda rngs, name=name: MODELS[name](30, rngs),
+            [Setting(0.03, 0.0)],
+            [jax.random.key(0)],
+            steps=30,
+            batch_size=64,
+            hits_k=10,
+            objective=objective,
+        )
+        assert 0 <= result["test"][0] <= 1
+        assert result["losses"][0, -1] < result["losses"][0, 0]
+
+
+def test_training_errors(as_installed, small):
+    build = lambda r: BPRMF(small.num_nodes, 4, rngs=r)  # noqa: E731
+    with pytest.raises(ValueError, match="have 1, 1, 0 entries"):
+        train(build, small.task, [Setting(0.1, 0.0)], [jax.random.key(0)], [], batch_size=8)
+    with pytest.raises(ValueError, match="objective is 'mse'"):
+        batch_loss(build(nnx.Rngs(0)), small.task.graph, small.task.sample(jax.random.key(0), 4), jax.random.key(0), 0.0, "mse")
+    for opener in (open_feedback, open_links):
+        with pytest.raises(ValueError, match="name is 'netflix'; it must be one of"):
+            opener("netflix")
+    with pytest.raises(ValueError, match="form is 'heat'"):
+        diffuse(two_classes(0), "heat", 1)
+
+
+def test_evaluation_in_portions_is_the_dense_one(small, monkeypatch):
+    split = small.split
+    out = jax.random.normal(jax.random.key(0), (1, small.num_nodes, 4))
+    monkeypatch.setattr(protocol, "USERS_AT_ONCE", 7)
+    ours = evaluate(out, small.test, (3, 5))
+    dense = np.zeros((2, split.num_users, split.num_items), bool)
+    for place, part in enumerate((split.train, split.test)):
+        dense[place, part[0], part[1]] = True
+    scores = out[0, : split.num_users] @ out[0, split.num_users :].T
+    expected = ranking_metrics(scores, jnp.asarray(dense[1]), (3, 5), jnp.asarray(dense[0]))
+    assert_close({name: value[0] for name, value in ours.items()}, expected, 1e-5)
+
+
+def test_tuning_chooses_on_validation():
+    builds = {name: MODELS["MF"] for name in ("a", "b")}
+    grid = {"a": (Setting(0.1, 0.0), Setting(0.2, 0.0)), "b": (Setting(0.3, 0.0),)}
+    asked = []
+
+    def validation(build, settings):
+        asked.append(settings)
+        return np.array([0.1, 0.4])
+
+    chosen = choose_settings(builds, grid, validation)
+    assert chosen == {"a": Setting(0.2, 0.0), "b": Setting(0.3, 0.0)}
+    assert asked == [list(grid["a"])]
+
+
+def test_separation_measures():
+    x = jnp.array([[0.0], [2.0], [5.0], [7.0]])
+    between, within = between_and_within(x, jnp.array([False, False, True, True]))
+    assert (float(between), float(within)) == (5.0, 1.0)
+
+
+def test_presets_name_every_model():
+    for preset in PRESETS.values():
+        assert {name for name, _ in preset.grid} == set(builders(3, 4, 1))
+        assert {name for name, _ in preset.link_grid} == set(link_builders(3, 4, 1))
+        hash(preset)
+
+
+# --- Claims ---
+
+SMALLEST = replace(
+    QUICK,
+    feedback="generated",
+    links="generated",
+    dim=8,
+    batch_size=64,
+    shipped_steps=3,
+    steps=4,
+    grid=tuple((name, (Setting(0.05, 0.01), Setting(0.03, 0.01))) for name, _ in QUICK.grid),
+    link_dim=8,
+    link_batch_size=64,
+    link_steps=3,
+    non_edges=100,
+    kinds=(("scalar", 1), ("diagonal", 2)),
+    kinds_steps=2,
+)
+
+
+def test_every_claim_runs(monkeypatch):
+    monkeypatch.setitem(paper.presets, "quick", SMALLEST)
+    monkeypatch.setattr(experiments, "generated_feedback", lambda: generated_feedback(40, 50, density=0.1))
+    monkeypatch.setattr(experiments, "block_graph", lambda: block_graph(40))
+    record = run(paper, "quick", seeds=2)
+    entries = {entry["id"]: entry for entry in json.loads(json.dumps(record.as_json()))["claims"]}
+    assert set(entries) == {"C1", "C2", "C3", "C4", "C5", "C6"}
+    assert [entries[c]["verdict"] for c in ("C1", "C2")] == ["reproduced", "reproduced"]
+    assert all(entry["verdict"] != "not tested" for entry in entries.values())
+    assert entries["C3"]["stand_in_for"] == "MovieLens 100K"
+    assert all(record.figure(name) is not None for name in entries)
+
+
+def test_without_data_generated_sets_stand_in(monkeypatch, tmp_path):
+    monkeypatch.delenv("QUIRE_DATA", raising=False)
+    monkeypatch.setattr(registry, "cache_dir", lambda: tmp_path)
+    monkeypatch.setenv("QUIRE_OFFLINE", "1")
+    assert open_feedback("movielens-100k", fallback=True).stand_in_for == "MovieLens 100K"
+    assert open_links("umls", fallback=True)[1] == "ogbl-ddi"
+    with pytest.raises(DatasetUnavailable):
+        open_feedback("movielens-100k")
+
+
+def test_benchmark_compares_equal_things():
+    timed = list(cases(32, jax.random.key(0)).values())
+    fast, fused, operator, dense = (jax.tree.leaves(jax.jit(timed[k].function)(*timed[k].args)) for k in (0, 1, 3, 4))
+    assert_close(fast, fused, 1e-4)
+    assert_close(operator, dense, 1e-5)
