@@ -149,7 +149,7 @@ def three_bpa(split: str = "train_300K") -> Molecules:
     if split not in ("train_300K", "train_mixedT"):
         raise ValueError(f"split is {split!r}; choose from train_300K, train_mixedT")
     packed = next(file for file in THREE_BPA.files if file.name == f"{split}.xyz.gz")
-    if local_path(THREE_BPA, packed):
+    if local_path(THREE_BPA, packed.name):
         text = gunzip(fetch(THREE_BPA, packed.name)).decode()
     else:
         text = fetch(THREE_BPA, f"{split}.xyz").read_text()
