@@ -72,7 +72,7 @@ def real_clebsch_gordan(l1: int, l2: int, l3: int) -> np.ndarray:
         for m1, value in zip(range(max(-l1, M - l2), l1 + 1), vector, strict=False):
             C[l1 + m1, l2 + M - m1, l3 + M] = value
             C[l1 - m1, l2 - M + m1, l3 - M] = sign * value
-    W = np.einsum("ai,bj,ck,ijk->abc", *(_real_basis(l).conj() for l in (l1, l2)), _real_basis(l3), C)
+    W = np.einsum("ai,bj,ck,ijk->abc", *(_real_basis(l).conj() for l in (l1, l2)), _real_basis(l3), C, optimize=True)
     W = W * (-1j) ** (l1 + l2 - l3)  # real now, whatever the parity
     W = W.real / np.sqrt(2 * l3 + 1)
     return W

@@ -20,7 +20,7 @@ REACH = 3.0
 """Where pair and angular terms vanish smoothly, Angstrom."""
 
 
-def cluster_energy(positions: Float[Array, "atoms 3"], species: Int32[Array, " atoms"]) -> Float[Array, ""]:
+def cluster_energy(positions: Float[Array, "atoms 3"], species: Int32[Array | np.ndarray, " atoms"]) -> Float[Array, ""]:
     """`sum_ij eps [(a/r)^12 - 2 (a/r)^6] s(r) + sum_i sum_{j<k} K_i (cos_jik + 1/3)^2 s(r_ij) s(r_ik)`.
 
     Args:
