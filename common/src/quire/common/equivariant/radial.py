@@ -39,8 +39,8 @@ def polynomial_cutoff(r: Float[Array, "*batch"], cutoff: float, p: int = 5) -> F
     Raises:
         ValueError: if `cutoff` is not positive or `p` is below 1.
 
-    >>> polynomial_cutoff(jnp.array([0.0, 2.5, 5.0, 7.0]), 5.0).round(4).tolist()
-    [1.0, 0.7734, 0.0, 0.0]
+    >>> print(polynomial_cutoff(jnp.array([0.0, 2.5, 5.0, 7.0]), 5.0).round(4))
+    [1.     0.7734 0.     0.    ]
     """
     if not cutoff > 0 or p < 1:
         raise ValueError(f"cutoff is {cutoff} and p {p}; the cutoff must be positive and p at least 1")

@@ -223,7 +223,7 @@ def cost_bound(preset: Preset, key: jax.Array) -> Measurement:
     exact=True,
 )
 def no_cross_product(preset: Preset, key: jax.Array) -> Measurement:
-    """The Clebsch-Gordan product of the same vectors is their cross product over sqrt2."""
+    """The Clebsch-Gordan product of the same vectors is their cross product over sqrt6."""
     with jax.enable_x64():
         x, y = jax.random.normal(key, (2, 4)).at[:, 0].set(0)
         values = {m: float(jnp.abs(gaunt_tensor_product(x, y, 1, m)[1:]).max()) for m in EVALUATORS}

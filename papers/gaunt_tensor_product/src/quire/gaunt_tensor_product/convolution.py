@@ -46,7 +46,7 @@ def gaunt_convolution(
         ValueError: if leading axes differ, `lmax_out` exceeds `L + Lf`, or a name is unknown.
 
     >>> x, pole = jnp.arange(9.0), jnp.array([0.0, 0.0, 1.0])
-    >>> constant = jnp.array([np.sqrt(4 * np.pi)])  # 3.54 Y_00 = 1
+    >>> constant = jnp.array([4 * np.pi])  # 4 pi Y_00(pole) Y_00 = 1
     >>> bool(jnp.allclose(gaunt_convolution(x, pole, constant, frame="aligned"), x, atol=1e-5))
     True
     """
