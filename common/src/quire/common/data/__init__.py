@@ -12,6 +12,7 @@ from quire.common.data.link_sets import (
     split_links,
     umls_graph,
 )
+from quire.common.data.molecules import THREE_BPA, Molecules, read_extxyz, three_bpa
 from quire.common.data.recsys import (
     Feedback,
     FeedbackSplit,
@@ -52,6 +53,7 @@ from quire.common.data.text import Passages, language_reference, word_analogies,
 
 __all__ = [
     "REGISTRY",
+    "THREE_BPA",
     "Dataset",
     "DatasetCorrupt",
     "DatasetUnavailable",
@@ -63,6 +65,7 @@ __all__ = [
     "LinkGraph",
     "LinkSplit",
     "Molecule",
+    "Molecules",
     "Passages",
     "Tasks",
     "block_graph",
@@ -94,10 +97,12 @@ __all__ = [
     "omniglot_small",
     "provided",
     "read_archive",
+    "read_extxyz",
     "read_idx",
     "split_feedback",
     "split_links",
     "strongly_regular",
+    "three_bpa",
     "umls_graph",
     "wikitext2",
     "word_analogies",

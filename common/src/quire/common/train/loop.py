@@ -215,6 +215,16 @@ def _shard_batches(chunk, mesh: Mesh | None):
     return jax.tree.map(lambda a: jax.make_array_from_callback(a.shape, sharding, lambda index: a[index]), chunk)
 
 
+def move_average(average: Any, params: Any, step: jax.Array | int, decay: float) -> Any:
+    """One step of an exponential moving average of parameters, the decay limited to `(1 + step) / (10 + step)` at the start.
+
+    >>> print(move_average(jnp.array(0.0), jnp.array(1.0), 0, 0.99))
+    0.9
+    """
+    decay = jnp.minimum(decay, (1 + step) / (10 + step))
+    return jax.tree.map(lambda a, p: (decay * a + (1 - decay) * p).astype(p.dtype), average, params)
+
+
 def fit_seeds(
     build: Callable[[nnx.Rngs], nnx.Module],
     tx: optax.GradientTransformation,
@@ -225,6 +235,7 @@ def fit_seeds(
     steps: int,
     keys: jax.Array,
     snapshots: int = 1,
+    ema: float = 0.0,
 ) -> tuple[nnx.GraphDef, Any, jax.Array]:
     """Train one model per key, all in one compiled loop: the seeds of a claim.
 
@@ -235,17 +246,21 @@ def fit_seeds(
         steps: number of steps.
         keys: one key per seed; each seeds the model and the loss.
         snapshots: how many equally spaced states to keep, the last one included; must divide `steps`.
+        ema: decay of an exponential moving average of the parameters, which is what is kept then; 0 for none. After n steps the
+            decay is at most `(1 + n) / (10 + n)`, so that the start is forgotten.
 
     Returns:
         Graph of the model, its state with leading axes `[seeds, snapshots]` (`[seeds]` for one snapshot), and losses
         `[seeds, steps]`. `nnx.merge(graph, state)` of one seed's slice is a model.
 
     Raises:
-        ValueError: if `snapshots` does not divide `steps`.
+        ValueError: if `snapshots` does not divide `steps`, or `ema` lies outside `[0, 1)`.
         TrainingDiverged: if a loss is not finite.
     """
     if steps < 1 or snapshots < 1 or steps % snapshots:
         raise ValueError(f"steps is {steps} and snapshots {snapshots}; snapshots must divide steps")
+    if not 0 <= ema < 1:
+        raise ValueError(f"ema is {ema}; a decay lies in [0, 1)")
     # Built outside the compiled loop: inside it, compiling the initialisers takes longer than training a small model.
     graph, params, rest = zip(*[nnx.split(build(nnx.Rngs(key)), nnx.Param, ...) for key in keys], strict=True)
     graph, (params, rest) = graph[0], jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(params, rest, strict=True))
@@ -253,15 +268,17 @@ def fit_seeds(
     def train(key, params, rest, data):
         step = make_step(graph, rest, tx, loss)
 
-        def body(state, number):
-            return step(state, batch_at(data, number), jax.random.fold_in(key, number))
+        def body(carry, number):
+            state, average = carry
+            state, value = step(state, batch_at(data, number), jax.random.fold_in(key, number))
+            return (state, move_average(average, state[0], number, ema) if ema else None), value
 
-        def period(state, numbers):
-            state, losses = jax.lax.scan(body, state, numbers)
-            return state, (state[0], losses)
+        def period(carry, numbers):
+            carry, losses = jax.lax.scan(body, carry, numbers)
+            return carry, (carry[1] if ema else carry[0][0], losses)
 
         numbers = jnp.arange(steps).reshape(snapshots, -1)
-        _, (params, losses) = jax.lax.scan(period, (params, tx.init(params)), numbers)
+        _, (params, losses) = jax.lax.scan(period, ((params, tx.init(params)), params if ema else None), numbers)
         rest = jax.tree.map(lambda x: jnp.broadcast_to(x, (snapshots, *x.shape)), rest)
         return nnx.merge_state(params, rest), losses.reshape(-1)
 

@@ -1,0 +1,1 @@
+"""Rotation-equivariant building blocks: spherical harmonics, Wigner matrices, couplings, grids, Fourier series, neighbours."""

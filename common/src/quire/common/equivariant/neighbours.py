@@ -1,0 +1,81 @@
+"""Padded neighbour lists of finite clusters: every atom has the same number of places for neighbours.
+
+Sums over neighbours are then sums over an axis, which needs no scattering, and a list can be made under `jit` and `vmap`.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int32
+
+
+class Neighbours(NamedTuple):
+    """Who is within the cutoff of whom.
+
+    Attributes:
+        index: neighbours of every atom, nearest first, int32 `[..., atoms, places]`; 0 in empty places.
+        mask: filled places, `[..., atoms, places]`.
+        overflow: neighbours that found no place, summed over atoms, int32 `[...]`.
+    """
+
+    index: Int32[Array, "*batch atoms places"]
+    mask: Bool[Array, "*batch atoms places"]
+    overflow: Int32[Array, "*batch"]
+
+
+def neighbour_list(
+    positions: Float[Array, "atoms 3"], cutoff: float, places: int, present: Bool[Array, " atoms"] | None = None
+) -> Neighbours:
+    """Neighbours within a cutoff, by all pairs: for clusters and molecules.
+
+    Args:
+        positions: `[atoms, 3]`; `vmap` for several frames.
+        cutoff: largest distance.
+        places: places for neighbours of each atom; `most_neighbours` finds how many are needed. What does not fit is counted in
+            `overflow`, the farthest first, since a compiled function cannot raise.
+        present: False for atoms that only pad a batch.
+
+    Raises:
+        ValueError: if the cutoff is not positive, or `places` lies outside `1 .. atoms - 1`.
+
+    >>> near = neighbour_list(jnp.array([[0.0, 0, 0], [1, 0, 0], [5, 0, 0]]), 2.0, 1)
+    >>> near.index[:, 0].tolist(), near.mask[:, 0].tolist(), int(near.overflow)
+    ([1, 0, 0], [True, True, False], 0)
+    """
+    atoms = positions.shape[0]
+    if not cutoff > 0 or not 1 <= places < max(atoms, 2):
+        raise ValueError(
+            f"cutoff is {cutoff} and places {places}; the cutoff must be positive and {atoms} atoms have 1 to {atoms - 1} places"
+        )
+    present = jnp.ones(atoms, bool) if present is None else present
+    difference = positions[:, None] - positions[None]
+    square = jnp.sum(difference * difference, axis=-1)
+    near = (square < cutoff * cutoff) & present[:, None] & present[None] & ~np.eye(atoms, dtype=bool)
+    order = jnp.argsort(jnp.where(near, square, jnp.inf), axis=1)[:, :places].astype(jnp.int32)
+    count = near.sum(axis=1)
+    mask = jnp.arange(places)[None] < count[:, None]
+    return Neighbours(jnp.where(mask, order, 0), mask, jnp.sum(jnp.maximum(count - places, 0)).astype(jnp.int32))
+
+
+def most_neighbours(positions: np.ndarray, cutoff: float, present: np.ndarray | None = None) -> int:
+    """Largest number of neighbours of an atom in any of several frames `[frames, atoms, 3]`, at least 1: the
+    places to provide."""
+    present = np.ones(positions.shape[:2], bool) if present is None else present
+    most = 1
+    for frame, here in zip(np.asarray(positions), present, strict=True):
+        square = np.sum((frame[:, None] - frame) ** 2, axis=-1)
+        near = (square < cutoff**2) & here[:, None] & here
+        most = max(most, int(near.sum(axis=1).max()) - 1)
+    return most
+
+
+def edge_vectors(positions: Float[Array, "atoms 3"], neighbours: Neighbours) -> Float[Array, "atoms places 3"]:
+    """From every atom to its neighbours, `r_j - r_i`; zero in empty places.
+
+    >>> x = jnp.array([[0.0, 0, 0], [1, 0, 0]])
+    >>> edge_vectors(x, neighbour_list(x, 2.0, 1))[:, 0, 0].tolist()
+    [1.0, -1.0]
+    """
+    vectors = positions[neighbours.index] - positions[:, None]
+    return jnp.where(neighbours.mask[..., None], vectors, 0)

@@ -1,0 +1,138 @@
+"""Rotations and their Wigner matrices on fields over the sphere."""
+
+from functools import lru_cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from quire.common.equivariant.irreps import degrees, lmax_of, orders
+from quire.common.equivariant.sphere_grid import PRECISION, from_grid_matrix, sphere_grid
+from quire.common.equivariant.spherical_harmonics import harmonics_table, spherical_harmonics
+
+
+@partial(jax.jit, static_argnums=1)
+def random_rotation(key: jax.Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape 3 3"]:
+    """Uniformly distributed rotation matrices, from normalised quaternions.
+
+    >>> R = random_rotation(jax.random.key(0))
+    >>> bool(jnp.allclose(R @ R.T, jnp.eye(3), atol=1e-6)), round(float(jnp.linalg.det(R)), 4)
+    (True, 1.0)
+    """
+    q = jax.random.normal(key, (*shape, 4))
+    w, x, y, z = jnp.moveaxis(q / jnp.linalg.norm(q, axis=-1, keepdims=True), -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+@lru_cache
+def _same_degree(lmax: int) -> np.ndarray:
+    return degrees(lmax)[:, None] == degrees(lmax)
+
+
+@partial(jax.jit, static_argnums=0)
+def wigner_d(lmax: int, rotation: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch n n"]:
+    """Wigner matrices `D` with `Y(R r) = D(R) Y(r)`, so that `x -> D x` rotates a field with R.
+
+    `D_ab = int Y_a(R r) Y_b(r) dr` by an exact quadrature: no angles, hence no singular directions, stable at any degree and
+    differentiable in R.
+
+    Args:
+        lmax: highest degree.
+        rotation: orthogonal matrices `[..., 3, 3]`; reflections work as well.
+
+    Returns:
+        `[..., (lmax + 1)^2, (lmax + 1)^2]`, block-diagonal.
+
+    Raises:
+        ValueError: if the matrices are not 3 x 3.
+
+    >>> wigner_d(1, jnp.eye(3)).round(4).diagonal().tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+    if rotation.shape[-2:] != (3, 3):
+        raise ValueError(f"rotation has shape {rotation.shape}; rotations are 3 x 3 matrices")
+    points = sphere_grid(2 * lmax).points.astype(rotation.dtype)
+    rotated = jnp.einsum("...ij,qj->...qi", rotation, points, precision=PRECISION)
+    weighted = from_grid_matrix(lmax, 2 * lmax).astype(rotation.dtype)
+    D = jnp.einsum("...qa,qb->...ab", spherical_harmonics(lmax, rotated), weighted, precision=PRECISION)
+    mask = _same_degree(lmax).reshape((1,) * (D.ndim - 2) + (len(weighted[0]), -1))
+    return jnp.where(mask, D, 0)
+
+
+# --- To the pole and back, O(L^3) a vector ---
+
+
+@lru_cache
+def _pole_to_y(lmax: int) -> tuple[np.ndarray, ...]:
+    """Wigner blocks of the quarter turn about x that takes the z axis to the y axis."""
+    turn = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    D = harmonics_table(lmax, sphere_grid(2 * lmax).points @ turn.T).T @ from_grid_matrix(lmax, 2 * lmax)
+    return tuple(D[l * l : (l + 1) ** 2, l * l : (l + 1) ** 2] for l in range(lmax + 1))
+
+
+def _turn_to_y(x: Float[Array, "*batch n"], *, back: bool) -> Float[Array, "*batch n"]:
+    blocks = _pole_to_y(lmax_of(x))
+    parts = [
+        jnp.matmul(x[..., l * l : (l + 1) ** 2], (block if back else block.T).astype(x.dtype), precision=PRECISION)
+        for l, block in enumerate(blocks)
+    ]
+    return jnp.concatenate(parts, axis=-1)
+
+
+def rotate_azimuth(
+    x: Float[Array, "*batch n"], cos: Float[Array, "*batch"], sin: Float[Array, "*batch"]
+) -> Float[Array, "*batch n"]:
+    """Rotate fields about z by the angle with the given cosine and sine.
+
+    Args:
+        x: coefficients `[..., (lmax + 1)^2]`.
+        cos, sin: of the angle, `[...]`.
+    """
+    lmax = lmax_of(x)
+    l, m = degrees(lmax), orders(lmax)
+    powers = [(jnp.ones_like(cos), jnp.zeros_like(sin))]
+    for _ in range(lmax):
+        c, s = powers[-1]
+        powers.append((c * cos - s * sin, s * cos + c * sin))
+    c = jnp.stack([powers[abs(k)][0] for k in m], axis=-1)
+    s = jnp.stack([powers[abs(k)][1] * (-1 if k > 0 else 1) for k in m], axis=-1)
+    return c * x + s * x[..., (l * l + l - m).astype(np.int32)]
+
+
+def _angles(rhat: Float[Array, "*batch 3"]):
+    """Cosine and sine of azimuth and polar angle; at the poles, where any azimuth will do, azimuth 0."""
+    x, y, z = rhat[..., 0], rhat[..., 1], rhat[..., 2]
+    square = x * x + y * y
+    off_pole = square > 0
+    rho = jnp.sqrt(jnp.where(off_pole, square, 1))
+    return (jnp.where(off_pole, x / rho, 1), jnp.where(off_pole, y / rho, 0)), (z, jnp.where(off_pole, rho, 0))
+
+
+@jax.jit
+def align_to_pole(x: Float[Array, "*batch n"], rhat: Float[Array, "*batch 3"]) -> Float[Array, "*batch n"]:
+    """Rotate fields so that the direction `rhat` becomes the z axis: `R_y(-theta) R_z(-phi)`.
+
+    Two rotations about z and two constant quarter turns, instead of a full Wigner matrix. Derivatives in `rhat` are those of
+    the field away from the poles; exactly at a pole the azimuth is held fixed.
+
+    Args:
+        x: coefficients `[..., (lmax + 1)^2]`.
+        rhat: unit vectors `[..., 3]`.
+    """
+    (cos_phi, sin_phi), (cos_theta, sin_theta) = _angles(rhat)
+    x = rotate_azimuth(x, cos_phi, -sin_phi)
+    return _turn_to_y(rotate_azimuth(_turn_to_y(x, back=True), cos_theta, -sin_theta), back=False)
+
+
+@jax.jit
+def align_from_pole(x: Float[Array, "*batch n"], rhat: Float[Array, "*batch 3"]) -> Float[Array, "*batch n"]:
+    """Undo `align_to_pole`: the z axis becomes `rhat`."""
+    (cos_phi, sin_phi), (cos_theta, sin_theta) = _angles(rhat)
+    x = _turn_to_y(rotate_azimuth(_turn_to_y(x, back=True), cos_theta, sin_theta), back=False)
+    return rotate_azimuth(x, cos_phi, sin_phi)

@@ -1,0 +1,224 @@
+"""A MACE-style force field whose many-body products are Gaunt products or MACE's own symmetric contraction (section 4.2)."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Integer
+
+from quire.common.equivariant.clebsch_gordan import real_clebsch_gordan
+from quire.common.equivariant.neighbours import Neighbours, edge_vectors
+from quire.common.equivariant.radial import bessel_basis, polynomial_cutoff
+from quire.common.equivariant.spherical_harmonics import normalize, spherical_harmonics
+from quire.gaunt_tensor_product.cg_product import cg_paths
+from quire.gaunt_tensor_product.interaction import DegreeLinear
+from quire.gaunt_tensor_product.many_body import ManyBody, SymmetricContraction, of_element
+
+SILU_GAIN = 1.679
+"""Makes SiLU of a standard normal number have mean square 1."""
+
+
+@dataclass(frozen=True)
+class MACEConfig:
+    """Sizes of the force field; the defaults are the paper's for 3BPA.
+
+    Attributes:
+        num_elements: chemical elements.
+        tp: `"gaunt"` or `"cg"`, the product of the many-body block.
+        channels: copies of every degree.
+        lmax_edge: degree of the harmonics of edges and of the summed messages.
+        lmax_hidden: degree of the features between layers; the last layer keeps scalars.
+        nu: factors of the many-body product.
+        num_layers: layers.
+        cutoff: of the neighbours, Angstrom.
+        num_bessel: radial functions.
+        radial_widths: hidden layers of the radial MLP.
+        readout_width: hidden layer of the last readout.
+        mean_neighbours: by which sums over neighbours are divided.
+        scale, shift: of the site energies, eV.
+    """
+
+    num_elements: int
+    tp: Literal["gaunt", "cg"] = "gaunt"
+    channels: int = 256
+    lmax_edge: int = 3
+    lmax_hidden: int = 2
+    nu: int = 3
+    num_layers: int = 2
+    cutoff: float = 5.0
+    num_bessel: int = 8
+    radial_widths: tuple[int, ...] = (64, 64, 64)
+    readout_width: int = 16
+    mean_neighbours: float = 1.0
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def __post_init__(self):
+        if self.tp not in ("gaunt", "cg"):
+            raise ValueError(f"tp is {self.tp!r}; choose from gaunt, cg")
+        sizes = (self.num_elements, self.channels, self.nu, self.num_layers, self.num_bessel, self.readout_width)
+        if min(sizes) < 1 or not self.cutoff > 0 or not self.mean_neighbours > 0:
+            raise ValueError(f"sizes {sizes}, cutoff {self.cutoff} and mean_neighbours {self.mean_neighbours} must be positive")
+
+
+class RadialMLP(nnx.Module):
+    """Bessel functions times the cutoff, through an MLP without bias, so that everything vanishes at the cutoff."""
+
+    def __init__(self, config: MACEConfig, outputs: int, *, rngs: nnx.Rngs):
+        widths = (config.num_bessel, *config.radial_widths, outputs)
+        self.kernels = nnx.List(nnx.Param(rngs.params.normal((a, b)) / a**0.5) for a, b in pairwise(widths))
+        self.cutoff, self.num_bessel = config.cutoff, config.num_bessel
+
+    def __call__(self, r: Float[Array, "*batch"]) -> Float[Array, "*batch outputs"]:
+        """Distances `[...]` to weights `[..., outputs]`."""
+        x = bessel_basis(r, self.cutoff, self.num_bessel) * polynomial_cutoff(r, self.cutoff)[..., None]
+        *hidden, last = self.kernels
+        for kernel in hidden:
+            x = SILU_GAIN * jax.nn.silu(jnp.matmul(x, kernel[...]))
+        return jnp.matmul(x, last[...])
+
+
+class Interaction(nnx.Module):
+    """Sum over neighbours of channel-wise products of their features with the harmonics of the edge, weighted per path."""
+
+    def __init__(self, config: MACEConfig, lmax_in: int, *, rngs: nnx.Rngs):
+        channels, lmax = config.channels, config.lmax_edge
+        self.paths = tuple(cg_paths(lmax_in, lmax, lmax, even=True))
+        self.up = DegreeLinear(lmax_in, channels, channels, rngs=rngs)
+        self.radial = RadialMLP(config, channels * len(self.paths), rngs=rngs)
+        counts = [sum(path[2] == l for path in self.paths) * channels for l in range(lmax + 1)]
+        self.kernels = nnx.List(nnx.Param(rngs.params.normal((n, channels)) / n**0.5) for n in counts)
+        self.mean_neighbours = config.mean_neighbours
+
+    def __call__(
+        self,
+        h: Float[Array, "atoms channels n"],
+        harmonics: Float[Array, "atoms places n2"],
+        r: Float[Array, "atoms places"],
+        neighbours: Neighbours,
+    ) -> Float[Array, "atoms channels n2"]:
+        """Messages, summed and mixed: `[atoms, channels, (lmax_edge + 1)^2]`."""
+        channels = h.shape[1]
+        weights = self.radial(r).reshape(*r.shape, len(self.paths), channels)
+        weights = jnp.where(neighbours.mask[..., None, None], weights, 0)
+        senders = self.up(h)[neighbours.index]
+        sums: list[list[Array]] = [[] for _ in self.kernels]
+        for p, (l1, l2, l3) in enumerate(self.paths):
+            Y = harmonics[..., l2 * l2 : (l2 + 1) ** 2]
+            if l1 == 0:  # a scalar sender: a matrix product over the neighbours
+                sums[l3].append(jnp.einsum("nkc,nkm->ncm", weights[..., p, :] * senders[..., 0], Y))
+                continue
+            C = (real_clebsch_gordan(l1, l2, l3) * (2 * l3 + 1) ** 0.5).astype(h.dtype)
+            coupled = jnp.einsum("nkj,ijm->nkim", Y, C)
+            x = senders[..., l1 * l1 : (l1 + 1) ** 2] * weights[..., p, :, None]
+            sums[l3].append(jnp.einsum("nkci,nkim->ncm", x, coupled))
+        mixed = [
+            jnp.einsum("ncm,cd->ndm", jnp.concatenate(terms, axis=1), kernel[...])
+            for terms, kernel in zip(sums, self.kernels, strict=True)
+        ]
+        return jnp.concatenate(mixed, axis=-1) / self.mean_neighbours
+
+
+class MACELayer(nnx.Module):
+    """Interaction, many-body product, linear map, and a residual connection whose linear map depends on the element."""
+
+    def __init__(self, config: MACEConfig, lmax_in: int, lmax_out: int, *, rngs: nnx.Rngs):
+        c = config
+        self.interaction = Interaction(c, lmax_in, rngs=rngs)
+        sizes = (c.nu, c.lmax_edge, lmax_out, c.num_elements, c.channels)
+        self.product = (
+            ManyBody(*sizes, weigh_inputs=True, rngs=rngs) if c.tp == "gaunt" else SymmetricContraction(*sizes, rngs=rngs)
+        )
+        self.linear = DegreeLinear(lmax_out, c.channels, c.channels, rngs=rngs)
+        shared = min(lmax_in, lmax_out)
+        self.skip = nnx.Param(rngs.params.normal((c.num_elements, shared + 1, c.channels * c.channels)) / c.channels**0.5)
+
+    def __call__(self, h, one_hot, harmonics, r, neighbours):
+        """Features of atoms `[atoms, channels, (lmax_in + 1)^2]` to `[atoms, channels, (lmax_out + 1)^2]`."""
+        out = self.linear(self.product(self.interaction(h, harmonics, r, neighbours), one_hot))
+        kernels = of_element(one_hot, self.skip[...])
+        kernels = kernels.reshape(*kernels.shape[:-1], h.shape[1], h.shape[1])
+        for l in range(kernels.shape[1]):
+            part = slice(l * l, (l + 1) ** 2)
+            out = out.at[..., part].add(jnp.einsum("ncm,ncd->ndm", h[..., part], kernels[:, l]))
+        return out
+
+
+class MACE(nnx.Module):
+    """Site energies from species and positions.
+
+    Args:
+        config: sizes and the kind of product.
+        rngs: for the weights.
+    """
+
+    def __init__(self, config: MACEConfig, *, rngs: nnx.Rngs):
+        c = self.config = config
+        self.embedding = nnx.Param(rngs.params.normal((c.num_elements, c.channels)))
+        degrees = [0, *[c.lmax_hidden] * (c.num_layers - 1), 0]
+        self.layers = nnx.List(MACELayer(c, a, b, rngs=rngs) for a, b in pairwise(degrees))
+        self.readouts = nnx.List(nnx.Param(rngs.params.normal((c.channels, 1)) / c.channels**0.5) for _ in self.layers[:-1])
+        self.hidden_kernel = nnx.Param(rngs.params.normal((c.channels, c.readout_width)) / c.channels**0.5)
+        self.last_kernel = nnx.Param(rngs.params.normal((c.readout_width, 1)) / c.readout_width**0.5)
+
+    def __call__(
+        self,
+        species: Integer[Array, " atoms"],
+        vectors: Float[Array, "atoms places 3"],
+        neighbours: Neighbours,
+    ) -> Float[Array, " atoms"]:
+        """Interaction energy of every atom, without the energies of isolated atoms.
+
+        Args:
+            species: index of each atom's element; -1 for atoms that only pad.
+            vectors: from every atom to its neighbours.
+            neighbours: who they are.
+
+        Raises:
+            ValueError: if the arrays do not fit each other.
+        """
+        if vectors.shape[:2] != neighbours.mask.shape or len(species) != len(vectors):
+            raise ValueError(
+                f"species has shape {species.shape}, vectors {vectors.shape} and the neighbour mask {neighbours.mask.shape}; "
+                "they must agree in atoms and places"
+            )
+        c = self.config
+        one_hot = jax.nn.one_hot(species, c.num_elements, dtype=vectors.dtype)
+        harmonics = spherical_harmonics(c.lmax_edge, vectors, "component")
+        r = normalize(vectors)[1][..., 0]
+        h = jnp.matmul(one_hot, self.embedding[...])[..., None]
+        energy = jnp.zeros(len(species), vectors.dtype)
+        for i, layer in enumerate(self.layers):
+            h = layer(h, one_hot, harmonics, r, neighbours)
+            scalars = h[..., 0]
+            if i + 1 < len(self.layers):
+                energy += jnp.matmul(scalars, self.readouts[i][...])[:, 0]
+            else:
+                hidden = SILU_GAIN * jax.nn.silu(jnp.matmul(scalars, self.hidden_kernel[...]))
+                energy += jnp.matmul(hidden, self.last_kernel[...])[:, 0]
+        return jnp.where(species >= 0, c.scale * energy + c.shift, 0)
+
+
+def energy_and_forces(
+    model: MACE, species: Integer[Array, " atoms"], positions: Float[Array, "atoms 3"], neighbours: Neighbours
+) -> tuple[Float[Array, ""], Float[Array, "atoms 3"]]:
+    """Interaction energy of a cluster, the sum of its site energies, and forces, minus its derivative.
+
+    Args:
+        model: the force field.
+        species: elements, -1 for padding.
+        positions: `[atoms, 3]`.
+        neighbours: from `neighbour_list`.
+
+    Returns:
+        Energy and forces `[atoms, 3]`.
+    """
+
+    def energy(positions):
+        return jnp.sum(model(species, edge_vectors(positions, neighbours), neighbours))
+
+    value, gradient = jax.value_and_grad(energy)(positions)
+    return value, -gradient

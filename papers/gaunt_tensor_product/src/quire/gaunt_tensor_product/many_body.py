@@ -1,0 +1,278 @@
+"""Many-body interactions: products of nu equal fields, as in MACE (section 3.3).
+
+`B_nu = proj_{l <= lmax_out}(f^nu)`: on a grid, the nu-th power of the values.
+"""
+
+from functools import cache, partial
+from itertools import combinations_with_replacement
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+from scipy.fft import next_fast_len
+
+from quire.common.equivariant.clebsch_gordan import real_clebsch_gordan
+from quire.common.equivariant.irreps import lmax_of, num_coefficients
+from quire.common.equivariant.sphere_grid import PRECISION, from_grid, to_grid
+from quire.common.equivariant.torus_fourier import from_half_series, from_torus, half_series, to_torus
+from quire.gaunt_tensor_product.tensor_product import scale_degrees
+
+
+@partial(jax.jit, static_argnames=("nu", "lmax_out", "method"))
+def gaunt_power(
+    x: Float[Array, "*batch n"], nu: int, lmax_out: int | None = None, *, method: Literal["grid", "fft"] = "grid"
+) -> Float[Array, "*batch n3"]:
+    """`proj_{l <= lmax_out}(f^nu)`, nu equal factors on one grid that is fine enough for all of them.
+
+    Args:
+        x: coefficients `[..., (L + 1)^2]`.
+        nu: number of factors.
+        lmax_out: highest degree of the result; L when None.
+        method: `"grid"` (quadrature on the sphere) or `"fft"` (Fourier series on the torus).
+
+    Returns:
+        `[..., (lmax_out + 1)^2]`.
+
+    Raises:
+        ValueError: if nu is below 1, `lmax_out` exceeds `nu L`, or the method is unknown.
+
+    >>> bool(jnp.allclose(gaunt_power(jnp.arange(4.0), 1), jnp.arange(4.0), atol=1e-5))
+    True
+    """
+    lmax = lmax_of(x)
+    lmax_out = lmax if lmax_out is None else lmax_out
+    if nu < 1 or not 0 <= lmax_out <= nu * lmax:
+        raise ValueError(f"nu is {nu} and lmax_out {lmax_out}; nu is at least 1 and degrees go from 0 to nu * {lmax}")
+    if method == "grid":
+        degree = nu * lmax + lmax_out
+        return from_grid(to_grid(x, degree) ** nu, lmax_out, degree)
+    if method == "fft":
+        values = to_torus(half_series(x.reshape(-1, x.shape[-1])), next_fast_len(2 * nu * lmax + 1)) ** nu
+        power = from_half_series(from_torus(values, nu * lmax, lmax_out), lmax_out)
+        return power.reshape(*x.shape[:-1], num_coefficients(lmax_out))
+    raise ValueError(f"method is {method!r}; choose from grid, fft")
+
+
+@partial(jax.jit, static_argnames=("nu", "lmax_out"))
+def many_body_terms(x: Float[Array, "*batch n"], nu: int, lmax_out: int) -> Float[Array, "nu *batch n3"]:
+    """`proj(f), proj(f^2), ..., proj(f^nu)`, degrees that a power lacks being zero.
+
+    Args:
+        x: coefficients `[..., (L + 1)^2]`.
+        nu: largest number of factors.
+        lmax_out: highest degree of the results.
+
+    Raises:
+        ValueError: as for `gaunt_power`.
+
+    >>> many_body_terms(jnp.ones((5, 9)), 3, 1).shape
+    (3, 5, 4)
+    """
+    lmax = lmax_of(x)
+    if nu < 1 or not 0 <= lmax_out <= nu * lmax:
+        raise ValueError(f"nu is {nu} and lmax_out {lmax_out}; nu is at least 1 and degrees go from 0 to nu * {lmax}")
+    degree = nu * lmax + lmax_out
+    values = to_grid(x, degree)
+    powers = [values]
+    for _ in range(nu - 1):
+        powers.append(powers[-1] * values)
+    return from_grid(jnp.stack(powers), lmax_out, degree)
+
+
+class ManyBody(nnx.Module):
+    """`out = sum_nu w_nu[element, channel, l] proj_l(f_nu f^(nu - 1))`, by Gaunt products on one grid.
+
+    In the authors' code all factors are f. With `weigh_inputs`, one factor `f_nu` of each order carries weights per element,
+    channel and degree of its own, the weighted product of section 3.2.
+
+    Args:
+        nu: largest number of factors.
+        lmax_in, lmax_out: degrees of f and of the result.
+        num_elements: chemical elements; each has its own weights.
+        channels: channels of f.
+        weigh_inputs: see above.
+        rngs: for the weights, standard normal.
+    """
+
+    def __init__(
+        self,
+        nu: int,
+        lmax_in: int,
+        lmax_out: int,
+        num_elements: int,
+        channels: int,
+        *,
+        weigh_inputs: bool = False,
+        rngs: nnx.Rngs,
+    ):
+        self.weights = nnx.Param(rngs.params.normal((nu, num_elements, channels, lmax_out + 1)))
+        self.input_weights = nnx.Param(rngs.params.normal((nu, num_elements, channels, lmax_in + 1))) if weigh_inputs else None
+        self.lmax_in, self.lmax_out = lmax_in, lmax_out
+
+    def __call__(
+        self, x: Float[Array, "*batch channels n"], one_hot: Float[Array, "*batch elements"]
+    ) -> Float[Array, "*batch channels n3"]:
+        """Features `[..., channels, (lmax_in + 1)^2]` and elements, one-hot, to `[..., channels, (lmax_out + 1)^2]`.
+
+        Raises:
+            ValueError: if x has another number of channels or another degree.
+        """
+        nu, _, channels, _ = self.weights.shape
+        check_features(x, channels, self.lmax_in)
+        degree = nu * self.lmax_in + self.lmax_out
+        values = to_grid(x, degree)
+        out = 0.0
+        power = None
+        for k in range(nu):
+            first = values
+            if self.input_weights is not None:
+                first = to_grid(scale_degrees(x, of_element(one_hot, self.input_weights[k]), "input_weights"), degree)
+            term = from_grid(first if power is None else first * power, self.lmax_out, degree)
+            out = out + scale_degrees(term, of_element(one_hot, self.weights[k]), "weights")
+            power = values if power is None else power * values
+        return out
+
+
+def of_element(
+    one_hot: Float[Array, "*batch elements"], weights: Float[Array, "elements channels k"]
+) -> Float[Array, "*batch channels k"]:
+    """The weights of each atom's element, by a product with its one-hot code; zero for an atom that only pads."""
+    flat = weights.reshape(len(weights), -1)
+    return jnp.matmul(one_hot, flat, precision=PRECISION).reshape(*one_hot.shape[:-1], *weights.shape[1:])
+
+
+def check_features(x: Array, channels: int, lmax: int) -> None:
+    """Raise a ValueError unless x is `[..., channels, (lmax + 1)^2]`."""
+    if x.ndim < 2 or x.shape[-2:] != (channels, num_coefficients(lmax)):
+        raise ValueError(f"x has shape {x.shape}; it must end in {channels} channels of (lmax + 1)^2 = {num_coefficients(lmax)}")
+
+
+# --- The baseline: MACE's symmetric contraction ---
+
+
+@cache
+def symmetric_monomials(size: int, nu: int) -> np.ndarray:
+    """Monomials of degree nu in `size` variables, as factors: int32 `[monomials, nu]`."""
+    monomials = list(combinations_with_replacement(range(size), nu))
+    return np.array(monomials, np.int32).reshape(len(monomials), nu)
+
+
+@cache
+def symmetric_couplings(lmax: int, nu: int, l_out: int) -> np.ndarray:
+    """All independent ways to couple nu equal factors of degrees 0 .. lmax to degree `l_out`: the paths of MACE.
+
+    Trees of Clebsch-Gordan couplings with an even sum of degrees, symmetrised over the factors; an orthonormal basis of what they
+    span, separately for each multiset of degrees.
+
+    Returns:
+        float64 `[monomials, paths, 2 l_out + 1]`: `monomials(x) @ couplings` are the basis functions, in the order of
+        `symmetric_monomials`.
+    """
+    monomials = symmetric_monomials(num_coefficients(lmax), nu)
+    place = {tuple(m): i for i, m in enumerate(monomials.tolist())}
+    blocks = []
+    for degrees in combinations_with_replacement(range(lmax + 1), nu):
+        if (sum(degrees) + l_out) % 2:
+            continue
+        trees = _coupling_trees(degrees, l_out)
+        if not trees:
+            continue
+        rows = np.zeros((len(trees), len(monomials), 2 * l_out + 1))
+        for row, tensor in zip(rows, trees, strict=True):
+            for index in np.ndindex(tensor.shape[:-1]):
+                factors = sorted(l * l + i for l, i in zip(degrees, index, strict=True))
+                row[place[tuple(factors)]] += tensor[index]
+        _, singular, basis = np.linalg.svd(rows.reshape(len(trees), -1), full_matrices=False)
+        blocks.append(basis[singular > 1e-10].reshape(-1, len(monomials), 2 * l_out + 1))
+    return np.concatenate(blocks).transpose(1, 0, 2) if blocks else np.zeros((len(monomials), 0, 2 * l_out + 1))
+
+
+def _coupling_trees(degrees: tuple[int, ...], l_out: int) -> list[np.ndarray]:
+    """Couplings `((l1 l2) l3) ... -> l_out` through every intermediate degree, `[2 l1 + 1, ..., 2 l_out + 1]`."""
+    trees = {degrees[0]: [np.eye(2 * degrees[0] + 1)]}
+    for k, l in enumerate(degrees[1:], 2):
+        last = k == len(degrees)
+        grown: dict[int, list[np.ndarray]] = {}
+        for before, tensors in trees.items():
+            for after in range(abs(before - l), before + l + 1):
+                if last and after != l_out:
+                    continue
+                C = real_clebsch_gordan(before, l, after)
+                grown.setdefault(after, []).extend(np.einsum("...i,ijk->...jk", tensor, C) for tensor in tensors)
+        trees = grown
+    return trees.get(l_out, [])
+
+
+class SymmetricContraction(nnx.Module):
+    """`out_l = sum_nu sum_path w[element, channel, path] (path of nu factors f to l)`: MACE's own product block.
+
+    Arguments and call as for `ManyBody`; a weight for every independent path instead of one per degree.
+    """
+
+    def __init__(self, nu: int, lmax_in: int, lmax_out: int, num_elements: int, channels: int, *, rngs: nnx.Rngs):
+        shapes = [[symmetric_couplings(lmax_in, k, l).shape[1] for l in range(lmax_out + 1)] for k in range(1, nu + 1)]
+        self.weights = nnx.List(
+            nnx.Param(rngs.params.normal((num_elements, channels, sum(paths))) / max(1, sum(paths)) ** 0.5) for paths in shapes
+        )
+        self.nu, self.lmax_in, self.lmax_out, self.channels = nu, lmax_in, lmax_out, channels
+
+    def __call__(
+        self, x: Float[Array, "*batch channels n"], one_hot: Float[Array, "*batch elements"]
+    ) -> Float[Array, "*batch channels n3"]:
+        """As `ManyBody`."""
+        check_features(x, self.channels, self.lmax_in)
+        parts: list = [0.0] * (self.lmax_out + 1)
+        for nu in range(1, self.nu + 1):
+            values = _monomials(x, nu - 1)
+            weights = of_element(one_hot, self.weights[nu - 1][...])
+            start = 0
+            for l in range(self.lmax_out + 1):
+                table = _split_couplings(self.lmax_in, nu, l)
+                paths = table.shape[2]
+                if paths:
+                    flat = table.reshape(len(table), -1).astype(x.dtype)
+                    matrix = jnp.matmul(values, flat, precision=PRECISION).reshape(*x.shape, paths * (2 * l + 1))
+                    basis = jnp.sum(x[..., None] * matrix, axis=-2).reshape(*x.shape[:-1], paths, 2 * l + 1)
+                    parts[l] += jnp.sum(weights[..., start : start + paths, None] * basis, axis=-2)
+                start += paths
+        parts = [
+            part if isinstance(part, Array) else jnp.zeros((*x.shape[:-1], 2 * l + 1), x.dtype) for l, part in enumerate(parts)
+        ]
+        return jnp.concatenate(parts, axis=-1)
+
+
+@cache
+def _split_couplings(lmax: int, nu: int, l_out: int) -> np.ndarray:
+    """`symmetric_couplings` with the last factor of each monomial apart: `[monomials of nu - 1, coefficients,
+    paths, 2 l_out + 1]`.
+
+    Monomials of nu factors are then never formed: there are several times more of them.
+    """
+    size = num_coefficients(lmax)
+    table = symmetric_couplings(lmax, nu, l_out)
+    shorter = {tuple(m): i for i, m in enumerate(symmetric_monomials(size, nu - 1).tolist())}
+    split = np.zeros((len(shorter), size, *table.shape[1:]))
+    for row, monomial in zip(table, symmetric_monomials(size, nu).tolist(), strict=True):
+        split[shorter[tuple(monomial[:-1])], monomial[-1]] = row
+    return split
+
+
+@cache
+def _selections(size: int, nu: int) -> tuple[np.ndarray, ...]:
+    """One-hot matrices `[size, monomials]` that pick each factor: products scatter nothing in the backward pass."""
+    return tuple(np.eye(size)[:, column] for column in symmetric_monomials(size, nu).T)
+
+
+def _monomials(x: Float[Array, "*batch n"], nu: int) -> Float[Array, "*batch monomials"]:
+    """All monomials of degree nu in the coefficients."""
+    if nu == 0:
+        return jnp.ones_like(x[..., :1])
+    if nu == 1:
+        return x
+    product = 1.0
+    for selection in _selections(x.shape[-1], nu):
+        product = product * jnp.matmul(x, selection.astype(x.dtype), precision=PRECISION)
+    return product

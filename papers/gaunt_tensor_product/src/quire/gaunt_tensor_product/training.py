@@ -1,0 +1,144 @@
+"""Training force fields on energies and forces, several seeds at once."""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from quire.common.data import Molecules
+from quire.common.equivariant.neighbours import Neighbours, most_neighbours, neighbour_list
+from quire.common.train import epoch_indices, fit_seeds, take_batch
+from quire.gaunt_tensor_product.mace import MACE, MACEConfig, energy_and_forces
+
+
+@dataclass(frozen=True)
+class Training:
+    """The authors' optimiser: AMSGrad with clipped gradients, weight decay on linear maps, an average of the parameters.
+
+    Attributes:
+        steps, batch_size: length.
+        learning_rate: its start; it falls to 0 as a cosine.
+        energy_weight, forces_weight: of the two parts of the loss.
+        weight_decay: on the kernels of linear maps.
+        clip: largest norm of the gradient.
+        ema: decay of the average.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float = 0.01
+    energy_weight: float = 1.0
+    forces_weight: float = 1000.0
+    weight_decay: float = 5e-7
+    clip: float = 10.0
+    ema: float = 0.99
+
+    def transformation(self) -> optax.GradientTransformation:
+        """The optimiser."""
+        return optax.chain(
+            optax.clip_by_global_norm(self.clip),
+            optax.add_decayed_weights(self.weight_decay, mask=_is_kernel),
+            optax.scale_by_amsgrad(),
+            optax.scale_by_learning_rate(optax.cosine_decay_schedule(self.learning_rate, self.steps)),
+        )
+
+
+def _is_kernel(params: Any) -> Any:
+    return jax.tree.map_with_path(lambda path, _: "kernel" in jax.tree_util.keystr(path), params)
+
+
+class Frames(NamedTuple):
+    """Frames as a model reads them; energies less those of isolated atoms and the mean of the training set."""
+
+    species: Array
+    positions: Array
+    neighbours: Neighbours
+    energy: Array
+    forces: Array
+
+
+def prepare(molecules: Molecules, cutoff: float, mean_energy: float, dtype: Any = np.float32) -> Frames:
+    """Neighbour lists and energies; large energies are subtracted in float64 before they are cast.
+
+    Args:
+        molecules: frames of one size.
+        cutoff: of the neighbours.
+        mean_energy: subtracted from the interaction energies.
+        dtype: of positions, energies and forces.
+    """
+    places = most_neighbours(molecules.positions, cutoff)
+    positions = jnp.asarray(molecules.positions, dtype)
+    near = jax.jit(jax.vmap(lambda x: neighbour_list(x, cutoff, places)))(positions)
+    if int(near.overflow.max()):
+        raise ValueError(f"{int(near.overflow.max())} neighbours at the cutoff {cutoff} found no place")
+    energy = jnp.asarray(molecules.interaction_energy - mean_energy, dtype)
+    return Frames(jnp.asarray(molecules.species), positions, near, energy, jnp.asarray(molecules.forces, dtype))
+
+
+def fitted_config(config: MACEConfig, molecules: Molecules) -> MACEConfig:
+    """The configuration with scale and mean number of neighbours of a training set.
+
+    The scale is the root mean square force. The shift stays 0, the mean energy being subtracted from the data.
+    """
+    near = prepare(molecules, config.cutoff, 0.0).neighbours
+    scale = float(np.sqrt(np.mean(molecules.forces**2)))
+    return replace(config, num_elements=len(molecules.elements), scale=scale, mean_neighbours=float(near.mask.sum(-1).mean()))
+
+
+def predict(model: MACE, frames: Frames) -> tuple[Float[Array, " frames"], Float[Array, "frames atoms 3"]]:
+    """Energies and forces of all frames."""
+    return jax.vmap(lambda s, x, n: energy_and_forces(model, s, x, n))(frames.species, frames.positions, frames.neighbours)
+
+
+def force_field_loss(training: Training):
+    """`loss(model, frames, key)`: `w_E mean(dE^2 / atoms) + w_F mean(dF^2)`."""
+
+    def loss(model: MACE, frames: Frames, key: jax.Array | None) -> Float[Array, ""]:
+        energy, forces = predict(model, frames)
+        energy_error = jnp.mean((energy - frames.energy) ** 2) / forces.shape[1]
+        return training.energy_weight * energy_error + training.forces_weight * jnp.mean((forces - frames.forces) ** 2)
+
+    return loss
+
+
+def train_force_field(
+    config: MACEConfig, training: Training, train: Molecules, keys: jax.Array
+) -> tuple[nnx.GraphDef, Any, Array]:
+    """Train one force field per key, all in one compiled loop.
+
+    Args:
+        config: sizes; `fitted_config` fills in what depends on the data.
+        training: optimiser and length.
+        train: training frames.
+        keys: `[seeds]`.
+
+    Returns:
+        Graph, averaged state with a leading seed axis, losses `[seeds, steps]`.
+    """
+    frames = prepare(train, config.cutoff, float(train.interaction_energy.mean()))
+    indices = jax.vmap(lambda key: epoch_indices(jax.random.fold_in(key, 1), len(train), training.batch_size, training.steps))(
+        keys
+    )
+    data = jax.tree.map(lambda a: jnp.broadcast_to(a, (len(keys), *a.shape)), frames)
+    return fit_seeds(
+        lambda rngs: MACE(config, rngs=rngs),
+        training.transformation(),
+        force_field_loss(training),
+        take_batch,
+        (data, indices),
+        steps=training.steps,
+        keys=keys,
+        ema=training.ema,
+    )
+
+
+def force_errors(graph: nnx.GraphDef, state: Any, frames: Frames) -> tuple[Array, Array, Array]:
+    """Root mean square errors of forces and of energies per seed, and predicted forces `[seeds, frames, atoms, 3]`."""
+    energy, forces = jax.jit(jax.vmap(lambda s: predict(nnx.merge(graph, s), frames)))(state)
+    force_error = jnp.sqrt(jnp.mean((forces - frames.forces[None]) ** 2, axis=(1, 2, 3)))
+    return force_error, jnp.sqrt(jnp.mean((energy - frames.energy[None]) ** 2, axis=1)), forces
