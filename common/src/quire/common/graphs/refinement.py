@@ -11,7 +11,7 @@ def _relabelled(signatures: list[np.ndarray]) -> list[np.ndarray]:
     return np.split(labels.reshape(-1), np.cumsum([len(s) for s in signatures])[:-1])
 
 
-def _check(graphs: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _check(graphs: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
     graphs = [np.asarray(a) for a in graphs]
     for a in graphs:
         if a.ndim != 2 or a.shape[0] != a.shape[1]:
@@ -29,7 +29,7 @@ def _until_stable(colors: list[np.ndarray], refine) -> np.ndarray:
         colors = finer
 
 
-def wl1(graphs: Sequence[np.ndarray]) -> np.ndarray:
+def wl1(graphs: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Stable node colours of several graphs of one size, comparable between them.
 
     Args:
@@ -54,7 +54,7 @@ def wl1(graphs: Sequence[np.ndarray]) -> np.ndarray:
     return _until_stable([np.zeros(len(a), int) for a in graphs], refine)
 
 
-def fwl2(graphs: Sequence[np.ndarray]) -> np.ndarray:
+def fwl2(graphs: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Stable pair colours by the folklore 2-dimensional test, as strong as 3-WL. Arguments and errors as `wl1`.
 
     Returns:

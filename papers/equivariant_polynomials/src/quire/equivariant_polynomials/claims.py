@@ -252,7 +252,11 @@ def splits_strongly_regular(preset: Preset, key: jax.Array) -> Measurement:
 
 @shared
 def regression_errors(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
-    """Test errors of the three networks on the K4 task, one data set and one order of batches per seed."""
+    """Test errors of the three networks on the K4 task, one data set and one order of batches per seed.
+
+    The rate is the best of all three networks on the grid 1e-3, 2e-3, 3e-3, 5e-3, 1e-2; the running mean of the parameters takes
+    the noise of the last step out of each.
+    """
     count, cut = preset.graphs, preset.graphs - preset.test_graphs
     A, y = (jnp.stack(x) for x in zip(*[clique_task(jax.random.fold_in(k, 1), count, preset.nodes) for k in keys], strict=True))
     F = jnp.log1p(jnp.stack([polynomial_features(a, missing_polynomials(6)) for a in A]))
@@ -270,7 +274,7 @@ def regression_errors(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
         arrays = (Z, mask, sizes, y)
         data = (jax.tree.map(lambda a: a[:, :cut], arrays), order)
         tx = optax.adam(preset.learning_rate)
-        graph, state, _ = fit_seeds(build, tx, l1_loss, take_batch, data, steps=preset.steps, keys=keys)
+        graph, state, _ = fit_seeds(build, tx, l1_loss, take_batch, data, steps=preset.steps, keys=keys, ema=preset.ema)
         test = jax.tree.map(lambda a: a[:, cut:], arrays)
         errors[name] = np.asarray(jax.jit(jax.vmap(lambda s, b, graph=graph: l1_loss(nnx.merge(graph, s), b)))(state, test))
     return errors
@@ -285,7 +289,7 @@ def regression_errors(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
     trivial="predicting 0",
 )
 def features_help(preset: Preset, key: jax.Array) -> Measurement:
-    """Residual number of 4-cliques of random graphs, 300 steps of Adam on the L1 loss."""
+    """Residual number of 4-cliques of random graphs, Adam on the L1 loss."""
     errors = {name: float(value) for name, value in regression_errors(preset, key).items()}
     plain = errors["PPGN++"]
     return Measurement(
