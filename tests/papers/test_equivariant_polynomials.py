@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 
 from quire.common.claims import run
+from quire.common.data import DatasetCorrupt
 from quire.common.graphs.basis import graphs_of_degree, place_red
 from quire.common.graphs.contraction import EDGE_BANK, NODE_BANK, contraction_plan, is_computable
 from quire.common.graphs.evaluate import as_diagonal, evaluate, evaluate_by_loops, evaluate_by_slices
@@ -19,6 +20,7 @@ from quire.common.testing import assert_close
 from quire.equivariant_polynomials.config import PRESETS, QUICK
 from quire.equivariant_polynomials.convert import load_ppgn
 from quire.equivariant_polynomials.features import missing_polynomials, normalise_features, polynomial_features
+from quire.equivariant_polynomials.molecules import MoleculeEncoder, molecule_errors, molecule_splits
 from quire.equivariant_polynomials.paper import paper
 from quire.equivariant_polynomials.regression import TrainingConfig, clique_task, train_regression
 from quire.equivariant_polynomials.separation import indistinguishable_fraction
@@ -135,3 +137,51 @@ def test_claims_smoke(monkeypatch, tmp_path):
     monkeypatch.setitem(PRESETS, "quick", brief)
     record = run(paper, "quick", ["C2", "C5", "C6"], seeds=1)
     assert not record.untested
+
+
+def test_molecules_by_the_paper_recipe(tmp_path, monkeypatch):
+    """K4 with a tail and a path, written in the text format of ZINC: five copies of each in every split."""
+    tail, path = ["1, 2", "1, 3", "1, 4", "2, 3", "2, 4", "3, 4", "4, 5"], ["1, 2", "2, 3"]
+    rng = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        folder = tmp_path / "zinc-12k" / f"ZINC_{split}"
+        folder.mkdir(parents=True)
+        lines, owner, first = [], [], 0
+        for g in range(10):
+            for pair in (tail, path)[g % 2]:
+                a, b = (int(v) + first for v in pair.split(","))
+                lines += [f"{a}, {b}", f"{b}, {a}"]
+            owner += [g + 1] * (5, 3)[g % 2]
+            first = len(owner)
+        files = {
+            "A": lines,
+            "graph_indicator": owner,
+            "node_labels": rng.integers(0, 3, first),
+            "edge_labels": [1 + (i // 2) % 3 for i in range(len(lines))],
+            "graph_attributes": [(4.0, 1.0)[g % 2] for g in range(10)],
+        }
+        for what, rows in files.items():
+            (folder / f"ZINC_{split}_{what}.txt").write_text("\n".join(map(str, rows)))
+        (folder / "index").write_text("0,1,2,3,4,5,6,7,8")
+    monkeypatch.setenv("QUIRE_DATA", str(tmp_path))
+    train, _, _ = molecule_splits("zinc-12k", jax.random.key(0))
+    assert [len(m.tags) for m in train] == [5, 3] * 4 + [5]
+    assert train[0].bonds.max() == 3 and (train[0].bonds == train[0].bonds.T).all() and train[1].target.tolist() == [1.0]
+    encoder = MoleculeEncoder.fit(train, missing_polynomials(6), standardise=True)
+    Z, mask, sizes, y = encoder(train)
+    assert Z.shape == (9, encoder.in_channels, 5, 5) and 3 < encoder.in_channels <= 15
+    assert sizes.tolist() == [5, 3] * 4 + [5] and abs(float(y.mean())) < 1e-5 and float((Z * (1 - mask)).max()) == 0
+    errors = molecule_errors("zinc-12k", TrainingConfig(epochs=3, batch_size=4), jax.random.key(0), width=4, depth=1)
+    assert list(errors) == ["predicting 0", "PPGN", "PPGN++", "PPGN++(5)", "PPGN++(6)"] and all(map(np.isfinite, errors.values()))
+    with pytest.raises(ValueError, match="name is 'QM9'"):
+        molecule_splits("QM9", jax.random.key(0))
+    (tmp_path / "zinc-12k" / "ZINC_train" / "index").write_text("99")
+    with pytest.raises(DatasetCorrupt, match="not a set of the TU collection"):
+        molecule_splits("zinc-12k", jax.random.key(0))
+
+
+def test_small_molecules(quire_data):
+    parts = molecule_splits("MUTAG", jax.random.key(0))
+    assert [len(p) for p in parts] == [150, 19, 19]
+    occurring = MoleculeEncoder.fit(parts[0], missing_polynomials(6)).graphs
+    assert [h.num_nodes for h in occurring] == [5], "no molecule of MUTAG has a triangle; the rest map onto trees alone"

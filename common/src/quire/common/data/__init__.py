@@ -1,7 +1,7 @@
 """Data sets: one loader each, files from `QUIRE_DATA`, the cache or a checked download."""
 
 from quire.common.data.few_shot import FewShotData, Tasks, digits_few_shot, draw_tasks, omniglot_alphabets, omniglot_small
-from quire.common.data.graph_sets import Molecule, molecules, strongly_regular
+from quire.common.data.graph_sets import Molecule, alchemy_12k, strongly_regular, tu_molecules, zinc_12k
 from quire.common.data.link_sets import (
     LinkGraph,
     LinkSplit,
@@ -68,6 +68,7 @@ __all__ = [
     "Molecules",
     "Passages",
     "Tasks",
+    "alchemy_12k",
     "block_graph",
     "cache_dir",
     "cifar10",
@@ -89,7 +90,6 @@ __all__ = [
     "link_graph",
     "local_path",
     "mnist_t10k",
-    "molecules",
     "movielens_1m",
     "movielens_100k",
     "ogbl_ddi_graph",
@@ -103,8 +103,10 @@ __all__ = [
     "split_links",
     "strongly_regular",
     "three_bpa",
+    "tu_molecules",
     "umls_graph",
     "wikitext2",
     "word_analogies",
     "word_similarity",
+    "zinc_12k",
 ]

@@ -1,10 +1,12 @@
 """Sets of graphs: strongly regular families and small molecules."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from quire.common.data.registry import REGISTRY, Dataset, DatasetCorrupt, File, fetch, gunzip
+from quire.common.data.registry import REGISTRY, Dataset, DatasetCorrupt, File, fetch, gunzip, provided
 from quire.common.graphs.dense import read_graph6
 
 SR_GRAPHS = REGISTRY.add(
@@ -42,6 +44,27 @@ TU_MOLECULES = REGISTRY.add(
     )
 )
 
+ZINC = REGISTRY.add(
+    Dataset(
+        "zinc-12k",
+        "12000 molecules of ZINC with their penalised log P, in the text format of the TU collection",
+        "free to use for research; see the site",
+        "https://www.chrsmrrs.com/graphkerneldatasets (ZINC_train.zip, ZINC_val.zip, ZINC_test.zip)",
+        (),
+        hint="unpack ZINC_train, ZINC_val, ZINC_test there, each with a file index: numbers, from 0, of its graphs in ZINC-12k",
+    )
+)
+ALCHEMY = REGISTRY.add(
+    Dataset(
+        "alchemy-12k",
+        "12000 molecules of Alchemy with 12 quantum properties, in the text format of the TU collection",
+        "free to use for research; see the site",
+        "https://www.chrsmrrs.com/graphkerneldatasets (alchemy_full.zip)",
+        (),
+        hint="unpack alchemy_full there, with files train.index, val.index and test.index: the graphs of each split, from 0",
+    )
+)
+
 
 def strongly_regular(family: str) -> np.ndarray:
     """A family of strongly regular graphs.
@@ -69,16 +92,18 @@ class Molecule:
 
     Attributes:
         adjacency: uint8 `[n, n]`.
-        tags: int32 `[n]`, kind of atom.
-        label: class as the file gives it.
+        tags: int32 `[n]`, kind of atom, from 0.
+        target: float64 `[k]`, what is to be predicted; a class is one number.
+        bonds: int32 `[n, n]`, kind of bond from 1, 0 where there is none; None where a set does not tell kinds apart.
     """
 
     adjacency: np.ndarray
     tags: np.ndarray
-    label: int
+    target: np.ndarray
+    bonds: np.ndarray | None = None
 
 
-def molecules(name: str) -> list[Molecule]:
+def tu_molecules(name: str) -> list[Molecule]:
     """Molecules of `"MUTAG"`, `"PTC"` or `"NCI1"`.
 
     Raises:
@@ -96,10 +121,83 @@ def molecules(name: str) -> list[Molecule]:
         raise DatasetCorrupt(f"{path} is not in the text format of the collection ({error})") from None
 
 
-def _molecule(lines) -> Molecule:
+def _molecule(lines: Iterator[str]) -> Molecule:
     n, label = map(int, next(lines).split())
     adjacency, tags = np.zeros((n, n), np.uint8), np.zeros(n, np.int32)
     for v in range(n):
         tags[v], degree, *near = map(int, next(lines).split())
         adjacency[v, near[:degree]] = 1
-    return Molecule(adjacency, tags, label)
+    return Molecule(adjacency, tags, np.array([label], float))
+
+
+_SPLITS = ("train", "val", "test")
+
+
+def zinc_12k(split: str) -> list[Molecule]:
+    """A split of ZINC-12k: 28 kinds of atoms, 3 of bonds, one target.
+
+    Args:
+        split: `"train"` (10000 molecules), `"val"` or `"test"` (1000 each).
+
+    Raises:
+        ValueError: for another split.
+        DatasetUnavailable, DatasetCorrupt: if the files are missing or do not fit each other.
+    """
+    _check_split(split)
+    folder = provided(ZINC, f"ZINC_{split}")
+    return _tu_graphs(folder, folder / "index")
+
+
+def alchemy_12k(split: str) -> list[Molecule]:
+    """A split of Alchemy-12k: 6 kinds of atoms, 4 of bonds, 12 targets (raw; the paper standardises them).
+
+    Args:
+        split: `"train"` (10000 molecules), `"val"` or `"test"` (1000 each).
+
+    Raises:
+        ValueError: for another split.
+        DatasetUnavailable, DatasetCorrupt: if the files are missing or do not fit each other.
+    """
+    _check_split(split)
+    folder = provided(ALCHEMY, "alchemy_full")
+    return _tu_graphs(folder, folder / f"{split}.index")
+
+
+def _check_split(split: str) -> None:
+    if split not in _SPLITS:
+        raise ValueError(f"split is {split!r}; it must be one of {list(_SPLITS)}")
+
+
+def _tu_graphs(folder: Path, index: Path) -> list[Molecule]:
+    """The graphs of a folder of the TU collection that an index names. Nodes are numbered from 1 across all graphs."""
+
+    def column(what: str, dtype: type, ndim: int = 1) -> np.ndarray:
+        return np.loadtxt(folder / f"{folder.name}_{what}.txt", dtype, delimiter=",", ndmin=ndim)
+
+    try:
+        edges, owner = column("A", int, 2) - 1, column("graph_indicator", int) - 1
+        tags, bonds, targets = column("node_labels", int), column("edge_labels", int), column("graph_attributes", float, 2)
+        wanted = [int(number) for number in index.read_text().replace(",", " ").split()]
+        targets = targets.reshape(owner.max() + 1, -1)
+        nodes = np.searchsorted(owner, np.arange(len(targets) + 1))
+        joins = np.searchsorted(owner[edges[:, 0]], np.arange(len(targets) + 1))
+        bonds = bonds - bonds.min() + 1
+        return [
+            _tu_graph(
+                edges[joins[g] : joins[g + 1]] - nodes[g],
+                bonds[joins[g] : joins[g + 1]],
+                tags[nodes[g] : nodes[g + 1]],
+                targets[g],
+            )
+            for g in wanted
+        ]
+    except (OSError, ValueError, IndexError) as error:
+        raise DatasetCorrupt(f"{folder} is not a set of the TU collection with the index {index.name} ({error})") from None
+
+
+def _tu_graph(edges: np.ndarray, kinds: np.ndarray, tags: np.ndarray, target: np.ndarray) -> Molecule:
+    if len(edges) and (edges.min() < 0 or edges.max() >= len(tags)):
+        raise ValueError("an edge joins two graphs, or edges are not listed graph by graph")
+    bonds = np.zeros((len(tags), len(tags)), np.int32)
+    bonds[edges[:, 0], edges[:, 1]] = kinds
+    return Molecule((bonds > 0).astype(np.uint8), tags.astype(np.int32), target, bonds)

@@ -64,6 +64,11 @@ def pooled(Z: Float[Array, "B n n C"], sizes: Int[Array, " B"]) -> Float[Array, 
     return jnp.concatenate([diagonal / n, rest / jnp.maximum(n * (n - 1), 1)], -1)
 
 
+def _rematerialised(block: PPGNBlock, Z: Array, mask: Array) -> Array:
+    graph, state = nnx.split(block)
+    return jax.checkpoint(lambda state, Z, mask: nnx.merge(graph, state)(Z, mask))(state, Z, mask)
+
+
 class PPGN(nnx.Module):
     """Blocks, pooling over diagonal and rest, and a head of two layers.
 
@@ -73,6 +78,7 @@ class PPGN(nnx.Module):
         out: outputs a graph.
         head: hidden width of the head.
         plus: PPGN++: identity before every block, transposes within.
+        remat: compute the activations of a block again in the backward pass, so that memory holds those of one block.
         rngs: for the weights.
 
     Raises:
@@ -80,14 +86,23 @@ class PPGN(nnx.Module):
     """
 
     def __init__(
-        self, in_channels: int, width: int, depth: int, out: int, head: int | None = None, *, plus: bool = False, rngs: nnx.Rngs
+        self,
+        in_channels: int,
+        width: int,
+        depth: int,
+        out: int,
+        head: int | None = None,
+        *,
+        plus: bool = False,
+        remat: bool = False,
+        rngs: nnx.Rngs,
     ):
         head = width if head is None else head
         if min(in_channels, width, depth, out, head) < 1:
             raise ValueError(
                 f"in_channels, width, depth, out, head are {in_channels}, {width}, {depth}, {out}, {head}; all must be >= 1"
             )
-        self.plus = plus
+        self.plus, self.remat = plus, remat
         self.in_channels = in_channels
         inputs = [c + plus for c in [in_channels] + [width] * (depth - 1)]
         self.blocks = nnx.List([PPGNBlock(c, width, transpose=plus, rngs=rngs) for c in inputs])
@@ -104,14 +119,17 @@ class PPGN(nnx.Module):
         """
         check_batch(Z, mask, sizes, self.in_channels)
         Z, mask = jnp.moveaxis(Z, 1, -1), jnp.moveaxis(mask, 1, -1)
+        run = _rematerialised if self.remat else PPGNBlock.__call__
         for block in self.blocks:
-            Z = block(append_identity(Z) if self.plus else Z, mask)
+            Z = run(block, append_identity(Z) if self.plus else Z, mask)
         return self.out(jax.nn.relu(self.hidden(pooled(Z, sizes))))
 
 
-def PPGNPlusPlus(in_channels: int, width: int, depth: int, out: int, head: int | None = None, *, rngs: nnx.Rngs) -> PPGN:
+def PPGNPlusPlus(
+    in_channels: int, width: int, depth: int, out: int, head: int | None = None, *, remat: bool = False, rngs: nnx.Rngs
+) -> PPGN:
     """PPGN with an identity channel before every block and transposes within. Arguments as `PPGN`."""
-    return PPGN(in_channels, width, depth, out, head, plus=True, rngs=rngs)
+    return PPGN(in_channels, width, depth, out, head, plus=True, remat=remat, rngs=rngs)
 
 
 def check_batch(Z: Array, mask: Array, sizes: Array, in_channels: int) -> None:

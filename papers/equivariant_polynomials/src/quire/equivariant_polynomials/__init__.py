@@ -21,9 +21,10 @@ from quire.common.graphs.ppgn import PPGN, NodePrototype, PPGNPlusPlus
 from quire.common.graphs.refinement import fwl2, wl1
 from quire.equivariant_polynomials import benchmark, claims, figures
 from quire.equivariant_polynomials.convert import load_ppgn
-from quire.equivariant_polynomials.features import missing_polynomials, normalise_features, polynomial_features
+from quire.equivariant_polynomials.features import missing_polynomials, normalise_features, occurring, polynomial_features
+from quire.equivariant_polynomials.molecules import MoleculeEncoder, molecule_splits
 from quire.equivariant_polynomials.paper import paper
-from quire.equivariant_polynomials.regression import TrainingConfig, encode_molecules, train_regression
+from quire.equivariant_polynomials.regression import TrainingConfig, train_regression
 from quire.equivariant_polynomials.separation import indistinguishable_fraction
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "NODE_BANK",
     "PPGN",
     "Bank",
+    "MoleculeEncoder",
     "MultiGraph",
     "NodePrototype",
     "PPGNPlusPlus",
@@ -39,7 +41,6 @@ __all__ = [
     "benchmark",
     "claims",
     "contraction_plan",
-    "encode_molecules",
     "enumerate_basis",
     "evaluate",
     "evaluate_by_loops",
@@ -52,7 +53,9 @@ __all__ = [
     "is_computable",
     "load_ppgn",
     "missing_polynomials",
+    "molecule_splits",
     "normalise_features",
+    "occurring",
     "p_in_q",
     "paper",
     "polynomial_features",

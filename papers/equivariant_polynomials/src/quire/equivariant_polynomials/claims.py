@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from quire.common.claims import Measurement, all_of, at_least, at_most, below, every_seed, shared
+from quire.common.claims import Measurement, all_of, at_least, at_most, beats, below, every_seed, shared
 from quire.common.graphs.basis import enumerate_basis, graphs_of_degree, orbit_count, p_in_q, place_red
 from quire.common.graphs.contraction import EDGE_BANK, NODE_BANK, contraction_plan, expressive_degree, failures, is_computable
 from quire.common.graphs.evaluate import evaluate
@@ -21,8 +21,9 @@ from quire.common.train import epoch_indices, fit_seeds, take_batch
 from quire.equivariant_polynomials import figures
 from quire.equivariant_polynomials.config import Preset
 from quire.equivariant_polynomials.features import missing_polynomials, polynomial_features
+from quire.equivariant_polynomials.molecules import molecule_errors
 from quire.equivariant_polynomials.paper import paper
-from quire.equivariant_polynomials.regression import clique_task, l1_loss
+from quire.equivariant_polynomials.regression import TrainingConfig, clique_task, l1_loss
 from quire.equivariant_polynomials.separation import families, indistinguishable_fraction, untrained_embeddings
 
 COUNTS = {"invariant": (1, 2, 11, 52), "node": (1, 5, 32, 199), "edge": (2, 15, 117, 877)}
@@ -285,7 +286,8 @@ def regression_errors(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
     says="Polynomial features raise the accuracy of PPGN++",
     source="section 6.2, tables 1 and 2",
     metric="test MAE / test MAE of PPGN++ without features",
-    holds=every_seed(below(0.5)),
+    holds=below(0.5),
+    seeds=6,
     trivial="predicting 0",
 )
 def features_help(preset: Preset, key: jax.Array) -> Measurement:
@@ -297,6 +299,26 @@ def features_help(preset: Preset, key: jax.Array) -> Measurement:
         f"{preset.graphs} random graphs of {preset.nodes} nodes, residual K4 count",
         baselines={"predicting 0": errors["zero"] / plain, "PPGN++": 1.0, "message passing": errors["message passing"] / plain},
         extras={f"MAE of {name}": value for name, value in errors.items()},
-        stand_in_for="ZINC-12k and Alchemy-12k",
         figure=figures.bars({n: errors[n] for n in ("zero", "message passing", "PPGN++", "PPGN++(6)")}, "test MAE", "PPGN++(6)"),
     )
+
+
+@paper.claim(
+    "C6b",
+    says="On molecules every step lowers the error: PPGN, PPGN++, one polynomial more, all twelve",
+    source="section 6.2, table 1",
+    metric="test MAE of PPGN++(6)",
+    unit="penalised log P",
+    holds=all_of(
+        beats("PPGN++(5)", lower_is_better=True),
+        beats("PPGN++", lower_is_better=True, of="PPGN++(5)"),
+        beats("PPGN", lower_is_better=True, of="PPGN++"),
+    ),
+    trivial="predicting 0",
+)
+def molecules_gain(preset: Preset, key: jax.Array) -> Measurement:
+    """ZINC-12k by the paper's recipe: LAMB, halved on plateaus of the validation error."""
+    config = TrainingConfig(epochs=preset.epochs, batch_size=preset.batch_size)
+    errors = molecule_errors("zinc-12k", config, key, count=preset.molecules, width=preset.width, depth=preset.depth)
+    value = errors.pop("PPGN++(6)")
+    return Measurement(value, f"ZINC-12k, {preset.molecules or 10000} training molecules", baselines=errors)

@@ -14,6 +14,7 @@ class Preset:
         families: strongly regular families; the net has `sr_depth`, `sr_width`.
         graphs, test_graphs, nodes: of the K4 regression; the nets have `depth`, `width`, the node-based one `node_width`.
         steps, batch_size, learning_rate: of Adam; `ema` is the decay of the running mean of the parameters, which is tested.
+        molecules: training molecules of ZINC-12k, None for all; the nets have `depth`, `width` and train for `epochs`.
     """
 
     count_degree: int = 3
@@ -32,11 +33,15 @@ class Preset:
     batch_size: int = 64
     learning_rate: float = 3e-3
     ema: float = 0.95
+    molecules: int | None = 1000
+    epochs: int = 20
 
 
 _NINE = ("sr16622", "sr251256", "sr261034", "sr281264", "sr291467", "sr351668", "sr351899", "sr361446", "sr401224")
 QUICK = Preset()
-STANDARD = Preset(plan_degree=5, families=_NINE[:5], graphs=6000, test_graphs=1000, steps=3000, batch_size=128, ema=0.99)
+STANDARD = Preset(
+    plan_degree=5, families=_NINE[:5], graphs=6000, test_graphs=1000, steps=3000, batch_size=128, ema=0.99, epochs=100
+)
 PAPER = Preset(
     plan_degree=6,
     families=tuple(f for f in _NINE if f != "sr351668"),
@@ -51,5 +56,7 @@ PAPER = Preset(
     batch_size=128,
     learning_rate=2e-3,
     ema=0.999,
+    molecules=None,
+    epochs=1000,
 )
 PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}

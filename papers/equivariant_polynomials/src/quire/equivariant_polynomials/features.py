@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.graphs.contraction import EDGE_BANK, failures
@@ -60,3 +61,15 @@ def normalise_features(F: Float[Array, "*batch k n n"]) -> Float[Array, "*batch 
 
     F = divided(F, jnp.linalg.norm(F, axis=-3, keepdims=True))
     return divided(F, jnp.sqrt((F**2).sum((-2, -1), keepdims=True)))
+
+
+def occurring(graphs: Sequence[MultiGraph], F: Float[Array | np.ndarray, "*batch k n n"]) -> tuple[MultiGraph, ...]:
+    """The multigraphs whose features `F` are not zero everywhere: most motifs never occur in molecules.
+
+    Raises:
+        ValueError: if `F` does not have one channel for each multigraph.
+    """
+    if F.shape[-3] != len(graphs):
+        raise ValueError(f"F has {F.shape[-3]} channels; it needs one for each of the {len(graphs)} multigraphs")
+    found = (F != 0).any((*range(F.ndim - 3), -2, -1))
+    return tuple(graph for graph, there in zip(graphs, found.tolist(), strict=True) if there)

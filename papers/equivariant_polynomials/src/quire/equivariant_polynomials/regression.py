@@ -9,8 +9,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from quire.common.data import Molecule
-from quire.common.graphs.dense import pad_graphs, random_graphs
+from quire.common.graphs.dense import random_graphs
 from quire.common.graphs.evaluate import evaluate
 from quire.common.graphs.multigraph import MultiGraph
 
@@ -39,6 +38,13 @@ def l1_loss(model: nnx.Module, batch: Batch, key: jax.Array | None = None) -> ja
     """Mean absolute error."""
     *inputs, target = batch
     return jnp.abs(model(*inputs) - target).mean()
+
+
+@nnx.jit(static_argnums=2)
+def predict(model: nnx.Module, inputs: Sequence[jax.Array], batch_size: int) -> jax.Array:
+    """Outputs `[B, out]` for channels, mask and sizes of many graphs, `batch_size` at a time."""
+    graph, state = nnx.split(model)
+    return jax.lax.map(lambda row: nnx.merge(graph, state)(*(a[None] for a in row))[0], tuple(inputs), batch_size=batch_size)
 
 
 @dataclass(frozen=True)
@@ -96,23 +102,17 @@ def train_regression(
         (params, opt_state), losses = jax.lax.scan(step, (params, opt_state), order)
         return params, opt_state, losses.mean()
 
-    error = jax.jit(lambda params, batch: l1_loss(nnx.merge(graph, params), batch))
     rate, best, waited, history = config.learning_rate, np.inf, 0, []
     for number in range(config.epochs):
         order = jax.random.permutation(jax.random.fold_in(key, number), count)[: steps * config.batch_size]
         opt_state.hyperparams["learning_rate"] = jnp.asarray(rate, jnp.float32)
         params, opt_state, loss = epoch(params, opt_state, train, order.reshape(steps, -1))
-        value = float(error(params, validation))
+        nnx.update(model, params)
+        value = float(jnp.abs(predict(model, validation[:-1], config.batch_size) - validation[-1]).mean())
         history.append({"train": float(loss), "validation": value, "learning rate": rate})
         best, waited = (value, 0) if value < best else (best, waited + 1)
         if waited > config.patience:
             rate, waited = rate / 2, 0
         if rate < config.min_learning_rate:
             break
-    nnx.update(model, params)
     return history
-
-
-def encode_molecules(molecules: Sequence[Molecule]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Molecules as `[A, diag(tag + 1)]`, padded. Returns and raises as `pad_graphs`."""
-    return pad_graphs([np.stack([m.adjacency, np.diag(m.tags + 1)]).astype(np.float32) for m in molecules])
