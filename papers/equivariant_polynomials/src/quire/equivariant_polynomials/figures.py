@@ -56,3 +56,17 @@ def bars(values: Mapping[str, float], ylabel: str, best: str) -> Figure:
     axes.set_ylabel(ylabel)
     axes.tick_params(axis="x", labelsize=8)
     return figure
+
+
+def matrices(rows: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """A grid of matrices: one row for each graph, one column for each polynomial; a column shares its colours."""
+    columns = list(next(iter(rows.values())))
+    figure = Figure(figsize=(2.3 * len(columns), 2.4 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for j, column in enumerate(columns):
+        top = max(np.abs(row[column]).max() for row in rows.values())
+        for i, (name, row) in enumerate(rows.items()):
+            image = grid[i, j].imshow(row[column], cmap="cividis", vmin=0, vmax=top)
+            grid[i, j].set(xticks=[], yticks=[], title=column if i == 0 else "", ylabel=name if j == 0 else "")
+        figure.colorbar(image, ax=list(grid[:, j]), shrink=0.6, location="bottom")
+    return figure
