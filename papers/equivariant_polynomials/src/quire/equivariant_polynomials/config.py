@@ -14,7 +14,7 @@ class Preset:
         families: strongly regular families; the net has `sr_depth`, `sr_width`.
         graphs, test_graphs, nodes: of the K4 regression; the nets have `depth`, `width`, the node-based one `node_width`.
         steps, batch_size, learning_rate: of Adam; `ema` is the decay of the running mean of the parameters, which is tested.
-        molecules: training molecules of ZINC-12k, None for all; the nets have `depth`, `width` and train for `epochs`.
+        molecules: set of molecules for the paper's recipe, of at most `epochs`; empty for none.
     """
 
     count_degree: int = 3
@@ -33,8 +33,8 @@ class Preset:
     batch_size: int = 64
     learning_rate: float = 3e-3
     ema: float = 0.95
-    molecules: int | None = 1000
-    epochs: int = 20
+    molecules: str = ""
+    epochs: int = 1000
 
 
 _NINE = ("sr16622", "sr251256", "sr261034", "sr281264", "sr291467", "sr351668", "sr351899", "sr361446", "sr401224")
@@ -56,7 +56,6 @@ PAPER = Preset(
     batch_size=128,
     learning_rate=2e-3,
     ema=0.999,
-    molecules=None,
-    epochs=1000,
+    molecules="zinc-12k",
 )
 PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}

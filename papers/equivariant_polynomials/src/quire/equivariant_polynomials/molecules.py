@@ -96,9 +96,7 @@ class MoleculeEncoder:
         return jnp.asarray(Z), jnp.asarray(mask), jnp.asarray(sizes), jnp.asarray(targets, jnp.float32)
 
 
-def molecule_errors(
-    name: str, config: TrainingConfig, key: jax.Array, *, width: int, depth: int, count: int | None = None
-) -> dict[str, float]:
+def molecule_errors(name: str, config: TrainingConfig, key: jax.Array, *, width: int, depth: int) -> dict[str, float]:
     """Test errors, in units of the target, of the paper's ladder of networks, trained by its recipe.
 
     Args:
@@ -106,7 +104,6 @@ def molecule_errors(
         config: recipe.
         key: for the split, the weights and the shuffles.
         width, depth: of the networks.
-        count: use only so many training molecules; None for all.
 
     Returns:
         Mean absolute errors of `"predicting 0"`, `"PPGN"`, `"PPGN++"`, `"PPGN++(5)"` and `"PPGN++(6)"`.
@@ -115,7 +112,6 @@ def molecule_errors(
         ValueError, DatasetUnavailable, DatasetCorrupt: as `molecule_splits` and `train_regression`.
     """
     train, validation, test = molecule_splits(name, jax.random.fold_in(key, 0))
-    train = train[:count]
     ladder = {"PPGN": (False, 0), "PPGN++": (True, 0), "PPGN++(5)": (True, 5), "PPGN++(6)": (True, 6)}
     errors = {"predicting 0": float(np.mean([np.abs(m.target).mean() for m in test]))}
     for label, (plus, degree) in ladder.items():
