@@ -1,0 +1,1 @@
+"""Neural fields: sine networks and the derivatives of a field at a point."""

@@ -1,0 +1,1 @@
+"""Solvers of partial differential equations: fields that minimise a residual, and the grids and elements beside them."""

@@ -1,0 +1,224 @@
+"""Inner solvers of a time step, each one compiled loop: Adam with fresh points, Levenberg-Marquardt on fixed ones."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int
+from optax.contrib import reduce_on_plateau
+
+from quire.common.pde.objective import Objective, Params
+
+Draw = Callable[[jax.Array], Objective]
+"""`key -> objective`: draws points, states what to minimise on them."""
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Lower the learning rate by `factor` once the loss has not improved by the fraction 1e-4 for more than `patience` steps.
+
+    Attributes:
+        factor, patience: see above.
+        min_learning_rate: where it ends.
+        stop: the loop ends once the learning rate is at most this.
+    """
+
+    factor: float = 0.1
+    patience: int = 500
+    min_learning_rate: float = 1e-8
+    stop: float = 1.1e-8
+
+    def transform(self, learning_rate: float) -> optax.GradientTransformationExtraArgs:
+        """As an optax transformation that scales updates; optax counts the step that exceeds the patience into it."""
+        return reduce_on_plateau(
+            self.factor, self.patience + 1, rtol=1e-4, atol=0.0, min_scale=self.min_learning_rate / learning_rate
+        )
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam, new points in every step and moments that start from zero.
+
+    Attributes:
+        steps: at most so many.
+        learning_rate: at the start.
+        schedule: a `Plateau`, or None for a cosine to zero over `steps`.
+        watch: name of the term that the plateau watches; the whole objective where there is none of that name.
+    """
+
+    steps: int = 20_000
+    learning_rate: float = 1e-4
+    schedule: Plateau | None = Plateau()
+    watch: str = "main"
+
+    def __post_init__(self):
+        if self.steps < 1 or not self.learning_rate > 0:
+            raise ValueError(f"steps is {self.steps} and learning_rate {self.learning_rate}; both must be positive")
+
+
+@dataclass(frozen=True)
+class LevenbergMarquardt:
+    """Damped Gauss-Newton on one draw of points: `(J^T J + lam mean(diag J^T J) I) delta = -grad / 2`.
+
+    A step is taken if the objective falls; then `lam <- max(lam / decrease, floor)`, else `lam <- lam * increase`, with the same
+    `J^T J` again. The damping starts anew in every sub-problem: carried over, it falls so low that the next time step
+    blows up. Use float64.
+
+    Attributes:
+        steps: at most so many, rejected ones included.
+        damping, floor, decrease, increase: lam at the start, its least value, its factors.
+        tolerance: stop once the objective is below.
+    """
+
+    steps: int = 20
+    damping: float = 1e-3
+    floor: float = 1e-9
+    decrease: float = 3.0
+    increase: float = 4.0
+    tolerance: float = 0.0
+
+    def __post_init__(self):
+        if self.steps < 1 or not self.damping > 0:
+            raise ValueError(f"steps is {self.steps} and damping {self.damping}; both must be positive")
+
+
+Solver = Adam | LevenbergMarquardt
+
+
+class Info(NamedTuple):
+    """How a minimisation went.
+
+    Attributes:
+        steps: taken, over all solvers.
+        start: the objective before, on the points of the first solver.
+        loss: the objective after, on the points of the last solver (Adam: on fresh points).
+        terms: its parts by name (`main`, `boundary`, ...).
+        learning_rate: reached by Adam at the end; 0 if it did not run.
+        damping: reached by Levenberg-Marquardt at the end; 0 if it did not run.
+        losses: the objective step by step `[sum of steps]`, the last one repeated after an early end.
+        taken: which steps were accepted `[sum of steps]`.
+    """
+
+    steps: Int[Array, ""]
+    start: Float[Array, ""]
+    loss: Float[Array, ""]
+    terms: dict[str, Float[Array, ""]]
+    learning_rate: Float[Array, ""]
+    damping: Float[Array, ""]
+    losses: Float[Array, " steps"]
+    taken: Array
+
+
+def minimise(draw: Draw, params: Params, key: jax.Array, solvers: Sequence[Solver] | Solver) -> tuple[Params, Info]:
+    """Minimise an objective from `params`, with one solver after the other. Traceable: call it under `jit`.
+
+    Args:
+        draw: `key -> Objective`, traced.
+        params: where to start; their dtype is that of the computation.
+        key: for the points.
+        solvers: one or several.
+
+    Returns:
+        Parameters and how it went.
+
+    Raises:
+        ValueError: without a solver.
+    """
+    solvers = [solvers] if isinstance(solvers, Solver) else list(solvers)
+    if not solvers:
+        raise ValueError("solvers is empty; give at least one")
+    steps, losses, taken = jnp.array(0), [], []
+    zero = jnp.zeros((), ravel_pytree(params)[0].dtype)
+    rate, damping, start = zero, zero, None
+    for place, solver in enumerate(solvers):
+        solve = _adam if isinstance(solver, Adam) else _levenberg_marquardt
+        params, (count, first, terms, reached, curve, accepted) = solve(draw, params, jax.random.fold_in(key, place), solver)
+        rate, damping = (reached, damping) if isinstance(solver, Adam) else (rate, reached)
+        start = first if start is None else start
+        steps, losses, taken = steps + count, [*losses, curve], [*taken, accepted]
+    info = Info(steps, start, sum(terms.values()), terms, rate, damping, jnp.concatenate(losses), jnp.concatenate(taken))
+    return params, info
+
+
+def lower_of(objective: Objective, candidates: Sequence[Params]) -> Params:
+    """The candidate with the lowest objective: a choice of warm starts. A NaN is never the lowest."""
+    values = jnp.stack([objective(candidate) for candidate in candidates])
+    best = jnp.argmin(jnp.where(jnp.isfinite(values), values, jnp.inf))
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves)[best], *candidates)
+
+
+def _adam(draw: Draw, params: Params, key: jax.Array, solver: Adam):
+    plateau = solver.schedule
+    if plateau is None:
+        tx = optax.adam(optax.cosine_decay_schedule(solver.learning_rate, solver.steps))
+    else:
+        tx = optax.chain(optax.adam(solver.learning_rate), plateau.transform(solver.learning_rate))
+    tx = optax.with_extra_args_support(tx)
+    dtype = ravel_pytree(params)[0].dtype
+
+    def terms_at(params, step):
+        return draw(jax.random.fold_in(key, step)).terms(params)
+
+    def rate_of(state, step):
+        if plateau is None:
+            return jnp.asarray(optax.cosine_decay_schedule(solver.learning_rate, solver.steps)(step), dtype)
+        return solver.learning_rate * state[1].scale
+
+    def objective(params, step):
+        terms = terms_at(params, step)
+        total = sum(terms.values())
+        return total, terms.get(solver.watch, total)
+
+    def going(carry):
+        step, _, state, _ = carry
+        within = step < solver.steps
+        return within if plateau is None else within & (rate_of(state, step) > plateau.stop)
+
+    def body(carry):
+        step, params, state, losses = carry
+        (total, watched), grads = jax.value_and_grad(objective, has_aux=True)(params, step)
+        updates, state = tx.update(grads, state, params, value=watched)
+        return step + 1, optax.apply_updates(params, updates), state, losses.at[step].set(total)
+
+    start = sum(terms_at(params, 0).values())
+    carry = (jnp.array(0), params, tx.init(params), jnp.zeros(solver.steps, dtype))
+    count, params, state, losses = jax.lax.while_loop(going, body, carry)
+    terms = terms_at(params, count)
+    numbers = jnp.arange(solver.steps)
+    losses = jnp.where(numbers < count, losses, sum(terms.values()))
+    return params, (count, start, terms, rate_of(state, count), losses, numbers < count)
+
+
+def _levenberg_marquardt(draw: Draw, params: Params, key: jax.Array, solver: LevenbergMarquardt):
+    objective = draw(key)
+    theta, unravel = ravel_pytree(params)
+    eye = jnp.eye(theta.size, dtype=theta.dtype)
+
+    def going(carry):
+        step, _, cost, *_ = carry
+        return (step < solver.steps) & (cost > solver.tolerance)
+
+    def body(carry):
+        step, theta, cost, lam, (gram, slope), losses, taken = carry
+        factor = jax.scipy.linalg.cho_factor(gram + lam * jnp.mean(jnp.diagonal(gram)) * eye)
+        trial = theta - jax.scipy.linalg.cho_solve(factor, slope)
+        trial_cost = objective(unravel(trial))
+        better = trial_cost < cost  # false for the NaN of a matrix that is not positive definite
+        theta, cost = jnp.where(better, trial, theta), jnp.where(better, trial_cost, cost)
+        lam = jnp.where(better, jnp.maximum(lam / solver.decrease, solver.floor), lam * solver.increase)
+        system = jax.lax.cond(better, lambda t: objective.normal_equations(unravel(t)), lambda t: (gram, slope), theta)
+        return step + 1, theta, cost, lam, system, losses.at[step].set(cost), taken.at[step].set(better)
+
+    start = objective(params)
+    system = objective.normal_equations(params)
+    lam = jnp.asarray(solver.damping, theta.dtype)
+    history = jnp.zeros(solver.steps, theta.dtype), jnp.zeros(solver.steps, bool)
+    count, theta, cost, lam, _, losses, taken = jax.lax.while_loop(
+        going, body, (jnp.array(0), theta, start, lam, system, *history)
+    )
+    losses = jnp.where(jnp.arange(solver.steps) < count, losses, cost)
+    return unravel(theta), (count, start, objective.terms(unravel(theta)), lam, losses, taken)

@@ -1,0 +1,86 @@
+"""What a time step minimises: weighted squares of residuals at points, and an energy that is no square.
+
+`E(theta) = sum_blocks w sum_i |r(theta, x_i)|^2 + V(theta)`. Residuals are functions of *one* point, so that the Jacobian of
+Gauss-Newton is `vmap` of a small reverse pass.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+Params = Any
+
+
+class Block(NamedTuple):
+    """Residuals of one kind.
+
+    Attributes:
+        residual: `(params, point) -> [m]`, where `point` is one entry of `points`.
+        points: pytree of arrays with a leading axis `[n]`: positions, frozen targets.
+        weight: w, applied to each square; the default 1 / n makes the sum over points a mean.
+    """
+
+    residual: Callable[[Params, Any], Array]
+    points: Any
+    weight: Float[Array, ""] | float | None = None
+
+    @property
+    def num_points(self) -> int:
+        """n"""
+        return jax.tree.leaves(self.points)[0].shape[0]
+
+    def residuals(self, params: Params) -> Float[Array, "n m"]:
+        """`sqrt(w) r`, whose squares add up to the block's part of the objective."""
+        weight = 1 / self.num_points if self.weight is None else self.weight
+        return jnp.sqrt(weight) * jax.vmap(self.residual, (None, 0))(params, self.points)
+
+    def jacobian(self, params: Params) -> Float[Array, "n m p"]:
+        """Derivative of `residuals` by the flat parameters, one small reverse pass a point."""
+        flat, unravel = ravel_pytree(params)
+
+        def of_point(point):
+            return jax.jacrev(lambda theta: self.residual(unravel(theta), point))(flat)
+
+        weight = 1 / self.num_points if self.weight is None else self.weight
+        return jnp.sqrt(weight) * jax.vmap(of_point)(self.points)
+
+
+class Objective(NamedTuple):
+    """Blocks by name, and an energy V that is no sum of squares.
+
+    Attributes:
+        blocks: residuals by name.
+        energies: `params -> scalar` by name.
+    """
+
+    blocks: dict[str, Block]
+    energies: dict[str, Callable[[Params], Array]] = {}  # noqa: RUF012  (never written)
+
+    def terms(self, params: Params) -> dict[str, Float[Array, ""]]:
+        """Every part of the objective by name."""
+        squares = {name: jnp.sum(block.residuals(params) ** 2) for name, block in self.blocks.items()}
+        return squares | {name: energy(params) for name, energy in self.energies.items()}
+
+    def __call__(self, params: Params) -> Float[Array, ""]:
+        """Their sum."""
+        return sum(self.terms(params).values())
+
+    def normal_equations(self, params: Params) -> tuple[Float[Array, "p p"], Float[Array, " p"]]:
+        """`J^T J` and half the gradient of the whole objective, `J^T r + grad V / 2`.
+
+        The energies enter with their gradient only: the model that Levenberg-Marquardt minimises is Gauss-Newton's for the
+        squares and linear for the rest.
+        """
+        size = ravel_pytree(params)[0].size
+        rows = [block.jacobian(params).reshape(-1, size) for block in self.blocks.values()]
+        values = [block.residuals(params).reshape(-1) for block in self.blocks.values()]
+        jac, res = jnp.concatenate(rows), jnp.concatenate(values)
+        slope = jac.T @ res
+        if self.energies:
+            grads = jax.grad(lambda p: sum(energy(p) for energy in self.energies.values()))(params)
+            slope = slope + ravel_pytree(grads)[0] / 2
+        return jac.T @ jac, slope
