@@ -138,11 +138,14 @@ def figure_source(figure) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scorecard:
     """The closing cell of a notebook: shows the claim table; `check()` fails if a verdict is not the expected one."""
 
     record: Record
+
+    def __repr__(self) -> str:
+        return summary_line(self.record.entries())
 
     def _repr_html_(self) -> str:
         return summary_line(self.record.entries()) + html_table(self.record.as_json())
