@@ -162,5 +162,5 @@ def _like(forecast, target) -> np.ndarray:
     return _float(target)
 
 
-def _not_zero(x: np.ndarray) -> np.ndarray:
+def _not_zero(x: np.ndarray | np.floating) -> np.ndarray:
     return np.where(x == 0, 1.0, x)

@@ -70,7 +70,7 @@ def reconstruct(group: list[Telemetry], task: Anomalies, keys: jax.Array) -> lis
 
     def batch_at(data, step):
         series, starts = data
-        return series[starts[step][:, None] + jnp.arange(length)]
+        return series[starts[step][:, None] + jnp.arange(length)[None]]
 
     config = config_for(task.model, seq_len=length, channels=padded.shape[2])
     windows = [tuple(cut(part.astype(np.float32), length) for part in channel) for channel in scaled]

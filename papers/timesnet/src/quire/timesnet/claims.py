@@ -1,6 +1,7 @@
 """The paper's claims, measured."""
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,16 +11,7 @@ from flax import nnx
 from jaxtyping import Array
 
 from quire.common.claims import Measurement, above, all_of, at_least, beats, below, every_seed, on_average, shared
-from quire.common.layers.timesnet import (
-    TimesBlock,
-    conv2d,
-    fft_periods,
-    folded_conv,
-    inception,
-    inception_sizes,
-    merge_kernels,
-    times_block_by_folding,
-)
+from quire.common.layers.timesnet import TimesBlock, conv2d, fft_periods, inception, inception_sizes, merge_kernels
 from quire.timesnet import brute_force, figures
 from quire.timesnet.anomalies import compare_detectors
 from quire.timesnet.classification import compare_classifiers
@@ -28,17 +20,6 @@ from quire.timesnet.forecasting import compare_forecasters
 from quire.timesnet.imputation import compare_imputers, compare_on_gaps
 from quire.timesnet.paper import paper
 from quire.timesnet.short_term import compare_short_term
-
-
-def _block(dim: int, hidden: int, top_k: int, num_kernels: int, key: jax.Array, form="square") -> TimesBlock:
-    """A block in float64 whose biases are not zero."""
-    block = TimesBlock(dim, hidden, top_k=top_k, num_kernels=num_kernels, form=form, rngs=nnx.Rngs(key))
-    graph, params = nnx.split(block)
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves))
-    drawn = [0.3 * jax.random.normal(k, x.shape, jnp.float64) for k, x in zip(keys, leaves, strict=True)]
-    return nnx.merge(graph, jax.tree.unflatten(tree, drawn))
-
 
 # --- Identities ---
 
@@ -52,31 +33,29 @@ def _block(dim: int, hidden: int, top_k: int, num_kernels: int, key: jax.Array, 
     exact=True,
 )
 def is_the_definition(preset: Preset, key: jax.Array) -> Measurement:
-    """Series of several lengths against loops in NumPy; both forms of the inception; gradients against those of folding."""
-    errors, gradients = [], []
+    """Series of 7 steps with square kernels and of 36 with factorised ones, against loops in NumPy; no weight or bias is zero."""
+    rng, errors = _generator(key), []
     with jax.enable_x64():
-        for place, (length, form) in enumerate(((7, "square"), (36, "factorised"), (50, "square"))):
-            own = jax.random.fold_in(key, place)
-            block = _block(3, 4, 2, 3, own, form)
-            x = jax.random.normal(own, (2, length, 3), jnp.float64)
-            expected, periods = brute_force.times_block(block, np.asarray(x))
-            errors.append(_relative(jax.jit(block)(x), expected))
-            fast = jax.grad(lambda block, x: jnp.sum(block(x) ** 2), argnums=(0, 1))
-            slow = jax.grad(lambda block, x, p=periods: jnp.sum(times_block_by_folding(block, x, p) ** 2), argnums=(0, 1))
-            pairs = zip(*(jax.tree.leaves(jax.jit(g)(block, x)) for g in (fast, slow)), strict=True)
-            gradients += [_relative(a, b) for a, b in pairs]
-    return Measurement(
-        max(errors + gradients),
-        "random series of 7, 36 and 50 steps, 3 channels",
-        extras={"output": max(errors), "gradients": max(gradients)},
-    )
+        for length, form in ((7, "square"), (36, "factorised")):
+            skeleton = nnx.eval_shape(lambda form=form: TimesBlock(3, 4, top_k=2, num_kernels=3, form=form, rngs=nnx.Rngs(0)))
+            graph, shapes = nnx.split(skeleton)
+            params = jax.tree.map(lambda leaf: jnp.asarray(0.3 * rng.standard_normal(leaf.shape)), shapes)
+            x = rng.standard_normal((2, length, 3))
+            expected, _ = brute_force.times_block(nnx.merge(graph, params), x)
+            errors.append(np.abs(_apply(graph, params, x) - expected).max() / np.abs(expected).max())
+    return Measurement(float(max(errors)), "random series of 7 and 36 steps, 3 channels")
 
 
-def _relative(actual: Array, expected: Array) -> float:
-    return float(np.abs(np.asarray(actual) - np.asarray(expected)).max() / np.abs(np.asarray(expected)).max())
+@partial(jax.jit, static_argnums=0)
+def _apply(graph: nnx.GraphDef, params: Any, x: Array) -> Array:
+    return nnx.merge(graph, params)(x)
 
 
-DIVISORS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
+def _generator(key: jax.Array) -> np.random.Generator:
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
+
+
+DIVISORS = (3, 4, 6, 8, 12, 16, 24, 32, 48)
 LENGTH, SNR = 96, 10**0.5
 
 
@@ -89,7 +68,10 @@ LENGTH, SNR = 96, 10**0.5
     exact=True,
 )
 def finds_periods(preset: Preset, key: jax.Array) -> Measurement:
-    """Sums of three sinusoids whose periods divide 96 steps, random phases, noise 5 dB below the signal."""
+    """Sums of three sinusoids whose periods divide 96 steps, random phases, noise 5 dB below the signal.
+
+    Period 2 is left out: sampled twice a cycle, a sinusoid of unlucky phase is zero.
+    """
 
     def draw(key):
         which, phase, noise = jax.random.split(key, 3)
@@ -111,33 +93,27 @@ def finds_periods(preset: Preset, key: jax.Array) -> Measurement:
 
 @paper.claim(
     "S3",
-    says="The kernels of an inception act as one kernel, and folding needs no fold",
+    says="The kernels of an inception act as one kernel",
     source="section 3.1, eq. 5; the mean of convolutions is a convolution",
     metric="largest difference, float64",
     holds=every_seed(below(1e-10)),
     exact=True,
 )
 def kernels_merge(preset: Preset, key: jax.Array) -> Measurement:
-    """One merged kernel against one convolution after the other, and `folded_conv` against the convolution of the map, for every
-    period that a series of 24 steps can have."""
-    errors, length = [], 24
+    """One merged kernel against one convolution after the other, for six square kernels and for factorised ones."""
+    rng, errors = _generator(key), []
     with jax.enable_x64():
         for form in ("square", "factorised"):
-            sizes = inception_sizes(6, form)
-            draws = [jax.random.split(jax.random.fold_in(key, i)) for i in range(len(sizes))]
-            kernels = [jax.random.normal(k, (*size, 3, 2), jnp.float64) for (k, _), size in zip(draws, sizes, strict=True)]
-            biases = [jax.random.normal(k, (2,), jnp.float64) for _, k in draws]
-            x = jax.random.normal(key, (2, 5, 7, 3), jnp.float64)
-            merged, bias = merge_kernels(kernels), sum(biases) / len(biases)
-            errors.append(jnp.abs(inception(x, kernels, biases) - conv2d(x, merged, bias)).max())
-        traced = jax.jit(folded_conv)
-        for period in sorted({length // f for f in range(1, length // 2 + 1)}):
-            rows = -(-length // period)
-            folded = jax.random.normal(key, (2, rows, period, 3), jnp.float64)
-            flat = jnp.pad(folded.reshape(2, -1, 3), ((0, 0), (0, 2 * length - rows * period), (0, 0)))
-            expected = conv2d(folded, merged, bias).reshape(2, -1, 2)
-            errors.append(jnp.abs(traced(flat, merged, bias, period)[:, : rows * period] - expected).max())
-    return Measurement(float(jnp.stack(errors).max()), "random maps and kernels")
+            kernels = [rng.standard_normal((*size, 3, 2)) for size in inception_sizes(6, form)]
+            biases = [rng.standard_normal(2) for _ in kernels]
+            errors.append(_merging_error(rng.standard_normal((2, 5, 7, 3)), kernels, biases))
+    return Measurement(float(max(errors)), "random maps of 5 x 7, 3 channels")
+
+
+@jax.jit
+def _merging_error(x: Array, kernels: list[Array], biases: list[Array]) -> Array:
+    merged = conv2d(x, merge_kernels(kernels), sum(biases) / len(biases))
+    return jnp.abs(inception(x, kernels, biases) - merged).max()
 
 
 # --- Forecasting ---
@@ -195,8 +171,8 @@ def forecasts(preset: Preset, key: jax.Array) -> Measurement:
     trivial="repeat last day",
     expect="not reproduced",
     because=(
-        "A linear map of the window learns ETTh1 in 150 steps better than TimesNet of one layer does; the paper trains two layers "
-        "for ten epochs (preset standard)."
+        "In 150 steps a linear map of the window learns more than a TimesNet of one layer; the paper trains two layers for ten "
+        "epochs (preset standard)."
     ),
 )
 def forecasts_better_than_linear(preset: Preset, key: jax.Array) -> Measurement:
@@ -349,8 +325,8 @@ def detects(preset: Preset, key: jax.Array) -> Measurement:
     trivial="window mean",
     expect="not reproduced",
     because=(
-        "On these channels normalising the window does the work: the distance from the mean of its own window ranks steps as well "
-        "as the error of reconstruction does."
+        "On these channels normalising the window does the work: the distance from the mean of its own window ranks steps as "
+        "well as the error of reconstruction does."
     ),
 )
 def detects_better_than_window_mean(preset: Preset, key: jax.Array) -> Measurement:

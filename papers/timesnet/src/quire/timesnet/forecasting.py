@@ -35,7 +35,7 @@ def config_for(size: Size, **task: Any) -> TimesNetConfig:
 
 def window_at(length: int, data: dict[str, Any], step: jax.Array) -> tuple[jax.Array, jax.Array]:
     """`BatchAt` of windows: values and calendar features of `length` steps from each of `starts[step]` on."""
-    index = data["starts"][step][:, None] + jnp.arange(length)
+    index = data["starts"][step][:, None] + jnp.arange(length)[None]
     return data["values"][index], data["marks"][index]
 
 
@@ -140,5 +140,5 @@ def _shown(known: np.ndarray, target: np.ndarray, forecasts: dict[str, np.ndarra
     some = np.linspace(0, len(target) - 1, SHOWN).astype(int)
     fixed = {"known": known[some, :, -1], "target": target[some, :, -1]}
     return {name: np.broadcast_to(x, (seeds, *x.shape)) for name, x in fixed.items()} | {
-        name: values[:, some, :, -1] for name, values in forecasts.items()
+        name: values[:, some][..., -1] for name, values in forecasts.items()
     }

@@ -16,8 +16,10 @@ from quire.timesnet.forecasting import VALIDATION_WINDOWS, config_for, open_seri
 from quire.timesnet.models import Imputer
 from quire.timesnet.training import Runs, predict, train
 
+Values = Array | np.ndarray
 
-def masked_mse(output: Array, target: Array, mask: Array) -> Array:
+
+def masked_mse(output: Values, target: Values, mask: Values) -> Array:
     """Mean squared error over the entries that are missing (`mask` 0)."""
     missing = 1 - mask
     return jnp.sum(missing * (output - target) ** 2) / jnp.maximum(jnp.sum(missing), 1)
@@ -144,7 +146,7 @@ def draw_gaps(task: Gaps, key: jax.Array, count: int) -> tuple[Float[Array, "n t
     waves, noise, places = jax.random.split(key, 3)
     h = jnp.arange(1, HARMONICS + 1)
     size = jnp.where(h == 1, 1.5, 1.0) / jnp.sqrt(h)
-    coefficients = size[:, None] * jax.random.normal(waves, (2, count, HARMONICS, CHANNELS))
+    coefficients = size.reshape(1, 1, -1, 1) * jax.random.normal(waves, (2, count, HARMONICS, CHANNELS))
     phase = 2 * jnp.pi * jnp.arange(task.seq_len)[:, None] * h[None] / task.period
     pattern = jnp.einsum("th,nhc->ntc", jnp.sin(phase), coefficients[0]) + jnp.einsum(
         "th,nhc->ntc", jnp.cos(phase), coefficients[1]
@@ -166,11 +168,15 @@ def train_on_gaps(task: Gaps, keys: jax.Array, *, folded: bool = True, top_k: in
     size = replace(task.model, top_k=top_k or task.model.top_k)
     config = config_for(size, seq_len=task.seq_len, channels=CHANNELS, folded=folded)
 
-    def batch_at(key, step):
-        return draw_gaps(task, jax.random.fold_in(key, step), task.training.batch_size)
-
+    steps, batch_size = task.training.steps, task.training.batch_size
     streams = jax.vmap(jax.random.fold_in, (0, None))(keys, 2)
-    return train(lambda rngs: Imputer(config, rngs=rngs), gap_loss, batch_at, streams, task.training, keys)
+    drawn = jax.jit(jax.vmap(lambda key: draw_gaps(task, key, steps * batch_size)))(streams)
+    data = jax.tree.map(lambda a: a.reshape(len(keys), steps, batch_size, *a.shape[2:]), drawn)
+
+    def batch_at(data, step):
+        return jax.tree.map(lambda a: a[step], data)
+
+    return train(lambda rngs: Imputer(config, rngs=rngs), gap_loss, batch_at, data, task.training, keys)
 
 
 def compare_on_gaps(task: Gaps, keys: jax.Array) -> dict[str, Any]:
@@ -179,7 +185,7 @@ def compare_on_gaps(task: Gaps, keys: jax.Array) -> dict[str, Any]:
     Returns:
         `mse` by method `[seeds]`; `shown`, one test series as in `compare_imputers`.
     """
-    x, mask = (np.asarray(a) for a in draw_gaps(task, jax.random.key(0), task.num_windows))
+    x, mask = (np.asarray(a) for a in jax.jit(partial(draw_gaps, task, count=task.num_windows))(jax.random.key(0)))
     first = np.moveaxis(x, 1, 2), np.moveaxis(mask, 1, 2)
     fewer = f"TimesNet, k = {task.fewer_periods}"
     runs = {

@@ -1,5 +1,6 @@
 """Short-term forecasting (section 4.2): the M4 competition, by sMAPE, MASE and OWA against Naive2."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from jaxtyping import Array
 from quire.common.data import ShortSeries, generated_short_series, is_local, m4
 from quire.common.data.m4 import M4, M4_HOURLY, Group
 from quire.common.losses.forecast import smape_loss
-from quire.common.metrics.forecast import naive2, owa, repeat_last
+from quire.common.metrics.forecast import naive2, owa, repeat_last, smape
 from quire.timesnet.config import ShortTerm
 from quire.timesnet.forecasting import config_for
 from quire.timesnet.models import Forecaster
@@ -24,26 +25,31 @@ def open_group(group: Group, *, fallback: bool = False) -> ShortSeries:
     return generated_short_series() if fallback and not here else m4(group)
 
 
-def cut_batch(series: ShortSeries, data: tuple[Array, Array, Array], batch_size: int, step: Array) -> tuple[Array, Array, Array]:
-    """Random series, each cut at a random point within its last `history * horizon` steps.
+def draw_cuts(series: ShortSeries, key: jax.Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Random series, and for each a random point within its last `history * horizon` steps, counted from the end: at least one
+    step lies on either side."""
+    which, where = jax.random.split(key)
+    row = jax.random.randint(which, shape, 0, len(series.insamples))
+    lengths = jnp.array([len(x) for x in series.insamples])
+    back = jnp.minimum(lengths[row] - 1, int(series.history * series.horizon))
+    return row, 1 + jax.random.randint(where, shape, 0, back)
+
+
+def cut_batch(horizon: int, data: tuple[Array, Array, Array], step: Array | int) -> tuple[Array, Array, Array]:
+    """The batch of a step.
 
     Args:
-        series: for its horizon and history.
-        data: known parts aligned at their ends `[n, longest]`, their lengths `[n]`, a key.
-        batch_size: series of a batch.
+        horizon: steps after a cut.
+        data: known parts aligned at their ends `[n, longest]`; for every step, series and cuts `[steps, b]` from `draw_cuts`.
         step: number of the batch.
 
     Returns:
         The `2 * horizon` steps before the cut (zeros before the beginning), the `horizon` steps after it, and which of these are
         known.
     """
-    values, lengths, key = data
-    which, where = jax.random.split(jax.random.fold_in(key, step))
-    horizon = series.horizon
-    row = jax.random.randint(which, (batch_size,), 0, values.shape[0])
-    back = jnp.minimum(lengths[row] - 1, int(series.history * horizon))  # at least one step lies before the cut
-    cut = values.shape[1] - 1 - jax.random.randint(where, (batch_size,), 0, back)
-    index = cut[:, None] + jnp.arange(-2 * horizon, horizon)
+    values, rows, cuts = data
+    row, cut = rows[step], values.shape[1] - cuts[step]
+    index = cut[:, None] + jnp.arange(-2 * horizon, horizon)[None]
     known = (index >= 0) & (index < values.shape[1])
     window = jnp.where(known, values[row[:, None], jnp.clip(index, 0, values.shape[1] - 1)], 0)
     return window[:, : 2 * horizon], window[:, 2 * horizon :], known[:, 2 * horizon :].astype(window.dtype)
@@ -61,19 +67,18 @@ def train_short_term(series: ShortSeries, task: ShortTerm, keys: jax.Array) -> R
     config = config_for(task.model, seq_len=2 * horizon, pred_len=horizon, channels=1)
     scale = np.array([np.abs(x).mean() or 1.0 for x in series.insamples])
     values = jnp.asarray(series.padded() / scale[:, None], jnp.float32)
-    lengths = jnp.array([len(x) for x in series.insamples])
-    streams = jax.vmap(jax.random.fold_in, (0, None))(keys, 1)
-    data = *(jnp.broadcast_to(x, (len(keys), *x.shape)) for x in (values, lengths)), streams
-
-    def batch_at(data, step):
-        return cut_batch(series, data, task.training.batch_size, step)
+    shape = task.training.steps, task.training.batch_size
+    drawn = [draw_cuts(series, jax.random.fold_in(key, 1), shape) for key in keys]
+    rows, cuts = (jnp.stack(part) for part in zip(*drawn, strict=True))
+    data = jnp.broadcast_to(values, (len(keys), *values.shape)), rows, cuts
 
     def validate(graph, epochs, run):
         # the last horizon of the known part, which training windows also see: M4 has no other validation data
         known, target = _last_windows(series, before=horizon)
         outputs = predict((graph, epochs), (known,), len(known))[..., 0]
-        return np.array([float(smape_loss(out, target)) for out in outputs])
+        return smape(outputs, np.broadcast_to(target, outputs.shape)).mean(axis=(1, 2))
 
+    batch_at = partial(cut_batch, horizon)
     return train(lambda rngs: Forecaster(config, rngs=rngs), cut_loss, batch_at, data, task.training, keys, validate)
 
 
