@@ -30,6 +30,7 @@ from quire.common.layers.timesnet import (
     inception,
     inception_sizes,
     merge_kernels,
+    series_conv,
     shift,
     times_block_by_folding,
     unfold,
@@ -219,6 +220,17 @@ def test_the_ablation_has_as_many_weights():
         sum(p.size for p in jax.tree.leaves(nnx.state(BLOCKS[name](), nnx.Param))) for name in ("square", "along time")
     )
     assert folded == plain
+
+
+@pytest.mark.parametrize(("length", "width"), [(5, 1), (9, 25), (32, 9)])
+def test_series_conv_is_the_map_of_one_row(as_installed, length, width):
+    with jax.enable_x64():
+        x, kernel, bias = (
+            jax.random.normal(jax.random.key(i), s, jnp.float64) for i, s in enumerate(((2, length, 3), (width, 3, 2), (2,)))
+        )
+        assert_close(series_conv(x, kernel, bias), folded_conv(x, kernel[None], bias, length), 1e-13)
+        with pytest.raises(ValueError, match="width 2"):
+            series_conv(x, kernel[:1].repeat(2, axis=0), bias)
 
 
 def test_periods_are_sown():

@@ -307,12 +307,12 @@ def test_interpolation():
 
 def test_gaps_lie_apart(as_installed):
     task = QUICK.gaps
-    x, mask = imputation.draw_gaps(task, KEY, 8)
+    x, mask = imputation.draw_gaps(task, np.random.default_rng(0), 8)
     assert ((1 - mask).sum(axis=1) == task.num_gaps * task.gap).all()
     lag = x[:, task.period :] - x[:, : -task.period]
     assert float(lag.std()) < 0.5 < float(x.std()), "the pattern repeats up to noise"
     with pytest.raises(ValueError, match="gap is 100"):
-        imputation.draw_gaps(replace(task, gap=100), KEY, 1)
+        imputation.draw_gaps(replace(task, gap=100), np.random.default_rng(0), 1)
 
 
 def test_windows_of_anomalies_cover_the_series(as_installed):
@@ -328,7 +328,7 @@ def test_windows_of_anomalies_cover_the_series(as_installed):
 def test_cuts_of_short_series():
     series = generated_short_series(5)
     series = replace(series, insamples=tuple(np.arange(1.0, n + 1) for n in (3, 60, 700, 700, 700)))
-    data = jnp.asarray(series.padded(), jnp.float32), *short_term.draw_cuts(series, KEY, (2, 64))
+    data = jnp.asarray(series.padded(), jnp.float32), *short_term.draw_cuts(series, np.random.default_rng(0), (2, 64))
     x, target, mask = short_term.cut_batch(series.horizon, data, 1)
     assert x.shape == (64, 96) and target.shape == mask.shape == (64, 48)
     joined = np.concatenate([x, np.where(mask > 0, target, 0)], axis=1)

@@ -20,6 +20,7 @@ from quire.timesnet.forecasting import compare_forecasters
 from quire.timesnet.imputation import compare_imputers, compare_on_gaps
 from quire.timesnet.paper import paper
 from quire.timesnet.short_term import compare_short_term
+from quire.timesnet.training import generator
 
 # --- Identities ---
 
@@ -34,7 +35,7 @@ from quire.timesnet.short_term import compare_short_term
 )
 def is_the_definition(preset: Preset, key: jax.Array) -> Measurement:
     """Series of 7 steps with square kernels and of 36 with factorised ones, against loops in NumPy; no weight or bias is zero."""
-    rng, errors = _generator(key), []
+    rng, errors = generator(key), []
     with jax.enable_x64():
         for length, form in ((7, "square"), (36, "factorised")):
             skeleton = nnx.eval_shape(lambda form=form: TimesBlock(3, 4, top_k=2, num_kernels=3, form=form, rngs=nnx.Rngs(0)))
@@ -49,10 +50,6 @@ def is_the_definition(preset: Preset, key: jax.Array) -> Measurement:
 @partial(jax.jit, static_argnums=0)
 def _apply(graph: nnx.GraphDef, params: Any, x: Array) -> Array:
     return nnx.merge(graph, params)(x)
-
-
-def _generator(key: jax.Array) -> np.random.Generator:
-    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
 
 
 DIVISORS = (3, 4, 6, 8, 12, 16, 24, 32, 48)
@@ -101,7 +98,7 @@ def finds_periods(preset: Preset, key: jax.Array) -> Measurement:
 )
 def kernels_merge(preset: Preset, key: jax.Array) -> Measurement:
     """One merged kernel against one convolution after the other, for six square kernels and for factorised ones."""
-    rng, errors = _generator(key), []
+    rng, errors = generator(key), []
     with jax.enable_x64():
         for form in ("square", "factorised"):
             kernels = [rng.standard_normal((*size, 3, 2)) for size in inception_sizes(6, form)]

@@ -1,6 +1,6 @@
 """Presets: which data, which models, how long. A preset changes sizes, never the code path."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from quire.common.data.m4 import Group
@@ -172,7 +172,7 @@ QUICK = Preset(
         series=("ETTh1",), rates=(0.5,), seq_len=96, model=_SMALL, training=Training(300, 16, 5e-3), num_windows=128
     ),
     gaps=Gaps(seq_len=192, period=48, num_gaps=3, gap=16, model=_SMALL, training=Training(120, 16, 5e-3)),
-    short_term=ShortTerm(groups=("Hourly",), model=_SMALL, training=Training(600, 16, 5e-3)),
+    short_term=ShortTerm(groups=("Hourly",), model=replace(_SMALL, top_k=1), training=Training(400, 16, 5e-3)),
     classification=Classification(
         sets=("JapaneseVowels",),
         model=Size(top_k=3, num_kernels=4, dropout=0.0),

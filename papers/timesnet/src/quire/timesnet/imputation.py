@@ -14,7 +14,7 @@ from quire.common.data import Series, windows
 from quire.timesnet.config import Gaps, Imputation
 from quire.timesnet.forecasting import VALIDATION_WINDOWS, config_for, open_series, spaced, window_at, window_data
 from quire.timesnet.models import Imputer
-from quire.timesnet.training import Runs, predict, train
+from quire.timesnet.training import Runs, generator, predict, train
 
 Values = Array | np.ndarray
 
@@ -128,14 +128,14 @@ def impute_all(series: Series, task: Imputation, rate: float, keys: jax.Array):
 CHANNELS, HARMONICS, NOISE = 2, 6, 0.2
 
 
-def draw_gaps(task: Gaps, key: jax.Array, count: int) -> tuple[Float[Array, "n t c"], Float[Array, "n t c"]]:
+def draw_gaps(task: Gaps, rng: np.random.Generator, count: int) -> tuple[Float[np.ndarray, "n t c"], Float[np.ndarray, "n t c"]]:
     """Periodic series with gaps: a random pattern of 6 harmonics for each sample and channel, repeated, plus noise.
 
     Harmonic h has normal coefficients of size `1 / sqrt(h)`, the fundamental 1.5 times as much; noise has size 0.2. The gaps
     lie one in each equal part of the window.
 
     Returns:
-        Series and mask, 0 in the gaps.
+        Series and mask, 0 in the gaps, float32.
 
     Raises:
         ValueError: if the gaps do not fit into the window.
@@ -143,18 +143,16 @@ def draw_gaps(task: Gaps, key: jax.Array, count: int) -> tuple[Float[Array, "n t
     part = task.seq_len // task.num_gaps
     if part < task.gap:
         raise ValueError(f"gap is {task.gap}; {task.num_gaps} gaps in {task.seq_len} steps have at most {part}")
-    waves, noise, places = jax.random.split(key, 3)
-    h = jnp.arange(1, HARMONICS + 1)
-    size = jnp.where(h == 1, 1.5, 1.0) / jnp.sqrt(h)
-    coefficients = size.reshape(1, 1, -1, 1) * jax.random.normal(waves, (2, count, HARMONICS, CHANNELS))
-    phase = 2 * jnp.pi * jnp.arange(task.seq_len)[:, None] * h[None] / task.period
-    pattern = jnp.einsum("th,nhc->ntc", jnp.sin(phase), coefficients[0]) + jnp.einsum(
-        "th,nhc->ntc", jnp.cos(phase), coefficients[1]
-    )
-    x = pattern + NOISE * jax.random.normal(noise, pattern.shape)
-    first = jax.random.randint(places, (count, 1, CHANNELS, task.num_gaps), 0, part - task.gap + 1)
-    step = jnp.arange(task.seq_len)[None, :, None, None] - (first + part * jnp.arange(task.num_gaps).reshape(1, 1, 1, -1))
-    return x, 1 - jnp.any((step >= 0) & (step < task.gap), axis=-1).astype(x.dtype)
+    h = np.arange(1, HARMONICS + 1)
+    size = np.where(h == 1, 1.5, 1.0) / np.sqrt(h)
+    phase = 2 * np.pi * np.arange(task.seq_len)[:, None] * h / task.period
+    waves = np.concatenate([np.sin(phase), np.cos(phase)], axis=1)
+    coefficients = np.tile(size, 2)[:, None] * rng.standard_normal((count, 2 * HARMONICS, CHANNELS))
+    x = waves @ coefficients + NOISE * rng.standard_normal((count, task.seq_len, CHANNELS))
+    first = rng.integers(0, part - task.gap + 1, (count, 1, CHANNELS, task.num_gaps)) + part * np.arange(task.num_gaps)
+    step = np.arange(task.seq_len)[:, None, None] - first
+    mask = 1 - np.any((step >= 0) & (step < task.gap), axis=-1)
+    return x.astype(np.float32), mask.astype(np.float32)
 
 
 def gap_loss(model: nnx.Module, batch: tuple[Array, Array], key: jax.Array) -> Array:
@@ -169,9 +167,10 @@ def train_on_gaps(task: Gaps, keys: jax.Array, *, folded: bool = True, top_k: in
     config = config_for(size, seq_len=task.seq_len, channels=CHANNELS, folded=folded)
 
     steps, batch_size = task.training.steps, task.training.batch_size
-    streams = jax.vmap(jax.random.fold_in, (0, None))(keys, 2)
-    drawn = jax.jit(jax.vmap(lambda key: draw_gaps(task, key, steps * batch_size)))(streams)
-    data = jax.tree.map(lambda a: a.reshape(len(keys), steps, batch_size, *a.shape[2:]), drawn)
+    drawn = [draw_gaps(task, generator(key), steps * batch_size) for key in keys]
+    data = tuple(
+        jnp.stack(part).reshape(len(keys), steps, batch_size, task.seq_len, CHANNELS) for part in zip(*drawn, strict=True)
+    )
 
     def batch_at(data, step):
         return jax.tree.map(lambda a: a[step], data)
@@ -185,7 +184,7 @@ def compare_on_gaps(task: Gaps, keys: jax.Array) -> dict[str, Any]:
     Returns:
         `mse` by method `[seeds]`; `shown`, one test series as in `compare_imputers`.
     """
-    x, mask = (np.asarray(a) for a in jax.jit(partial(draw_gaps, task, count=task.num_windows))(jax.random.key(0)))
+    x, mask = draw_gaps(task, np.random.default_rng(0), task.num_windows)
     first = np.moveaxis(x, 1, 2), np.moveaxis(mask, 1, 2)
     fewer = f"TimesNet, k = {task.fewer_periods}"
     runs = {

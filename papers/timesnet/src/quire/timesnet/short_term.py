@@ -16,7 +16,7 @@ from quire.common.metrics.forecast import naive2, owa, repeat_last, smape
 from quire.timesnet.config import ShortTerm
 from quire.timesnet.forecasting import config_for
 from quire.timesnet.models import Forecaster
-from quire.timesnet.training import Runs, predict, train
+from quire.timesnet.training import Runs, generator, predict, train
 
 
 def open_group(group: Group, *, fallback: bool = False) -> ShortSeries:
@@ -25,14 +25,12 @@ def open_group(group: Group, *, fallback: bool = False) -> ShortSeries:
     return generated_short_series() if fallback and not here else m4(group)
 
 
-def draw_cuts(series: ShortSeries, key: jax.Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
+def draw_cuts(series: ShortSeries, rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Random series, and for each a random point within its last `history * horizon` steps, counted from the end: at least one
     step lies on either side."""
-    which, where = jax.random.split(key)
-    row = jax.random.randint(which, shape, 0, len(series.insamples))
-    lengths = jnp.array([len(x) for x in series.insamples])
-    back = jnp.minimum(lengths[row] - 1, int(series.history * series.horizon))
-    return row, 1 + jax.random.randint(where, shape, 0, back)
+    row = rng.integers(0, len(series.insamples), shape)
+    lengths = np.array([len(x) for x in series.insamples])
+    return row, rng.integers(1, np.minimum(lengths[row], int(series.history * series.horizon) + 1))
 
 
 def cut_batch(horizon: int, data: tuple[Array, Array, Array], step: Array | int) -> tuple[Array, Array, Array]:
@@ -68,7 +66,7 @@ def train_short_term(series: ShortSeries, task: ShortTerm, keys: jax.Array) -> R
     scale = np.array([np.abs(x).mean() or 1.0 for x in series.insamples])
     values = jnp.asarray(series.padded() / scale[:, None], jnp.float32)
     shape = task.training.steps, task.training.batch_size
-    drawn = [draw_cuts(series, jax.random.fold_in(key, 1), shape) for key in keys]
+    drawn = [draw_cuts(series, generator(key), shape) for key in keys]
     rows, cuts = (jnp.stack(part) for part in zip(*drawn, strict=True))
     data = jnp.broadcast_to(values, (len(keys), *values.shape)), rows, cuts
 

@@ -22,6 +22,11 @@ Validate = Callable[[nnx.GraphDef, Any, int], np.ndarray]
 """`(graph, states [epochs, ...], run) -> losses [epochs]` on validation data."""
 
 
+def generator(key: jax.Array) -> np.random.Generator:
+    """NumPy's generator, seeded by a key: for draws that are made once, outside of compiled loops."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
+
+
 def optimiser(training: Training) -> optax.GradientTransformation:
     """Adam or RAdam with the schedule of a training."""
     epoch = training.steps // training.epochs
