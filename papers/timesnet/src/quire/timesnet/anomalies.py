@@ -100,7 +100,7 @@ def compare_detectors(task: Anomalies, keys: jax.Array, *, fallback: bool = Fals
 
     Returns:
         `auroc` by method, `f1`, `f1_adjusted` of TimesNet, each `[seeds]`; `by_channel` AUROC by channel and method `[seeds]`;
-        `shown`, one channel `[seeds, steps]`; `data` and `stand_in_for`.
+        `shown`, one channel `[seeds, steps]`, and `shown_name`; `data` and `stand_in_for`.
     """
     channels = open_telemetry(task, fallback=fallback)
     scores: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -118,14 +118,15 @@ def compare_detectors(task: Anomalies, keys: jax.Array, *, fallback: bool = Fals
         flags = [b > anomaly_threshold(a, b, task.ratio) for a, b in zip(train_score, test_score, strict=True)]
         f1.append([detection(flag, channel.truth).f1 for flag in flags])
         adjusted.append([detection(point_adjust(flag, channel.truth), channel.truth).f1 for flag in flags])
-    methods = next(iter(by_channel.values()))
+    methods, middle = next(iter(by_channel.values())), channels[len(channels) // 2]
     steps = sum(len(channel.test) for channel in channels)
     return {
         "auroc": {m: np.mean([values[m] for values in by_channel.values()], axis=0) for m in methods},
         "f1": np.mean(f1, axis=0),
         "f1_adjusted": np.mean(adjusted, axis=0),
         "by_channel": by_channel,
-        "shown": _shown(channels[-1], scores[channels[-1].name][1], len(keys)),
+        "shown": _shown(middle, scores[middle.name][1], len(keys)),
+        "shown_name": middle.name,
         "data": f"{', '.join(channel.name for channel in channels)}, {steps} test steps",
         "stand_in_for": ", ".join(sorted({channel.stand_in_for for channel in channels} - {""})),
     }

@@ -310,7 +310,7 @@ def _detection(run: dict[str, Any], figure) -> Measurement:
 def detects(preset: Preset, key: jax.Array) -> Measurement:
     """Against the distance from the training mean, by at least 0.2."""
     run = detecting(preset, key)
-    return _detection(run, figures.detections(run["shown"], run["data"].split(", ")[-2]))
+    return _detection(run, figures.detections(run["shown"], run["shown_name"]))
 
 
 @paper.claim(

@@ -1,5 +1,6 @@
 """Figures of the claims and of the notebook; matplotlib figures, closed."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -119,7 +120,7 @@ def bars(values: Mapping[str, Numbers], ylabel: str, *, line: tuple[str, float] 
     if line:
         axes.axhline(line[1], color="#7f8c8d", ls="--", lw=1)
         axes.annotate(line[0], (len(values) - 0.5, line[1]), (0, 3), textcoords="offset points", ha="right", fontsize="small")
-    axes.set_xticks(range(len(values)), [name.replace(" ", "\n") for name in values], fontsize="small")
+    axes.set_xticks(range(len(values)), [textwrap.fill(name, 11) for name in values], fontsize="small")
     axes.set_ylabel(ylabel)
     return figure
 

@@ -136,9 +136,9 @@ def forecast_all(series: Series, task: Forecasting, horizon: int, keys: jax.Arra
 
 
 def _shown(known: np.ndarray, target: np.ndarray, forecasts: dict[str, np.ndarray], seeds: int) -> dict[str, np.ndarray]:
-    """Some windows of the last channel, with a leading axis of seeds."""
+    """Some windows of the first channel, with a leading axis of seeds."""
     some = np.linspace(0, len(target) - 1, SHOWN).astype(int)
-    fixed = {"known": known[some, :, -1], "target": target[some, :, -1]}
+    fixed = {"known": known[some][..., 0], "target": target[some][..., 0]}
     return {name: np.broadcast_to(x, (seeds, *x.shape)) for name, x in fixed.items()} | {
-        name: values[:, some][..., -1] for name, values in forecasts.items()
+        name: values[:, some][..., 0] for name, values in forecasts.items()
     }

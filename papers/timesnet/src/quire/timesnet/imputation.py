@@ -71,8 +71,8 @@ def compare_imputers(task: Imputation, keys: jax.Array, *, fallback: bool = Fals
                 errors.setdefault(method, []).append([float(masked_mse(v, truth, mask)) for v in values])
             if shown is None:
                 middle, fixed = len(truth) // 2, {"truth": truth, "mask": mask}
-                shown = {n: np.broadcast_to(x[middle, :, -1], (len(keys), x.shape[1])) for n, x in fixed.items()}
-                shown |= {n: x[:, middle, :, -1] for n, x in imputed.items()}
+                shown = {n: np.broadcast_to(x[middle, :, 0], (len(keys), x.shape[1])) for n, x in fixed.items()}
+                shown |= {n: x[:, middle, :, 0] for n, x in imputed.items()}
     means = {method: np.mean(rows, axis=0) for method, rows in errors.items()}
     return {"mse": means, "shown": shown, "data": "; ".join(names), "stand_in_for": ", ".join(sorted(stand_ins - {""}))}
 
