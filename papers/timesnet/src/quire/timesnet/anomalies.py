@@ -12,11 +12,10 @@ from sklearn.metrics import roc_auc_score
 from quire.common.data import Telemetry, anomaly_set, generated_telemetry, is_local, spacecraft
 from quire.common.data.telemetry import MSL_SMAP
 from quire.common.metrics.anomaly import anomaly_threshold, detection, point_adjust
-from quire.common.train import epoch_indices
 from quire.timesnet.config import Anomalies
 from quire.timesnet.forecasting import config_for
 from quire.timesnet.models import Reconstructor
-from quire.timesnet.training import predict, train
+from quire.timesnet.training import generator, predict, train
 
 
 def open_telemetry(task: Anomalies, *, fallback: bool = False) -> list[Telemetry]:
@@ -63,9 +62,9 @@ def reconstruct(group: list[Telemetry], task: Anomalies, keys: jax.Array) -> lis
     pairs = [(c, s) for c in range(len(group)) for s in range(len(keys))]
     run_keys = jnp.stack([jax.random.fold_in(keys[s], c) for c, s in pairs])
     padded = _same_length([scaled[c][0].astype(np.float32) for c, _ in pairs])
+    shape = training.steps, training.batch_size
     starts = [
-        epoch_indices(jax.random.fold_in(key, 1), len(scaled[c][0]) - length + 1, training.batch_size, training.steps)
-        for key, (c, _) in zip(run_keys, pairs, strict=True)
+        generator(key).integers(0, len(scaled[c][0]) - length + 1, shape) for key, (c, _) in zip(run_keys, pairs, strict=True)
     ]
 
     def batch_at(data, step):
@@ -80,7 +79,7 @@ def reconstruct(group: list[Telemetry], task: Anomalies, keys: jax.Array) -> lis
         x = held[pairs[run][0]]
         return np.mean((predict((graph, epochs), (x,), training.batch_size) - x) ** 2, axis=(1, 2, 3))
 
-    data = jnp.asarray(padded), jnp.stack(starts)
+    data = jnp.asarray(padded), jnp.asarray(np.stack(starts))
     runs = train(lambda rngs: Reconstructor(config, rngs=rngs), reconstruction_loss, batch_at, data, training, run_keys, validate)
     both = [np.concatenate(channel) for channel in windows]
     inputs = _same_length([both[c] for c, _ in pairs])

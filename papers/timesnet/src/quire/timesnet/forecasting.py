@@ -12,10 +12,9 @@ from quire.common.data import Series, generated_series, is_local, long_series, w
 from quire.common.data.time_series import ETT, LONG_SERIES, SeriesName
 from quire.common.layers.dlinear import DLinear
 from quire.common.metrics.forecast import mae, mse, repeat_last
-from quire.common.train import epoch_indices
 from quire.timesnet.config import Forecasting, Size, Training
 from quire.timesnet.models import Forecaster, TimesNetConfig
-from quire.timesnet.training import Runs, predict, train
+from quire.timesnet.training import Runs, generator, predict, train
 
 VALIDATION_WINDOWS = 512
 SHOWN = 3
@@ -40,14 +39,11 @@ def window_at(length: int, data: dict[str, Any], step: jax.Array) -> tuple[jax.A
 
 
 def window_data(values: np.ndarray, marks: np.ndarray, last: int, length: int, training: Training, keys: jax.Array) -> Any:
-    """Data of `window_at`: windows that end before `last`, every epoch a shuffle of all of them, one order per key."""
-    num_windows = last - length + 1
-
-    def starts(key):
-        return epoch_indices(jax.random.fold_in(key, 1), num_windows, training.batch_size, training.steps)
-
+    """Data of `window_at`: random windows that end before `last`, other ones for each key."""
+    shape = training.steps, training.batch_size
+    starts = np.stack([generator(key).integers(0, last - length + 1, shape) for key in keys])
     same = [jnp.broadcast_to(jnp.asarray(x, jnp.float32), (len(keys), *x.shape)) for x in (values, marks)]
-    return {"values": same[0], "marks": same[1], "starts": jnp.stack([starts(key) for key in keys])}
+    return {"values": same[0], "marks": same[1], "starts": jnp.asarray(starts)}
 
 
 def spaced(first: int, last: int, count: int | None) -> np.ndarray:
