@@ -33,7 +33,10 @@ def draw_cuts(series: ShortSeries, rng: np.random.Generator, shape: tuple[int, .
     return row, rng.integers(1, np.minimum(lengths[row], int(series.history * series.horizon) + 1))
 
 
-def cut_batch(horizon: int, data: tuple[Array, Array, Array], step: Array | int) -> tuple[Array, Array, Array]:
+Draws = Array | np.ndarray
+
+
+def cut_batch(horizon: int, data: tuple[Draws, Draws, Draws], step: Array | int) -> tuple[Array, Array, Array]:
     """The batch of a step.
 
     Args:
