@@ -169,14 +169,14 @@ QUICK = Preset(
         num_windows=128,
     ),
     imputation=Imputation(
-        series=("ETTh1",), rates=(0.5,), seq_len=96, model=_SMALL, training=Training(300, 16, 5e-3), num_windows=128
+        series=("ETTh1",), rates=(0.5,), seq_len=96, model=_SMALL, training=Training(150, 16, 1e-2), num_windows=128
     ),
-    gaps=Gaps(seq_len=192, period=48, num_gaps=3, gap=16, model=_SMALL, training=Training(120, 16, 5e-3)),
+    gaps=Gaps(seq_len=192, period=48, num_gaps=3, gap=16, model=_SMALL, training=Training(80, 16, 5e-3)),
     short_term=ShortTerm(groups=("Hourly",), model=replace(_SMALL, top_k=1), training=Training(400, 16, 5e-3)),
     classification=Classification(
         sets=("JapaneseVowels",),
         model=Size(top_k=3, num_kernels=4, dropout=0.0),
-        training=Training(216, 15, 1e-3, "constant", optimiser="radam"),
+        training=Training(108, 15, 5e-3, "constant", optimiser="radam"),
     ),
     anomalies=Anomalies(
         seq_len=100,
