@@ -1,5 +1,6 @@
 """Data sets: one loader each, files from `QUIRE_DATA`, the cache or a checked download."""
 
+from quire.common.data.cases import Cases, generated_cases, uea
 from quire.common.data.few_shot import FewShotData, Tasks, digits_few_shot, draw_tasks, omniglot_alphabets, omniglot_small
 from quire.common.data.graph_sets import Molecule, alchemy_12k, strongly_regular, tu_molecules, zinc_12k
 from quire.common.data.link_sets import (
@@ -12,6 +13,7 @@ from quire.common.data.link_sets import (
     split_links,
     umls_graph,
 )
+from quire.common.data.m4 import ShortSeries, generated_short_series, m4
 from quire.common.data.molecules import THREE_BPA, Molecules, read_extxyz, three_bpa
 from quire.common.data.recsys import (
     Feedback,
@@ -49,11 +51,14 @@ from quire.common.data.sets import (
     read_idx,
     wikitext2,
 )
+from quire.common.data.telemetry import Telemetry, anomaly_set, generated_telemetry, spacecraft
 from quire.common.data.text import Passages, language_reference, word_analogies, word_similarity
+from quire.common.data.time_series import Series, calendar_features, generated_series, long_series, windows
 
 __all__ = [
     "REGISTRY",
     "THREE_BPA",
+    "Cases",
     "Dataset",
     "DatasetCorrupt",
     "DatasetUnavailable",
@@ -67,10 +72,15 @@ __all__ = [
     "Molecule",
     "Molecules",
     "Passages",
+    "Series",
+    "ShortSeries",
     "Tasks",
+    "Telemetry",
     "alchemy_12k",
+    "anomaly_set",
     "block_graph",
     "cache_dir",
+    "calendar_features",
     "cifar10",
     "cifar10_subset",
     "cora_graph",
@@ -81,7 +91,11 @@ __all__ = [
     "facebook_books",
     "feedback",
     "fetch",
+    "generated_cases",
     "generated_feedback",
+    "generated_series",
+    "generated_short_series",
+    "generated_telemetry",
     "gunzip",
     "imagenet_batches",
     "imagenet_files",
@@ -89,6 +103,8 @@ __all__ = [
     "language_reference",
     "link_graph",
     "local_path",
+    "long_series",
+    "m4",
     "mnist_t10k",
     "movielens_1m",
     "movielens_100k",
@@ -99,13 +115,16 @@ __all__ = [
     "read_archive",
     "read_extxyz",
     "read_idx",
+    "spacecraft",
     "split_feedback",
     "split_links",
     "strongly_regular",
     "three_bpa",
     "tu_molecules",
+    "uea",
     "umls_graph",
     "wikitext2",
+    "windows",
     "word_analogies",
     "word_similarity",
     "zinc_12k",

@@ -6,7 +6,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from quire.common.graphs.edges import Graph, degrees, symmetric_product
-from quire.common.graphs.sheaf_layers import uniform_fan_in
+from quire.common.layers.dropout import dropout
+from quire.common.layers.initialisers import linear
 
 
 def edge_weights(graph: Graph, dtype: jnp.dtype | type = jnp.float32) -> Float[Array, " m"]:
@@ -68,18 +69,13 @@ class NGCFConv(nnx.Module):
 
     def __init__(self, dim: int, *, dropout: float = 0.1, slope: float = 0.01, rngs: nnx.Rngs):
         self.dropout, self.slope = dropout, slope
-        init = uniform_fan_in(dim)
-        self.neighbour = nnx.Linear(dim, dim, kernel_init=init, bias_init=init, rngs=rngs)
-        self.product = nnx.Linear(dim, dim, kernel_init=init, bias_init=init, rngs=rngs)
+        self.neighbour, self.product = linear(dim, dim, rngs=rngs), linear(dim, dim, rngs=rngs)
 
     def __call__(self, graph: Graph, x: Float[Array, "n dim"], key: jax.Array | None = None) -> Float[Array, "n dim"]:
         """A key makes it training, with dropout."""
         first, second = self.neighbour, self.product
         out = ngcf_propagate(graph, x, first.kernel[...].T, first.bias[...], second.kernel[...].T, second.bias[...])
-        if key is not None and self.dropout > 0:
-            kept = jax.random.bernoulli(key, 1 - self.dropout, out.shape)
-            out = jnp.where(kept, out / (1 - self.dropout), 0)
-        return jax.nn.leaky_relu(out, self.slope)
+        return jax.nn.leaky_relu(dropout(out, self.dropout, key), self.slope)
 
 
 class GCNConv(nnx.Module):
@@ -91,8 +87,7 @@ class GCNConv(nnx.Module):
     """
 
     def __init__(self, dim: int, *, rngs: nnx.Rngs):
-        init = uniform_fan_in(dim)
-        self.linear = nnx.Linear(dim, dim, kernel_init=init, bias_init=init, rngs=rngs)
+        self.linear = linear(dim, dim, rngs=rngs)
 
     def __call__(self, graph: Graph, x: Float[Array, "n dim"]) -> Float[Array, "n dim"]:
         return gcn_propagate(graph, self.linear(x))

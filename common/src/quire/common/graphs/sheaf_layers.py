@@ -10,13 +10,8 @@ from jaxtyping import Array, Float
 from quire.common.graphs.edges import Graph
 from quire.common.graphs.sheaves import MapKind, SheafLaplacian, apply_maps, sheaf_laplacian
 from quire.common.graphs.stalk_maps import OrthogonalForm, num_orthogonal_params, orthogonal_map
+from quire.common.layers.initialisers import linear, uniform_fan_in
 from quire.common.layers.intermediates import sow
-
-
-def uniform_fan_in(fan_in: int) -> nnx.Initializer:
-    """Uniform in `± 1 / sqrt(fan_in)`, the default of PyTorch's linear layers, for weights and biases."""
-    bound = fan_in**-0.5
-    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)
 
 
 def num_map_params(kind: MapKind, d: int) -> int:
@@ -129,8 +124,7 @@ class SheafConv(nnx.Module):
 
     def __init__(self, dim: int, *, step: float = 1.0, rngs: nnx.Rngs):
         self.step = step
-        init = uniform_fan_in(dim)
-        self.linear = nnx.Linear(dim, dim, kernel_init=init, bias_init=init, rngs=rngs)
+        self.linear = linear(dim, dim, rngs=rngs)
         self.learner = SheafLearner(dim, rngs=rngs)
 
     def __call__(self, graph: Graph, x: Float[Array, "n dim"]) -> Float[Array, "n dim"]:

@@ -11,6 +11,7 @@ from quire.common.train.loop import (
     take_batch,
     warmup_cosine,
 )
+from quire.common.train.selection import early_stopping
 
 __all__ = [
     "CheckpointError",
@@ -18,6 +19,7 @@ __all__ = [
     "History",
     "HostBatches",
     "TrainingDiverged",
+    "early_stopping",
     "epoch_indices",
     "fit",
     "fit_seeds",

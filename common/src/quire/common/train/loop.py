@@ -236,6 +236,7 @@ def fit_seeds(
     keys: jax.Array,
     snapshots: int = 1,
     ema: float = 0.0,
+    one_by_one: bool = False,
 ) -> tuple[nnx.GraphDef, Any, jax.Array]:
     """Train one model per key, all in one compiled loop: the seeds of a claim.
 
@@ -248,6 +249,8 @@ def fit_seeds(
         snapshots: how many equally spaced states to keep, the last one included; must divide `steps`.
         ema: decay of an exponential moving average of the parameters, which is what is kept then; 0 for none. After n steps the
             decay is at most `(1 + n) / (10 + n)`, so that the start is forgotten.
+        one_by_one: train the seeds one after the other, still in one program, rather than side by side: for models that fill
+            the machine already, or whose slices would become gathers under `vmap`.
 
     Returns:
         Graph of the model, its state with leading axes `[seeds, snapshots]` (`[seeds]` for one snapshot), and losses
@@ -282,7 +285,8 @@ def fit_seeds(
         rest = jax.tree.map(lambda x: jnp.broadcast_to(x, (snapshots, *x.shape)), rest)
         return nnx.merge_state(params, rest), losses.reshape(-1)
 
-    state, losses = jax.jit(jax.vmap(train))(keys, params, rest, data)
+    over_seeds = (lambda *args: jax.lax.map(lambda seed: train(*seed), args)) if one_by_one else jax.vmap(train)
+    state, losses = jax.jit(over_seeds)(keys, params, rest, data)
     finite = np.isfinite(np.asarray(losses))
     if not finite.all():
         seed, step = np.argwhere(~finite)[0]

@@ -1,0 +1,136 @@
+"""The M4 competition: many short series of one frequency, and the horizon to forecast."""
+
+import csv
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from quire.common.data.registry import REGISTRY, Dataset, DatasetCorrupt, File, fetch, provided
+
+Group = Literal["Yearly", "Quarterly", "Monthly", "Weekly", "Daily", "Hourly"]
+
+_ADDRESS = "https://raw.githubusercontent.com/Mcompetitions/M4-methods/master/Dataset/"
+M4_HOURLY = REGISTRY.add(
+    Dataset(
+        "m4-hourly",
+        "414 hourly series of the M4 competition, 700 or 960 values and 48 to forecast",
+        "published for research, no explicit licence",
+        "https://github.com/Mcompetitions/M4-methods (Dataset)",
+        (
+            File(
+                "Hourly-train.csv",
+                ("ea59b7783573c49077a835ab6465c7d66f1474783360f310988a9a737fbca62f",),
+                2_347_115,
+                _ADDRESS + "Train/Hourly-train.csv",
+            ),
+            File(
+                "Hourly-test.csv",
+                ("71a57fccb15e534d973626ada4fb87febf789e9317715b7cc6dd3b5f90db6f42",),
+                132_820,
+                _ADDRESS + "Test/Hourly-test.csv",
+            ),
+        ),
+    )
+)
+M4 = REGISTRY.add(
+    Dataset(
+        "m4",
+        "the other groups of the M4 competition: 100000 series from yearly to hourly",
+        "published for research, no explicit licence",
+        "https://github.com/Mcompetitions/M4-methods (Dataset)",
+        hint="put <group>-train.csv and <group>-test.csv of every group into m4/",
+    )
+)
+
+# horizon, season, and how many horizons back training windows may end
+GROUPS: dict[str, tuple[int, int, float]] = {
+    "Yearly": (6, 1, 1.5),
+    "Quarterly": (8, 4, 1.5),
+    "Monthly": (18, 12, 1.5),
+    "Weekly": (13, 1, 10),
+    "Daily": (14, 1, 10),
+    "Hourly": (48, 24, 10),
+}
+
+
+@dataclass(frozen=True)
+class ShortSeries:
+    """Many series of one frequency.
+
+    Attributes:
+        name: as tables show it.
+        insamples: the known part of each, float64, of any lengths.
+        targets: what follows, float64 `[n, horizon]`.
+        frequency: steps in a season.
+        history: training windows end within the last `history * horizon` steps.
+        stand_in_for: the data of the paper, or "" where this is it.
+    """
+
+    name: str
+    insamples: tuple[np.ndarray, ...]
+    targets: np.ndarray
+    frequency: int
+    history: float
+    stand_in_for: str = ""
+
+    @property
+    def horizon(self) -> int:
+        """Steps to forecast."""
+        return self.targets.shape[1]
+
+    def padded(self) -> np.ndarray:
+        """Known parts as `[n, longest]`, aligned at their ends, zeros in front."""
+        longest = max(map(len, self.insamples))
+        return np.stack([np.pad(x, (longest - len(x), 0)) for x in self.insamples])
+
+
+def m4(group: Group = "Hourly") -> ShortSeries:
+    """One group of the competition.
+
+    Raises:
+        ValueError: for another group.
+        DatasetUnavailable, DatasetCorrupt: as for every data set.
+    """
+    if group not in GROUPS:
+        raise ValueError(f"group is {group!r}; choose from {', '.join(GROUPS)}")
+    horizon, frequency, history = GROUPS[group]
+    names = f"{group}-train.csv", f"{group}-test.csv"
+    train, test = (fetch(M4_HOURLY, n) if group == "Hourly" else provided(M4, n) for n in names)
+    known, coming = read_m4(train.read_text(), source=names[0]), read_m4(test.read_text(), source=names[1])
+    if known.keys() != coming.keys() or any(len(x) != horizon for x in coming.values()):
+        raise DatasetCorrupt(f"{names[0]} and {names[1]} must hold the same series, the second {horizon} values of each")
+    return ShortSeries(
+        f"M4 {group.lower()}", tuple(known.values()), np.stack([coming[name] for name in known]), frequency, history
+    )
+
+
+def read_m4(text: str, *, source: str = "the file") -> dict[str, np.ndarray]:
+    """Series by name: a header, then a row for each, the name first, empty fields at the end.
+
+    Raises:
+        DatasetCorrupt: if a field is no number.
+
+    >>> read_m4("V1,V2,V3\\nH1,1.5,\\nH2,2,3\\n")
+    {'H1': array([1.5]), 'H2': array([2., 3.])}
+    """
+    rows = list(csv.reader(text.splitlines()))[1:]
+    try:
+        return {row[0]: np.array([value for value in row[1:] if value], np.float64) for row in rows if row}
+    except ValueError as error:
+        raise DatasetCorrupt(f"{source} holds something that is no number ({error})") from None
+
+
+def generated_short_series(count: int = 400, *, seed: int = 0) -> ShortSeries:
+    """Hourly series in the shape of M4's: a level, a daily pattern of 3 harmonics that grows with it, a trend and noise."""
+    rng = np.random.default_rng(seed)
+    length, horizon = 700, 48
+    hours = np.arange(length + horizon)
+    phases = 2 * np.pi * hours[:, None] / 24 * np.arange(1, 4)
+    size = 0.3 / np.arange(1, 4)
+    pattern = rng.normal(0, size, (count, 3)) @ np.sin(phases).T + rng.normal(0, size, (count, 3)) @ np.cos(phases).T
+    trend = rng.normal(0, 0.2, (count, 1)) * hours / len(hours)
+    wander = np.cumsum(rng.normal(0, 0.01, (count, len(hours))), axis=1)
+    level = np.exp(rng.normal(6, 2, (count, 1)))
+    values = level * np.exp(pattern + trend + wander + 0.03 * rng.standard_normal((count, len(hours))))
+    return ShortSeries("generated seasonal series", tuple(values[:, :length]), values[:, length:], 24, 10, "M4")

@@ -1,0 +1,146 @@
+"""Anomaly detection (section 4.5): windows are reconstructed, and large errors are flagged."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+from sklearn.metrics import roc_auc_score
+
+from quire.common.data import Telemetry, anomaly_set, generated_telemetry, is_local, spacecraft
+from quire.common.data.telemetry import MSL_SMAP
+from quire.common.metrics.anomaly import anomaly_threshold, detection, point_adjust
+from quire.timesnet.config import Anomalies
+from quire.timesnet.forecasting import config_for
+from quire.timesnet.models import Reconstructor
+from quire.timesnet.training import generator, predict, train
+
+
+def open_telemetry(task: Anomalies, *, fallback: bool = False) -> list[Telemetry]:
+    """Channels or sets of the preset, or with `fallback` generated channels where they are not on this machine."""
+    if task.sets:
+        return [anomaly_set(name) for name in task.sets]
+    return generated_telemetry() if fallback and not is_local(MSL_SMAP) else spacecraft(task.channels)
+
+
+def cut(x: Float[np.ndarray, "t d"], length: int) -> Float[np.ndarray, "n length d"]:
+    """Windows side by side; the last one ends where the series ends, and so may overlap the one before.
+
+    Raises:
+        ValueError: if the series is shorter than a window.
+    """
+    if len(x) < length:
+        raise ValueError(f"x has {len(x)} steps; a window has {length}")
+    starts = np.minimum(np.arange(0, len(x), length), len(x) - length)
+    return x[starts[:, None] + np.arange(length)]
+
+
+def join(values: Float[np.ndarray, "n length"], total: int) -> Float[np.ndarray, " total"]:
+    """Inverse of `cut` for one number a step; steps of two windows take that of the first."""
+    whole, rest = divmod(total, values.shape[1])
+    tail = values[whole][-rest:] if rest else values[:0].reshape(-1)
+    return np.concatenate([values[:whole].reshape(-1), tail])
+
+
+def reconstruction_loss(model: nnx.Module, batch: Array, key: jax.Array) -> Array:
+    """Mean squared error of the window."""
+    return jnp.mean((batch - model(batch, key)) ** 2)
+
+
+def _same_length(arrays: list[np.ndarray]) -> np.ndarray:
+    longest = max(len(a) for a in arrays)
+    return np.stack([np.pad(a, ((0, longest - len(a)), *[(0, 0)] * (a.ndim - 1))) for a in arrays])
+
+
+def reconstruct(group: list[Telemetry], task: Anomalies, keys: jax.Array) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Scores of training and test steps `[seeds, steps]` of channels with as many columns; a model per channel and seed, all of
+    them in one compiled program."""
+    length, training = task.seq_len, task.training
+    scaled = [channel.standardised() for channel in group]
+    pairs = [(c, s) for c in range(len(group)) for s in range(len(keys))]
+    run_keys = jnp.stack([jax.random.fold_in(keys[s], c) for c, s in pairs])
+    padded = _same_length([scaled[c][0].astype(np.float32) for c, _ in pairs])
+    shape = training.steps, training.batch_size
+    starts = [
+        generator(key).integers(0, len(scaled[c][0]) - length + 1, shape) for key, (c, _) in zip(run_keys, pairs, strict=True)
+    ]
+
+    def batch_at(data, step):
+        series, starts = data
+        return series[starts[step][:, None] + jnp.arange(length)[None]]
+
+    config = config_for(task.model, seq_len=length, channels=padded.shape[2])
+    windows = [tuple(cut(part.astype(np.float32), length) for part in channel) for channel in scaled]
+    held = [channel[0][::10] for channel in windows]
+
+    def validate(graph, epochs, run):
+        x = held[pairs[run][0]]
+        return np.mean((predict((graph, epochs), (x,), training.batch_size) - x) ** 2, axis=(1, 2, 3))
+
+    data = jnp.asarray(padded), jnp.asarray(np.stack(starts))
+    runs = train(lambda rngs: Reconstructor(config, rngs=rngs), reconstruction_loss, batch_at, data, training, run_keys, validate)
+    both = [np.concatenate(channel) for channel in windows]
+    inputs = _same_length([both[c] for c, _ in pairs])
+    error = (predict(runs, (inputs,), 1, own=True) - inputs) ** 2
+    error = error.mean(-1) if task.column is None else error[..., task.column]
+    scores = []
+    for c, (channel, (train_windows, _)) in enumerate(zip(group, windows, strict=True)):
+        own = error[[r for r, pair in enumerate(pairs) if pair[0] == c]]
+        split = len(train_windows)
+        parts = ((own[:, :split], len(channel.train)), (own[:, split : len(both[c])], len(channel.test)))
+        scores.append(tuple(np.stack([join(seed, total) for seed in part]) for part, total in parts))
+    return scores
+
+
+def compare_detectors(task: Anomalies, keys: jax.Array, *, fallback: bool = False) -> dict[str, Any]:
+    """Detection averaged over channels.
+
+    Returns:
+        `auroc` by method, `f1`, `f1_adjusted` of TimesNet, each `[seeds]`; `by_channel` AUROC by channel and method `[seeds]`;
+        `shown`, one channel `[seeds, steps]`, and `shown_name`; `data` and `stand_in_for`.
+    """
+    channels = open_telemetry(task, fallback=fallback)
+    scores: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for columns in sorted({channel.train.shape[1] for channel in channels}):
+        group = [channel for channel in channels if channel.train.shape[1] == columns]
+        scores |= dict(zip((channel.name for channel in group), reconstruct(group, task, keys), strict=True))
+    by_channel: dict[str, dict[str, np.ndarray]] = {}
+    f1, adjusted = [], []
+    for channel in channels:
+        train_score, test_score = scores[channel.name]
+        naive = naive_scores(channel, task)
+        by_channel[channel.name] = {"TimesNet": np.array([roc_auc_score(channel.truth, s) for s in test_score])} | {
+            name: np.full(len(keys), roc_auc_score(channel.truth, score)) for name, score in naive.items()
+        }
+        flags = [b > anomaly_threshold(a, b, task.ratio) for a, b in zip(train_score, test_score, strict=True)]
+        f1.append([detection(flag, channel.truth).f1 for flag in flags])
+        adjusted.append([detection(point_adjust(flag, channel.truth), channel.truth).f1 for flag in flags])
+    methods, middle = next(iter(by_channel.values())), channels[len(channels) // 2]
+    steps = sum(len(channel.test) for channel in channels)
+    return {
+        "auroc": {m: np.mean([values[m] for values in by_channel.values()], axis=0) for m in methods},
+        "f1": np.mean(f1, axis=0),
+        "f1_adjusted": np.mean(adjusted, axis=0),
+        "by_channel": by_channel,
+        "shown": _shown(middle, scores[middle.name][1], len(keys)),
+        "shown_name": middle.name,
+        "data": f"{', '.join(channel.name for channel in channels)}, {steps} test steps",
+        "stand_in_for": ", ".join(sorted({channel.stand_in_for for channel in channels} - {""})),
+    }
+
+
+def naive_scores(channel: Telemetry, task: Anomalies) -> dict[str, Float[np.ndarray, " t"]]:
+    """Scores that learn nothing: distance from the mean of training, and from the mean of the own window."""
+    test = channel.standardised()[1]
+    windows = cut(test, task.seq_len)
+    residual = np.abs(windows - windows.mean(axis=1, keepdims=True))
+    picked = (np.abs(test), residual)
+    whole, local = (x.mean(-1) if task.column is None else x[..., task.column] for x in picked)
+    return {"|z|": whole, "window mean": join(local, len(test))}
+
+
+def _shown(channel: Telemetry, test_score: np.ndarray, seeds: int) -> dict[str, np.ndarray]:
+    fixed = {"value": channel.standardised()[1][:, 0], "truth": channel.truth}
+    return {name: np.broadcast_to(x, (seeds, *x.shape)) for name, x in fixed.items()} | {"score": test_score}

@@ -1,0 +1,86 @@
+"""Classification (section 4.4): sets of the UEA archive, padded to one length."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array
+from sklearn.linear_model import LogisticRegression
+
+from quire.common.data import Cases, generated_cases, is_local, uea
+from quire.common.data.cases import JAPANESE_VOWELS, UEA
+from quire.common.train import epoch_indices, take_batch
+from quire.timesnet.config import Classification
+from quire.timesnet.forecasting import config_for
+from quire.timesnet.models import Classifier
+from quire.timesnet.training import Runs, predict, train
+
+
+def open_cases(name: str, *, fallback: bool = False) -> Cases:
+    """A set of the archive, or with `fallback` generated cases where it is not on this machine."""
+    here = is_local(JAPANESE_VOWELS) if name == "JapaneseVowels" else is_local(UEA)
+    return generated_cases() if fallback and not here else uea(name)
+
+
+def class_loss(model: nnx.Module, batch: tuple[Array, Array, Array], key: jax.Array) -> Array:
+    """Cross-entropy."""
+    x, mask, labels = batch
+    return optax.softmax_cross_entropy_with_integer_labels(model(x, mask, key), labels).mean()
+
+
+def train_classifier(cases: Cases, task: Classification, keys: jax.Array) -> Runs:
+    """One classifier per key. Where there are epochs, the test part chooses among them, as the authors' code has it."""
+    (x, mask), (test_x, test_mask) = cases.padded()
+    config = config_for(task.model, seq_len=x.shape[1], channels=x.shape[2], num_classes=len(cases.classes))
+    training = task.training
+
+    def order(key):
+        return epoch_indices(jax.random.fold_in(key, 1), len(x), training.batch_size, training.steps)
+
+    arrays = tuple(jnp.broadcast_to(jnp.asarray(a), (len(keys), *a.shape)) for a in (x, mask, cases.train_labels))
+
+    def validate(graph, epochs, run):
+        guess = predict((graph, epochs), (test_x, test_mask), task.batch).argmax(-1)
+        return 1 - np.mean(guess == cases.test_labels, axis=1)
+
+    data = arrays, jnp.stack([order(key) for key in keys])
+    return train(lambda rngs: Classifier(config, rngs=rngs), class_loss, take_batch, data, training, keys, validate)
+
+
+def compare_classifiers(task: Classification, keys: jax.Array, *, fallback: bool = False) -> dict[str, Any]:
+    """Test accuracies, averaged over sets.
+
+    Returns:
+        `accuracy` by method `[seeds]`; `logits` `[seeds, cases, classes]` and `labels` `[seeds, cases]` of the first set; `data`
+        and `stand_in_for`.
+    """
+    accuracy: dict[str, list] = {}
+    first, names, stand_ins = None, [], set()
+    for name in task.sets:
+        cases = open_cases(name, fallback=fallback)
+        stand_ins.add(cases.stand_in_for)
+        names.append(f"{cases.name}, {len(cases.train)} + {len(cases.test)} cases")
+        (x, _), test = cases.padded()
+        logits = predict(train_classifier(cases, task, keys), test, task.batch)
+        linear = LogisticRegression(max_iter=1000).fit(x.reshape(len(x), -1), cases.train_labels)
+        most = np.bincount(cases.train_labels).argmax()
+        guesses = {
+            "TimesNet": logits.argmax(-1),
+            "linear classifier": linear.predict(test[0].reshape(len(test[0]), -1)),
+            "most frequent class": np.full(len(cases.test), most),
+        }
+        for method, guess in guesses.items():
+            right = np.mean(guess == cases.test_labels, axis=-1)
+            accuracy.setdefault(method, []).append(np.broadcast_to(right, len(keys)))
+        first = first or (logits, np.broadcast_to(cases.test_labels, (len(keys), len(cases.test))))
+    means = {method: np.mean(rows, axis=0) for method, rows in accuracy.items()}
+    return {
+        "accuracy": means,
+        "logits": first[0],
+        "labels": first[1],
+        "data": "; ".join(names),
+        "stand_in_for": ", ".join(sorted(stand_ins - {""})),
+    }

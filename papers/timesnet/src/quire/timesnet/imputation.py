@@ -1,0 +1,200 @@
+"""Imputation (section 4.3): entries missing at random, and gaps in periodic series where folding reaches other cycles."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from quire.common.data import Series, windows
+from quire.timesnet.config import Gaps, Imputation
+from quire.timesnet.forecasting import VALIDATION_WINDOWS, config_for, open_series, spaced, window_at, window_data
+from quire.timesnet.models import Imputer
+from quire.timesnet.training import Runs, generator, predict, train
+
+Values = Array | np.ndarray
+
+
+def masked_mse(output: Values, target: Values, mask: Values) -> Array:
+    """Mean squared error over the entries that are missing (`mask` 0)."""
+    missing = 1 - mask
+    return jnp.sum(missing * (output - target) ** 2) / jnp.maximum(jnp.sum(missing), 1)
+
+
+def interpolate(x: Float[np.ndarray, "*batch t"], mask: Float[np.ndarray, "*batch t"]) -> Float[np.ndarray, "*batch t"]:
+    """Straight lines between observed entries, the nearest one beyond the ends; 0 where nothing was observed.
+
+    >>> interpolate(np.array([9.0, 1.0, 9.0, 3.0, 9.0]), np.array([0, 1, 0, 1, 0])).tolist()
+    [1.0, 1.0, 2.0, 3.0, 3.0]
+    """
+    t = np.arange(x.shape[-1])
+    seen = mask > 0
+    before = np.maximum.accumulate(np.where(seen, t, -1), axis=-1)
+    after = np.flip(np.minimum.accumulate(np.flip(np.where(seen, t, len(t)), -1), axis=-1), -1)
+    left = np.where(before >= 0, before, after % len(t))
+    right = np.where(after < len(t), after, left)
+    a, b = np.take_along_axis(x, left, -1), np.take_along_axis(x, right, -1)
+    share = (t - left) / np.maximum(right - left, 1)
+    return np.where(seen.any(-1, keepdims=True), a + share * (b - a), 0)
+
+
+# --- Entries missing at random ---
+
+
+def imputation_loss(rate: float, model: nnx.Module, batch: tuple[Array, Array], key: jax.Array) -> Array:
+    """`masked_mse` of a fresh mask: every entry is missing with probability `rate`."""
+    values, marks = batch
+    mask = jax.random.bernoulli(jax.random.fold_in(key, 0), 1 - rate, values.shape).astype(values.dtype)
+    return masked_mse(model(values, mask, marks, jax.random.fold_in(key, 1)), values, mask)
+
+
+def compare_imputers(task: Imputation, keys: jax.Array, *, fallback: bool = False) -> dict[str, Any]:
+    """Error on missing entries of test windows, averaged over series and rates.
+
+    Returns:
+        `mse` by method `[seeds]`; `shown`, a window of the first setting `[seeds, steps]` (one channel): truth, mask and
+        imputations by method; `data` and `stand_in_for`.
+    """
+    errors: dict[str, list] = {}
+    shown, names, stand_ins = None, [], set()
+    for name in task.series:
+        series = open_series(name, fallback=fallback)
+        stand_ins.add(series.stand_in_for)
+        for rate in task.rates:
+            truth, mask, imputed = impute_all(series, task, rate, keys)
+            names.append(f"{series.name}, {100 * rate:g} % missing, {len(truth)} windows of {task.seq_len}")
+            for method, values in imputed.items():
+                errors.setdefault(method, []).append([float(masked_mse(v, truth, mask)) for v in values])
+            if shown is None:
+                middle, fixed = len(truth) // 2, {"truth": truth, "mask": mask}
+                shown = {n: np.broadcast_to(x[middle, :, 0], (len(keys), x.shape[1])) for n, x in fixed.items()}
+                shown |= {n: x[:, middle, :, 0] for n, x in imputed.items()}
+    means = {method: np.mean(rows, axis=0) for method, rows in errors.items()}
+    return {"mse": means, "shown": shown, "data": "; ".join(names), "stand_in_for": ", ".join(sorted(stand_ins - {""}))}
+
+
+def impute_all(series: Series, task: Imputation, rate: float, keys: jax.Array):
+    """Test windows, their mask, and imputations `[seeds, windows, steps, channels]` by method."""
+    values = series.standardised().astype(np.float32)
+    shape = {"seq_len": task.seq_len, "channels": values.shape[1], "mark_dim": series.marks.shape[1]}
+    train_end, validation_end, end = series.ends
+    data = window_data(values, series.marks, train_end, task.seq_len, task.training, keys)
+
+    def masked(first, last, count, seed):
+        starts = spaced(first, last - task.seq_len, count)
+        x, marks = (windows(np.asarray(a, np.float32), starts, task.seq_len) for a in (values, series.marks))
+        mask = (np.random.default_rng(seed).random(x.shape) >= rate).astype(np.float32)
+        return x, mask, marks
+
+    held = masked(train_end, validation_end, VALIDATION_WINDOWS, 1)
+    x, mask, marks = masked(validation_end, end, task.num_windows, 0)
+
+    def validate(graph, epochs, run):
+        outputs = predict((graph, epochs), held, task.training.batch_size)
+        return np.array([float(masked_mse(out, held[0], held[1])) for out in outputs])
+
+    def run(folded: bool) -> np.ndarray:
+        def build(rngs):
+            return Imputer(config_for(task.model, **shape, folded=folded), rngs=rngs)
+
+        loss = partial(imputation_loss, rate)
+        runs = train(build, loss, partial(window_at, task.seq_len), data, task.training, keys, validate)
+        return predict(runs, (x, mask, marks), task.training.batch_size)
+
+    def everywhere(filled):
+        return np.broadcast_to(np.moveaxis(filled, 1, 2), (len(keys), *x.shape))
+
+    series_first, mask_first = np.moveaxis(x, 1, 2), np.moveaxis(mask, 1, 2)
+    observed = np.where(mask_first > 0, series_first, 0)
+    mean = observed.sum(-1, keepdims=True) / np.maximum(mask_first.sum(-1, keepdims=True), 1)
+    return (
+        x,
+        mask,
+        {
+            "TimesNet": run(True),
+            "1-D blocks": run(False),
+            "linear interpolation": everywhere(interpolate(series_first, mask_first)),
+            "window mean": everywhere(np.broadcast_to(mean, series_first.shape)),
+        },
+    )
+
+
+# --- Gaps in periodic series ---
+
+CHANNELS, HARMONICS, NOISE = 2, 6, 0.2
+
+
+def draw_gaps(task: Gaps, rng: np.random.Generator, count: int) -> tuple[Float[np.ndarray, "n t c"], Float[np.ndarray, "n t c"]]:
+    """Periodic series with gaps: a random pattern of 6 harmonics for each sample and channel, repeated, plus noise.
+
+    Harmonic h has normal coefficients of size `1 / sqrt(h)`, the fundamental 1.5 times as much; noise has size 0.2. The gaps
+    lie one in each equal part of the window.
+
+    Returns:
+        Series and mask, 0 in the gaps, float32.
+
+    Raises:
+        ValueError: if the gaps do not fit into the window.
+    """
+    part = task.seq_len // task.num_gaps
+    if part < task.gap:
+        raise ValueError(f"gap is {task.gap}; {task.num_gaps} gaps in {task.seq_len} steps have at most {part}")
+    h = np.arange(1, HARMONICS + 1)
+    size = np.where(h == 1, 1.5, 1.0) / np.sqrt(h)
+    phase = 2 * np.pi * np.arange(task.seq_len)[:, None] * h / task.period
+    waves = np.concatenate([np.sin(phase), np.cos(phase)], axis=1)
+    coefficients = np.tile(size, 2)[:, None] * rng.standard_normal((count, 2 * HARMONICS, CHANNELS))
+    x = waves @ coefficients + NOISE * rng.standard_normal((count, task.seq_len, CHANNELS))
+    first = rng.integers(0, part - task.gap + 1, (count, 1, CHANNELS, task.num_gaps)) + part * np.arange(task.num_gaps)
+    step = np.arange(task.seq_len)[:, None, None] - first
+    mask = 1 - np.any((step >= 0) & (step < task.gap), axis=-1)
+    return x.astype(np.float32), mask.astype(np.float32)
+
+
+def gap_loss(model: nnx.Module, batch: tuple[Array, Array], key: jax.Array) -> Array:
+    """`masked_mse` on the gaps."""
+    x, mask = batch
+    return masked_mse(model(x, mask, None, key), x, mask)
+
+
+def train_on_gaps(task: Gaps, keys: jax.Array, *, folded: bool = True, top_k: int | None = None) -> Runs:
+    """An imputer per key on fresh series, with folding or without, with k of the preset or another."""
+    size = replace(task.model, top_k=top_k or task.model.top_k)
+    config = config_for(size, seq_len=task.seq_len, channels=CHANNELS, folded=folded)
+
+    steps, batch_size = task.training.steps, task.training.batch_size
+    drawn = [draw_gaps(task, generator(key), steps * batch_size) for key in keys]
+    data = tuple(
+        jnp.stack(part).reshape(len(keys), steps, batch_size, task.seq_len, CHANNELS) for part in zip(*drawn, strict=True)
+    )
+
+    def batch_at(data, step):
+        return jax.tree.map(lambda a: a[step], data)
+
+    return train(lambda rngs: Imputer(config, rngs=rngs), gap_loss, batch_at, data, task.training, keys)
+
+
+def compare_on_gaps(task: Gaps, keys: jax.Array) -> dict[str, Any]:
+    """Error on the gaps of test series.
+
+    Returns:
+        `mse` by method `[seeds]`; `shown`, one test series as in `compare_imputers`.
+    """
+    x, mask = draw_gaps(task, np.random.default_rng(0), task.num_windows)
+    first = np.moveaxis(x, 1, 2), np.moveaxis(mask, 1, 2)
+    fewer = f"TimesNet, k = {task.fewer_periods}"
+    runs = {
+        "TimesNet": train_on_gaps(task, keys),
+        fewer: train_on_gaps(task, keys, top_k=task.fewer_periods),
+        "1-D blocks": train_on_gaps(task, keys, folded=False),
+    }
+    imputed = {name: predict(run, (x, mask), task.training.batch_size) for name, run in runs.items()}
+    fixed = {"linear interpolation": interpolate(*first), "zero": np.zeros_like(first[0])}
+    imputed |= {name: np.broadcast_to(np.moveaxis(v, 1, 2), (len(keys), *x.shape)) for name, v in fixed.items()}
+    mse = {name: np.array([float(masked_mse(v, x, mask)) for v in values]) for name, values in imputed.items()}
+    shown = {name: np.broadcast_to(a[0, :, 0], (len(keys), x.shape[1])) for name, a in (("truth", x), ("mask", mask))}
+    return {"mse": mse, "shown": shown | {name: values[:, 0, :, 0] for name, values in imputed.items()}}

@@ -1,0 +1,121 @@
+"""Training of all tasks: several runs in one compiled program, one run after the other; predictions in fixed batches."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from quire.common.train import early_stopping, fit_seeds
+from quire.common.train.loop import BatchAt, Loss
+from quire.timesnet.config import Training
+
+Runs = tuple[nnx.GraphDef, Any]
+"""Graph of a model and its states, with a leading axis of runs."""
+
+Validate = Callable[[nnx.GraphDef, Any, int], np.ndarray]
+"""`(graph, states [epochs, ...], run) -> losses [epochs]` on validation data."""
+
+
+def generator(key: jax.Array) -> np.random.Generator:
+    """NumPy's generator, seeded by a key: for draws that are made once, outside of compiled loops."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
+
+
+def optimiser(training: Training) -> optax.GradientTransformation:
+    """Adam or RAdam with the schedule of a training."""
+    epoch = training.steps // training.epochs
+    schedules = {
+        "cosine": lambda: optax.cosine_decay_schedule(training.learning_rate, training.steps),
+        "halve": lambda: optax.exponential_decay(training.learning_rate, epoch, 0.5, staircase=True),
+        "constant": lambda: training.learning_rate,
+    }
+    return {"adam": optax.adam, "radam": optax.radam}[training.optimiser](schedules[training.schedule]())
+
+
+def train(
+    build: Callable[[nnx.Rngs], nnx.Module],
+    loss: Loss,
+    batch_at: BatchAt,
+    data: Any,
+    training: Training,
+    keys: jax.Array,
+    validate: Validate | None = None,
+) -> Runs:
+    """Train one model per key.
+
+    Periods are found in a batch, and a batch of runs would turn the slices that they choose into gathers: runs are trained one
+    after the other.
+
+    Args:
+        build: makes a model from its `nnx.Rngs`.
+        loss, batch_at, data: as for `fit_seeds`; arrays of `data` have a leading axis of runs.
+        training: how.
+        keys: one per run.
+        validate: needed when the training has several epochs; their validation losses decide which state is kept.
+
+    Raises:
+        ValueError: if there are several epochs and nothing to choose by, or they do not divide the steps.
+        TrainingDiverged: if a loss is not finite.
+    """
+    if training.epochs > 1 and validate is None:
+        raise ValueError(f"training has {training.epochs} epochs; early stopping needs validate")
+    graph, states, _ = fit_seeds(
+        build,
+        optimiser(training),
+        loss,
+        batch_at,
+        data,
+        steps=training.steps,
+        keys=keys,
+        snapshots=training.epochs,
+        one_by_one=True,
+    )
+    if training.epochs == 1:
+        return graph, states
+    runs = [jax.tree.map(lambda x, run=run: x[run], states) for run in range(len(keys))]
+    kept = [early_stopping(validate(graph, epochs, run), training.patience) for run, epochs in enumerate(runs)]
+    best = [jax.tree.map(lambda x, epoch=epoch: x[epoch], run) for run, epoch in zip(runs, kept, strict=True)]
+    return graph, jax.tree.map(lambda *leaves: jnp.stack(leaves), *best)
+
+
+def predict(runs: Runs, inputs: Sequence[np.ndarray], batch_size: int, *, own: bool = False) -> Float[np.ndarray, "runs n ..."]:
+    """Outputs of every run, the examples taken `batch_size` at a time in their order (the last batch may be smaller).
+
+    What TimesNet makes of an example depends on the batch, so batches are part of the protocol.
+
+    Args:
+        runs: from `train`.
+        inputs: arguments of the model, `[n, ...]` for all runs alike, or `[runs, n, ...]`.
+        batch_size: examples in a batch.
+        own: whether every run has inputs of its own.
+    """
+    graph, states = runs
+    count = inputs[0].shape[1 if own else 0]
+    num_runs = jax.tree.leaves(states)[0].shape[0]
+    whole = count // batch_size * batch_size
+    parts = []
+    for first, last, size in ((0, whole, batch_size), (whole, count, count - whole)):
+        if first == last:
+            continue
+        chunk = [
+            x[:, first:last] if own else np.broadcast_to(x[first:last], (num_runs, last - first, *x.shape[1:])) for x in inputs
+        ]
+        batches = tuple(jnp.asarray(x).reshape(num_runs, -1, size, *x.shape[2:]) for x in chunk)
+        out = np.asarray(_apply(graph, states, batches))
+        parts.append(out.reshape(num_runs, last - first, *out.shape[3:]))
+    return np.concatenate(parts, axis=1)
+
+
+@partial(jax.jit, static_argnums=0)
+def _apply(graph: nnx.GraphDef, states: Any, batches: tuple[Array, ...]) -> Array:
+    def of_run(run):
+        state, batches = run
+        return jax.lax.map(lambda batch: nnx.merge(graph, state)(*batch), batches)
+
+    return jax.lax.map(of_run, (states, batches))

@@ -1,0 +1,465 @@
+"""TimesNet: golden vectors of the authors' code, heads, converter, protocols, claims."""
+
+import json
+import re
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from quire.common.claims import run
+from quire.common.data import generated_cases, generated_series, generated_short_series, generated_telemetry
+from quire.common.layers.timesnet import Inception, TimesBlock, fft_periods
+from quire.common.losses.forecast import mape_loss, mase_loss, smape_loss
+from quire.common.metrics.anomaly import anomaly_threshold, detection, point_adjust
+from quire.common.metrics.forecast import mape, mase, smape
+from quire.common.testing import assert_close, assert_vmap_consistent
+from quire.timesnet import anomalies, classification, forecasting, imputation, short_term
+from quire.timesnet.benchmark import cases
+from quire.timesnet.config import PRESETS, QUICK, Size, Training
+from quire.timesnet.convert import config_of, load_timesnet, set_inception
+from quire.timesnet.models import (
+    Classifier,
+    Forecaster,
+    Imputer,
+    Reconstructor,
+    TimesNetConfig,
+    anomaly_score,
+    representation_cka,
+)
+from quire.timesnet.paper import paper
+from quire.timesnet.training import optimiser, predict, train
+
+KEY = jax.random.key(0)
+PARTS = pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float64, 1e-9), (jnp.float32, 2e-4)], ids=["f64", "f32"])
+# The authors' table of positions is computed in float32, which whole models in float64 see.
+MODELS = pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float64, 2e-7), (jnp.float32, 2e-4)], ids=["f64", "f32"])
+
+
+@pytest.fixture(scope="module")
+def vectors(golden):
+    return golden("timesnet")
+
+
+def params(case):
+    return {name.removeprefix("param/"): x for name, x in case.items() if name.startswith("param/")}
+
+
+def inputs(case, dtype, *names):
+    return [jnp.asarray(case[name], dtype) for name in names]
+
+
+def count(arrays, pattern):
+    return len({match[1] for name in arrays if (match := re.match(pattern, name))})
+
+
+# --- Golden vectors ---
+
+
+@PARTS
+def test_golden_periods(vectors, dtype, tolerance):
+    case = vectors.case("fft")
+    with jax.enable_x64(dtype == jnp.float64):
+        (x,) = inputs(case, dtype, "x")
+        frequency, period, weight = fft_periods(x, int(case["k"]))
+        assert frequency.tolist() == case["top_freq"].tolist() and period.tolist() == case["period"].tolist()
+        assert_close(weight, case["weight"], tolerance)
+        amplitude = jnp.abs(jnp.fft.rfft(x, axis=1)).mean(axis=(0, 2)).at[0].set(0)
+        assert_close(amplitude, case["amp_mean"], tolerance)
+
+
+def inception_of(arrays, prefix, dtype):
+    names = [name for name in arrays if re.fullmatch(re.escape(prefix) + r"kernels\.\d+\.weight", name)]
+    sizes = [arrays[name].shape[2:] for name in sorted(names, key=lambda n: int(re.findall(r"\d+", n)[-1]))]
+    out, channels = arrays[names[0]].shape[:2]
+    layer = Inception(channels, out, sizes, rngs=nnx.Rngs(0))
+    set_inception(layer, arrays, prefix.rstrip("."), dtype)
+    return layer
+
+
+@PARTS
+def test_golden_inception(vectors, dtype, tolerance):
+    case = vectors.case("inception_v1")
+    with jax.enable_x64(dtype == jnp.float64):
+        layer = inception_of(params(case), "", dtype)
+        x = jnp.asarray(case["x_nchw"].transpose(0, 2, 3, 1), dtype)
+        assert_close(layer(x), case["y_nchw"].transpose(0, 2, 3, 1), tolerance)
+
+
+@PARTS
+def test_golden_block(vectors, dtype, tolerance):
+    case = vectors.case("timesblock")
+    with jax.enable_x64(dtype == jnp.float64):
+        weights = params(case)
+        up, down = (inception_of(weights, f"conv.{i}.", dtype) for i in (0, 2))
+        hidden, dim = up.biases[0].shape[0], down.biases[0].shape[0]
+        block = TimesBlock(dim, hidden, top_k=int(case["k"]), num_kernels=len(up.kernels), rngs=nnx.Rngs(0))
+        block.up, block.down = up, down
+        (x,) = inputs(case, dtype, "x")
+        assert fft_periods(x, int(case["k"]))[1].tolist() == case["period"].tolist()
+        assert_close(jax.jit(block)(x), case["y"], tolerance)
+
+
+@MODELS
+def test_golden_models(vectors, dtype, tolerance):
+    def load(kind, case):
+        return load_timesnet(kind, params(case), top_k=int(vectors["fft/k"]), dtype=dtype)
+
+    with jax.enable_x64(dtype == jnp.float64):
+        case = vectors.case("long_term_forecast")
+        model = load(Forecaster, case)
+        x, marks = inputs(case, dtype, "x", "x_mark")
+        assert_close(jax.jit(model)(x, marks), case["y"], tolerance)
+        assert_close(jax.jit(model)(x), case["y_nomark"], tolerance)
+
+        case = vectors.case("imputation")
+        model = load(Imputer, case)
+        x, mask, marks = inputs(case, dtype, "x_full", "mask", "x_mark")
+        y = jax.jit(model)(x, mask, marks)
+        assert_close(y, case["y"], tolerance)
+        assert_close(imputation.masked_mse(y, x, mask), case["masked_mse"], tolerance)
+        missing = np.asarray(mask) == 0
+        assert_close(np.abs(np.asarray(y) - np.asarray(x))[missing].mean(), case["masked_mae"], tolerance)
+
+        case = vectors.case("anomaly_detection")
+        (x,) = inputs(case, dtype, "x")
+        y = jax.jit(load(Reconstructor, case))(x)
+        assert_close(y, case["y"], tolerance)
+        assert_close(anomaly_score(x, y), case["score"], tolerance)
+
+        case = vectors.case("classification")
+        x, mask = inputs(case, dtype, "x", "padding_mask")
+        assert_close(jax.jit(load(Classifier, case))(x, mask), case["y"], tolerance)
+
+
+@PARTS
+def test_golden_m4(vectors, dtype, tolerance):
+    case = vectors.case("m4loss")
+    with jax.enable_x64(dtype == jnp.float64):
+        f, y, mask, insample = inputs(case, dtype, "forecast", "target", "mask", "insample")
+        assert_close(smape_loss(f, y, mask), case["smape"], tolerance)
+        assert_close(mape_loss(f, y, mask), case["mape"], tolerance)
+        assert_close(mase_loss(insample, f, y, int(case["freq"]), mask), case["mase"], tolerance)
+
+
+def test_golden_m4_evaluation(vectors):
+    case, values = vectors.case("m4eval"), vectors.case("m4loss")
+    f, y = values["forecast"], values["target"]
+    assert_close(smape(f, y), case["smape2"], 1e-9)
+    assert_close(mape(f, y), case["mape"], 1e-9)
+    assert_close(mase(values["insample"][0], f[0], y[0], int(values["freq"])), case["mase_series0"], 1e-9)
+
+
+def test_golden_anomalies(vectors):
+    case = vectors.case("anomaly")
+    threshold = anomaly_threshold(case["train_score"], case["test_score"], float(case["ratio_percent"]))
+    assert_close(threshold, case["threshold"], 1e-12)
+    flags, truth = case["test_score"] > threshold, case["gt"] > 0
+    assert (flags == case["pred_raw"]).all()
+    adjusted = point_adjust(flags, truth)
+    assert (adjusted == case["pred_adjusted"]).all()
+    assert_close(np.array(detection(flags, truth)), case["prf_raw"], 1e-9)
+    assert_close(np.array(detection(adjusted, truth)), case["prf_adjusted"], 1e-9)
+
+
+def test_every_golden_array_is_tested(vectors):
+    tested = (
+        r"fft/(x|k|top_freq|period|weight|amp_mean)|inception_v1/(x|y)_nchw|timesblock/(x|y|period|k)"
+        r"|long_term_forecast/(x|x_mark|y|y_nomark)|imputation/(x_full|mask|x_mark|y|masked_mse|masked_mae)"
+        r"|anomaly_detection/(x|y|score)|classification/(x|padding_mask|y)|m4loss/(forecast|target|mask|insample|freq|mape|smape|mase)"
+        r"|m4eval/(mase_series0|smape2|mape)|anomaly/(train_score|test_score|gt|ratio_percent|threshold|pred_(raw|adjusted)|prf_(raw|adjusted))"
+        r"|\w+/param/.*"
+    )
+    assert all(re.fullmatch(tested, name) for name in vectors.arrays)
+
+
+# --- Converter ---
+
+
+def test_sizes_are_read_from_the_arrays(vectors):
+    case = vectors.case("long_term_forecast")
+    config = config_of(Forecaster, params(case), top_k=int(vectors["fft/k"]))
+    assert (config.seq_len, config.pred_len, config.channels) == (case["x"].shape[1], case["y"].shape[1], case["x"].shape[2])
+    assert config.num_layers == count(case, r"param/model\.(\d+)\.") and config.form == "square"
+
+
+@pytest.mark.parametrize("form", ["square", "factorised"])
+def test_converter_takes_both_inceptions(form):
+    config = TimesNetConfig(8, 2, pred_len=4, dim=4, hidden_dim=3, num_layers=2, top_k=2, num_kernels=4, form=form, dropout=0.0)
+    model = Forecaster(config, rngs=nnx.Rngs(0))
+    backbone = model.backbone
+    arrays = {
+        "enc_embedding.value_embedding.tokenConv.weight": np.asarray(backbone.embedding.value[...]).transpose(2, 1, 0),
+        "layer_norm.weight": np.asarray(backbone.norm.scale[...]),
+        "layer_norm.bias": np.asarray(backbone.norm.bias[...]),
+        "predict_linear.weight": np.asarray(model.extend.kernel[...]).T,
+        "predict_linear.bias": np.asarray(model.extend.bias[...]),
+        "projection.weight": np.asarray(model.project.kernel[...]).T,
+        "projection.bias": np.asarray(model.project.bias[...]),
+    }
+    for layer, block in enumerate(backbone.blocks):
+        for place, part in ((0, block.up), (2, block.down)):
+            for i, (kernel, bias) in enumerate(zip(part.kernels, part.biases, strict=True)):
+                arrays[f"model.{layer}.conv.{place}.kernels.{i}.weight"] = np.asarray(kernel[...]).transpose(3, 2, 0, 1)
+                arrays[f"model.{layer}.conv.{place}.kernels.{i}.bias"] = np.asarray(bias[...])
+    loaded = load_timesnet(Forecaster, arrays, top_k=2)
+    x = jax.random.normal(KEY, (2, 8, 2))
+    assert_close(jax.jit(loaded)(x), jax.jit(model)(x), 1e-6)
+
+
+def test_converter_errors(as_installed, vectors):
+    arrays = params(vectors.case("imputation"))
+    with pytest.raises(ValueError, match=r"nothing for predict_linear\.weight"):
+        load_timesnet(Forecaster, arrays, top_k=2)
+    with pytest.raises(ValueError, match=r"nothing for layer_norm\.bias"):
+        load_timesnet(Imputer, {n: x for n, x in arrays.items() if n != "layer_norm.bias"}, top_k=2)
+    with pytest.raises(ValueError, match=r"layer_norm\.weight becomes \(3,\)"):
+        load_timesnet(Imputer, {**arrays, "layer_norm.weight": np.ones(3)}, top_k=2)
+    with pytest.raises(ValueError, match="is it a TimesNet"):
+        load_timesnet(Imputer, {n: x for n, x in arrays.items() if "kernels" not in n}, top_k=2)
+
+
+# --- Models ---
+
+SMALL = TimesNetConfig(8, 2, dim=4, hidden_dim=3, num_layers=2, top_k=2, num_kernels=2, mark_dim=3, dropout=0.5)
+X, MARKS = jax.random.normal(KEY, (3, 8, 2)), jnp.ones((3, 8, 3))
+
+
+def test_forecasts_follow_level_and_scale():
+    model = Forecaster(replace(SMALL, pred_len=5), rngs=nnx.Rngs(0))
+    run = jax.jit(lambda x, marks: model(x, marks))
+    assert run(X, MARKS).shape == (3, 5, 2)
+    assert_close(run(100 * X + 7, MARKS), 100 * run(X, MARKS) + 7, 1e-3)
+    assert (run(X, MARKS) != jax.jit(lambda x, marks: model(x, marks, KEY))(X, MARKS)).any(), "a key turns dropout on"
+
+
+def test_imputation_never_sees_what_is_missing():
+    model = jax.jit(Imputer(SMALL, rngs=nnx.Rngs(0)))
+    mask = (jax.random.uniform(KEY, X.shape) < 0.5).astype(X.dtype).at[0, :, 0].set(0)
+    out = model(X, mask, MARKS)
+    assert np.isfinite(out).all(), "a channel without any observation"
+    assert_close(model(jnp.where(mask > 0, X, 1e3), mask, MARKS), out, 1e-6)
+
+
+def test_classification_ignores_padding():
+    model = jax.jit(Classifier(replace(SMALL, mark_dim=0, num_classes=3), rngs=nnx.Rngs(0)))
+    mask = jnp.ones((3, 8)).at[:, 6:].set(0)
+    grad = jax.grad(lambda m: model(X, m).sum())(mask)
+    assert model(X, mask).shape == (3, 3) and np.isfinite(grad).all()
+
+
+def test_a_sample_of_its_own_has_its_own_periods():
+    model = Reconstructor(replace(SMALL, mark_dim=0), rngs=nnx.Rngs(0))
+    assert_vmap_consistent(lambda x: model(x[None])[0], X, tolerance=1e-4)
+
+
+def test_similarity_of_layers():
+    model = Reconstructor(replace(SMALL, mark_dim=0), rngs=nnx.Rngs(0))
+    assert 0 < float(representation_cka(model, X)) <= 1
+    single = Reconstructor(replace(SMALL, mark_dim=0, num_layers=1), rngs=nnx.Rngs(0))
+    assert 0 < float(representation_cka(single, X)) < 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seq_len": 1}, "seq_len is 1"),
+        ({"pred_len": -1}, "pred_len -1"),
+        ({"top_k": 5}, "top_k is 5; 8 steps"),
+        ({"dim": 0}, "dim is 0"),
+        ({"num_layers": 0}, "num_layers is 0"),
+    ],
+)
+def test_impossible_sizes(as_installed, change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(SMALL, **change)
+
+
+def test_wrong_inputs(as_installed):
+    with pytest.raises(ValueError, match="pred_len is 0"):
+        Forecaster(SMALL, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="num_classes is 0"):
+        Classifier(SMALL, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="dim is 5"):
+        Reconstructor(replace(SMALL, dim=5), rngs=nnx.Rngs(0))(X)
+    with pytest.raises(ValueError, match="reads 8"):
+        Forecaster(replace(SMALL, pred_len=2), rngs=nnx.Rngs(0))(X[:, 1:])
+    with pytest.raises(ValueError, match=r"mask has shape \(3, 8\)"):
+        Imputer(SMALL, rngs=nnx.Rngs(0))(X, X[..., 0])
+    with pytest.raises(ValueError, match=r"a mask \(3, 8\)"):
+        Classifier(replace(SMALL, num_classes=2), rngs=nnx.Rngs(0))(X, jnp.ones((3, 7)))
+
+
+# --- Protocols ---
+
+
+def test_interpolation():
+    x, mask = np.array([[0.0, 5, 9, 2], [1, 2, 3, 4]]), np.array([[1.0, 0, 0, 1], [0, 0, 0, 0]])
+    assert_close(imputation.interpolate(x, mask), [[0, 2 / 3, 4 / 3, 2], [0, 0, 0, 0]], 1e-12)
+    full = np.random.default_rng(0).random((3, 20))
+    seen = np.random.default_rng(1).random((3, 20)) < 0.6
+    expected = [np.interp(np.arange(20), np.flatnonzero(s), row[s]) for row, s in zip(full, seen, strict=True)]
+    assert_close(imputation.interpolate(full, seen.astype(float)), expected, 1e-12)
+
+
+def test_gaps_lie_apart(as_installed):
+    task = QUICK.gaps
+    x, mask = imputation.draw_gaps(task, np.random.default_rng(0), 8)
+    assert ((1 - mask).sum(axis=1) == task.num_gaps * task.gap).all()
+    lag = x[:, task.period :] - x[:, : -task.period]
+    assert float(lag.std()) < 0.5 < float(x.std()), "the pattern repeats up to noise"
+    with pytest.raises(ValueError, match="gap is 100"):
+        imputation.draw_gaps(replace(task, gap=100), np.random.default_rng(0), 1)
+
+
+def test_windows_of_anomalies_cover_the_series(as_installed):
+    x = np.arange(25.0)[:, None]
+    windows = anomalies.cut(x, 10)
+    assert windows[:, 0, 0].tolist() == [0, 10, 15]
+    assert anomalies.join(windows[..., 0], 25).tolist() == x[:, 0].tolist()
+    assert anomalies.join(anomalies.cut(x[:20], 10)[..., 0], 20).tolist() == x[:20, 0].tolist()
+    with pytest.raises(ValueError, match="x has 5 steps"):
+        anomalies.cut(x[:5], 10)
+
+
+def test_cuts_of_short_series():
+    series = generated_short_series(5)
+    series = replace(series, insamples=tuple(np.arange(1.0, n + 1) for n in (3, 60, 700, 700, 700)))
+    data = jnp.asarray(series.padded(), jnp.float32), *short_term.draw_cuts(series, np.random.default_rng(0), (2, 64))
+    x, target, mask = short_term.cut_batch(series.horizon, data, 1)
+    assert x.shape == (64, 96) and target.shape == mask.shape == (64, 48)
+    joined = np.concatenate([x, np.where(mask > 0, target, 0)], axis=1)
+    steps = np.diff(joined, axis=1)[(joined[:, 1:] > 0) & (joined[:, :-1] > 0)]
+    assert (steps == 1).all(), "windows are pieces of the series"
+    assert (np.asarray(x)[:, -1] > 0).all() and (np.asarray(mask)[:, 0] > 0).all(), "something lies on each side of a cut"
+
+
+def test_predictions_in_batches():
+    config = replace(SMALL, mark_dim=0, dropout=0.0)
+    graph, states, _ = train_two(config)
+    inputs = np.asarray(jax.random.normal(KEY, (7, 8, 2)))
+    out = predict((graph, states), (inputs,), 3)
+    assert out.shape == (2, 7, 8, 2)
+    model = nnx.merge(graph, jax.tree.map(lambda x: x[1], states))
+    assert_close(out[1, 3:6], model(jnp.asarray(inputs[3:6])), 1e-5)
+    assert_close(out[1, 6:], model(jnp.asarray(inputs[6:])), 1e-5)
+    own = predict((graph, states), (np.stack([inputs, 2 * inputs]),), 3, own=True)
+    assert_close(own[0], out[0], 1e-6)
+    assert_close(own[1], 2 * out[1], 1e-2)
+
+
+TWO_STEPS = Training(4, 2, 1e-2)
+
+
+def train_two(config, training=TWO_STEPS, validate=None):
+    data = jnp.stack([jax.random.normal(jax.random.key(i), (4, 2, 8, 2)) for i in range(2)])
+    keys = jnp.stack([jax.random.key(i) for i in range(2)])
+    graph, states = train(
+        lambda rngs: Reconstructor(config, rngs=rngs),
+        anomalies.reconstruction_loss,
+        lambda data, step: data[step],
+        data,
+        training,
+        keys,
+        validate,
+    )
+    return graph, states, keys
+
+
+def test_epochs_are_chosen_by_validation(as_installed):
+    config = replace(SMALL, mark_dim=0, num_layers=1)
+    seen = []
+
+    def validate(graph, epochs, run):
+        seen.append(run)
+        return np.array([[1.0, 0.0], [0.0, 1.0]])[run]
+
+    training = Training(4, 2, 1e-2, "halve", epochs=2)
+    _, kept, _ = train_two(config, training, validate)
+    _, last, _ = train_two(config, replace(training, patience=9), lambda *_: np.array([1.0, 0.0]))
+    same = [
+        bool((a[i] == b[i]).all()) for i in range(2) for a, b in [(kept["project"]["bias"][...], last["project"]["bias"][...])]
+    ]
+    assert seen == [0, 1] and same == [True, False]
+    with pytest.raises(ValueError, match="early stopping needs validate"):
+        train_two(config, training)
+
+
+@pytest.mark.parametrize("name", ["adam", "radam"])
+@pytest.mark.parametrize("schedule", ["cosine", "halve", "constant"])
+def test_optimisers(name, schedule):
+    tx = optimiser(Training(10, 2, 0.1, schedule, epochs=2, optimiser=name))
+    state = tx.init(jnp.zeros(2))
+    updates, _ = tx.update(jnp.ones(2), state)
+    assert np.isfinite(updates).all()
+
+
+# --- Claims ---
+
+_TINY = Size(dim=4, hidden_dim=4, num_layers=1, top_k=2, num_kernels=1, dropout=0.0)
+_SHORT = Training(2, 2, 1e-3, epochs=2)
+TINY = replace(
+    QUICK,
+    draws=5,
+    forecasting=replace(
+        QUICK.forecasting, seq_len=24, horizons=(24,), model=_TINY, training=_SHORT, linear=_SHORT, num_windows=5
+    ),
+    imputation=replace(QUICK.imputation, seq_len=24, model=_TINY, training=_SHORT, num_windows=5),
+    gaps=replace(QUICK.gaps, seq_len=24, period=8, gap=3, model=_TINY, training=replace(_SHORT, epochs=1), num_windows=5),
+    short_term=replace(QUICK.short_term, model=_TINY, training=_SHORT),
+    classification=replace(QUICK.classification, model=_TINY, training=replace(_SHORT, optimiser="radam")),
+    anomalies=replace(QUICK.anomalies, seq_len=25, model=_TINY, training=_SHORT),
+)
+
+
+@pytest.fixture
+def small_data(monkeypatch):
+    """Generated sets, small ones, in place of every loader."""
+    monkeypatch.setattr(forecasting, "open_series", lambda *_, **__: generated_series(800, 2))
+    monkeypatch.setattr(imputation, "open_series", lambda *_, **__: generated_series(800, 2))
+    monkeypatch.setattr(short_term, "open_group", lambda *_, **__: generated_short_series(6))
+    monkeypatch.setattr(classification, "open_cases", lambda *_, **__: generated_cases(24, 3))
+    monkeypatch.setattr(anomalies, "open_telemetry", lambda *_, **__: generated_telemetry(2, length=800, num_columns=3))
+
+
+def test_every_claim_runs(small_data, monkeypatch):
+    monkeypatch.setitem(paper.presets, "quick", TINY)
+    record = run(paper, "quick", seeds=2)
+    entries = {entry["id"]: entry for entry in json.loads(json.dumps(record.as_json()))["claims"]}
+    assert list(entries) == list(paper.claims)
+    assert all(entries[claim]["verdict"] == "reproduced" for claim in ("S1", "S2", "S3"))
+    assert all(entry["verdict"] != "not tested" for entry in entries.values())
+    assert entries["S4"]["stand_in_for"] == "ETTh1" and entries["S4c"]["stand_in_for"] == "M4"
+    assert all(record.figure(name) is not None for name in entries if name not in ("S1", "S3"))
+
+
+def test_scores_that_learn_nothing():
+    channel = generated_telemetry(1, length=800, num_columns=3)[0]
+    for column in (0, None):
+        scores = anomalies.naive_scores(channel, replace(TINY.anomalies, column=column))
+        assert all(score.shape == channel.truth.shape for score in scores.values())
+
+
+def test_presets_differ_in_size_only():
+    assert set(PRESETS) == {"quick", "standard", "paper"}
+    assert len({type(preset) for preset in PRESETS.values()}) == 1
+    for preset in PRESETS.values():
+        for task in (
+            preset.forecasting,
+            preset.imputation,
+            preset.gaps,
+            preset.short_term,
+            preset.classification,
+            preset.anomalies,
+        ):
+            assert task.training.steps % task.training.epochs == 0
+    assert PRESETS["paper"].forecasting.horizons == (96, 192, 336, 720)
+
+
+def test_benchmark_forms_agree():
+    forms = [jax.jit(case.function)(*case.args) for case in cases(24, KEY).values()]
+    for other in forms[1:]:
+        assert_close(other, forms[0], 1e-4)
