@@ -84,3 +84,18 @@ class Objective(NamedTuple):
             grads = jax.grad(lambda p: sum(energy(p) for energy in self.energies.values()))(params)
             slope = slope + ravel_pytree(grads)[0] / 2
         return jac.T @ jac, slope
+
+    def curvature_slope(self, params: Params, direction: Params) -> Float[Array, " p"]:
+        """`J^T r_dd`, where `r_dd` is the second derivative of the residuals along a direction; energies do not enter."""
+
+        def along(residuals):
+            def first(params):
+                return jax.jvp(residuals, (params,), (direction,))[1]
+
+            return jax.jvp(first, (params,), (direction,))[1]
+
+        total = 0
+        for block in self.blocks.values():
+            _, pull_back = jax.vjp(block.residuals, params)
+            total = total + ravel_pytree(pull_back(along(block.residuals))[0])[0]
+        return total
