@@ -1,8 +1,8 @@
 """How much a deformation stretches, turns and fills: as-rigid-as-possible and volume energies at one point, without an SVD.
 
 The singular values `s_k` of the deformation gradient F enter through the invariants `|F|^2`, `det F`, `|cof F|^2` only. Their sum
-is the largest root of the characteristic polynomial of polar decomposition, and its gradient is the nearest rotation R: smooth where
-singular values coincide, at rest for one, where the derivative of an SVD is not defined.
+is the largest root of the characteristic polynomial of polar decomposition, and its gradient is the nearest rotation R: smooth
+where singular values coincide, at rest for one, where the derivative of an SVD is not defined.
 
 Everything is *unsigned* by default, as in the authors' code: `s_k >= 0`, so that a mirrored element costs nothing. With
 `signed=True` the smallest singular value takes the sign of the determinant and R is a proper rotation.
@@ -111,7 +111,8 @@ def nearest_rotation(F: Float[Array, "d d"], *, signed: bool = False) -> Float[A
         signed: the nearest *proper* rotation, `det R = 1`, also where F is mirrored.
 
     Returns:
-        R, differentiable wherever it is unique (everywhere but where two singular values vanish; there it is finite but not orthogonal).
+        R, differentiable wherever it is unique: everywhere but where two singular values vanish; there it is finite but not
+        orthogonal.
 
     Raises:
         ValueError: for another dimension than 2 or 3.
@@ -121,7 +122,8 @@ def nearest_rotation(F: Float[Array, "d d"], *, signed: bool = False) -> Float[A
      [ 1.  0.]]
 
     References:
-        Hoger and Carlson, *Determination of the stretch and rotation in the polar decomposition of the deformation gradient*, 1984.
+        Hoger and Carlson, *Determination of the stretch and rotation in the polar decomposition of the deformation gradient*,
+        1984.
     """
     _check(F)
     det = determinant(F)

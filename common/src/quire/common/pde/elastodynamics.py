@@ -199,9 +199,7 @@ class Elastodynamics:
             The motion one step later, and how the minimisation went.
         """
         starts = warm_starts(*motion, extrapolate=extrapolate)
-        params, info = advance(
-            lambda key: self.objective(displacement, draw(key), motion, n), starts, key, solvers
-        )
+        params, info = advance(lambda key: self.objective(displacement, draw(key), motion, n), starts, key, solvers)
         return Motion(params, motion.now), info
 
     def _work(self, displacement, params, at):

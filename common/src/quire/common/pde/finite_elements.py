@@ -28,7 +28,9 @@ class Mesh(NamedTuple):
     elements: Int[Array, "e k"]
 
 
-def box_mesh(cells: tuple[int, ...], low: Float[Array, " d"], high: Float[Array, " d"], *, pattern: Pattern = "alternating") -> Mesh:
+def box_mesh(
+    cells: tuple[int, ...], low: Float[Array, " d"], high: Float[Array, " d"], *, pattern: Pattern = "alternating"
+) -> Mesh:
     """A regular mesh of a box, every cell cut into simplices of positive volume.
 
     Args:
@@ -46,7 +48,9 @@ def box_mesh(cells: tuple[int, ...], low: Float[Array, " d"], high: Float[Array,
     """
     dim = low.size
     if len(cells) != dim or dim not in (2, 3) or min(cells) < 1:
-        raise ValueError(f"cells is {cells} for a box of dimension {dim}; it needs two or three positive numbers, one per dimension")
+        raise ValueError(
+            f"cells is {cells} for a box of dimension {dim}; it needs two or three positive numbers, one per dimension"
+        )
     if pattern not in (patterns := ("diagonal", "alternating", "crossed")):
         raise ValueError(f"pattern is {pattern!r}; choose from {', '.join(patterns)}")
     shape = tuple(n + 1 for n in cells)
@@ -187,7 +191,9 @@ def apply_matrices(
     return jax.ops.segment_sum(local.reshape(-1, *values.shape[1:]), elements.reshape(-1), values.shape[0])
 
 
-def assemble(elements: Int[Array, "e k"], matrices: Float[Array, "e k k"] | Float[Array, "k k"], num_nodes: int) -> Float[Array, "n n"]:
+def assemble(
+    elements: Int[Array, "e k"], matrices: Float[Array, "e k k"] | Float[Array, "k k"], num_nodes: int
+) -> Float[Array, "n n"]:
     """The assembled matrix, dense."""
     matrices = jnp.broadcast_to(matrices, (elements.shape[0], *matrices.shape[-2:]))
     rows = jnp.broadcast_to(elements[:, :, None], matrices.shape)
