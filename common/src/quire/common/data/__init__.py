@@ -12,6 +12,7 @@ from quire.common.data.link_sets import (
     split_links,
     umls_graph,
 )
+from quire.common.data.meshes import SDF_MESHES, Surface, ball_surface, centred, read_obj, stanford_surface
 from quire.common.data.molecules import THREE_BPA, Molecules, read_extxyz, three_bpa
 from quire.common.data.recsys import (
     Feedback,
@@ -53,6 +54,7 @@ from quire.common.data.text import Passages, language_reference, word_analogies,
 
 __all__ = [
     "REGISTRY",
+    "SDF_MESHES",
     "THREE_BPA",
     "Dataset",
     "DatasetCorrupt",
@@ -67,10 +69,13 @@ __all__ = [
     "Molecule",
     "Molecules",
     "Passages",
+    "Surface",
     "Tasks",
     "alchemy_12k",
+    "ball_surface",
     "block_graph",
     "cache_dir",
+    "centred",
     "cifar10",
     "cifar10_subset",
     "cora_graph",
@@ -99,8 +104,10 @@ __all__ = [
     "read_archive",
     "read_extxyz",
     "read_idx",
+    "read_obj",
     "split_feedback",
     "split_links",
+    "stanford_surface",
     "strongly_regular",
     "three_bpa",
     "tu_molecules",

@@ -13,7 +13,7 @@ from quire.common.fields.siren import siren
 from quire.common.pde.minimise import Info, Solver
 from quire.common.pde.objective import Block, Objective, Params
 from quire.common.pde.samplers import sides, stratified, uniform
-from quire.common.pde.stepping import advance
+from quire.common.pde.stepping import advance, warm_starts
 
 Network = Callable[[Params, Array], Array]
 """`(params, x[d]) -> [m]`."""
@@ -56,10 +56,10 @@ def fit_objective(field: Network, x: Float[Array, "n d"], values: Float[Array, "
 
 
 class AdvectionState(NamedTuple):
-    """Weights, and how they changed in the last step."""
+    """Weights now and one step before."""
 
-    params: Params
-    change: Params
+    now: Params
+    before: Params
 
 
 class AdvectionInfo(NamedTuple):
@@ -110,18 +110,18 @@ class Advection:
 
     def start(self, params: Params) -> AdvectionState:
         """State at time 0."""
-        return AdvectionState(params, jax.tree.map(jnp.zeros_like, params))
+        return AdvectionState(params, params)
 
     def step(self, state: AdvectionState, n: Array, key: jax.Array) -> tuple[AdvectionState, AdvectionInfo]:
         """One time step, a `Step` of `march`."""
-        dtype = jax.tree.leaves(state.params)[0].dtype
+        dtype = jax.tree.leaves(state.now)[0].dtype
+
+        def previous(x):
+            return self.field(state.now, x)
 
         def draw(key):
             x, ends = self.points(key, dtype)
-            previous = lambda y: self.field(state.params, y)  # noqa: E731
             return midpoint_objective(self.field, previous, x, ends, velocity=self.velocity, dt=self.dt)
 
-        change = state.change if self.extrapolate else None
-        params, solve = advance(draw, state.params, key, self.solvers, change=change)
-        change = jax.tree.map(jnp.subtract, params, state.params)
-        return AdvectionState(params, change), AdvectionInfo(solve, solve.terms["main"] < self.converged_below)
+        params, solve = advance(draw, warm_starts(*state, extrapolate=self.extrapolate), key, self.solvers)
+        return AdvectionState(params, state.now), AdvectionInfo(solve, solve.terms["main"] < self.converged_below)

@@ -1,5 +1,6 @@
 """An inviscid, incompressible fluid in a box, as three minimisations per time step: advect, pressure, project."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from quire.common.pde.advection import Network
 from quire.common.pde.minimise import Info, Solver
 from quire.common.pde.objective import Block, Objective, Params
 from quire.common.pde.samplers import sides, stratified, uniform
-from quire.common.pde.stepping import advance
+from quire.common.pde.stepping import advance, warm_starts
 
 
 class Points(NamedTuple):
@@ -27,10 +28,11 @@ class Points(NamedTuple):
     inside: Float[Array, "n 2"]
     sides: tuple[Float[Array, "bx 2"], Float[Array, "by 2"]]
 
-    def normals(self) -> tuple[Float[Array, "b 2"], Float[Array, "b 2"]]:
-        """All side points, and their normals over the root of their number, so that squares add up to means by pair of sides."""
-        scaled = [jnp.broadcast_to(jnp.eye(2, dtype=p.dtype)[axis] / len(p) ** 0.5, p.shape) for axis, p in enumerate(self.sides)]
-        return jnp.concatenate(self.sides), jnp.concatenate(scaled)
+    def boundary(self, residual: Callable) -> Block:
+        """Mean square of `residual(params, (point, normal))` over each pair of sides, added up."""
+        normals = [jnp.broadcast_to(jnp.eye(2, dtype=p.dtype)[axis], p.shape) for axis, p in enumerate(self.sides)]
+        weight = jnp.concatenate([jnp.full(len(p), 1 / len(p), p.dtype) for p in self.sides])
+        return Block(residual, (jnp.concatenate(self.sides), jnp.concatenate(normals)), weight)
 
 
 def _velocity_objective(velocity: Network, points: Points, target: Float[Array, "n 2"]) -> Objective:
@@ -45,9 +47,8 @@ def _velocity_objective(velocity: Network, points: Points, target: Float[Array, 
         return jnp.sum(velocity(params, x) * normal, keepdims=True)
 
     target = jax.lax.stop_gradient(target)
-    return Objective(
-        {"main": Block(miss, (points.inside, target), 1 / target.size), "boundary": Block(through, points.normals(), 1.0)}
-    )
+    main = Block(miss, (points.inside, target), 1 / target.size)
+    return Objective({"main": main, "boundary": points.boundary(through)})
 
 
 def carried(velocity: Field, dt: Float[Array, ""] | float) -> Field:
@@ -87,7 +88,7 @@ def pressure_objective(pressure: Network, advected: Field, points: Points) -> Ob
         x, normal = point
         return jacobian(lambda y: pressure(params, y), x) @ normal
 
-    return Objective({"main": Block(poisson, (points.inside, sources)), "boundary": Block(through, points.normals(), 1.0)})
+    return Objective({"main": Block(poisson, (points.inside, sources)), "boundary": points.boundary(through)})
 
 
 def projection_objective(velocity: Network, advected: Field, pressure: Field, points: Points) -> Objective:
@@ -214,27 +215,17 @@ class EulerFluid:
             before, pushed = field(velocity_field, advected), field(pressure_field, pressure)
             return projection_objective(velocity_field, before, pushed, self.points(key, dtype))
 
-        def change(of):
-            return of if self.extrapolate else None
+        def starts(params, change):
+            before = jax.tree.map(jnp.subtract, params, change)
+            return warm_starts(params, before, extrapolate=self.extrapolate)
 
         update = draw_advection(keys[3]).terms(state.velocity)["main"]
-        advected, advect = advance(
-            draw_advection,
-            state.velocity,
-            keys[0],
-            self.advect,
-            change=change(state.advect_change),
-            tolerance=self.stop_early * self.advect_below * update,
-        )
-        pressure, poisson = advance(
-            draw_pressure,
-            state.pressure,
-            keys[1],
-            self.pressure,
-            change=change(state.pressure_change),
-            tolerance=self.stop_early * self.pressure_below,
-        )
-        velocity, project = advance(draw_projection, advected, keys[2], self.project, change=change(state.project_change))
+        enough = self.stop_early * self.advect_below * update, self.stop_early * self.pressure_below
+        carried_on = starts(state.velocity, state.advect_change)
+        advected, advect = advance(draw_advection, carried_on, keys[0], self.advect, tolerance=enough[0])
+        pressed_on = starts(state.pressure, state.pressure_change)
+        pressure, poisson = advance(draw_pressure, pressed_on, keys[1], self.pressure, tolerance=enough[1])
+        velocity, project = advance(draw_projection, starts(advected, state.project_change), keys[2], self.project)
 
         ratio, cost = advect.terms["main"] / update, poisson.terms["main"]
         converged = (ratio < self.advect_below) & (cost < self.pressure_below)

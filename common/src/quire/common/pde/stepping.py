@@ -15,33 +15,40 @@ Step = Callable[[State, Int[Array, ""], jax.Array], tuple[State, Any]]
 """`(state, n, key) -> (state, info)`: from time n to n + 1, n = 0, 1, ..."""
 
 
+def warm_starts(newest: Params, older: Params, *, extrapolate: bool = True) -> list[Params]:
+    """Where a time step may start: `theta_n`, and `2 theta_n - theta_(n-1)`.
+
+    Args:
+        newest, older: the weights of the last two steps.
+        extrapolate: whether to offer the second.
+    """
+    if not extrapolate:
+        return [newest]
+    return [newest, jax.tree.map(lambda new, old: 2 * new - old, newest, older)]
+
+
 def advance(
     draw: Draw,
-    params: Params,
+    starts: Sequence[Params],
     key: jax.Array,
     solvers: Sequence[Solver] | Solver,
     *,
-    change: Params | None = None,
     tolerance: Float[Array, ""] | float | None = None,
 ) -> tuple[Params, Info]:
-    """Minimise the objective of a time step from the weights before it, with a new state of every solver.
+    """Minimise the objective of a time step from the best of several starts, with a new state of every solver.
 
     Args:
         draw: `key -> Objective`; frozen networks of earlier steps are part of it.
-        params: the warm start `theta_n`.
+        starts: candidates, from `warm_starts`.
         key: for the points.
-        solvers: as for `minimise`.
-        change: of the same weights in the step before. Then the start is the better one of `theta_n` and `theta_n + change`,
-            the second being the extrapolation `2 theta_n - theta_(n-1)`.
-        tolerance: as for `minimise`.
+        solvers, tolerance: as for `minimise`.
 
     Returns:
         The weights of the new step, and how the minimisation went.
     """
     choice_key, solve_key = jax.random.split(key)
-    if change is not None:
-        params = lower_of(draw(choice_key), [params, jax.tree.map(jnp.add, params, change)])
-    return minimise(draw, params, solve_key, solvers, tolerance=tolerance)
+    start = starts[0] if len(starts) == 1 else lower_of(draw(choice_key), starts)
+    return minimise(draw, start, solve_key, solvers, tolerance=tolerance)
 
 
 def march(
