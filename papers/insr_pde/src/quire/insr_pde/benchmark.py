@@ -12,7 +12,7 @@ from quire.common.pde.samplers import sides, uniform
 from quire.insr_pde.paper import paper
 
 HIDDEN, HIDDEN_LAYERS = 12, 2
-LARGEST_BATCH_JACOBIAN = 2048
+LARGEST_BATCH_JACOBIAN = 512
 
 
 def poisson(key: jax.Array, n: int) -> tuple[Layers, Objective]:
