@@ -10,9 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 import scipy.sparse
-import scipy.sparse.linalg
 from jaxtyping import Array, Float, Int
+from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from quire.common.pde.elastodynamics import Point, Points, Samples
 from quire.common.pde.finite_elements import Mesh, locate, lumped_mass, shape_gradients, side_faces
@@ -89,7 +90,7 @@ def _side_points(mesh: Mesh, axis: int, position: float, total: float) -> Points
 
 
 class SparseLevenbergMarquardt:
-    """`LevenbergMarquardt` for objectives on a mesh, with sparse factors: each point knows the few nodes it depends on.
+    """`LevenbergMarquardt` for objectives on a mesh, with banded factors: each point knows the few nodes it depends on.
 
     The same steps as `minimise` takes, on the host: not traceable, but thousands of nodes are no burden. What is compiled is kept
     in the object.
@@ -181,7 +182,18 @@ def _local_system(block: Block, values: Float[Array, "n d"], *, counts: bool):
 
 
 def _solve(matrix, right):
+    """Cholesky of a banded matrix, nodes renumbered by Cuthill and McKee; NaN, a step that is rejected, if it is not positive."""
+    order = reverse_cuthill_mckee(matrix, symmetric_mode=True)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    entries = matrix.tocoo()
+    row, column = place[entries.row], place[entries.col]
+    upper = row <= column
+    row, column = row[upper], column[upper]
+    width = int((column - row).max())
+    banded = np.zeros((width + 1, len(right)))
+    banded[width + row - column, column] = entries.data[upper]
     try:
-        return scipy.sparse.linalg.splu(matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(right)
-    except RuntimeError:  # exactly singular: the step is rejected like any that does not help
+        return scipy.linalg.solveh_banded(banded, right[order], overwrite_ab=True, check_finite=False)[place]
+    except scipy.linalg.LinAlgError:
         return np.full_like(right, np.nan)
