@@ -14,6 +14,7 @@ import scipy.linalg
 import scipy.sparse
 from jaxtyping import Array, Float, Int
 from scipy.sparse.csgraph import reverse_cuthill_mckee
+from threadpoolctl import threadpool_limits
 
 from quire.common.pde.elastodynamics import Point, Points, Samples
 from quire.common.pde.finite_elements import Mesh, locate, lumped_mass, shape_gradients, side_faces
@@ -101,7 +102,7 @@ class SparseLevenbergMarquardt:
     """
 
     def __init__(self, make: Callable[..., Objective], solver: LevenbergMarquardt):
-        self.solver = solver
+        self.solver, self._make = solver, make
         self._terms = jax.jit(lambda values, *args: make(*args).terms(values))
         self._system = jax.jit(lambda values, *args: _local_systems(make(*args), values))
 
@@ -117,10 +118,11 @@ class SparseLevenbergMarquardt:
         """
         solver, dtype = self.solver, values.dtype
         terms = self._terms(values, *args)
+        tolerance = -np.inf if self._make(*args).energies else solver.tolerance
         start = cost = float(sum(terms.values()))
         matrix, slope = self._normal_equations(values, args)
         lam, losses, taken = solver.damping, [], []
-        while len(losses) < solver.steps and cost > solver.tolerance:
+        while len(losses) < solver.steps and cost > tolerance:
             damping = lam * matrix.diagonal().mean()
             update = _solve(matrix + damping * scipy.sparse.identity(slope.size, format="csc"), slope)
             trial = values - jnp.asarray(update.reshape(values.shape), dtype)
@@ -194,6 +196,7 @@ def _solve(matrix, right):
     banded = np.zeros((width + 1, len(right)))
     banded[width + row - column, column] = entries.data[upper]
     try:
-        return scipy.linalg.solveh_banded(banded, right[order], overwrite_ab=True, check_finite=False)[place]
+        with threadpool_limits(1, "blas"):  # bands are narrow: threads would only wait for each other
+            return scipy.linalg.solveh_banded(banded, right[order], overwrite_ab=True, check_finite=False)[place]
     except scipy.linalg.LinAlgError:
         return np.full_like(right, np.nan)
