@@ -105,7 +105,7 @@ QUICK = Solids(
         resolution=20,
         steps=3,
         fit=(Adam(500, 3e-3, None),),
-        inner=(LevenbergMarquardt(15, 1e-3, accelerate=True),),
+        inner=(LevenbergMarquardt(40, 1e-3),),
         cells=(18, 18),
     ),
     fall=SolidRun(
