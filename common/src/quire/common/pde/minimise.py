@@ -182,20 +182,21 @@ def minimise_best(draw: Draw, starts: Params, key: jax.Array, solvers: Sequence[
         draw: as for `minimise`.
         starts: parameters with a leading axis, one entry a start.
         key: for the points.
-        solvers: at least two.
+        solvers: at least one.
 
     Returns:
-        Parameters, and how the solvers after the first went.
+        Parameters, and how the solvers after the first went (the first, if it is the only one).
 
     Raises:
-        ValueError: for fewer than two solvers.
+        ValueError: without a solver.
     """
-    if len(solvers) < 2:
-        raise ValueError(f"solvers has {len(solvers)} entries; it needs one for all starts and one for the best")
+    if not solvers:
+        raise ValueError("solvers is empty; give at least one")
     first_key, second_key = jax.random.split(key)
-    params, info = jax.vmap(lambda start: minimise(draw, start, first_key, solvers[0]))(starts)
-    best = jnp.argmin(jnp.where(jnp.isfinite(info.loss), info.loss, jnp.inf))
-    return minimise(draw, jax.tree.map(lambda leaf: leaf[best], params), second_key, solvers[1:])
+    found = jax.vmap(lambda start: minimise(draw, start, first_key, solvers[0]))(starts)
+    losses = found[1].loss
+    params, info = jax.tree.map(lambda leaf: leaf[jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf))], found)
+    return minimise(draw, params, second_key, solvers[1:]) if len(solvers) > 1 else (params, info)
 
 
 def lower_of(objective: Objective, candidates: Sequence[Params]) -> Params:
