@@ -4,7 +4,7 @@ Chen, Wu, Grinspun, Zheng and Chen, *Implicit Neural Spatial Representations for
 2210.00124. Authors' code: honglin-c/INSR-PDE.
 """
 
-from quire.insr_pde import claims
+from quire.insr_pde import claims, solids, solids_claims, solids_figures
 from quire.insr_pde.paper import paper
 
-__all__ = ["claims", "paper"]
+__all__ = ["claims", "paper", "solids", "solids_claims", "solids_figures"]

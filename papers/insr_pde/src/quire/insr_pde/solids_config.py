@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from quire.common.pde.contact import Plane, Sphere
 from quire.common.pde.elastodynamics import Elastodynamics
 from quire.common.pde.minimise import Adam, LevenbergMarquardt, Solver
+from quire.common.pde.precision import Precision
 from quire.common.pde.solid_samples import Rule
 
 Solvers = tuple[Solver, ...]
@@ -52,6 +53,7 @@ class SolidRun:
         extrapolate: offer `2 theta_n - theta_(n-1)` as a warm start.
         cells: of the mesh that stores as many floats as the network, and `fine_cells` of the reference.
         elements: solver of a step on meshes.
+        precision: of the network; meshes are float64.
     """
 
     problem: Elastodynamics
@@ -69,6 +71,7 @@ class SolidRun:
     cells: tuple[int, ...] = ()
     fine_cells: tuple[int, ...] = ()
     elements: LevenbergMarquardt = field(default_factory=lambda: LevenbergMarquardt(30, 1e-3, floor=1e-12))
+    precision: Precision = "float64"
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ QUICK = Solids(
         fit=(Adam(500, 3e-3, None),),
         inner=(LevenbergMarquardt(8, 1e-3, floor=1e-12, accelerate=True),),
         cells=(13, 13),
-        fine_cells=(48, 48),
+        fine_cells=(40, 40),
     ),
     collision=SolidRun(
         COLLISION,
@@ -144,6 +147,7 @@ PAPER = Solids(
         rule="random",
         stand_for=100,
         extrapolate=False,
+        precision="float32",
         cells=(84, 84),
         fine_cells=(128, 128),
     ),
@@ -159,6 +163,7 @@ PAPER = Solids(
         rule="random",
         stand_for=100,
         extrapolate=False,
+        precision="float32",
         cells=(84, 84),
     ),
     fall=SolidRun(
@@ -173,6 +178,7 @@ PAPER = Solids(
         rule="random",
         stand_for=30,
         extrapolate=False,
+        precision="float32",
         cells=(16, 16, 16),
     ),
 )
