@@ -93,7 +93,7 @@ def _side_points(mesh: Mesh, axis: int, position: float, total: float) -> Points
 class SparseLevenbergMarquardt:
     """`LevenbergMarquardt` for objectives on a mesh, with banded factors: each point knows the few nodes it depends on.
 
-    The same steps as `minimise` takes, on the host: not traceable, but thousands of nodes are no burden. What is compiled is kept
+    The same steps as `minimise` takes, until one changes the objective by less than 1e-10 of it, on the host: not traceable, but thousands of nodes are no burden. What is compiled is kept
     in the object.
 
     Args:
@@ -128,13 +128,15 @@ class SparseLevenbergMarquardt:
             trial = values - jnp.asarray(update.reshape(values.shape), dtype)
             trial_terms = self._terms(trial, *args)
             trial_cost = float(sum(trial_terms.values()))
-            better = trial_cost < cost
+            better, settled = trial_cost < cost, abs(cost - trial_cost) <= 1e-10 * abs(cost)
             if better:
                 values, terms, cost = trial, trial_terms, trial_cost
                 matrix, slope = self._normal_equations(values, args)
             lam = max(lam / solver.decrease, solver.floor) if better else lam * solver.increase
             losses.append(cost)
             taken.append(better)
+            if settled or lam > 1e12:
+                break
         rest = solver.steps - len(losses)
         return values, Info(
             jnp.array(len(losses)),

@@ -59,7 +59,7 @@ def collisions(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     with working_precision("float64"):
         mesh, x = box_of(run, run.cells), grid_points(2, GRID)
         on_mesh = move_elements(run, mesh)
-        elements = np.stack([positions(run, _at(on_mesh, n), x, mesh) for n in range(steps)])
+        elements = [positions(run, _at(on_mesh, n), x, mesh).tolist() for n in range(steps)]
     with working_precision(run.precision):
         x = grid_points(2, GRID)
         moved = np.stack([[positions(run, _at(path, n), x) for n in range(steps)] for path in paths])
@@ -67,7 +67,7 @@ def collisions(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         "INSR": moved,
         "FEM": elements,
         "infos": jax.tree.map(lambda *leaves: np.stack(leaves), *[path.infos for path in paths]),
-        "FEM infos": on_mesh.infos._asdict(),
+        "FEM energies": on_mesh.infos.loss.tolist(),
         "floats": _floats(_at(paths[0], 0)),
         "FEM floats": mesh.nodes.size,
     }
@@ -100,16 +100,13 @@ def collides(preset: Preset, key: jax.Array) -> Measurement:
     x = np.asarray(grid_points(2, GRID))
     fall = np.stack([x + np.array([0.0, height]) for height in free_fall(run)])
     deepest = jax.jit(partial(penetration, obstacle))
-    depths = {name: [float(deepest(jnp.asarray(q))) for q in path] for name, path in (
-        ("INSR", found["INSR"]), ("FEM", found["FEM"]), ("free fall", fall)
-    )}  # fmt: skip
-    infos, elements = found["infos"], found["FEM infos"]
+    paths = {"INSR": found["INSR"], "FEM": np.asarray(found["FEM"]), "free fall": fall}
+    depths = {name: [float(deepest(jnp.asarray(q))) for q in path] for name, path in paths.items()}
+    infos, elements = found["infos"], found["FEM energies"]
     value, fem = max(depths["INSR"][1:]), max(depths["FEM"][1:])
     losses = np.concatenate([infos.start[:, None], infos.losses], axis=1)
-    centres = {
-        name: float(path[-1][:, 1].mean()) for name, path in (("INSR", found["INSR"]), ("FEM", found["FEM"]), ("fall", fall))
-    }
-    last = run.steps
+    centres = {name: float(path[-1][:, 1].mean()) for name, path in paths.items()}
+    last, time = run.steps, f"t = {run.steps * run.problem.dt:.1f}"
     return Measurement(
         value,
         f"generated: a square on a disc, {found['floats']} floats, mesh with {found['FEM floats']}, {run.steps} steps",
@@ -120,19 +117,11 @@ def collides(preset: Preset, key: jax.Array) -> Measurement:
             "finite steps / all": float(np.isfinite(infos.loss).mean()),
             "depth at the last step": depths["INSR"][-1],
             "depth at the last step, FEM": depths["FEM"][-1],
-            "way of the centre": centres["INSR"],
-            "way of the centre, FEM": centres["FEM"],
-            "way of the centre, free fall": centres["fall"],
+            **{f"way of the centre, {name}": way for name, way in centres.items()},
             **{f"energy of step {n + 1}": float(infos.loss[n]) for n in range(last)},
-            **{f"energy of step {n + 1}, FEM": float(elements["loss"][n]) for n in range(last)},
+            **{f"energy of step {n + 1}, FEM": elements[n] for n in range(last)},
         },
-        figure=solids_figures.deformed_squares(
-            {
-                f"INSR, t = {last * run.problem.dt:.1f}": found["INSR"][-1],
-                f"FEM, t = {last * run.problem.dt:.1f}": found["FEM"][-1],
-            },
-            obstacle,
-        ),
+        figure=solids_figures.deformed_squares({f"{name}, {time}": paths[name][-1] for name in ("INSR", "FEM")}, obstacle),
     )
 
 

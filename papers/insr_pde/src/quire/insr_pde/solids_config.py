@@ -70,7 +70,7 @@ class SolidRun:
     extrapolate: bool = True
     cells: tuple[int, ...] = ()
     fine_cells: tuple[int, ...] = ()
-    elements: LevenbergMarquardt = field(default_factory=lambda: LevenbergMarquardt(30, 1e-3, floor=1e-12))
+    elements: LevenbergMarquardt = field(default_factory=lambda: LevenbergMarquardt(80, 1e-3, floor=1e-12))
     precision: Precision = "float64"
 
 
@@ -99,7 +99,7 @@ QUICK = Solids(
         fit=(Adam(500, 3e-3, None),),
         inner=(LevenbergMarquardt(8, 1e-3, floor=1e-12, accelerate=True),),
         cells=(13, 13),
-        fine_cells=(40, 40),
+        fine_cells=(32, 32),
     ),
     collision=SolidRun(
         COLLISION,
