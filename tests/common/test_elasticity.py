@@ -12,7 +12,7 @@ from jax.test_util import check_grads
 
 from quire.common.equivariant.rotations import random_rotation
 from quire.common.fields.siren import init_siren, siren
-from quire.common.pde.contact import Plane, Sphere
+from quire.common.pde.contact import LAYER, Plane, Sphere
 from quire.common.pde.elastic_elements import mesh_samples, nodal_displacement
 from quire.common.pde.elasticity import (
     arap_energy,
@@ -214,8 +214,13 @@ def test_contact_energy_is_minus_the_work_of_its_force(obstacle):
     assert_close(jax.vmap(obstacle.energy)(q, earlier), expected, 1e-13)
     assert float(penetration(obstacle, q)) == float(jax.vmap(obstacle.depth)(q).max()) > 0
     curvature = jax.vmap(jax.jacobian(obstacle.curvature))(q)
+    model = jnp.einsum("nij,nik->njk", curvature, curvature)
     half = jax.vmap(jax.hessian(obstacle.energy))(q, earlier) / 2
-    assert_close(jnp.einsum("nij,nik->njk", curvature, curvature), jnp.abs(half), 1e-12)
+    if isinstance(obstacle, Sphere):  # away from the layer where the jump is smoothed
+        away = jnp.abs(jnp.linalg.norm(push, axis=1) / obstacle.radius - 1) > LAYER
+        assert 0 < away.sum() < 200 and jnp.linalg.eigvalsh(model[~away])[:, 1].min() >= obstacle.stiffness / LAYER * 0.99
+        model, half = model[away], half[away]
+    assert_close(model, jnp.abs(half), 1e-12)
 
 
 def test_contact_errors():

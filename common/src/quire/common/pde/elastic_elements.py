@@ -93,8 +93,8 @@ def _side_points(mesh: Mesh, axis: int, position: float, total: float) -> Points
 class SparseLevenbergMarquardt:
     """`LevenbergMarquardt` for objectives on a mesh, with banded factors: each point knows the few nodes it depends on.
 
-    The same steps as `minimise` takes, until one changes the objective by less than 1e-10 of it, on the host: not traceable, but thousands of nodes are no burden. What is compiled is kept
-    in the object.
+    The same steps as `minimise` takes, until one changes the objective by less than 1e-10 of it, on the host: not traceable, but
+    thousands of nodes are no burden. What is compiled is kept in the object.
 
     Args:
         make: `(*args) -> Objective` whose points have `nodes`; traced.
