@@ -115,14 +115,15 @@ def small(name, **changes):
 
 def test_stretch_lowers_the_energy_and_reaches_the_offset():
     with jax.enable_x64():
-        solve = small("stretch", resolution=10, steps=4, inner=(LevenbergMarquardt(6, 1e-3, accelerate=True),))
+        soft = replace(TINY.stretch.problem, volume=1.0, constraint=1e2, offset=(0.5, 0.0))
+        solve = small("stretch", problem=soft, resolution=8, steps=2, inner=(LevenbergMarquardt(10, 1e-3, accelerate=True),))
         path = jax.jit(partial(move, solve))(jax.random.key(0))
-        assert path.infos.loss.shape == (4,) and np.isfinite(path.infos.loss).all()
+        assert path.infos.loss.shape == (2,) and np.isfinite(path.infos.loss).all()
         last = jax.tree.map(lambda leaf: leaf[-1], path.params)
         trivial = squeezed(solve, grid_points(2, 5))
-        np.testing.assert_allclose(trivial[:5], [[0, 0.5], [0, 0.25], [0, 0], [0, -0.25], [0, -0.5]], atol=1e-12)
+        np.testing.assert_allclose(trivial[-5:], [[0.5, 0.2], [0.5, 0.1], [0.5, 0], [0.5, -0.1], [0.5, -0.2]], atol=1e-12)
         right = positions(solve, last, jnp.array([[1.0, -0.5], [1.0, 0.5]]))
-        np.testing.assert_allclose(right[:, 0], 3, atol=0.3)
+        np.testing.assert_allclose(right[:, 0], 1.5, atol=0.1)
         layers = at_rest(solve, jax.random.key(0))
         rest = positions(solve, layers, grid_points(2, 5))
         np.testing.assert_allclose(rest, grid_points(2, 5), atol=0.1)

@@ -44,7 +44,7 @@ def _networks(run: SolidRun, keys: jax.Array) -> list[Path]:
     """An experiment by a network, seed by seed: one compilation."""
     with working_precision(run.precision):
         solve = jax.jit(partial(move, run))
-        return [jax.device_get(solve(key)) for key in keys]
+        return [jax.block_until_ready(solve(key)) for key in keys]
 
 
 # --- Collision ---
@@ -92,6 +92,12 @@ def free_fall(run: SolidRun) -> np.ndarray:
         every_seed(at_least(1.0, of="finite steps / all")),
     ),
     trivial="free fall",
+    expect="partly",
+    because=(
+        "The energy falls in every solve, to values near those of the mesh or below, and the square is held, but less exactly: the mesh "
+        "has contact nodes on its boundary, the network meets the disc at Gauss points inside and sinks in between them, by a few "
+        "hundredths of the radius."
+    ),
 )
 def collides(preset: Preset, key: jax.Array) -> Measurement:
     """Three steps of 0.1; contact acts at the points of a network's quadrature and at the nodes of the mesh."""
