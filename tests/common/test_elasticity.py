@@ -12,7 +12,7 @@ from jax.test_util import check_grads
 
 from quire.common.equivariant.rotations import random_rotation
 from quire.common.fields.siren import init_siren, siren
-from quire.common.pde.contact import Plane, Sphere
+from quire.common.pde.contact import LAYER, Plane, Sphere
 from quire.common.pde.elastic_elements import mesh_samples, nodal_displacement
 from quire.common.pde.elasticity import (
     arap_energy,
@@ -55,6 +55,11 @@ def gradients(dim, count=200, seed=0):
     return jax.random.normal(jax.random.key(seed), (count, dim, dim))
 
 
+def each(function):
+    """Compiled, for many."""
+    return jax.jit(jax.vmap(function))
+
+
 def by_svd(F, signed):
     """Singular values and nearest rotation."""
     U, s, Vt = np.linalg.svd(np.asarray(F))
@@ -82,21 +87,21 @@ def test_energies_are_those_of_the_singular_values(dim, signed):
     F = gradients(dim)
     s, R = by_svd(F, signed)
     assert (np.linalg.det(F) < 0).any() and (np.linalg.det(F) > 0).any()
-    assert_close(jax.vmap(partial(sum_of_stretches, signed=signed))(F), s.sum(-1), 1e-13)
-    assert_close(jax.vmap(partial(nearest_rotation, signed=signed))(F), R, 1e-9)
-    assert_close(jax.vmap(partial(arap_energy, signed=signed))(F), ((s - 1) ** 2).sum(-1), 1e-11)
-    assert_close(jax.vmap(partial(arap_residual, signed=signed))(F), F - R, 1e-9)
-    assert_close(jax.vmap(partial(volume_energy, signed=signed))(F), (s.prod(-1) - 1) ** 2, 1e-12)
+    assert_close(each(partial(sum_of_stretches, signed=signed))(F), s.sum(-1), 1e-13)
+    assert_close(each(partial(nearest_rotation, signed=signed))(F), R, 1e-9)
+    assert_close(each(partial(arap_energy, signed=signed))(F), ((s - 1) ** 2).sum(-1), 1e-11)
+    assert_close(each(partial(arap_residual, signed=signed))(F), F - R, 1e-9)
+    assert_close(each(partial(volume_energy, signed=signed))(F), (s.prod(-1) - 1) ** 2, 1e-12)
 
 
 @DIMS
 def test_single_precision(dim):
     F = gradients(dim).astype(jnp.float32)
     s, R = by_svd(np.asarray(F, np.float64), False)
-    found = jax.vmap(nearest_rotation)(F)
+    found = each(nearest_rotation)(F)
     assert found.dtype == jnp.float32
     assert_close(found, R, 1e-4)
-    assert_close(jax.vmap(arap_energy)(F), ((s - 1) ** 2).sum(-1), 1e-5)
+    assert_close(each(arap_energy)(F), ((s - 1) ** 2).sum(-1), 1e-5)
 
 
 @DIMS
@@ -104,12 +109,13 @@ def test_single_precision(dim):
 def test_gradients_at_rest_and_elsewhere(dim, signed):
     """The derivative of an SVD is not defined where singular values coincide; at F = I they all do."""
     eye = jnp.eye(dim)
-    for F in (eye, 1.5 * eye, turn(dim), 0.3 * turn(dim), *gradients(dim, 3, seed=2)):
-        check_grads(jax.jit(partial(arap_energy, signed=signed)), (F,), 2, modes=["rev"], atol=1e-5, rtol=1e-5)
-        squares = jax.jit(lambda F: jnp.sum(arap_residual(F, signed=signed) ** 2))
+    energy, volume = (jax.jit(partial(f, signed=signed)) for f in (arap_energy, volume_energy))
+    squares = jax.jit(lambda F: jnp.sum(arap_residual(F, signed=signed) ** 2))
+    for F in (eye, turn(dim), *gradients(dim, 2, seed=2)):
+        check_grads(energy, (F,), 2, modes=["rev"], atol=1e-5, rtol=1e-5)
         check_grads(squares, (F,), 1, modes=["rev"], atol=1e-6, rtol=1e-6)
-        check_grads(jax.jit(partial(volume_energy, signed=signed)), (F,), 2, modes=["rev"], atol=1e-5, rtol=1e-5)
-    np.testing.assert_allclose(jax.grad(arap_energy)(turn(dim)), 0, atol=1e-13)
+        check_grads(volume, (F,), 1, modes=["rev"], atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(jax.grad(arap_energy))(turn(dim)), 0, atol=1e-13)
 
 
 @DIMS
@@ -129,9 +135,9 @@ def test_residual_gives_newtons_method(dim):
 def test_energies_do_not_see_rotations(dim, signed):
     F, R = gradients(dim, 20), turn(dim)
     for energy in (arap_energy, volume_energy):
-        expected = jax.vmap(partial(energy, signed=signed))(F)
-        assert_close(jax.vmap(partial(energy, signed=signed))(R[None] @ F), expected, 1e-10)
-        assert_close(jax.vmap(partial(energy, signed=signed))(F @ R[None]), expected, 1e-10)
+        expected = each(partial(energy, signed=signed))(F)
+        assert_close(each(partial(energy, signed=signed))(R[None] @ F), expected, 1e-10)
+        assert_close(each(partial(energy, signed=signed))(F @ R[None]), expected, 1e-10)
         assert abs(energy(R, signed=signed)) < 1e-25
 
 
@@ -154,7 +160,7 @@ def test_nearest_rotation_is_a_rotation(dim, data):
     numbers = st.floats(-10, 10, allow_subnormal=False)
     F = jnp.array(data.draw(st.lists(st.lists(numbers, min_size=dim, max_size=dim), min_size=dim, max_size=dim)))
     stretches = np.linalg.svd(np.asarray(F), compute_uv=False)
-    R = nearest_rotation(F)
+    R = jax.jit(nearest_rotation)(F)
     assert np.isfinite(R).all()
     if stretches[dim - 2] > 1e-2 * stretches[0] and stretches[0] > 1e-3:  # two singular values away from 0: R is unique
         assert_close(R.T @ R, np.eye(dim), 1e-8)
@@ -214,8 +220,13 @@ def test_contact_energy_is_minus_the_work_of_its_force(obstacle):
     assert_close(jax.vmap(obstacle.energy)(q, earlier), expected, 1e-13)
     assert float(penetration(obstacle, q)) == float(jax.vmap(obstacle.depth)(q).max()) > 0
     curvature = jax.vmap(jax.jacobian(obstacle.curvature))(q)
+    model = jnp.einsum("nij,nik->njk", curvature, curvature)
     half = jax.vmap(jax.hessian(obstacle.energy))(q, earlier) / 2
-    assert_close(jnp.einsum("nij,nik->njk", curvature, curvature), jnp.abs(half), 1e-12)
+    if isinstance(obstacle, Sphere):  # away from the layer where the jump is smoothed
+        away = jnp.abs(jnp.linalg.norm(push, axis=1) / obstacle.radius - 1) > LAYER
+        assert 0 < away.sum() < 200 and jnp.linalg.eigvalsh(model[~away])[:, 1].min() >= obstacle.stiffness / LAYER * 0.99
+        model, half = model[away], half[away]
+    assert_close(model, jnp.abs(half), 1e-12)
 
 
 def test_contact_errors():
@@ -253,10 +264,10 @@ def test_free_fall_is_exact():
     problem = Elastodynamics(2, 20.0, 1e3, 10.0, force=(0.0, -200.0), force_steps=2)
     rest = jnp.zeros((2, 2)), jnp.zeros(2)
     motion, heights = Motion(rest, rest), []
+    draw = partial(box_samples, dim=2, resolution=4, sides=False)
+    step = jax.jit(partial(problem.step, affine, draw, solvers=LevenbergMarquardt(8, 1e-6)))
     for n in range(3):
-        motion, info = problem.step(
-            affine, lambda key: box_samples(key, 2, 4, sides=False), motion, n, jax.random.key(n), LevenbergMarquardt(8, 1e-6)
-        )
+        motion, info = step(motion, n, jax.random.key(n))
         heights.append(float(motion.now[1][1]))
         assert int(info.steps) == 8 and np.isfinite(info.losses).all()
     np.testing.assert_allclose(heights, [-0.1, -0.3, -0.5], atol=1e-6)
@@ -266,8 +277,9 @@ def test_plane_holds_a_block_back():
     rest = jnp.zeros((2, 2)), jnp.zeros(2)
     motion = Motion(rest, rest)
     draw = partial(box_samples, dim=2, resolution=6, sides=False)
+    step = jax.jit(partial(SOLID.step, affine, draw, solvers=LevenbergMarquardt(15)))
     for n in range(5):
-        motion, info = jax.jit(partial(SOLID.step, affine, draw, solvers=LevenbergMarquardt(15)))(motion, n, jax.random.key(0))
+        motion, info = step(motion, n, jax.random.key(0))
         assert (jnp.diff(info.losses) <= 0).all()  # the energy never rises
     bottom = deformed(affine, motion.now, {"x": jnp.array([[-1.0, -1.0], [0.0, -1.0], [1.0, -1.0]])})
     assert penetration(SOLID.obstacle, bottom) < 0.2  # free fall would be 0.5 below

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+LAYER = 0.02
+"""Half the thickness, in radii, of the layer over which the curvature smooths the jump of a sphere's force."""
+
 
 @dataclass(frozen=True)
 class Plane:
@@ -82,10 +85,17 @@ class Sphere:
         return jnp.where(inside, -self.stiffness * jnp.vdot(q - earlier, arm), 0)
 
     def curvature(self, q: Float[Array, " d"]) -> Float[Array, " m"]:
-        """A vector whose Jacobian J bounds the step of Gauss-Newton by `J^T J`: `sqrt(stiffness) q` inside, which is half the
-        Hessian of the energy with the sign turned."""
+        """A vector whose Jacobian J bounds the step of Gauss-Newton by `J^T J`.
+
+        Inside, `sqrt(stiffness) q`: half the Hessian of the energy with the sign turned. In a layer of `LAYER radius` on
+        both sides of the surface, `sqrt(stiffness / LAYER) |q - centre|` as well: as if the force rose to its jump within the
+        layer. Without it a step ignores the barrier, is refused for the points that it carries inside, and the damping grows.
+        """
         arm = q - jnp.asarray(self.centre, q.dtype)
-        return jnp.where(jnp.sum(arm**2) < self.radius**2, self.stiffness**0.5 * q, 0)
+        distance = jnp.linalg.norm(arm)
+        inside, near = distance < self.radius, jnp.abs(distance - self.radius) < LAYER * self.radius
+        across = jnp.where(near, (self.stiffness / LAYER) ** 0.5 * distance, 0)
+        return jnp.append(jnp.where(inside, self.stiffness**0.5 * q, 0), across)
 
 
 Obstacle = Plane | Sphere

@@ -123,7 +123,13 @@ class Elastodynamics:
                 raise ValueError(f"{name} has {len(vector)} components; it needs dim = {self.dim}")
 
     def objective(
-        self, displacement: Displacement, samples: Samples, motion: Motion | None = None, step: Int[Array, ""] | int = 0
+        self,
+        displacement: Displacement,
+        samples: Samples,
+        motion: Motion | None = None,
+        step: Int[Array, ""] | int = 0,
+        *,
+        load: Float[Array, ""] | float = 1.0,
     ) -> Objective:
         """What a time step minimises.
 
@@ -132,6 +138,7 @@ class Elastodynamics:
             samples: points.
             motion: parameters of the last two time steps; not needed by a static problem.
             step: n, from time n to n + 1; the force acts while `n < force_steps`.
+            load: share of the offset; a static problem is solved by raising it to 1 in steps.
 
         Raises:
             ValueError: if a dynamic problem gets no motion, or a constrained one no points of a side.
@@ -152,7 +159,7 @@ class Elastodynamics:
                 if points is not None:
                     if target is None:
                         raise ValueError("samples have points of the right side, but there is no offset for it; give one")
-                    blocks[f"constraint_{name}"] = _block(partial(_apart, displacement, target), points, self.constraint)
+                    blocks[f"constraint_{name}"] = _block(partial(_apart, displacement, target, load), points, self.constraint)
         if self.kinematic is None:
             if self.force is not None or self.obstacle is not None:
                 raise ValueError("force and obstacle act along a velocity; give kinematic, or leave them out")
@@ -182,9 +189,10 @@ class Elastodynamics:
         key: jax.Array,
         solvers: Sequence[Solver] | Solver,
         *,
+        load: Float[Array, ""] | float = 1.0,
         extrapolate: bool = False,
     ) -> tuple[Motion, Info]:
-        """One time step of a moving solid, or the one solution of a static one, from the displacement of the step before.
+        """One time step of a moving solid, or one load step of a static one, from the displacement of the step before.
 
         Args:
             displacement: see `objective`.
@@ -193,13 +201,14 @@ class Elastodynamics:
             n: number of the time step.
             key: for the points.
             solvers: as for `minimise`.
+            load: see `objective`.
             extrapolate: offer `2 theta_n - theta_(n-1)` as a warm start.
 
         Returns:
             The motion one step later, and how the minimisation went.
         """
         starts = warm_starts(*motion, extrapolate=extrapolate)
-        params, info = advance(lambda key: self.objective(displacement, draw(key), motion, n), starts, key, solvers)
+        params, info = advance(lambda key: self.objective(displacement, draw(key), motion, n, load=load), starts, key, solvers)
         return Motion(params, motion.now), info
 
     def _work(self, displacement, params, at):
@@ -235,9 +244,9 @@ def _deformation_gradient(displacement, params, at):
     return jnp.eye(slopes.shape[0], dtype=slopes.dtype) + slopes
 
 
-def _apart(displacement, target, params, at):
+def _apart(displacement, target, load, params, at):
     d = displacement(params, at)[0]
-    return d - jnp.asarray(target, d.dtype)
+    return d - load * jnp.asarray(target, d.dtype)
 
 
 def _block(residual, points: Points, ratio: float) -> Block:

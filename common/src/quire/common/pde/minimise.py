@@ -76,7 +76,7 @@ class LevenbergMarquardt:
     Attributes:
         steps: at most so many, rejected ones included.
         damping, floor, decrease, increase: lam at the start, its least value, its factors.
-        tolerance: stop once the objective is below.
+        tolerance: stop once the objective is below, if it is a sum of squares; energies have no such bound.
         accelerate: see above.
 
     References:
@@ -250,6 +250,7 @@ def _adam(draw: Draw, params: Params, key: jax.Array, solver: Adam):
 
 def _levenberg_marquardt(draw: Draw, params: Params, key: jax.Array, solver: LevenbergMarquardt, tolerance):
     objective = draw(key)
+    tolerance = -jnp.inf if objective.energies else tolerance
     theta, unravel = ravel_pytree(params)
     eye = jnp.eye(theta.size, dtype=theta.dtype)
 

@@ -6,11 +6,12 @@ Chen, Wu, Grinspun, Zheng and Chen, *Implicit Neural Spatial Representations for
 
 from quire.common.fields.siren import Siren, init_siren, siren
 from quire.common.pde.advection import Advection, fit_objective, midpoint_objective
+from quire.common.pde.elastodynamics import Elastodynamics
 from quire.common.pde.fluid import EulerFluid, pressure_features, taylor_green, taylor_green_multi
 from quire.common.pde.minimise import Adam, LevenbergMarquardt, Plateau, minimise, minimise_best
 from quire.common.pde.precision import working_precision
 from quire.common.pde.stepping import advance, march
-from quire.insr_pde import benchmark, claims, figures
+from quire.insr_pde import benchmark, claims, figures, solids, solids_claims, solids_figures
 from quire.insr_pde.convert import flat_from_layers, layers_from_flat
 from quire.insr_pde.paper import paper
 from quire.insr_pde.pinn import pinn_objective
@@ -18,6 +19,7 @@ from quire.insr_pde.pinn import pinn_objective
 __all__ = [
     "Adam",
     "Advection",
+    "Elastodynamics",
     "EulerFluid",
     "LevenbergMarquardt",
     "Plateau",
@@ -38,6 +40,9 @@ __all__ = [
     "pinn_objective",
     "pressure_features",
     "siren",
+    "solids",
+    "solids_claims",
+    "solids_figures",
     "taylor_green",
     "taylor_green_multi",
     "working_precision",

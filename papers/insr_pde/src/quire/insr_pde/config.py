@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 from quire.common.pde.minimise import Adam, LevenbergMarquardt, Solver
 from quire.common.pde.precision import Precision
+from quire.insr_pde import solids_config
+from quire.insr_pde.solids_config import Solids
 
 Solvers = tuple[Solver, ...]
 
@@ -115,11 +117,13 @@ class Preset:
         advection: for C1.
         fluid: for C2.
         two_scales: for C3.
+        solids: for C4 and C5.
     """
 
     advection: AdvectionRun
     fluid: FluidRun
     two_scales: TwoScales
+    solids: Solids
 
 
 QUICK = Preset(
@@ -148,6 +152,7 @@ QUICK = Preset(
         resolution=40,
         fit=(Adam(400, 3e-3, None), accelerated(20)),
     ),
+    solids=solids_config.QUICK,
 )
 """A laptop: 349 to 374 floats a field, Levenberg-Marquardt inside every time step."""
 
@@ -174,6 +179,7 @@ STANDARD = Preset(
         resolution=64,
         fit=(Adam(1000, 3e-3, None), accelerated(100)),
     ),
+    solids=solids_config.STANDARD,
 )
 """One GPU, minutes: the paper's numbers of time steps with Levenberg-Marquardt."""
 
@@ -212,6 +218,7 @@ PAPER = Preset(
         stratify=False,
         precision="float32",
     ),
+    solids=solids_config.PAPER,
 )
 """The authors' sizes and inner solver."""
 
