@@ -208,14 +208,15 @@ def test_wrong_shapes(as_installed):
 
 @pytest.mark.parametrize("obstacle", [Plane(-0.4, 7.0), Sphere((0.1, -0.5), 0.8, 7.0)], ids=["plane", "sphere"])
 def test_contact_energy_is_minus_the_work_of_its_force(obstacle):
-    q, earlier = jax.random.normal(jax.random.key(3), (2, 200, 2))
+    count = 2000
+    q, earlier = jax.random.normal(jax.random.key(3), (2, count, 2))
     dt = 0.1
     if isinstance(obstacle, Plane):
-        push = jnp.stack([jnp.zeros(200), obstacle.height - q[:, 1]], 1)
+        push = jnp.stack([jnp.zeros(count), obstacle.height - q[:, 1]], 1)
     else:
         push = q - jnp.array(obstacle.centre)[None]
     inside = jax.vmap(obstacle.depth)(q) > 0
-    assert 10 < inside.sum() < 190
+    assert 10 < inside.sum() < count - 10
     expected = -dt * jnp.sum((q - earlier) / dt * obstacle.stiffness * push, axis=1) * inside
     assert_close(jax.vmap(obstacle.energy)(q, earlier), expected, 1e-13)
     assert float(penetration(obstacle, q)) == float(jax.vmap(obstacle.depth)(q).max()) > 0
@@ -224,7 +225,7 @@ def test_contact_energy_is_minus_the_work_of_its_force(obstacle):
     half = jax.vmap(jax.hessian(obstacle.energy))(q, earlier) / 2
     if isinstance(obstacle, Sphere):  # away from the layer where the jump is smoothed
         away = jnp.abs(jnp.linalg.norm(push, axis=1) / obstacle.radius - 1) > LAYER
-        assert 0 < away.sum() < 200 and jnp.linalg.eigvalsh(model[~away])[:, 1].min() >= obstacle.stiffness / LAYER * 0.99
+        assert 0 < away.sum() < count and jnp.linalg.eigvalsh(model[~away])[:, 1].min() >= obstacle.stiffness / LAYER * 0.99
         model, half = model[away], half[away]
     assert_close(model, jnp.abs(half), 1e-12)
 

@@ -42,7 +42,8 @@ class AdvectionRun:
         steps: time steps of 0.05.
         fit: solvers of the initial condition.
         inner: solvers of a time step.
-        pinn: solvers of the network over space and time, and `pinn_points`, its points in space and in time.
+        pinn: solvers of a network over space and time beside them, left out if empty; `pinn_points`, its points in space and
+            in time.
         stratify: one point in each cell of a regular partition instead of independent points.
         extrapolate: offer `2 theta_n - theta_(n-1)` as a warm start.
         precision: of the networks.
@@ -132,14 +133,14 @@ QUICK = Preset(
         steps=40,
         fit=(Adam(300, 3e-3, None), accelerated(100, 1e-10)),
         inner=(LevenbergMarquardt(8, 1e-5, floor=1e-8),),
-        pinn=(Adam(200, 3e-3, None), accelerated(40)),
-        pinn_points=(36, 14),
+        pinn=(),
+        pinn_points=(48, 20),
     ),
     fluid=FluidRun(
         network=Network(starts=4),
         resolution=28,
         side_points=56,
-        steps=10,
+        steps=6,
         fit=(Adam(300, 3e-3, None), accelerated(60, 1e-9)),
         advect=(accelerated(40),),
         pressure=(accelerated(30),),

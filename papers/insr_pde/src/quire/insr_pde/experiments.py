@@ -125,11 +125,12 @@ def advect_by_networks(run: AdvectionRun, keys: jax.Array) -> dict[str, Any]:
     """A network per time step, and one network over space and time, for every key.
 
     Returns:
-        `fit`, `steps` (how the fit and the time steps went), `values [seeds, steps + 1, test points]`, and `pinn` with its
-        `fit` and `values [seeds, test points]` at the end.
+        `fit`, `steps` (how the fit and the time steps went), `values [seeds, steps + 1, test points]`, and, unless the run
+        leaves it out, `pinn` with its `fit` and `values [seeds, test points]` at the end.
     """
     with working_precision(run.precision):
-        return _over_seeds(_advection_program(run), keys) | {"pinn": _over_seeds(_pinn_program(run), keys)}
+        results = _over_seeds(_advection_program(run), keys)
+        return results | {"pinn": _over_seeds(_pinn_program(run), keys)} if run.pinn else results
 
 
 @cache

@@ -95,8 +95,8 @@ def free_fall(run: SolidRun) -> np.ndarray:
     expect="partly",
     because=(
         "The energy falls in every solve, to values near those of the mesh or below, and the square is held, but less exactly: "
-        "the mesh has contact nodes on its boundary, the network meets the disc at Gauss points inside and sinks in between them, "
-        "by a few hundredths of the radius."
+        "the mesh has contact nodes on its boundary, the network meets the disc at Gauss points inside and sinks in between "
+        "them, by a few hundredths of the radius."
     ),
 )
 def collides(preset: Preset, key: jax.Array) -> Measurement:
