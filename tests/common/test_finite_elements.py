@@ -204,7 +204,7 @@ def test_at_rest_nothing_moves(dim):
     problem = Elastodynamics(dim, 1.0, 10.0)
     rest = jnp.zeros_like(mesh.nodes)
     objective = problem.objective(nodal_displacement, samples)
-    assert objective(rest) == 0 and jnp.abs(jax.grad(objective)(rest)).max() == 0
+    assert objective(rest) < 1e-25 and jnp.abs(jax.grad(objective)(rest)).max() < 1e-12
     found, info = SparseLevenbergMarquardt(lambda: problem.objective(nodal_displacement, samples), LevenbergMarquardt(40, 1e-3))(
         twisted(mesh)
     )
@@ -237,7 +237,7 @@ def test_stretch_converges_with_the_mesh():
     """The minimum falls as meshes are refined, and the sides end where they are held."""
     problem = Elastodynamics(2, 1.0, 10.0, None, 1e3, offset=(0.5, 0.0))
     energies = []
-    for n in (4, 8, 16):
+    for n in (3, 6, 12):
         mesh = box_mesh((n, n), -jnp.ones(2), jnp.ones(2))
         samples = mesh_samples(mesh, total=200, side_total=20)
         solve = SparseLevenbergMarquardt(

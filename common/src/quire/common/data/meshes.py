@@ -59,6 +59,8 @@ def read_obj(text: str, *, source: str = "the file") -> Surface:
                 vertices.append((float(cells[0]), float(cells[1]), float(cells[2])))
             elif kind == "f":
                 corners = [int(cell.split("/")[0]) for cell in cells]
+                if 0 in corners:
+                    raise ValueError
                 corners = [corner - 1 if corner > 0 else len(vertices) + corner for corner in corners]
                 if len(corners) < 3 or min(corners) < 0:
                     raise ValueError

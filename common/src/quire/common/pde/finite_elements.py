@@ -48,9 +48,7 @@ def box_mesh(
     """
     dim = low.size
     if len(cells) != dim or dim not in (2, 3) or min(cells) < 1:
-        raise ValueError(
-            f"cells is {cells} for a box of dimension {dim}; it needs two or three positive numbers, one per dimension"
-        )
+        raise ValueError(f"cells is {cells}; a box of dimension {dim} needs one positive number per dimension, two or three")
     if pattern not in (patterns := ("diagonal", "alternating", "crossed")):
         raise ValueError(f"pattern is {pattern!r}; choose from {', '.join(patterns)}")
     shape = tuple(n + 1 for n in cells)

@@ -12,7 +12,7 @@ from scipy.interpolate import CubicSpline
 from scipy.sparse import diags_array, eye_array
 from scipy.sparse.linalg import factorized
 
-Series = Float[np.ndarray, "steps+1 n"]
+Series = Float[np.ndarray, "times n"]
 
 
 def midpoint_grid(

@@ -89,7 +89,7 @@ def advect(u: Velocity, dt: float, *, order: int = 1) -> Velocity:
     return sample(u, np.clip(cell_grid(_cells(u)) - dt * u, -1, 1), order=order)
 
 
-def grid_fluid(u: Velocity, dt: float, steps: int, *, order: int = 1) -> Float[np.ndarray, "steps+1 n n 2"]:
+def grid_fluid(u: Velocity, dt: float, steps: int, *, order: int = 1) -> Float[np.ndarray, "times n n 2"]:
     """Steps of advection and projection, the initial velocity first.
 
     Args and Raises: as for `advect`; `steps` must be at least 1.

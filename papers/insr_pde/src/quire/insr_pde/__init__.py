@@ -6,6 +6,7 @@ Chen, Wu, Grinspun, Zheng and Chen, *Implicit Neural Spatial Representations for
 
 from quire.common.fields.siren import Siren, init_siren, siren
 from quire.common.pde.advection import Advection, fit_objective, midpoint_objective
+from quire.common.pde.contact import Plane, Sphere
 from quire.common.pde.elastodynamics import Elastodynamics
 from quire.common.pde.fluid import EulerFluid, pressure_features, taylor_green, taylor_green_multi
 from quire.common.pde.minimise import Adam, LevenbergMarquardt, Plateau, minimise, minimise_best
@@ -22,8 +23,10 @@ __all__ = [
     "Elastodynamics",
     "EulerFluid",
     "LevenbergMarquardt",
+    "Plane",
     "Plateau",
     "Siren",
+    "Sphere",
     "advance",
     "benchmark",
     "claims",

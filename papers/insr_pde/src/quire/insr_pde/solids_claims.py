@@ -94,9 +94,9 @@ def free_fall(run: SolidRun) -> np.ndarray:
     trivial="free fall",
     expect="partly",
     because=(
-        "The energy falls in every solve, to values near those of the mesh or below, and the square is held, but less exactly: the mesh "
-        "has contact nodes on its boundary, the network meets the disc at Gauss points inside and sinks in between them, by a few "
-        "hundredths of the radius."
+        "The energy falls in every solve, to values near those of the mesh or below, and the square is held, but less exactly: "
+        "the mesh has contact nodes on its boundary, the network meets the disc at Gauss points inside and sinks in between "
+        "them, by a few hundredths of the radius."
     ),
 )
 def collides(preset: Preset, key: jax.Array) -> Measurement:
