@@ -41,7 +41,7 @@ def box_samples(
         ValueError: if `dim` is not 2 or 3, a resolution is not positive, or the rule is unknown.
 
     >>> samples = box_samples(jax.random.key(0), 2, 5, rule="gauss", stand_for=10)
-    >>> samples.elastic.at["x"].shape, float(samples.elastic.weight.sum().round(3)), samples.left.at["x"].shape
+    >>> samples.elastic.at["x"].shape, round(float(samples.elastic.weight.sum()), 3), samples.left.at["x"].shape
     ((25, 2), 200.0, (5, 2))
     """
     if dim not in (2, 3):
