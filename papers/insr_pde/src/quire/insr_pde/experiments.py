@@ -251,7 +251,7 @@ def energy_change(values: Float[np.ndarray, "steps n 2"], exact: Float[np.ndarra
         return np.asarray(kinetic_energy(values) / kinetic_energy(exact) - 1)
 
 
-def mean_square(difference: np.ndarray) -> np.ndarray:
+def mean_square(difference: np.ndarray) -> np.ndarray | np.floating:
     """Mean over points and components."""
     return np.mean(difference**2, axis=(-2, -1))
 
