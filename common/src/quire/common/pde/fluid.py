@@ -110,8 +110,8 @@ def projection_objective(velocity: Network, advected: Field, pressure: Field, po
 def pressure_features(velocity: Layers) -> Layers:
     """A pressure that is zero, on the hidden layers of a fitted velocity.
 
-    A new network starts with a Laplacian in the hundreds, from sines much too fast for the pressure, and
-    Levenberg-Marquardt stalls among them. The hidden layers of the velocity have the right scale already.
+    The Laplacian of a new network is hundreds of times the divergence that it should match, from sines much too fast for the
+    pressure, and Levenberg-Marquardt stalls among them. The hidden layers of the velocity have the right scale already.
     """
     weight, bias = velocity[-1]
     return [*velocity[:-1], (jnp.zeros_like(weight[:, :1]), jnp.zeros_like(bias[:1]))]

@@ -41,7 +41,7 @@ def advection(
         each.set_xlabel("x")
     centre = test[np.argmax(exact)]
     left.set(ylabel="u", xlim=(-2, max(0.0, centre + 0.6)), ylim=(-0.05, 1.05))
-    right.set(xlim=(centre - 0.1, centre + 0.1), ylim=(0.6, 1.02), title="the peak")
+    right.set(xlim=(centre - 0.1, centre + 0.1), ylim=(0.6, 1.02), xticks=centre + np.array([-0.1, 0, 0.1]), title="the peak")
     left.legend(frameon=False, fontsize="x-small", loc="upper left")
     return figure
 
