@@ -124,8 +124,8 @@ class Info(NamedTuple):
     taken: Array
 
     @property
-    def boundary(self) -> Float[Array, ""]:
-        """The part of the loss that is not `main`."""
+    def boundary(self) -> Float[Array, "*steps"]:
+        """The part of the loss that is not `main`; of every step, in the report of several."""
         return sum(value for name, value in self.terms.items() if name != "main")
 
 
