@@ -108,7 +108,7 @@ QUICK = Solids(
         resolution=20,
         steps=3,
         fit=(Adam(500, 3e-3, None),),
-        inner=(LevenbergMarquardt(40, 1e-3),),
+        inner=(LevenbergMarquardt(24, 1e-3),),
         cells=(18, 18),
     ),
     fall=SolidRun(
