@@ -14,6 +14,7 @@ from quire.common.data.link_sets import (
     umls_graph,
 )
 from quire.common.data.m4 import ShortSeries, generated_short_series, m4
+from quire.common.data.meshes import SDF_MESHES, Surface, ball_surface, centred, read_obj, stanford_surface
 from quire.common.data.molecules import THREE_BPA, Molecules, read_extxyz, three_bpa
 from quire.common.data.recsys import (
     Feedback,
@@ -57,6 +58,7 @@ from quire.common.data.time_series import Series, calendar_features, generated_s
 
 __all__ = [
     "REGISTRY",
+    "SDF_MESHES",
     "THREE_BPA",
     "Cases",
     "Dataset",
@@ -74,13 +76,16 @@ __all__ = [
     "Passages",
     "Series",
     "ShortSeries",
+    "Surface",
     "Tasks",
     "Telemetry",
     "alchemy_12k",
     "anomaly_set",
+    "ball_surface",
     "block_graph",
     "cache_dir",
     "calendar_features",
+    "centred",
     "cifar10",
     "cifar10_subset",
     "cora_graph",
@@ -115,9 +120,11 @@ __all__ = [
     "read_archive",
     "read_extxyz",
     "read_idx",
+    "read_obj",
     "spacecraft",
     "split_feedback",
     "split_links",
+    "stanford_surface",
     "strongly_regular",
     "three_bpa",
     "tu_molecules",

@@ -21,12 +21,12 @@ class Block(NamedTuple):
     Attributes:
         residual: `(params, point) -> [m]`, where `point` is one entry of `points`.
         points: pytree of arrays with a leading axis `[n]`: positions, frozen targets.
-        weight: w, applied to each square; the default 1 / n makes the sum over points a mean.
+        weight: w, applied to each square, one number or one a point; the default 1 / n makes the sum over points a mean.
     """
 
     residual: Callable[[Params, Any], Array]
     points: Any
-    weight: Float[Array, ""] | float | None = None
+    weight: Float[Array, "*n"] | float | None = None
 
     @property
     def num_points(self) -> int:
@@ -35,8 +35,7 @@ class Block(NamedTuple):
 
     def residuals(self, params: Params) -> Float[Array, "n m"]:
         """`sqrt(w) r`, whose squares add up to the block's part of the objective."""
-        weight = 1 / self.num_points if self.weight is None else self.weight
-        return jnp.sqrt(weight) * jax.vmap(self.residual, (None, 0))(params, self.points)
+        return self._weigh(jax.vmap(self.residual, (None, 0))(params, self.points))
 
     def jacobian(self, params: Params) -> Float[Array, "n m p"]:
         """Derivative of `residuals` by the flat parameters, one small reverse pass a point."""
@@ -45,8 +44,12 @@ class Block(NamedTuple):
         def of_point(point):
             return jax.jacrev(lambda theta: self.residual(unravel(theta), point))(flat)
 
-        weight = 1 / self.num_points if self.weight is None else self.weight
-        return jnp.sqrt(weight) * jax.vmap(of_point)(self.points)
+        return self._weigh(jax.vmap(of_point)(self.points))
+
+    def _weigh(self, values: Float[Array, "n *rest"]) -> Float[Array, "n *rest"]:
+        """Times `sqrt(w)` of each point."""
+        roots = jnp.sqrt(jnp.asarray(1 / self.num_points if self.weight is None else self.weight, values.dtype))
+        return values * roots.reshape((-1,) + (1,) * (values.ndim - 1))
 
 
 class Objective(NamedTuple):
@@ -55,10 +58,12 @@ class Objective(NamedTuple):
     Attributes:
         blocks: residuals by name.
         energies: `params -> scalar` by name.
+        curvatures: blocks that are no part of the objective; their `J^T J` models half the Hessian of the energies.
     """
 
     blocks: dict[str, Block]
     energies: dict[str, Callable[[Params], Array]] = {}  # noqa: RUF012  (never written)
+    curvatures: dict[str, Block] = {}  # noqa: RUF012  (never written)
 
     def terms(self, params: Params) -> dict[str, Float[Array, ""]]:
         """Every part of the objective by name."""
@@ -72,15 +77,33 @@ class Objective(NamedTuple):
     def normal_equations(self, params: Params) -> tuple[Float[Array, "p p"], Float[Array, " p"]]:
         """`J^T J` and half the gradient of the whole objective, `J^T r + grad V / 2`.
 
-        The energies enter with their gradient only: the model that Levenberg-Marquardt minimises is Gauss-Newton's for the
-        squares and linear for the rest.
+        The energies enter with their exact gradient and the curvature that is given for them: the model that
+        Levenberg-Marquardt minimises is Gauss-Newton's for the squares and linear for the rest where none is.
         """
         size = ravel_pytree(params)[0].size
         rows = [block.jacobian(params).reshape(-1, size) for block in self.blocks.values()]
         values = [block.residuals(params).reshape(-1) for block in self.blocks.values()]
         jac, res = jnp.concatenate(rows), jnp.concatenate(values)
-        slope = jac.T @ res
+        slope, gram = jac.T @ res, jac.T @ jac
         if self.energies:
             grads = jax.grad(lambda p: sum(energy(p) for energy in self.energies.values()))(params)
             slope = slope + ravel_pytree(grads)[0] / 2
-        return jac.T @ jac, slope
+        for block in self.curvatures.values():
+            jac = block.jacobian(params).reshape(-1, size)
+            gram = gram + jac.T @ jac
+        return gram, slope
+
+    def curvature_slope(self, params: Params, direction: Params) -> Float[Array, " p"]:
+        """`J^T r_dd`, where `r_dd` is the second derivative of the residuals along a direction; energies do not enter."""
+
+        def along(residuals):
+            def first(params):
+                return jax.jvp(residuals, (params,), (direction,))[1]
+
+            return jax.jvp(first, (params,), (direction,))[1]
+
+        total = 0
+        for block in self.blocks.values():
+            _, pull_back = jax.vjp(block.residuals, params)
+            total = total + ravel_pytree(pull_back(along(block.residuals))[0])[0]
+        return total

@@ -52,8 +52,7 @@ def sides(
     """
     if not 0 <= axis < low.size:
         raise ValueError(f"axis is {axis}; the box has axes 0 to {low.size - 1}")
-    along, across = jax.random.split(key)
-    points = uniform(along, num_points, low, high)
+    points = uniform(key, num_points, low, high)
     side = jnp.where(jnp.arange(num_points) % 2 == 0, low[axis], high[axis])
-    shift = jitter * (high[axis] - low[axis]) / 2 * jax.random.uniform(across, (num_points,), low.dtype, -1, 1)
+    shift = jitter * (points[:, axis] - (low[axis] + high[axis]) / 2)
     return points.at[:, axis].set(side + shift)

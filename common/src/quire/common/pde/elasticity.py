@@ -1,0 +1,209 @@
+"""How much a deformation stretches, turns and fills: as-rigid-as-possible and volume energies at one point, without an SVD.
+
+The singular values `s_k` of the deformation gradient F enter through the invariants `|F|^2`, `det F`, `|cof F|^2` only. Their sum
+is the largest root of the characteristic polynomial of polar decomposition, and its gradient is the nearest rotation R: smooth
+where singular values coincide, at rest for one, where the derivative of an SVD is not defined.
+
+Everything is *unsigned* by default, as in the authors' code: `s_k >= 0`, so that a mirrored element costs nothing. With
+`signed=True` the smallest singular value takes the sign of the determinant and R is a proper rotation.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from quire.common.fields.operators import Field, jacobian
+
+
+def deformation_gradient(displacement: Field, x: Float[Array, " d"]) -> Float[Array, "d d"]:
+    """`F = I + grad d` of the deformation `q = x + d(x)`.
+
+    Raises:
+        ValueError: if the displacement has another number of components than space has dimensions.
+
+    >>> deformation_gradient(lambda x: 2 * x[::-1], jnp.zeros(2)).tolist()
+    [[1.0, 2.0], [2.0, 1.0]]
+    """
+    slopes = jacobian(displacement, x)
+    if slopes.shape[0] != slopes.shape[1]:
+        raise ValueError(f"displacement has {slopes.shape[0]} components in dimension {slopes.shape[1]}; it needs as many")
+    return jnp.eye(x.size, dtype=slopes.dtype) + slopes
+
+
+def cofactor(F: Float[Array, "d d"]) -> Float[Array, "d d"]:
+    """`cof F = det(F) F^(-T)`, the gradient of the determinant, without a division.
+
+    Raises:
+        ValueError: for another dimension than 2 or 3.
+    """
+    _check(F)
+    if F.shape[0] == 2:
+        return jnp.array([[F[1, 1], -F[1, 0]], [-F[0, 1], F[0, 0]]])
+    return jnp.stack([jnp.cross(F[1], F[2]), jnp.cross(F[2], F[0]), jnp.cross(F[0], F[1])])
+
+
+def determinant(F: Float[Array, "d d"]) -> Float[Array, ""]:
+    """`det F`, by cofactors.
+
+    Raises:
+        ValueError: for another dimension than 2 or 3.
+    """
+    return jnp.vdot(F[0], cofactor(F)[0])
+
+
+def sum_of_stretches(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Array, ""]:
+    """`lambda = sum_k s_k`: in two dimensions `sqrt(|F|^2 + 2 |det F|)`, in three the largest root of
+    `(lambda^2 - |F|^2)^2 - 8 |det F| lambda - 4 |cof F|^2`.
+
+    Its derivative is the nearest rotation, `d lambda = R : dF`, and is differentiable itself.
+
+    Args:
+        F: deformation gradient.
+        signed: let the smallest singular value have the sign of the determinant.
+
+    Raises:
+        ValueError: for another dimension than 2 or 3.
+
+    >>> F = jnp.diag(jnp.array([3.0, -2.0, 1.0]))
+    >>> print(sum_of_stretches(F).round(4), sum_of_stretches(F, signed=True).round(4))
+    6.0 4.0
+    """
+    _check(F)
+    return _sum_of_stretches(F, signed)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _sum_of_stretches(F, signed):
+    square = jnp.sum(F * F)
+    det = determinant(F) if signed else jnp.abs(determinant(F))
+    if F.shape[0] == 2:
+        return jnp.sqrt(jnp.maximum(square + 2 * det, 0))
+    scale = jnp.sqrt(jnp.where(square > 0, square, 1))
+    det, areas = det / scale**3, jnp.sum(cofactor(F / scale) ** 2)
+
+    def newton(_, root):  # from above: falls monotonically to the largest root
+        gap = root * root - 1
+        slope = 4 * root * gap - 8 * det
+        step = (gap * gap - 8 * det * root - 4 * areas) / jnp.where(slope > 0, slope, 1)
+        return root - jnp.where(slope > 0, jnp.maximum(step, 0), 0)
+
+    return jnp.where(square > 0, scale, 0) * jax.lax.fori_loop(0, 30, newton, jnp.full_like(square, 3.0**0.5))
+
+
+@_sum_of_stretches.defjvp
+def _sum_of_stretches_jvp(signed, primals, tangents):
+    (F,), (dF,) = primals, tangents
+    total = _sum_of_stretches(F, signed)
+    return total, jnp.sum(nearest_rotation(F, signed=signed) * dF)
+
+
+def nearest_rotation(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Array, "d d"]:
+    """The orthogonal matrix nearest to F, the factor R of the polar decomposition `F = R S`.
+
+    With `lambda` of `sum_of_stretches` and `sigma = sign det F`:
+    `R = (F + sigma cof F) / lambda` in two dimensions, and in three
+    `R = ((lambda^2 + |F|^2) F + 2 sigma lambda cof F - 2 F F^T F) / (lambda (lambda^2 - |F|^2) - 2 |det F|)`.
+
+    Args:
+        F: deformation gradient.
+        signed: the nearest *proper* rotation, `det R = 1`, also where F is mirrored.
+
+    Returns:
+        R, differentiable wherever it is unique: everywhere but where two singular values vanish; there it is finite but not
+        orthogonal.
+
+    Raises:
+        ValueError: for another dimension than 2 or 3.
+
+    >>> print(nearest_rotation(jnp.array([[0.0, -2.0], [1.0, 0.0]])))
+    [[ 0. -1.]
+     [ 1.  0.]]
+
+    References:
+        Hoger and Carlson, *Determination of the stretch and rotation in the polar decomposition of the deformation gradient*,
+        1984.
+    """
+    _check(F)
+    det = determinant(F)
+    sign = 1.0 if signed else jnp.where(det < 0, -1.0, 1.0).astype(F.dtype)
+    total, square = sum_of_stretches(F, signed=signed), jnp.sum(F * F)
+    if F.shape[0] == 2:
+        above, below = F + sign * cofactor(F), total
+    else:
+        above = (total**2 + square) * F + 2 * sign * total * cofactor(F) - 2 * F @ F.T @ F
+        below = total * (total**2 - square) - 2 * sign * det
+    safe = below > jnp.finfo(F.dtype).tiny
+    return jnp.where(safe, above / jnp.where(safe, below, 1), 0)
+
+
+def arap_energy(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Array, ""]:
+    """`sum_k (s_k - 1)^2 = |F - R|^2`, the as-rigid-as-possible energy; derivatives of all orders are exact.
+
+    Args:
+        F: deformation gradient.
+        signed: see the module.
+
+    Raises:
+        ValueError: for another dimension than 2 or 3.
+
+    >>> print(arap_energy(jnp.diag(jnp.array([2.0, -0.5]))))
+    1.25
+    """
+    return jnp.sum((F - nearest_rotation(F, signed=signed)) ** 2)
+
+
+def arap_residual(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Array, "d d"]:
+    """`F - R`, whose squares are the as-rigid-as-possible energy, with a derivative that makes Gauss-Newton Newton's method.
+
+    R is held fixed, which leaves the gradient of the energy as it is: R minimises. What that loses is the second derivative,
+    `(1 - 2 / (s_i + s_j))` along the turns `R W`, W skew, along which `F - R` is zero and its derivative may be scaled at will:
+
+        `d r = dF - c R skew(R^T dF)`,   `c = 1 - sqrt(max(0, 1 - d / lambda))`.
+
+    `J^T J` is then half the Hessian of the energy, made positive semi-definite: exactly in two dimensions, with the mean of the
+    `s_i + s_j` in three.
+
+    Args:
+        F: deformation gradient.
+        signed: see the module.
+
+    Returns:
+        `[d, d]`. First derivatives of its sum of squares are exact, higher ones are not; for those take `arap_energy`.
+
+    Raises:
+        ValueError: for another dimension than 2 or 3.
+    """
+    R, total = jax.lax.stop_gradient((nearest_rotation(F, signed=signed), sum_of_stretches(F, signed=signed)))
+    share = F.shape[0] / jnp.maximum(total, jnp.finfo(F.dtype).tiny)
+    turns = 1 - jnp.sqrt(jnp.maximum(1 - share, 0))
+    stretch = R.T @ F
+    return F - R - turns * R @ (stretch - stretch.T) / 2
+
+
+def volume_residual(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Array, ""]:
+    """`prod_k s_k - 1`, that is `|det F| - 1`, or `det F - 1` if signed.
+
+    Raises:
+        ValueError: for another dimension than 2 or 3.
+    """
+    det = determinant(F)
+    return (det if signed else jnp.abs(det)) - 1
+
+
+def volume_energy(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Array, ""]:
+    """`(prod_k s_k - 1)^2`.
+
+    Raises:
+        ValueError: for another dimension than 2 or 3.
+
+    >>> print(volume_energy(2 * jnp.eye(3)))
+    49.0
+    """
+    return volume_residual(F, signed=signed) ** 2
+
+
+def _check(F):
+    if F.shape not in {(2, 2), (3, 3)}:
+        raise ValueError(f"F has shape {F.shape}; elasticity needs [2, 2] or [3, 3]")

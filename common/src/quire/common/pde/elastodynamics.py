@@ -1,0 +1,258 @@
+"""Elastic solids in time: implicit Euler as a minimisation, for any discretisation of the displacement.
+
+With deformed positions `q = x + d(x)`, deformation gradient `F = I + grad d` and its singular values `s_k`, velocities
+`v = (q - q_n) / dt` and `v_n = (q_n - q_(n-1)) / dt`, a time step minimises the sum over points, each with its weight, of
+
+    arap         r_arap sum_k (s_k - 1)^2
+    volume       r_volume (prod_k s_k - 1)^2
+    kinematics   r_kinematic |v - v_n|^2
+    external     -dt v . f, in the first steps
+    constraint_left, constraint_right   r_constraint |d|^2 and r_constraint |d - offset|^2, at points of two sides
+    collision    contact energy, see `quire.common.pde.contact`.
+
+The sums are sums, not means: the number of points, or their weights, set the balance between the inside and the sides.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from quire.common.fields.operators import value_and_jacobian
+from quire.common.fields.siren import Layers, siren
+from quire.common.pde.contact import Obstacle, Sphere
+from quire.common.pde.elasticity import arap_residual, volume_residual
+from quire.common.pde.minimise import Info, Solver
+from quire.common.pde.objective import Block, Objective, Params
+from quire.common.pde.stepping import advance, warm_starts
+
+Point = dict[str, Array]
+"""A material point: its position `x` at rest `[d]`, and what a discretisation needs to know about it."""
+
+Displacement = Callable[[Params, Point], tuple[Array, Array]]
+"""`(params, point) -> (d [dim], grad d [dim, dim])`."""
+
+
+class Points(NamedTuple):
+    """Points with weights.
+
+    Attributes:
+        at: pytree of arrays with a leading axis `[n]`, `x` among them.
+        weight: of each in a sum over points; 1 by default.
+    """
+
+    at: dict[str, Any]
+    weight: Float[Array, "*n"] | float = 1.0
+
+
+class Samples(NamedTuple):
+    """Where the energies are summed.
+
+    Attributes:
+        elastic: for the energies of F.
+        mass: for kinematics, external force and contact.
+        left, right: of the two fixed sides; None where a side is free.
+    """
+
+    elastic: Points
+    mass: Points
+    left: Points | None = None
+    right: Points | None = None
+
+
+Draw = Callable[[jax.Array], Samples]
+"""`key -> samples`."""
+
+
+def network_displacement(layers: Layers, point: Point) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
+    """The displacement that a sine network holds."""
+    return value_and_jacobian(partial(siren, layers), point["x"])
+
+
+class Motion(NamedTuple):
+    """State of a solid between time steps: the displacement now and one step before (equal when at rest)."""
+
+    now: Params
+    before: Params
+
+
+@dataclass(frozen=True)
+class Elastodynamics:
+    """An elastic solid; terms whose ratio is None are left out, `kinematic=None` makes the problem static.
+
+    Attributes:
+        dim: 2 or 3.
+        arap, volume, kinematic, constraint: the ratios r.
+        dt: length of a time step.
+        force: external force `[dim]`, and `force_steps`, the number of time steps in which it acts.
+        offset: displacement of the right side `[dim]`.
+        obstacle: what the solid runs into.
+        signed: charge for mirrored elements; the authors do not.
+    """
+
+    dim: int
+    arap: float | None = 1.0
+    volume: float | None = 1e3
+    kinematic: float | None = None
+    constraint: float | None = None
+    dt: float = 0.1
+    force: tuple[float, ...] | None = None
+    force_steps: int = 0
+    offset: tuple[float, ...] | None = None
+    obstacle: Obstacle | None = None
+    signed: bool = False
+
+    def __post_init__(self):
+        if self.dim not in (2, 3):
+            raise ValueError(f"dim is {self.dim}; it must be 2 or 3")
+        if not self.dt > 0:
+            raise ValueError(f"dt is {self.dt}; it must be positive")
+        for name in ("arap", "volume", "kinematic", "constraint"):
+            ratio = getattr(self, name)
+            if ratio is not None and not ratio > 0:
+                raise ValueError(f"{name} is {ratio}; it must be positive, or None to leave the term out")
+        if self.force_steps < 0:
+            raise ValueError(f"force_steps is {self.force_steps}; it must be at least 0")
+        centre = self.obstacle.centre if isinstance(self.obstacle, Sphere) else None
+        for name, vector in (("force", self.force), ("offset", self.offset), ("obstacle.centre", centre)):
+            if vector is not None and len(vector) != self.dim:
+                raise ValueError(f"{name} has {len(vector)} components; it needs dim = {self.dim}")
+
+    def objective(
+        self,
+        displacement: Displacement,
+        samples: Samples,
+        motion: Motion | None = None,
+        step: Int[Array, ""] | int = 0,
+        *,
+        load: Float[Array, ""] | float = 1.0,
+    ) -> Objective:
+        """What a time step minimises.
+
+        Args:
+            displacement: how parameters and a point give a displacement and its gradient.
+            samples: points.
+            motion: parameters of the last two time steps; not needed by a static problem.
+            step: n, from time n to n + 1; the force acts while `n < force_steps`.
+            load: share of the offset; a static problem is solved by raising it to 1 in steps.
+
+        Raises:
+            ValueError: if a dynamic problem gets no motion, or a constrained one no points of a side.
+        """
+        deform = partial(_deformation_gradient, displacement)
+        blocks, energies, curvatures = {}, {}, {}
+        if self.arap is not None:
+            blocks["arap"] = _block(lambda p, at: arap_residual(deform(p, at), signed=self.signed), samples.elastic, self.arap)
+        if self.volume is not None:
+            blocks["volume"] = _block(
+                lambda p, at: volume_residual(deform(p, at), signed=self.signed), samples.elastic, self.volume
+            )
+        if self.constraint is not None:
+            sides = {"left": (samples.left, jnp.zeros(self.dim)), "right": (samples.right, self.offset)}
+            if samples.left is None and samples.right is None:
+                raise ValueError("samples have no points of a side; a constraint needs those of left, right or both")
+            for name, (points, target) in sides.items():
+                if points is not None:
+                    if target is None:
+                        raise ValueError("samples have points of the right side, but there is no offset for it; give one")
+                    blocks[f"constraint_{name}"] = _block(partial(_apart, displacement, target, load), points, self.constraint)
+        if self.kinematic is None:
+            if self.force is not None or self.obstacle is not None:
+                raise ValueError("force and obstacle act along a velocity; give kinematic, or leave them out")
+            return Objective(blocks)
+        if motion is None:
+            raise ValueError("motion is None; kinematics needs the displacements of the last two time steps")
+        mass = samples.mass
+        earlier = jax.vmap(lambda at: (displacement(motion.now, at)[0], displacement(motion.before, at)[0]))(mass.at)
+        moving = Points({**mass.at, "now": earlier[0], "before": earlier[1]}, mass.weight)
+        blocks["kinematics"] = _block(
+            lambda p, at: displacement(p, at)[0] - 2 * at["now"] + at["before"], moving, self.kinematic / self.dt**2
+        )
+        if self.force is not None:
+            acts = jnp.where(step < self.force_steps, 1.0, 0.0)
+            energies["external"] = partial(_total, lambda p, at: acts * self._work(displacement, p, at), moving)
+        if self.obstacle is not None:
+            energies["collision"] = partial(_total, partial(self._contact, displacement), moving)
+            curvatures["collision"] = _block(lambda p, at: self.obstacle.curvature(_position(displacement, p, at)), moving, 1.0)
+        return Objective(blocks, energies, curvatures)
+
+    def step(
+        self,
+        displacement: Displacement,
+        draw: Draw,
+        motion: Motion,
+        n: Int[Array, ""] | int,
+        key: jax.Array,
+        solvers: Sequence[Solver] | Solver,
+        *,
+        load: Float[Array, ""] | float = 1.0,
+        extrapolate: bool = False,
+    ) -> tuple[Motion, Info]:
+        """One time step of a moving solid, or one load step of a static one, from the displacement of the step before.
+
+        Args:
+            displacement: see `objective`.
+            draw: `key -> Samples`; called for every step of Adam and once by Levenberg-Marquardt.
+            motion: the last two time steps.
+            n: number of the time step.
+            key: for the points.
+            solvers: as for `minimise`.
+            load: see `objective`.
+            extrapolate: offer `2 theta_n - theta_(n-1)` as a warm start.
+
+        Returns:
+            The motion one step later, and how the minimisation went.
+        """
+        starts = warm_starts(*motion, extrapolate=extrapolate)
+        params, info = advance(lambda key: self.objective(displacement, draw(key), motion, n, load=load), starts, key, solvers)
+        return Motion(params, motion.now), info
+
+    def _work(self, displacement, params, at):
+        force = jnp.asarray(self.force, at["now"].dtype)
+        return -jnp.vdot(displacement(params, at)[0] - at["now"], force)
+
+    def _contact(self, displacement, params, at):
+        return self.obstacle.energy(_position(displacement, params, at), at["x"] + at["now"])
+
+
+def deformed(displacement: Displacement, params: Params, at: dict[str, Any]) -> Float[Array, "n d"]:
+    """Deformed positions `q = x + d(x)` of many points.
+
+    Args:
+        displacement: see `Elastodynamics.objective`.
+        params: of the displacement.
+        at: the points, as in `Points`.
+    """
+    return jax.vmap(partial(_position, displacement, params))(at)
+
+
+def penetration(obstacle: Obstacle, q: Float[Array, "n d"]) -> Float[Array, ""]:
+    """The largest depth of points inside an obstacle; 0 if none is."""
+    return jnp.max(jax.vmap(obstacle.depth)(q))
+
+
+def _position(displacement, params, at):
+    return at["x"] + displacement(params, at)[0]
+
+
+def _deformation_gradient(displacement, params, at):
+    slopes = displacement(params, at)[1]
+    return jnp.eye(slopes.shape[0], dtype=slopes.dtype) + slopes
+
+
+def _apart(displacement, target, load, params, at):
+    d = displacement(params, at)[0]
+    return d - load * jnp.asarray(target, d.dtype)
+
+
+def _block(residual, points: Points, ratio: float) -> Block:
+    return Block(lambda params, at: residual(params, at).reshape(-1), points.at, ratio * points.weight)
+
+
+def _total(density, points: Points, params):
+    values = jax.vmap(partial(density, params))(points.at)
+    return jnp.sum(values * points.weight)

@@ -1,0 +1,273 @@
+"""An inviscid, incompressible fluid in a box, as three minimisations per time step: advect, pressure, project."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from quire.common.fields.operators import Field, divergence, gradient, jacobian, laplacian
+from quire.common.fields.siren import Layers, siren
+from quire.common.pde.advection import Network
+from quire.common.pde.minimise import Info, Solver
+from quire.common.pde.objective import Block, Objective, Params
+from quire.common.pde.samplers import sides, stratified, uniform
+from quire.common.pde.stepping import advance, warm_starts
+
+
+class Points(NamedTuple):
+    """Where a sub-problem is posed.
+
+    Attributes:
+        inside: `[n, 2]`.
+        sides: points near x = -1 and 1, and points near y = -1 and 1, `[b, 2]` each.
+    """
+
+    inside: Float[Array, "n 2"]
+    sides: tuple[Float[Array, "bx 2"], Float[Array, "by 2"]]
+
+    def boundary(self, residual: Callable) -> Block:
+        """Mean square of `residual(params, (point, normal))` over each pair of sides, added up."""
+        normals = [jnp.broadcast_to(jnp.eye(2, dtype=p.dtype)[axis], p.shape) for axis, p in enumerate(self.sides)]
+        weight = jnp.concatenate([jnp.full(len(p), 1 / len(p), p.dtype) for p in self.sides])
+        return Block(residual, (jnp.concatenate(self.sides), jnp.concatenate(normals)), weight)
+
+
+def _velocity_objective(velocity: Network, points: Points, target: Float[Array, "n 2"]) -> Objective:
+    """`main = mean |u - target|^2` over points and components, `boundary`: mean squares of the normal velocity on the sides."""
+
+    def miss(params, point):
+        x, wanted = point
+        return velocity(params, x) - wanted
+
+    def through(params, point):
+        x, normal = point
+        return jnp.sum(velocity(params, x) * normal, keepdims=True)
+
+    target = jax.lax.stop_gradient(target)
+    main = Block(miss, (points.inside, target), 1 / target.size)
+    return Objective({"main": main, "boundary": points.boundary(through)})
+
+
+def carried(velocity: Field, dt: Float[Array, ""] | float) -> Field:
+    """Semi-Lagrangian advection of a velocity by itself: `x -> u(clip(x - dt u(x), -1, 1))`."""
+    return lambda x: velocity(jnp.clip(x - dt * velocity(x), -1, 1))
+
+
+def advection_objective(velocity: Network, previous: Field, points: Points, *, dt: Float[Array, ""] | float) -> Objective:
+    """`main = mean |u(x) - u_prev(clip(x - dt u_prev(x), -1, 1))|^2`, the target frozen; free slip on the boundary.
+
+    Args:
+        velocity: the network.
+        previous: velocity before the step, frozen.
+        points: of the box `[-1, 1]^2`.
+        dt: time step.
+    """
+    return _velocity_objective(velocity, points, jax.vmap(carried(previous, dt))(points.inside))
+
+
+def pressure_objective(pressure: Network, advected: Field, points: Points) -> Objective:
+    """`main = mean (div u - laplace p)^2` with u frozen, `boundary = mean p_x^2 + mean p_y^2` on the sides normal to x and y.
+
+    The pressure contains the time step: density 1, no factor dt.
+
+    Args:
+        pressure: the network.
+        advected: velocity u.
+        points: of the box.
+    """
+    sources = jax.lax.stop_gradient(jax.vmap(lambda x: divergence(advected, x))(points.inside))
+
+    def poisson(params, point):
+        x, source = point
+        return source - laplacian(lambda y: pressure(params, y), x)
+
+    def through(params, point):
+        x, normal = point
+        return jacobian(lambda y: pressure(params, y), x) @ normal
+
+    return Objective({"main": Block(poisson, (points.inside, sources)), "boundary": points.boundary(through)})
+
+
+def projection_objective(velocity: Network, advected: Field, pressure: Field, points: Points) -> Objective:
+    """`main = mean |u - (u_advected - grad p)|^2`, the target frozen; free slip on the boundary.
+
+    Args:
+        velocity: the network.
+        advected: velocity before the projection.
+        pressure: p.
+        points: of the box.
+    """
+
+    def projected(x):
+        return advected(x) - gradient(pressure, x)
+
+    return _velocity_objective(velocity, points, jax.vmap(projected)(points.inside))
+
+
+def pressure_features(velocity: Layers) -> Layers:
+    """A pressure that is zero, on the hidden layers of a fitted velocity.
+
+    The Laplacian of a new network is hundreds of times the divergence that it should match, from sines much too fast for the
+    pressure, and Levenberg-Marquardt stalls among them. The hidden layers of the velocity have the right scale already.
+    """
+    weight, bias = velocity[-1]
+    return [*velocity[:-1], (jnp.zeros_like(weight[:, :1]), jnp.zeros_like(bias[:1]))]
+
+
+class FluidState(NamedTuple):
+    """Weights of velocity and pressure, and how the three sub-problems of the last step changed theirs."""
+
+    velocity: Params
+    pressure: Params
+    advect_change: Params
+    pressure_change: Params
+    project_change: Params
+
+
+class FluidInfo(NamedTuple):
+    """How a step went.
+
+    Attributes:
+        advect, pressure, project: the three minimisations.
+        advect_ratio: `main` of the advection over that of the weights before it, the mean square of the wanted update.
+        pressure_cost: `main` of the pressure.
+        converged: whether both are below the bounds of `EulerFluid`.
+    """
+
+    advect: Info
+    pressure: Info
+    project: Info
+    advect_ratio: Float[Array, ""]
+    pressure_cost: Float[Array, ""]
+    converged: Bool[Array, ""]
+
+
+@dataclass(frozen=True)
+class EulerFluid:
+    """The Euler equations on `[-1, 1]^2` with free slip, by operator splitting.
+
+    Attributes:
+        advect, pressure, project: solvers of the sub-problems.
+        dt: time step.
+        resolution: collocation points along each side of the box.
+        side_points: per pair of sides; max(resolution^2 // 100, 2) if None.
+        stratify: one point in each cell of a regular partition instead of independent points.
+        extrapolate: offer `2 theta_n - theta_(n-1)` as a warm start, sub-problem by sub-problem.
+        advect_below, pressure_below: bounds of `FluidInfo.converged`.
+        stop_early: end Levenberg-Marquardt in advection and pressure once the objective is below this fraction of the bounds.
+        velocity_field, pressure_field: the networks.
+    """
+
+    advect: tuple[Solver, ...] = ()
+    pressure: tuple[Solver, ...] = ()
+    project: tuple[Solver, ...] = ()
+    dt: float = 0.05
+    resolution: int = 128
+    side_points: int | None = None
+    stratify: bool = False
+    extrapolate: bool = False
+    advect_below: float = 1e-2
+    pressure_below: float = 5e-5
+    stop_early: float = 0.0
+    velocity_field: Network = siren
+    pressure_field: Network = siren
+
+    def __post_init__(self):
+        for name in ("dt", "resolution", "side_points"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+
+    def points(self, key: jax.Array, dtype: jnp.dtype | None = None) -> Points:
+        """A draw of points."""
+        high, keys = jnp.ones(2, dtype), jax.random.split(key, 3)
+        if self.stratify:
+            inside = stratified(keys[0], (self.resolution,) * 2, -high, high)
+        else:
+            inside = uniform(keys[0], self.resolution**2, -high, high)
+        count = max(self.resolution**2 // 100, 2) if self.side_points is None else self.side_points
+        return Points(inside, tuple(sides(keys[1 + axis], count, axis, -high, high) for axis in range(2)))
+
+    def start(self, velocity: Params, pressure: Params) -> FluidState:
+        """State at time 0; the pressure is where the first solve starts."""
+        still, level = (jax.tree.map(jnp.zeros_like, params) for params in (velocity, pressure))
+        return FluidState(velocity, pressure, still, level, still)
+
+    def step(self, state: FluidState, n: Array, key: jax.Array) -> tuple[FluidState, FluidInfo]:
+        """One time step, a `Step` of `march`."""
+        dtype = jax.tree.leaves(state.velocity)[0].dtype
+        keys = jax.random.split(key, 4)
+        velocity_field, pressure_field = self.velocity_field, self.pressure_field
+
+        def field(network, params):
+            return lambda x: network(params, x)
+
+        def draw_advection(key):
+            previous = field(velocity_field, state.velocity)
+            return advection_objective(velocity_field, previous, self.points(key, dtype), dt=self.dt)
+
+        def draw_pressure(key):
+            return pressure_objective(pressure_field, field(velocity_field, advected), self.points(key, dtype))
+
+        def draw_projection(key):
+            before, pushed = field(velocity_field, advected), field(pressure_field, pressure)
+            return projection_objective(velocity_field, before, pushed, self.points(key, dtype))
+
+        def starts(params, change):
+            before = jax.tree.map(jnp.subtract, params, change)
+            return warm_starts(params, before, extrapolate=self.extrapolate)
+
+        update = draw_advection(keys[3]).terms(state.velocity)["main"]
+        enough = self.stop_early * self.advect_below * update, self.stop_early * self.pressure_below
+        carried_on = starts(state.velocity, state.advect_change)
+        advected, advect = advance(draw_advection, carried_on, keys[0], self.advect, tolerance=enough[0])
+        pressed_on = starts(state.pressure, state.pressure_change)
+        pressure, poisson = advance(draw_pressure, pressed_on, keys[1], self.pressure, tolerance=enough[1])
+        velocity, project = advance(draw_projection, starts(advected, state.project_change), keys[2], self.project)
+
+        ratio, cost = advect.terms["main"] / update, poisson.terms["main"]
+        converged = (ratio < self.advect_below) & (cost < self.pressure_below)
+        after, before = (advected, pressure, velocity), (state.velocity, state.pressure, advected)
+        changes = [jax.tree.map(jnp.subtract, new, old) for new, old in zip(after, before, strict=True)]
+        info = FluidInfo(advect, poisson, project, ratio, cost, converged)
+        return FluidState(velocity, pressure, *changes), info
+
+
+# --- Initial fields ---
+
+
+def taylor_green(x: Float[Array, "*n 2"], *, rescale: bool = True) -> Float[Array, "*n 2"]:
+    """Vortices `(sin X cos Y, -cos X sin Y)`, `X = pi (x + 1)`, divided by pi with `rescale`: a steady flow of the box.
+
+    >>> print(taylor_green(jnp.array([-0.5, 0.0]), rescale=False).round(6))
+    [-1. -0.]
+    """
+    X, Y = jnp.pi * (x[..., 0] + 1), jnp.pi * (x[..., 1] + 1)
+    field = jnp.stack([jnp.sin(X) * jnp.cos(Y), -jnp.cos(X) * jnp.sin(Y)], axis=-1)
+    return field / jnp.pi if rescale else field
+
+
+def taylor_green_multi(x: Float[Array, "*n 2"], *, scale: float = 8.0) -> Float[Array, "*n 2"]:
+    """Vortices of two sizes, one block in each of two corners, zero elsewhere.
+
+    `sum_blocks w(x) TG(clip((x - c) / h, -1, 1))` with `w = clip(1 - d / f, 0, 1)`, d the distance from the block, TG
+    `taylor_green` without the 1 / pi. The first block has c = (-1/2, -1/2), h = 1/2, f = 1/20; the second touches the
+    opposite corner, has h = 1 / scale and f = h / 10.
+
+    Args:
+        x: points.
+        scale: side of the box over that of the small block.
+
+    Raises:
+        ValueError: if the small block would reach into the large one.
+    """
+    if not scale >= 2:
+        raise ValueError(f"scale is {scale}; it must be at least 2")
+    total = jnp.zeros_like(x)
+    for centre, half in ((-0.5, 0.5), (1 - 1 / scale, 1 / scale)):
+        inner = jnp.clip((x - centre) / half, -1, 1)
+        distance = jnp.linalg.norm(x - centre - half * inner, axis=-1, keepdims=True)
+        total += jnp.clip(1 - distance / (half / 10), 0, 1) * taylor_green(inner, rescale=False)
+    return total
