@@ -132,54 +132,27 @@ STANDARD = Solids(
 )
 """One GPU, minutes."""
 
-_STRETCH_ADAM, _COLLIDE_ADAM = Adam(100_000, 1e-4), Adam(20_000, 1e-5)
+_AUTHORS = SolidRun(
+    STRETCH,
+    hidden=68,
+    num_hidden_layers=3,
+    resolution=100,
+    steps=1,
+    fit=(Adam(20_000, 1e-4),),
+    inner=(Adam(100_000, 1e-4),),
+    omega=30.0,
+    rule="random",
+    stand_for=100,
+    extrapolate=False,
+    precision="float32",
+    cells=(84, 84),
+    fine_cells=(128, 128),
+)
+_COLLIDING = replace(_AUTHORS, problem=COLLISION, steps=20, inner=(Adam(20_000, 1e-5),), fine_cells=())
 
 PAPER = Solids(
-    stretch=SolidRun(
-        STRETCH,
-        hidden=68,
-        num_hidden_layers=3,
-        resolution=100,
-        steps=1,
-        fit=(Adam(20_000, 1e-4),),
-        inner=(_STRETCH_ADAM,),
-        omega=30.0,
-        rule="random",
-        stand_for=100,
-        extrapolate=False,
-        precision="float32",
-        cells=(84, 84),
-        fine_cells=(128, 128),
-    ),
-    collision=SolidRun(
-        COLLISION,
-        hidden=68,
-        num_hidden_layers=3,
-        resolution=100,
-        steps=20,
-        fit=(Adam(20_000, 1e-4),),
-        inner=(_COLLIDE_ADAM,),
-        omega=30.0,
-        rule="random",
-        stand_for=100,
-        extrapolate=False,
-        precision="float32",
-        cells=(84, 84),
-    ),
-    fall=SolidRun(
-        FALL,
-        hidden=66,
-        num_hidden_layers=3,
-        resolution=30,
-        steps=20,
-        fit=(Adam(20_000, 1e-4),),
-        inner=(_COLLIDE_ADAM,),
-        omega=30.0,
-        rule="random",
-        stand_for=30,
-        extrapolate=False,
-        precision="float32",
-        cells=(16, 16, 16),
-    ),
+    stretch=_AUTHORS,
+    collision=_COLLIDING,
+    fall=replace(_COLLIDING, problem=FALL, hidden=66, resolution=30, stand_for=30, cells=(16, 16, 16)),
 )
 """The authors' sizes and inner solver."""
