@@ -105,10 +105,10 @@ QUICK = Solids(
         COLLISION,
         hidden=24,
         num_hidden_layers=1,
-        resolution=16,
+        resolution=20,
         steps=3,
         fit=(Adam(500, 3e-3, None),),
-        inner=(LevenbergMarquardt(20, 1e-3),),
+        inner=(LevenbergMarquardt(24, 1e-3),),
         cells=(18, 18),
     ),
     fall=SolidRun(
