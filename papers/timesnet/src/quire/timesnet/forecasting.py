@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from quire.common.data import Series, generated_series, is_local, long_series, windows
+from quire.common.data import Series, generated_series, is_local, local_path, long_series, windows
 from quire.common.data.time_series import ETT, LONG_SERIES, SeriesName
 from quire.common.layers.dlinear import DLinear
 from quire.common.metrics.forecast import mae, mse, repeat_last
@@ -23,7 +23,7 @@ SHOWN = 3
 
 def open_series(name: SeriesName, *, fallback: bool = False) -> Series:
     """A long series, or with `fallback` a generated one where it is not on this machine."""
-    here = is_local(ETT) if name == "ETTh1" else is_local(LONG_SERIES)
+    here = is_local(ETT) if name == "ETTh1" else local_path(LONG_SERIES, f"{name}.csv")
     return generated_series() if fallback and not here else long_series(name)
 
 

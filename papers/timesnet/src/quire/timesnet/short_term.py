@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
-from quire.common.data import ShortSeries, generated_short_series, is_local, m4
+from quire.common.data import ShortSeries, generated_short_series, is_local, local_path, m4
 from quire.common.data.m4 import M4, M4_HOURLY, Group
 from quire.common.losses.forecast import smape_loss
 from quire.common.metrics.forecast import naive2, owa, repeat_last, smape
@@ -21,7 +21,7 @@ from quire.timesnet.training import Runs, generator, predict, train
 
 def open_group(group: Group, *, fallback: bool = False) -> ShortSeries:
     """A group of M4, or with `fallback` generated series where it is not on this machine."""
-    here = is_local(M4_HOURLY) if group == "Hourly" else is_local(M4)
+    here = is_local(M4_HOURLY) if group == "Hourly" else local_path(M4, f"{group}-train.csv")
     return generated_short_series() if fallback and not here else m4(group)
 
 
