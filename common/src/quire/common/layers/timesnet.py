@@ -13,6 +13,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
@@ -203,8 +204,15 @@ class Inception(nnx.Module):
     """
 
     def __init__(self, in_features: int, out_features: int, sizes: Sequence[tuple[int, int]], *, rngs: nnx.Rngs):
-        kaiming = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
-        self.kernels = nnx.List([nnx.Param(kaiming(rngs.params(), (*size, in_features, out_features))) for size in sizes])
+        # Kaiming's normal weights by fan-out; one draw for all kernels, since JAX compiles one for every shape
+        counts = [rows * cols * in_features * out_features for rows, cols in sizes]
+        drawn = jnp.split(jax.random.normal(rngs.params(), (sum(counts),)), np.cumsum(counts)[:-1].tolist())
+        self.kernels = nnx.List(
+            [
+                nnx.Param(part.reshape(rows, cols, in_features, out_features) * (2 / (rows * cols * out_features)) ** 0.5)
+                for part, (rows, cols) in zip(drawn, sizes, strict=True)
+            ]
+        )
         self.biases = nnx.List([nnx.Param(jnp.zeros(out_features)) for _ in sizes])
 
     def merged(self) -> tuple[Float[Array, "rows cols i o"], Float[Array, " o"]]:

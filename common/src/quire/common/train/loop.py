@@ -5,7 +5,7 @@ only on the state, the data, the key and the step number, and chunks end at mult
 killed and resumed replays exactly the programs of an unbroken one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -238,7 +238,7 @@ def fit_seeds(
     ema: float = 0.0,
     one_by_one: bool = False,
 ) -> tuple[nnx.GraphDef, Any, jax.Array]:
-    """Train one model per key, all in one compiled loop: the seeds of a claim.
+    """Train one model per key by one compiled loop: the seeds of a claim.
 
     Args:
         build: makes a model from its `nnx.Rngs`.
@@ -249,8 +249,8 @@ def fit_seeds(
         snapshots: how many equally spaced states to keep, the last one included; must divide `steps`.
         ema: decay of an exponential moving average of the parameters, which is what is kept then; 0 for none. After n steps the
             decay is at most `(1 + n) / (10 + n)`, so that the start is forgotten.
-        one_by_one: train the seeds one after the other, still in one program, rather than side by side: for models that fill
-            the machine already, or whose slices would become gathers under `vmap`.
+        one_by_one: train the seeds one after the other, by the same program, rather than side by side: for models that fill the
+            machine already, or whose slices would become gathers under `vmap`.
 
     Returns:
         Graph of the model, its state with leading axes `[seeds, snapshots]` (`[seeds]` for one snapshot), and losses
@@ -266,7 +266,7 @@ def fit_seeds(
         raise ValueError(f"ema is {ema}; a decay lies in [0, 1)")
     # Built outside the compiled loop: inside it, compiling the initialisers takes longer than training a small model.
     graph, params, rest = zip(*[nnx.split(build(nnx.Rngs(key)), nnx.Param, ...) for key in keys], strict=True)
-    graph, (params, rest) = graph[0], jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(params, rest, strict=True))
+    graph = graph[0]
 
     def train(key, params, rest, data):
         step = make_step(graph, rest, tx, loss)
@@ -283,14 +283,27 @@ def fit_seeds(
         numbers = jnp.arange(steps).reshape(snapshots, -1)
         _, (params, losses) = jax.lax.scan(period, ((params, tx.init(params)), params if ema else None), numbers)
         rest = jax.tree.map(lambda x: jnp.broadcast_to(x, (snapshots, *x.shape)), rest)
-        return nnx.merge_state(params, rest), losses.reshape(-1)
+        state = nnx.merge_state(params, rest)
+        return (jax.tree.map(lambda x: x[0], state) if snapshots == 1 else state), losses.reshape(-1)
 
-    over_seeds = (lambda *args: jax.lax.map(lambda seed: train(*seed), args)) if one_by_one else jax.vmap(train)
-    state, losses = jax.jit(over_seeds)(keys, params, rest, data)
+    if one_by_one:
+        compiled = jax.jit(train)
+        of_seed = [jax.tree.map(lambda x, i=i: x[i], data) for i in range(len(keys))]
+        state, losses = jax.device_put(_stack([compiled(*seed) for seed in zip(keys, params, rest, of_seed, strict=True)]))
+    else:
+        state, losses = jax.jit(jax.vmap(train))(keys, _stack(params), _stack(rest), data)
     finite = np.isfinite(np.asarray(losses))
     if not finite.all():
         seed, step = np.argwhere(~finite)[0]
         raise TrainingDiverged(int(step), float(losses[seed, step]))
-    if snapshots == 1:
-        state = jax.tree.map(lambda x: x[:, 0], state)
     return graph, state, losses
+
+
+def _stack(trees: Sequence[Any]) -> Any:
+    """One tree with a leading axis, made on the host: on a device, every shape would be a program to compile."""
+
+    def stack(*leaves):
+        is_key = jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key)
+        return jnp.stack(leaves) if is_key else np.stack(leaves)
+
+    return jax.tree.map(stack, *trees)

@@ -21,6 +21,7 @@ from quire.common.layers.crate import (
     mssa_step,
 )
 from quire.common.layers.patches import patchify
+from quire.common.random import generator
 from quire.common.testing import max_relative_error
 from quire.crate import brute_force, figures
 from quire.crate.classifier import CRATE, ViT, parameter_count
@@ -71,7 +72,7 @@ def definitions(preset: Preset, key: jax.Array) -> Measurement:
 
 
 def _definition_error(key: jax.Array, dtype: Any, N: int = 11, d: int = 24, K: int = 3, eps: float = 0.5) -> float:
-    draw = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    draw = generator(key)
     Z, D = draw.standard_normal((d, N)), draw.standard_normal((d, d)) / d**0.5
     U = np.stack([np.linalg.qr(draw.standard_normal((d, d // K)))[0] for _ in range(K)])
     block = CRATEBlock(d, K, rngs=nnx.Rngs(key))

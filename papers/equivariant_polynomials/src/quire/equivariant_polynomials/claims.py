@@ -16,6 +16,7 @@ from quire.common.graphs.evaluate import evaluate
 from quire.common.graphs.multigraph import MultiGraph
 from quire.common.graphs.ppgn import NodePrototype, PPGNPlusPlus
 from quire.common.graphs.refinement import equal_share, fwl2, wl1
+from quire.common.random import generator
 from quire.common.testing import max_relative_error
 from quire.common.train import epoch_indices, fit_seeds, take_batch
 from quire.equivariant_polynomials import figures
@@ -53,10 +54,6 @@ def _exact():
         yield
 
 
-def _draw(key: jax.Array) -> np.random.Generator:
-    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
-
-
 @paper.claim(
     "C1",
     says="The polynomials P_H of non-isomorphic multigraphs are a basis of the equivariant polynomials",
@@ -73,7 +70,7 @@ def is_a_basis(preset: Preset, key: jax.Array) -> Measurement:
             counts = {len(enumerate_basis(degree, output)), orbit_count(degree, output), *known[degree : degree + 1]}
             wrong += len(counts) > 1
     # More matrices than the 14 invariants, of which elements with isolated red nodes are multiples.
-    X = _draw(key).standard_normal((40, 6, 6))
+    X = generator(key).standard_normal((40, 6, 6))
     lacking = {}
     for output in COUNTS:
         basis = [h for degree in range(3) for h in enumerate_basis(degree, output)]
@@ -114,7 +111,7 @@ def random_multigraph(rng: np.random.Generator) -> MultiGraph:
 )
 def equivariant_and_convertible(preset: Preset, key: jax.Array) -> Measurement:
     """Random matrices and permutations; P against the sum of Q over set partitions."""
-    rng = _draw(key)
+    rng = generator(key)
     error = {"equivariance": 0.0, "P from Q": 0.0}
     for _ in range(20):
         graph, X, g = random_multigraph(rng), rng.standard_normal((6, 6)), rng.permutation(6)
@@ -191,7 +188,7 @@ def plans_execute(preset: Preset, key: jax.Array) -> Measurement:
             for count in (0, 1, 2)
             for h in place_red(g, count, simple=True)
         ]
-    X = _draw(key).standard_normal((6, 6))
+    X = generator(key).standard_normal((6, 6))
     computable = [h for h in graphs if is_computable(h, EDGE_BANK)]
     with _exact():
         x = jnp.asarray(X)

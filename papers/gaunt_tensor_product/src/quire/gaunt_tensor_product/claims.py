@@ -29,6 +29,7 @@ from quire.common.equivariant.clebsch_gordan import gaunt_path_weights
 from quire.common.equivariant.neighbours import neighbour_list
 from quire.common.equivariant.rotations import random_rotation, wigner_d
 from quire.common.equivariant.torus_fourier import from_half_series, half_series
+from quire.common.random import generator
 from quire.common.testing import max_relative_error
 from quire.common.train import fit_seeds
 from quire.gaunt_tensor_product import figures
@@ -61,10 +62,9 @@ def equals_weighted_cg(preset: Preset, key: jax.Array) -> Measurement:
 
 def _evaluator_error(key: jax.Array, dtype: Any, lmax1: int = 5, lmax2: int = 4) -> float:
     with jax.enable_x64():
-        keys = jax.random.split(key, 5)
-        lmax = lmax1 + lmax2
-        x1, x2 = (jax.random.normal(k, (4, (l + 1) ** 2)) for k, l in zip(keys, (lmax1, lmax2), strict=False))
-        w1, w2, w3 = (jax.random.normal(k, (l + 1,)) for k, l in zip(keys[2:], (lmax1, lmax2, lmax), strict=True))
+        lmax, draw = lmax1 + lmax2, generator(key).standard_normal
+        x1, x2 = (draw((4, (l + 1) ** 2)) for l in (lmax1, lmax2))
+        w1, w2, w3 = (draw(l + 1) for l in (lmax1, lmax2, lmax))
         weights = gaunt_path_weights(lmax1, lmax2, lmax) * np.einsum("i,j,k->ijk", w1, w2, w3)
         expected = cg_tensor_product(x1, x2, lmax, weights, even=True, method="dense")
         args = [jnp.asarray(a, dtype) for a in (x1, x2, w1, w2, w3)]
@@ -91,7 +91,7 @@ def is_equivariant(preset: Preset, key: jax.Array) -> Measurement:
 
 
 def _product_symmetry(key: jax.Array, R: jax.Array, method: str, lmax: int = 6) -> float:
-    x1, x2 = jax.random.normal(key, (2, 4, (lmax + 1) ** 2))
+    x1, x2 = generator(key).standard_normal((2, 4, (lmax + 1) ** 2))
     product = gaunt_tensor_product(x1, x2, lmax, method)
     errors = []
     for g in (R, -R):
@@ -105,7 +105,7 @@ def _force_symmetry(key: jax.Array, R: jax.Array, tp: str) -> float:
         2, tp=tp, channels=4, lmax_edge=2, lmax_hidden=1, cutoff=3.0, num_bessel=4, radial_widths=(8,), mean_neighbours=4.0
     )
     model = MACE(config, rngs=nnx.Rngs(key))
-    positions = 1.2 * jax.random.normal(key, (6, 3))
+    positions = 1.2 * generator(key).standard_normal((6, 3))
     species = jnp.array([0, 0, 1, 1, 0, 1], jnp.int32)
 
     graph, state = nnx.split(model)

@@ -13,6 +13,7 @@ from quire.common.fields.siren import Layers, siren
 from quire.common.pde.advection import midpoint_objective
 from quire.common.pde.fluid import Points, advection_objective, pressure_objective, projection_objective
 from quire.common.pde.precision import working_precision
+from quire.common.random import generator
 from quire.common.testing import max_relative_error
 from quire.insr_pde import brute_force, figures
 from quire.insr_pde.config import Preset
@@ -82,7 +83,7 @@ def _derivatives_and_losses(nets: dict[str, Layers], x1, ends, points: Points) -
 )
 def is_exact(preset: Preset, key: jax.Array) -> Measurement:
     """Random networks at random points, against NumPy with hand-made chain rules and complex steps."""
-    rng = np.random.default_rng(int(jax.random.randint(key, (), 0, 2**31 - 1)))
+    rng = generator(key)
     shapes = {"line": (1, 1), "line before": (1, 1), "u": (2, 2), "u before": (2, 2), "p": (2, 1)}
     widths = {name: _widths(*shape) for name, shape in shapes.items()}
     theta = {name: 0.15 * rng.standard_normal(sum((a + 1) * b for a, b in itertools.pairwise(widths[name]))) for name in shapes}

@@ -22,6 +22,7 @@ from quire.common.claims import (
 )
 from quire.common.layers.polynomials import exp_polynomial, monomial_features
 from quire.common.layers.tensor_attention import khatri_rao, low_rank_weights, tensor_attention
+from quire.common.random import generator
 from quire.common.testing import max_relative_error
 from quire.tensor_attention import figures, scaling
 from quire.tensor_attention.approximation import compiled_low_rank, error_bound, max_score, truncation_errors
@@ -40,7 +41,7 @@ paper.benchmark = scaling.benchmark
 
 def _random_problem(key: jax.Array, lengths: tuple[int, ...], dim: int, channels: int, bound: float):
     """NumPy float32 queries, keys and values, uniform up to `bound`; `lengths` of the queries, then of each memory."""
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    rng = generator(key)
 
     def draw(*shape):
         return rng.uniform(-bound, bound, shape).astype(np.float32)

@@ -12,10 +12,11 @@ from sklearn.metrics import roc_auc_score
 from quire.common.data import Telemetry, anomaly_set, generated_telemetry, is_local, spacecraft
 from quire.common.data.telemetry import MSL_SMAP
 from quire.common.metrics.anomaly import anomaly_threshold, detection, point_adjust
+from quire.common.random import generator
 from quire.timesnet.config import Anomalies
 from quire.timesnet.forecasting import config_for
 from quire.timesnet.models import Reconstructor
-from quire.timesnet.training import generator, predict, train
+from quire.timesnet.training import predict, train
 
 
 def open_telemetry(task: Anomalies, *, fallback: bool = False) -> list[Telemetry]:
@@ -79,7 +80,7 @@ def reconstruct(group: list[Telemetry], task: Anomalies, keys: jax.Array) -> lis
         x = held[pairs[run][0]]
         return np.mean((predict((graph, epochs), (x,), training.batch_size) - x) ** 2, axis=(1, 2, 3))
 
-    data = jnp.asarray(padded), jnp.asarray(np.stack(starts))
+    data = padded, np.stack(starts)
     runs = train(lambda rngs: Reconstructor(config, rngs=rngs), reconstruction_loss, batch_at, data, training, run_keys, validate)
     both = [np.concatenate(channel) for channel in windows]
     inputs = _same_length([both[c] for c, _ in pairs])

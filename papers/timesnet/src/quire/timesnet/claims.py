@@ -14,6 +14,7 @@ from quire.common.claims import Measurement, above, all_of, at_least, beats, bel
 from quire.common.data.registry import unavailable
 from quire.common.data.telemetry import MSL_SMAP
 from quire.common.layers.timesnet import TimesBlock, conv2d, fft_periods, inception, inception_sizes, merge_kernels
+from quire.common.random import generator
 from quire.timesnet import brute_force, figures
 from quire.timesnet.anomalies import compare_detectors
 from quire.timesnet.classification import compare_classifiers
@@ -22,7 +23,6 @@ from quire.timesnet.forecasting import compare_forecasters
 from quire.timesnet.imputation import compare_imputers, compare_on_gaps
 from quire.timesnet.paper import paper
 from quire.timesnet.short_term import compare_short_term
-from quire.timesnet.training import generator
 
 # --- Identities ---
 
@@ -71,17 +71,13 @@ def finds_periods(preset: Preset, key: jax.Array) -> Measurement:
 
     Period 2 is left out: sampled twice a cycle, a sinusoid of unlucky phase is zero.
     """
-
-    def draw(key):
-        which, phase, noise = jax.random.split(key, 3)
-        chosen = jax.random.choice(which, jnp.array(DIVISORS), (3,), replace=False)
-        angle = 2 * jnp.pi * (jnp.arange(LENGTH)[:, None] / chosen[None] + jax.random.uniform(phase, (1, 3)))
-        clean = jnp.sin(angle).sum(axis=1)
-        return chosen, clean + jnp.sqrt(jnp.mean(clean**2) / SNR) * jax.random.normal(noise, (LENGTH,))
-
-    drawn, x = jax.vmap(draw)(jax.random.split(key, preset.draws))
-    found = jax.vmap(lambda series: fft_periods(series[None, :, None], 3)[1])(x)
-    drawn, found = np.sort(np.asarray(drawn), axis=1), np.sort(np.asarray(found), axis=1)
+    rng = generator(key)
+    drawn = rng.permuted(np.tile(DIVISORS, (preset.draws, 1)), axis=1)[:, :3]
+    phase = rng.uniform(size=(preset.draws, 1, 3))
+    clean = np.sin(2 * np.pi * (np.arange(LENGTH)[:, None] / drawn[:, None] + phase)).sum(axis=2)
+    noise = np.sqrt(np.mean(clean**2, axis=1, keepdims=True) / SNR) * rng.standard_normal(clean.shape)
+    found = jax.vmap(lambda series: fft_periods(series[None, :, None], 3)[1])(clean + noise)
+    drawn, found = np.sort(drawn, axis=1), np.sort(np.asarray(found), axis=1)
     counts = Counter(found.reshape(-1).tolist())
     return Measurement(
         float(np.mean((drawn == found).all(axis=1))),

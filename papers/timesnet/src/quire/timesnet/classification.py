@@ -40,7 +40,7 @@ def train_classifier(cases: Cases, task: Classification, keys: jax.Array) -> Run
     def order(key):
         return epoch_indices(jax.random.fold_in(key, 1), len(x), training.batch_size, training.steps)
 
-    arrays = tuple(jnp.broadcast_to(jnp.asarray(a), (len(keys), *a.shape)) for a in (x, mask, cases.train_labels))
+    arrays = tuple(np.broadcast_to(a, (len(keys), *a.shape)) for a in (x, mask, cases.train_labels))
 
     def validate(graph, epochs, run):
         guess = predict((graph, epochs), (test_x, test_mask), task.batch).argmax(-1)

@@ -172,10 +172,10 @@ QUICK = Preset(
         series=("ETTh1",), rates=(0.5,), seq_len=96, model=_SMALL, training=Training(150, 16, 1e-2), num_windows=128
     ),
     gaps=Gaps(seq_len=192, period=48, num_gaps=3, gap=16, model=_SMALL, training=Training(80, 16, 5e-3)),
-    short_term=ShortTerm(groups=("Hourly",), model=replace(_SMALL, top_k=1), training=Training(400, 16, 5e-3)),
+    short_term=ShortTerm(groups=("Hourly",), model=replace(_SMALL, top_k=1, num_kernels=2), training=Training(600, 16, 5e-3)),
     classification=Classification(
         sets=("JapaneseVowels",),
-        model=Size(top_k=3, num_kernels=4, dropout=0.0),
+        model=Size(num_layers=1, top_k=3, num_kernels=4, dropout=0.0),
         training=Training(108, 15, 5e-3, "constant", optimiser="radam"),
     ),
     anomalies=Anomalies(

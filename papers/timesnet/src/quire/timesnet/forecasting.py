@@ -12,9 +12,10 @@ from quire.common.data import Series, generated_series, is_local, local_path, lo
 from quire.common.data.time_series import ETT, LONG_SERIES, SeriesName
 from quire.common.layers.dlinear import DLinear
 from quire.common.metrics.forecast import mae, mse, repeat_last
+from quire.common.random import generator
 from quire.timesnet.config import Forecasting, Size, Training
 from quire.timesnet.models import Forecaster, TimesNetConfig
-from quire.timesnet.training import Runs, generator, predict, train
+from quire.timesnet.training import Runs, predict, train
 
 VALIDATION_WINDOWS = 512
 SHOWN = 3
@@ -42,8 +43,8 @@ def window_data(values: np.ndarray, marks: np.ndarray, last: int, length: int, t
     """Data of `window_at`: random windows that end before `last`, other ones for each key."""
     shape = training.steps, training.batch_size
     starts = np.stack([generator(key).integers(0, last - length + 1, shape) for key in keys])
-    same = [jnp.broadcast_to(jnp.asarray(x, jnp.float32), (len(keys), *x.shape)) for x in (values, marks)]
-    return {"values": same[0], "marks": same[1], "starts": jnp.asarray(starts)}
+    same = [np.broadcast_to(x.astype(np.float32), (len(keys), *x.shape)) for x in (values, marks)]
+    return {"values": same[0], "marks": same[1], "starts": starts}
 
 
 def spaced(first: int, last: int, count: int | None) -> np.ndarray:

@@ -11,10 +11,11 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from quire.common.data import Series, windows
+from quire.common.random import generator
 from quire.timesnet.config import Gaps, Imputation
 from quire.timesnet.forecasting import VALIDATION_WINDOWS, config_for, open_series, spaced, window_at, window_data
 from quire.timesnet.models import Imputer
-from quire.timesnet.training import Runs, generator, predict, train
+from quire.timesnet.training import Runs, predict, train
 
 Values = Array | np.ndarray
 
@@ -169,7 +170,7 @@ def train_on_gaps(task: Gaps, keys: jax.Array, *, folded: bool = True, top_k: in
     steps, batch_size = task.training.steps, task.training.batch_size
     drawn = [draw_gaps(task, generator(key), steps * batch_size) for key in keys]
     data = tuple(
-        jnp.stack(part).reshape(len(keys), steps, batch_size, task.seq_len, CHANNELS) for part in zip(*drawn, strict=True)
+        np.stack(part).reshape(len(keys), steps, batch_size, task.seq_len, CHANNELS) for part in zip(*drawn, strict=True)
     )
 
     def batch_at(data, step):

@@ -13,10 +13,11 @@ from quire.common.data import ShortSeries, generated_short_series, is_local, loc
 from quire.common.data.m4 import M4, M4_HOURLY, Group
 from quire.common.losses.forecast import smape_loss
 from quire.common.metrics.forecast import naive2, owa, repeat_last, smape
+from quire.common.random import generator
 from quire.timesnet.config import ShortTerm
 from quire.timesnet.forecasting import config_for
 from quire.timesnet.models import Forecaster
-from quire.timesnet.training import Runs, generator, predict, train
+from quire.timesnet.training import Runs, predict, train
 
 
 def open_group(group: Group, *, fallback: bool = False) -> ShortSeries:
@@ -67,11 +68,11 @@ def train_short_term(series: ShortSeries, task: ShortTerm, keys: jax.Array) -> R
     horizon = series.horizon
     config = config_for(task.model, seq_len=2 * horizon, pred_len=horizon, channels=1)
     scale = np.array([np.abs(x).mean() or 1.0 for x in series.insamples])
-    values = jnp.asarray(series.padded() / scale[:, None], jnp.float32)
+    values = (series.padded() / scale[:, None]).astype(np.float32)
     shape = task.training.steps, task.training.batch_size
     drawn = [draw_cuts(series, generator(key), shape) for key in keys]
-    rows, cuts = (jnp.stack(part) for part in zip(*drawn, strict=True))
-    data = jnp.broadcast_to(values, (len(keys), *values.shape)), rows, cuts
+    rows, cuts = (np.stack(part) for part in zip(*drawn, strict=True))
+    data = np.broadcast_to(values, (len(keys), *values.shape)), rows, cuts
 
     def validate(graph, epochs, run):
         # the last horizon of the known part, which training windows also see: M4 has no other validation data

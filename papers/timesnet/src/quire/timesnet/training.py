@@ -22,11 +22,6 @@ Validate = Callable[[nnx.GraphDef, Any, int], np.ndarray]
 """`(graph, states [epochs, ...], run) -> losses [epochs]` on validation data."""
 
 
-def generator(key: jax.Array) -> np.random.Generator:
-    """NumPy's generator, seeded by a key: for draws that are made once, outside of compiled loops."""
-    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
-
-
 def optimiser(training: Training) -> optax.GradientTransformation:
     """Adam or RAdam with the schedule of a training."""
     epoch = training.steps // training.epochs
@@ -35,7 +30,8 @@ def optimiser(training: Training) -> optax.GradientTransformation:
         "halve": lambda: optax.exponential_decay(training.learning_rate, epoch, 0.5, staircase=True),
         "constant": lambda: training.learning_rate,
     }
-    return {"adam": optax.adam, "radam": optax.radam}[training.optimiser](schedules[training.schedule]())
+    tx = {"adam": optax.adam, "radam": optax.radam}[training.optimiser](schedules[training.schedule]())
+    return optax.flatten(tx)  # one vector of parameters: an update is one kernel to compile instead of one for each of them
 
 
 def train(
@@ -95,27 +91,22 @@ def predict(runs: Runs, inputs: Sequence[np.ndarray], batch_size: int, *, own: b
         batch_size: examples in a batch.
         own: whether every run has inputs of its own.
     """
-    graph, states = runs
+    graph, states = runs[0], jax.device_get(runs[1])
     count = inputs[0].shape[1 if own else 0]
-    num_runs = jax.tree.leaves(states)[0].shape[0]
     whole = count // batch_size * batch_size
-    parts = []
-    for first, last, size in ((0, whole, batch_size), (whole, count, count - whole)):
-        if first == last:
-            continue
-        chunk = [
-            x[:, first:last] if own else np.broadcast_to(x[first:last], (num_runs, last - first, *x.shape[1:])) for x in inputs
-        ]
-        batches = tuple(jnp.asarray(x).reshape(num_runs, -1, size, *x.shape[2:]) for x in chunk)
-        out = np.asarray(_apply(graph, states, batches))
-        parts.append(out.reshape(num_runs, last - first, *out.shape[3:]))
-    return np.concatenate(parts, axis=1)
+    of_runs = []
+    for run in range(jax.tree.leaves(states)[0].shape[0]):
+        state = jax.tree.map(lambda x, run=run: x[run], states)
+        parts = []
+        for first, last, size in ((0, whole, batch_size), (whole, count, count - whole)):
+            if first < last:
+                chunk = [(x[run] if own else x)[first:last] for x in inputs]
+                batches = tuple(x.reshape(-1, size, *x.shape[1:]) for x in chunk)
+                parts.append(np.concatenate(np.asarray(_apply(graph, state, batches))))
+        of_runs.append(np.concatenate(parts))
+    return np.stack(of_runs)
 
 
 @partial(jax.jit, static_argnums=0)
-def _apply(graph: nnx.GraphDef, states: Any, batches: tuple[Array, ...]) -> Array:
-    def of_run(run):
-        state, batches = run
-        return jax.lax.map(lambda batch: nnx.merge(graph, state)(*batch), batches)
-
-    return jax.lax.map(of_run, (states, batches))
+def _apply(graph: nnx.GraphDef, state: Any, batches: tuple[Array, ...]) -> Array:
+    return jax.lax.map(lambda batch: nnx.merge(graph, state)(*batch), batches)
