@@ -28,6 +28,7 @@ def nodal_displacement(values: Float[Array, "n d"], point: Point) -> tuple[Float
     return point["shape"] @ local, local.T @ point["slopes"]
 
 
+@jax.jit
 def mesh_points(mesh: Mesh, elements: Int[Array, " n"], shape: Float[Array, "n k"]) -> dict[str, Array]:
     """Points by element and barycentric coordinates, as `nodal_displacement` takes them."""
     slopes, _ = shape_gradients(mesh)

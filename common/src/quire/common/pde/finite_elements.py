@@ -52,8 +52,9 @@ def box_mesh(
     if pattern not in (patterns := ("diagonal", "alternating", "crossed")):
         raise ValueError(f"pattern is {pattern!r}; choose from {', '.join(patterns)}")
     shape = tuple(n + 1 for n in cells)
-    axes = [low[k] + (high[k] - low[k]) * jnp.arange(n, dtype=low.dtype) / (n - 1) for k, n in enumerate(shape)]
-    nodes = jnp.stack(jnp.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, dim)
+    low, high = np.asarray(low), np.asarray(high)
+    axes = [low[k] + (high[k] - low[k]) * np.arange(n, dtype=low.dtype) / (n - 1) for k, n in enumerate(shape)]
+    nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, dim)
     corner = np.stack(np.meshgrid(*[np.arange(n) for n in cells], indexing="ij"), axis=-1).reshape(-1, dim)
 
     def node(*shift):
@@ -69,18 +70,20 @@ def box_mesh(
         a, b, c, d = node(0, 0), node(1, 0), node(1, 1), node(0, 1)
         if pattern == "crossed":
             middle = math.prod(shape) + np.arange(len(corner))
-            nodes = jnp.concatenate([nodes, (nodes[a] + nodes[c]) / 2])
+            nodes = np.concatenate([nodes, (nodes[a] + nodes[c]) / 2])
             elements = np.concatenate([np.stack([p, q, middle], 1) for p, q in ((a, b), (b, c), (c, d), (d, a))])
         else:
             turned = (corner.sum(axis=1) % 2 == 1) & (pattern == "alternating")
             rising = [np.stack(t, 1) for t in ((a, b, c), (a, c, d))]
             falling = [np.stack(t, 1) for t in ((a, b, d), (b, c, d))]
             elements = np.concatenate([np.where(turned[:, None], f, r) for r, f in zip(rising, falling, strict=True)])
-    mesh = Mesh(nodes, jnp.asarray(elements))
-    swapped = mesh.elements.at[:, -2:].set(mesh.elements[:, :-3:-1])
-    return mesh._replace(elements=jnp.where(_signed_volumes(mesh)[:, None] > 0, mesh.elements, swapped))
+    edges = nodes[elements[:, 1:]] - nodes[elements[:, :1]]
+    swapped = np.concatenate([elements[:, :-2], elements[:, :-3:-1]], axis=1)
+    elements = np.where(np.linalg.det(edges)[:, None] > 0, elements, swapped)
+    return Mesh(jnp.asarray(nodes), jnp.asarray(elements))
 
 
+@jax.jit
 def shape_gradients(mesh: Mesh) -> tuple[Float[Array, "e k d"], Float[Array, " e"]]:
     """Gradients of the barycentric coordinates of every element, and the elements' volumes (areas).
 
@@ -92,6 +95,7 @@ def shape_gradients(mesh: Mesh) -> tuple[Float[Array, "e k d"], Float[Array, " e
     return jnp.concatenate([-inner.sum(axis=1, keepdims=True), inner], axis=1), jnp.abs(_signed_volumes(mesh))
 
 
+@jax.jit
 def locate(mesh: Mesh, x: Float[Array, "n d"]) -> tuple[Int[Array, " n"], Float[Array, "n k"]]:
     """The element that holds each point, and the barycentric coordinates there. All elements are tried.
 
@@ -138,6 +142,7 @@ def stiffness_matrices(slopes: Float[Array, "e k d"], volumes: Float[Array, " e"
     return volumes[:, None, None] * jnp.einsum("eid,ejd->eij", slopes, slopes)
 
 
+@jax.jit
 def lumped_mass(mesh: Mesh) -> Float[Array, " n"]:
     """`int N_i` of every node: the row sums of the mass matrix."""
     _, volumes = shape_gradients(mesh)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -238,6 +239,7 @@ class EulerFluid:
 # --- Initial fields ---
 
 
+@partial(jax.jit, static_argnames="rescale")
 def taylor_green(x: Float[Array, "*n 2"], *, rescale: bool = True) -> Float[Array, "*n 2"]:
     """Vortices `(sin X cos Y, -cos X sin Y)`, `X = pi (x + 1)`, divided by pi with `rescale`: a steady flow of the box.
 
@@ -249,6 +251,7 @@ def taylor_green(x: Float[Array, "*n 2"], *, rescale: bool = True) -> Float[Arra
     return field / jnp.pi if rescale else field
 
 
+@partial(jax.jit, static_argnames="scale")
 def taylor_green_multi(x: Float[Array, "*n 2"], *, scale: float = 8.0) -> Float[Array, "*n 2"]:
     """Vortices of two sizes, one block in each of two corners, zero elsewhere.
 

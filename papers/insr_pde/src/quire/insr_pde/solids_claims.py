@@ -44,7 +44,7 @@ def _networks(run: SolidRun, keys: jax.Array) -> list[Path]:
     """An experiment by a network, seed by seed: one compilation."""
     with working_precision(run.precision):
         solve = jax.jit(partial(move, run))
-        return [jax.block_until_ready(solve(key)) for key in keys]
+        return [jax.device_get(solve(key)) for key in keys]
 
 
 # --- Collision ---

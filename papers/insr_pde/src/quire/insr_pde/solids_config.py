@@ -103,20 +103,20 @@ QUICK = Solids(
     ),
     collision=SolidRun(
         COLLISION,
-        hidden=24,
+        hidden=16,
         num_hidden_layers=1,
         resolution=20,
         steps=3,
         fit=(Adam(500, 3e-3, None),),
         inner=(LevenbergMarquardt(24, 1e-3),),
-        cells=(18, 18),
+        cells=(12, 12),
     ),
     fall=SolidRun(
         FALL,
-        hidden=16,
+        hidden=12,
         num_hidden_layers=1,
-        resolution=7,
-        steps=7,
+        resolution=6,
+        steps=6,
         fit=(Adam(500, 3e-3, None),),
         inner=(LevenbergMarquardt(8, 1e-3, accelerate=True),),
         stand_for=10,
@@ -127,7 +127,7 @@ QUICK = Solids(
 
 STANDARD = Solids(
     stretch=replace(QUICK.stretch, hidden=24, resolution=32, hold=4, cells=(25, 25), fine_cells=(96, 96)),
-    collision=replace(QUICK.collision, num_hidden_layers=2, resolution=32, steps=20, cells=(25, 25)),
+    collision=replace(QUICK.collision, hidden=24, num_hidden_layers=2, resolution=32, steps=20, cells=(25, 25)),
     fall=replace(QUICK.fall, hidden=24, resolution=12, steps=20, cells=(5, 5, 5)),
 )
 """One GPU, minutes."""
