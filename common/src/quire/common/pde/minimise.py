@@ -213,18 +213,19 @@ def _adam(draw: Draw, params: Params, key: jax.Array, solver: Adam):
     else:
         tx = optax.chain(optax.adam(solver.learning_rate), plateau.transform(solver.learning_rate))
     tx = optax.with_extra_args_support(tx)
-    dtype = ravel_pytree(params)[0].dtype
+    theta, unravel = ravel_pytree(params)  # one vector: an update is one kernel to compile instead of one for each parameter
+    dtype = theta.dtype
 
-    def terms_at(params, step):
-        return draw(jax.random.fold_in(key, step)).terms(params)
+    def terms_at(theta, step):
+        return draw(jax.random.fold_in(key, step)).terms(unravel(theta))
 
     def rate_of(state, step):
         if plateau is None:
             return jnp.asarray(optax.cosine_decay_schedule(solver.learning_rate, solver.steps)(step), dtype)
         return solver.learning_rate * state[1].scale
 
-    def objective(params, step):
-        terms = terms_at(params, step)
+    def objective(theta, step):
+        terms = terms_at(theta, step)
         total = sum(terms.values())
         return total, terms.get(solver.watch, total)
 
@@ -234,18 +235,17 @@ def _adam(draw: Draw, params: Params, key: jax.Array, solver: Adam):
         return within if plateau is None else within & (rate_of(state, step) > plateau.stop)
 
     def body(carry):
-        step, params, state, losses = carry
-        (total, watched), grads = jax.value_and_grad(objective, has_aux=True)(params, step)
-        updates, state = tx.update(grads, state, params, value=watched)
-        return step + 1, optax.apply_updates(params, updates), state, losses.at[step].set(total)
+        step, theta, state, losses = carry
+        (total, watched), grads = jax.value_and_grad(objective, has_aux=True)(theta, step)
+        updates, state = tx.update(grads, state, theta, value=watched)
+        return step + 1, optax.apply_updates(theta, updates), state, losses.at[step].set(total)
 
-    start = sum(terms_at(params, 0).values())
-    carry = (jnp.array(0), params, tx.init(params), jnp.zeros(solver.steps, dtype))
-    count, params, state, losses = jax.lax.while_loop(going, body, carry)
-    terms = terms_at(params, count)
+    carry = (jnp.array(0), theta, tx.init(theta), jnp.zeros(solver.steps, dtype))
+    count, theta, state, losses = jax.lax.while_loop(going, body, carry)
+    terms = terms_at(theta, count)
     numbers = jnp.arange(solver.steps)
     losses = jnp.where(numbers < count, losses, sum(terms.values()))
-    return params, (count, start, terms, rate_of(state, count), losses, numbers < count)
+    return unravel(theta), (count, losses[0], terms, rate_of(state, count), losses, numbers < count)
 
 
 def _levenberg_marquardt(draw: Draw, params: Params, key: jax.Array, solver: LevenbergMarquardt, tolerance):

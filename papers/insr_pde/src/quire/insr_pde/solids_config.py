@@ -94,7 +94,7 @@ QUICK = Solids(
         STRETCH,
         hidden=12,
         num_hidden_layers=2,
-        resolution=24,
+        resolution=20,
         steps=8,
         fit=(Adam(500, 3e-3, None),),
         inner=(LevenbergMarquardt(8, 1e-3, floor=1e-12, accelerate=True),),
