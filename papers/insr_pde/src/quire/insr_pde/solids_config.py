@@ -123,7 +123,7 @@ QUICK = Solids(
         cells=(4, 4, 4),
     ),
 )
-"""A laptop: 374 and 722 floats, frequency 10, Gauss points, Levenberg-Marquardt."""
+"""A laptop: 374 and 354 floats, frequency 10, Gauss points, Levenberg-Marquardt."""
 
 STANDARD = Solids(
     stretch=replace(QUICK.stretch, hidden=24, resolution=32, hold=4, cells=(25, 25), fine_cells=(96, 96)),
