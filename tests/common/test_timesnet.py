@@ -215,6 +215,18 @@ def test_inception_sizes_and_errors(as_installed):
     assert layer(jnp.zeros((1, 5, 6, 3))).shape == (1, 5, 6, 4)
 
 
+@pytest.mark.parametrize("form", ["square", "factorised"])
+def test_kernels_start_independent_and_by_their_fan_out(form):
+    sizes = inception_sizes(4, form)
+    layer = Inception(24, 40, sizes, rngs=nnx.Rngs(0))
+    kernels = [np.asarray(kernel[...]) for kernel in layer.kernels]
+    for kernel, (rows, cols) in zip(kernels, sizes, strict=True):
+        assert kernel.shape == (rows, cols, 24, 40)
+        np.testing.assert_allclose(kernel.std(), (2 / (rows * cols * 40)) ** 0.5, rtol=0.1)
+    flat = np.concatenate([kernel.reshape(-1)[:960] / kernel.std() for kernel in kernels]).reshape(len(kernels), -1)
+    assert np.abs(np.corrcoef(flat) - np.eye(len(kernels))).max() < 0.15
+
+
 def test_the_ablation_has_as_many_weights():
     folded, plain = (
         sum(p.size for p in jax.tree.leaves(nnx.state(BLOCKS[name](), nnx.Param))) for name in ("square", "along time")

@@ -128,12 +128,21 @@ def test_wrong_arguments():
         fit_seeds(lambda r: model, optax.sgd(0.1), loss, take_batch, data, steps=10, keys=keys, snapshots=3)
 
 
-def test_seeds_train_apart_and_like_fit():
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_seeds_train_apart_and_like_fit(one_by_one):
     _, loss, data = regression()
     keys = jax.random.split(jax.random.key(3), 2)
     stacked = jax.tree.map(lambda a: jnp.stack([a, a]), data)
     graph, state, losses = fit_seeds(
-        lambda rngs: nnx.Linear(4, 1, rngs=rngs), optax.adam(0.1), loss, take_batch, stacked, steps=40, keys=keys, snapshots=4
+        lambda rngs: nnx.Linear(4, 1, rngs=rngs),
+        optax.adam(0.1),
+        loss,
+        take_batch,
+        stacked,
+        steps=40,
+        keys=keys,
+        snapshots=4,
+        one_by_one=one_by_one,
     )
     assert losses.shape == (2, 40)
     assert not np.array_equal(losses[0], losses[1])
@@ -143,6 +152,29 @@ def test_seeds_train_apart_and_like_fit():
     np.testing.assert_allclose(losses[1], alone.losses, rtol=1e-4)
     trained = nnx.merge(graph, jax.tree.map(lambda x: x[1, -1], state))
     np.testing.assert_allclose(trained.kernel[...], model.kernel[...], rtol=1e-4)
+
+
+class Noisy(nnx.Module):
+    """A model with random state of its own, besides its parameters."""
+
+    def __init__(self, *, rngs: nnx.Rngs):
+        self.linear, self.dropout = nnx.Linear(4, 1, rngs=rngs), nnx.Dropout(0.5, rngs=rngs)
+
+    def __call__(self, x):
+        return self.linear(x)
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_seeds_keep_random_state(one_by_one):
+    _, loss, data = regression()
+    keys = jax.random.split(jax.random.key(3), 2)
+    stacked = jax.tree.map(lambda a: np.stack([a, a]), data)
+    graph, state, _ = fit_seeds(
+        lambda rngs: Noisy(rngs=rngs), optax.adam(0.1), loss, take_batch, stacked, steps=4, keys=keys, one_by_one=one_by_one
+    )
+    model = nnx.merge(graph, jax.tree.map(lambda x: x[1], state))
+    assert model.dropout.rngs.key[...] == Noisy(rngs=nnx.Rngs(keys[1])).dropout.rngs.key[...]
+    assert model.linear.kernel.shape == (4, 1)
 
 
 # --- Checkpoints ---

@@ -140,7 +140,7 @@ QUICK = Preset(
         network=Network(starts=4),
         resolution=28,
         side_points=56,
-        steps=4,
+        steps=3,
         fit=(Adam(300, 3e-3, None), accelerated(60, 1e-9)),
         advect=(accelerated(40),),
         pressure=(accelerated(30),),

@@ -97,7 +97,7 @@ QUICK = Solids(
         resolution=20,
         steps=8,
         fit=(Adam(500, 3e-3, None),),
-        inner=(LevenbergMarquardt(8, 1e-3, floor=1e-12, accelerate=True),),
+        inner=(LevenbergMarquardt(12, 1e-3, floor=1e-12),),
         cells=(13, 13),
         fine_cells=(32, 32),
     ),
@@ -118,7 +118,7 @@ QUICK = Solids(
         resolution=6,
         steps=6,
         fit=(Adam(500, 3e-3, None),),
-        inner=(LevenbergMarquardt(8, 1e-3, accelerate=True),),
+        inner=(LevenbergMarquardt(10, 1e-3),),
         stand_for=10,
         cells=(4, 4, 4),
     ),
@@ -126,9 +126,19 @@ QUICK = Solids(
 """A laptop: 374 and 354 floats, frequency 10, Gauss points, Levenberg-Marquardt."""
 
 STANDARD = Solids(
-    stretch=replace(QUICK.stretch, hidden=24, resolution=32, hold=4, cells=(25, 25), fine_cells=(96, 96)),
+    stretch=replace(
+        QUICK.stretch,
+        inner=(LevenbergMarquardt(8, 1e-3, floor=1e-12, accelerate=True),),
+        hidden=24,
+        resolution=32,
+        hold=4,
+        cells=(25, 25),
+        fine_cells=(96, 96),
+    ),
     collision=replace(QUICK.collision, hidden=24, num_hidden_layers=2, resolution=32, steps=20, cells=(25, 25)),
-    fall=replace(QUICK.fall, hidden=24, resolution=12, steps=20, cells=(5, 5, 5)),
+    fall=replace(
+        QUICK.fall, inner=(LevenbergMarquardt(8, 1e-3, accelerate=True),), hidden=24, resolution=12, steps=20, cells=(5, 5, 5)
+    ),
 )
 """One GPU, minutes."""
 
