@@ -14,7 +14,7 @@ PAPER_ADAM = Adam(steps=20_000, learning_rate=1e-4)
 
 
 def accelerated(steps: int, tolerance: float = 0.0) -> LevenbergMarquardt:
-    """Levenberg-Marquardt with geodesic acceleration, as the two-dimensional problems use it."""
+    """Levenberg-Marquardt with geodesic acceleration, as the first fits and the fluid use it."""
     return LevenbergMarquardt(steps, 1e-3, tolerance=tolerance, accelerate=True)
 
 
