@@ -1,6 +1,7 @@
 """Training force fields on energies and forces, several seeds at once."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -73,11 +74,16 @@ def prepare(molecules: Molecules, cutoff: float, mean_energy: float, dtype: Any 
     """
     places = most_neighbours(molecules.positions, cutoff)
     positions = jnp.asarray(molecules.positions, dtype)
-    near = jax.jit(jax.vmap(lambda x: neighbour_list(x, cutoff, places)))(positions)
+    near = _neighbours(positions, cutoff, places)
     if int(near.overflow.max()):
         raise ValueError(f"{int(near.overflow.max())} neighbours at the cutoff {cutoff} found no place")
     energy = jnp.asarray(molecules.interaction_energy - mean_energy, dtype)
     return Frames(jnp.asarray(molecules.species), positions, near, energy, jnp.asarray(molecules.forces, dtype))
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _neighbours(positions: Array, cutoff: float, places: int) -> Neighbours:
+    return jax.vmap(lambda x: neighbour_list(x, cutoff, places))(positions)
 
 
 def fitted_config(config: MACEConfig, molecules: Molecules) -> MACEConfig:
@@ -139,6 +145,11 @@ def train_force_field(
 
 def force_errors(graph: nnx.GraphDef, state: Any, frames: Frames) -> tuple[Array, Array, Array]:
     """Root mean square errors of forces and of energies per seed, and predicted forces `[seeds, frames, atoms, 3]`."""
-    energy, forces = jax.jit(jax.vmap(lambda s: predict(nnx.merge(graph, s), frames)))(state)
+    energy, forces = _predictions(graph, state, frames)
     force_error = jnp.sqrt(jnp.mean((forces - frames.forces[None]) ** 2, axis=(1, 2, 3)))
     return force_error, jnp.sqrt(jnp.mean((energy - frames.energy[None]) ** 2, axis=1)), forces
+
+
+@partial(jax.jit, static_argnums=0)
+def _predictions(graph: nnx.GraphDef, state: Any, frames: Frames) -> tuple[Array, Array]:
+    return jax.vmap(lambda one: predict(nnx.merge(graph, one), frames))(state)
