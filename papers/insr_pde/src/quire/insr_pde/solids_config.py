@@ -103,13 +103,13 @@ QUICK = Solids(
     ),
     collision=SolidRun(
         COLLISION,
-        hidden=16,
+        hidden=24,
         num_hidden_layers=1,
         resolution=20,
         steps=3,
         fit=(Adam(500, 3e-3, None),),
-        inner=(LevenbergMarquardt(24, 1e-3),),
-        cells=(12, 12),
+        inner=(LevenbergMarquardt(18, 1e-3),),
+        cells=(18, 18),
     ),
     fall=SolidRun(
         FALL,
@@ -123,7 +123,7 @@ QUICK = Solids(
         cells=(4, 4, 4),
     ),
 )
-"""A laptop: 374 and 354 floats, frequency 10, Gauss points, Levenberg-Marquardt."""
+"""A laptop: 374 and 722 floats, frequency 10, Gauss points, Levenberg-Marquardt."""
 
 STANDARD = Solids(
     stretch=replace(
@@ -135,7 +135,7 @@ STANDARD = Solids(
         cells=(25, 25),
         fine_cells=(96, 96),
     ),
-    collision=replace(QUICK.collision, hidden=24, num_hidden_layers=2, resolution=32, steps=20, cells=(25, 25)),
+    collision=replace(QUICK.collision, num_hidden_layers=2, resolution=32, steps=20, cells=(25, 25)),
     fall=replace(
         QUICK.fall, inner=(LevenbergMarquardt(8, 1e-3, accelerate=True),), hidden=24, resolution=12, steps=20, cells=(5, 5, 5)
     ),
