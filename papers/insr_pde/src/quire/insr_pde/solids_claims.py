@@ -37,7 +37,7 @@ def _floats(params: Any) -> int:
 
 
 def _at(path: Path, step: int) -> Any:
-    return jax.tree.map(lambda leaf: leaf[step], path.params)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf[step]), path.params)
 
 
 def _networks(run: SolidRun, keys: jax.Array) -> list[Path]:
