@@ -10,6 +10,6 @@ def generator(key: jax.Array) -> np.random.Generator:
     JAX compiles its own generators anew for every shape, which takes longer than most draws do.
 
     >>> print(generator(jax.random.key(1)).integers(0, 100, 3))
-    [14 80 89]
+    [52 88 99]
     """
     return np.random.default_rng(np.asarray(jax.random.key_data(key)))
