@@ -45,7 +45,7 @@ from quire.gaunt_tensor_product.many_body import (
 )
 from quire.gaunt_tensor_product.paper import paper
 from quire.gaunt_tensor_product.tensor_product import EVALUATORS, fastest_method, gaunt_tensor_product
-from quire.gaunt_tensor_product.training import Training, fitted_config, force_errors, prepare, train_force_field
+from quire.gaunt_tensor_product.training import Training, fitted_config, force_errors, predict, prepare, train_force_field
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float64, 1e-12), (jnp.float32, 2e-5)], ids=["f64", "f32"])
 METHODS = ["auto", *EVALUATORS]
@@ -336,8 +336,12 @@ def test_training_lowers_the_loss_and_keeps_its_average():
     graph, state, losses = train_force_field(config, Training(40, 4, 2e-2), frames, jax.random.split(jax.random.key(0), 2))
     assert losses.shape == (2, 40)
     assert float(losses[:, -5:].mean()) < 0.7 * float(losses[:, :5].mean())
-    force, _, _ = force_errors(graph, state, prepare(frames, 3.0, float(frames.interaction_energy.mean())))
+    ready = prepare(frames, 3.0, float(frames.interaction_energy.mean()))
+    force, _, predicted = force_errors(graph, state, ready)
     assert force.shape == (2,)
+    for seed in range(2):  # side by side the seeds do what each of them does alone
+        model = nnx.merge(graph, jax.tree.map(lambda x, seed=seed: x[seed], state))
+        assert_close(predicted[seed], predict(model, ready)[1], 1e-4)
 
 
 def test_claims_that_need_no_training():

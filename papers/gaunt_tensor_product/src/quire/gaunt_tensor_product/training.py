@@ -152,4 +152,5 @@ def force_errors(graph: nnx.GraphDef, state: Any, frames: Frames) -> tuple[Array
 
 @partial(jax.jit, static_argnums=0)
 def _predictions(graph: nnx.GraphDef, state: Any, frames: Frames) -> tuple[Array, Array]:
+    # frames are an argument: closed over, XLA's CPU programs gave other forces for every seed but the first
     return jax.vmap(lambda one: predict(nnx.merge(graph, one), frames))(state)
