@@ -18,4 +18,4 @@ if ! command -v uv >/dev/null; then
 fi
 extra=${QUIRE_EXTRA:+--extra $QUIRE_EXTRA}  # cuda or tpu: which JAX build
 # shellcheck disable=SC2086
-uv sync --quiet --all-packages --python "$("$python" -c 'import sys; print(sys.executable)')" $extra
+uv sync --quiet --compile-bytecode --all-packages --python "$("$python" -c 'import sys; print(sys.executable)')" $extra

@@ -11,7 +11,7 @@ from flax import nnx
 from quire.common.claims import run
 from quire.common.equivariant.clebsch_gordan import gaunt, gaunt_path_weights
 from quire.common.equivariant.irreps import lmax_of
-from quire.common.equivariant.neighbours import neighbour_list
+from quire.common.equivariant.neighbours import edge_vectors, neighbour_list
 from quire.common.equivariant.radial import bessel_basis, polynomial_cutoff
 from quire.common.equivariant.rotations import random_rotation, wigner_d
 from quire.common.equivariant.spherical_harmonics import spherical_harmonics_angles
@@ -34,7 +34,7 @@ from quire.gaunt_tensor_product.cg_product import cg_tensor_product
 from quire.gaunt_tensor_product.clusters import cluster_energy, generate_clusters
 from quire.gaunt_tensor_product.convolution import gaunt_convolution
 from quire.gaunt_tensor_product.interaction import DegreeLinear, Selfmix
-from quire.gaunt_tensor_product.mace import MACE, MACEConfig, energy_and_forces
+from quire.gaunt_tensor_product.mace import MACE, MACEConfig, edges_with_slopes, energy_and_forces, energy_and_forces_of_edges
 from quire.gaunt_tensor_product.many_body import (
     ManyBody,
     SymmetricContraction,
@@ -318,9 +318,17 @@ def test_force_field(tp):
         assert abs(float(difference - forces[1, 2])) < 1e-6 * float(jnp.abs(forces).max())
         order = jnp.array([3, 0, 4, 1, 2])
         assert_close(evaluate(x[order], species[order])[1], forces[order], 1e-10)
+        R = random_rotation(jax.random.key(3))
+        for g in (R, -R):
+            assert_close(evaluate(x @ g.T, species)[1], forces @ g.T, 1e-10)
         padded = evaluate(jnp.concatenate([x, jnp.zeros((1, 3))]), jnp.concatenate([species, jnp.array([-1], jnp.int32)]))
         assert_close(padded[0], energy, 1e-12)
         assert_close(padded[1][:-1], forces, 1e-10)
+        near = neighbour_list(x, 3.0, len(x) - 1)
+        edges, slopes = edges_with_slopes(model.config, edge_vectors(x, near))
+        known = energy_and_forces_of_edges(model, species, edges, slopes, near)  # as in training
+        assert_close(known[0], energy, 1e-12)
+        assert_close(known[1], forces, 1e-10)
 
 
 def test_clusters_have_exact_forces():
@@ -333,10 +341,10 @@ def test_clusters_have_exact_forces():
 def test_training_lowers_the_loss_and_keeps_its_average():
     frames = generate_clusters(0, 12, 4)
     config = replace(fitted_config(MACEConfig(2, **(SMALL | {"num_layers": 1})), frames), channels=4)
-    graph, state, losses = train_force_field(config, Training(40, 4, 2e-2), frames, jax.random.split(jax.random.key(0), 2))
+    ready = prepare(config, frames, float(frames.interaction_energy.mean()))
+    graph, state, losses = train_force_field(config, Training(40, 4, 2e-2), ready, jax.random.split(jax.random.key(0), 2))
     assert losses.shape == (2, 40)
     assert float(losses[:, -5:].mean()) < 0.7 * float(losses[:, :5].mean())
-    ready = prepare(frames, 3.0, float(frames.interaction_energy.mean()))
     force, _, predicted = force_errors(graph, state, ready)
     assert force.shape == (2,)
     for seed in range(2):  # side by side the seeds do what each of them does alone

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -64,17 +64,34 @@ class MACEConfig:
             raise ValueError(f"sizes {sizes}, cutoff {self.cutoff} and mean_neighbours {self.mean_neighbours} must be positive")
 
 
+class Edges(NamedTuple):
+    """What a network reads of the edges: all that depends on the positions of the atoms.
+
+    Attributes:
+        harmonics: of the directions, `"component"` normalization, `[..., (lmax_edge + 1)^2]`.
+        radial: Bessel functions of the distances times the cutoff, `[..., num_bessel]`.
+    """
+
+    harmonics: Float[Array, "*batch n"]
+    radial: Float[Array, "*batch radial"]
+
+
+def edges_of(config: MACEConfig, vectors: Float[Array, "*batch 3"]) -> Edges:
+    """Harmonics and radial functions of edge vectors `[..., 3]`; both are smooth up to the cutoff."""
+    r = normalize(vectors)[1][..., 0]
+    radial = bessel_basis(r, config.cutoff, config.num_bessel) * polynomial_cutoff(r, config.cutoff)[..., None]
+    return Edges(spherical_harmonics(config.lmax_edge, vectors, "component"), radial)
+
+
 class RadialMLP(nnx.Module):
-    """Bessel functions times the cutoff, through an MLP without bias, so that everything vanishes at the cutoff."""
+    """An MLP without bias on the radial functions, so that everything vanishes at the cutoff."""
 
     def __init__(self, config: MACEConfig, outputs: int, *, rngs: nnx.Rngs):
         widths = (config.num_bessel, *config.radial_widths, outputs)
         self.kernels = nnx.List(nnx.Param(rngs.params.normal((a, b)) / a**0.5) for a, b in pairwise(widths))
-        self.cutoff, self.num_bessel = config.cutoff, config.num_bessel
 
-    def __call__(self, r: Float[Array, "*batch"]) -> Float[Array, "*batch outputs"]:
-        """Distances `[...]` to weights `[..., outputs]`."""
-        x = bessel_basis(r, self.cutoff, self.num_bessel) * polynomial_cutoff(r, self.cutoff)[..., None]
+    def __call__(self, x: Float[Array, "*batch radial"]) -> Float[Array, "*batch outputs"]:
+        """Radial functions `[..., num_bessel]` to weights `[..., outputs]`."""
         *hidden, last = self.kernels
         for kernel in hidden:
             x = SILU_GAIN * jax.nn.silu(jnp.matmul(x, kernel[...]))
@@ -96,18 +113,17 @@ class Interaction(nnx.Module):
     def __call__(
         self,
         h: Float[Array, "atoms channels n"],
-        harmonics: Float[Array, "atoms places n2"],
-        r: Float[Array, "atoms places"],
+        edges: Edges,
         neighbours: Neighbours,
     ) -> Float[Array, "atoms channels n2"]:
         """Messages, summed and mixed: `[atoms, channels, (lmax_edge + 1)^2]`."""
         channels = h.shape[1]
-        weights = self.radial(r).reshape(*r.shape, len(self.paths), channels)
+        weights = self.radial(edges.radial).reshape(*neighbours.mask.shape, len(self.paths), channels)
         weights = jnp.where(neighbours.mask[..., None, None], weights, 0)
         senders = self.up(h)[neighbours.index]
         sums: list[list[Array]] = [[] for _ in self.kernels]
         for p, (l1, l2, l3) in enumerate(self.paths):
-            Y = harmonics[..., l2 * l2 : (l2 + 1) ** 2]
+            Y = edges.harmonics[..., l2 * l2 : (l2 + 1) ** 2]
             if l1 == 0:  # a scalar sender: a matrix product over the neighbours
                 sums[l3].append(jnp.einsum("nkc,nkm->ncm", weights[..., p, :] * senders[..., 0], Y))
                 continue
@@ -136,9 +152,9 @@ class MACELayer(nnx.Module):
         shared = min(lmax_in, lmax_out)
         self.skip = nnx.Param(rngs.params.normal((c.num_elements, shared + 1, c.channels * c.channels)) / c.channels**0.5)
 
-    def __call__(self, h, one_hot, harmonics, r, neighbours):
+    def __call__(self, h, one_hot, edges, neighbours):
         """Features of atoms `[atoms, channels, (lmax_in + 1)^2]` to `[atoms, channels, (lmax_out + 1)^2]`."""
-        out = self.linear(self.product(self.interaction(h, harmonics, r, neighbours), one_hot))
+        out = self.linear(self.product(self.interaction(h, edges, neighbours), one_hot))
         kernels = of_element(one_hot, self.skip[...])
         kernels = kernels.reshape(*kernels.shape[:-1], h.shape[1], h.shape[1])
         for l in range(kernels.shape[1]):
@@ -185,14 +201,16 @@ class MACE(nnx.Module):
                 f"species has shape {species.shape}, vectors {vectors.shape} and the neighbour mask {neighbours.mask.shape}; "
                 "they must agree in atoms and places"
             )
+        return self.of_edges(species, edges_of(self.config, vectors), neighbours)
+
+    def of_edges(self, species: Integer[Array, " atoms"], edges: Edges, neighbours: Neighbours) -> Float[Array, " atoms"]:
+        """The same from harmonics and radial functions that are there already."""
         c = self.config
-        one_hot = jax.nn.one_hot(species, c.num_elements, dtype=vectors.dtype)
-        harmonics = spherical_harmonics(c.lmax_edge, vectors, "component")
-        r = normalize(vectors)[1][..., 0]
+        one_hot = jax.nn.one_hot(species, c.num_elements, dtype=edges.radial.dtype)
         h = jnp.matmul(one_hot, self.embedding[...])[..., None]
-        energy = jnp.zeros(len(species), vectors.dtype)
+        energy = jnp.zeros(len(species), edges.radial.dtype)
         for i, layer in enumerate(self.layers):
-            h = layer(h, one_hot, harmonics, r, neighbours)
+            h = layer(h, one_hot, edges, neighbours)
             scalars = h[..., 0]
             if i + 1 < len(self.layers):
                 energy += jnp.matmul(scalars, self.readouts[i][...])[:, 0]
@@ -222,3 +240,28 @@ def energy_and_forces(
 
     value, gradient = jax.value_and_grad(energy)(positions)
     return value, -gradient
+
+
+def edges_with_slopes(config: MACEConfig, vectors: Float[Array, "*batch 3"]) -> tuple[Edges, Edges]:
+    """Edges and their derivatives by the vectors, with a last axis of 3.
+
+    Geometry is the same in every step of a training, and forces need its first derivatives only; computed once, they spare the
+    loop the second derivatives of harmonics and radial functions.
+    """
+
+    def along(direction):
+        return jax.jvp(lambda v: edges_of(config, v), (vectors,), (jnp.broadcast_to(direction, vectors.shape),))
+
+    edges, slopes = jax.vmap(along, out_axes=(None, -1))(jnp.eye(3, dtype=vectors.dtype))
+    return edges, slopes
+
+
+def energy_and_forces_of_edges(
+    model: MACE, species: Integer[Array, " atoms"], edges: Edges, slopes: Edges, neighbours: Neighbours
+) -> tuple[Float[Array, ""], Float[Array, "atoms 3"]]:
+    """`energy_and_forces` from what `edges_with_slopes` returns, by the chain rule."""
+    value, gradient = jax.value_and_grad(lambda edges: jnp.sum(model.of_edges(species, edges, neighbours)))(edges)
+    pulls = sum(jnp.einsum("nkf,nkfd->nkd", g, s, precision="highest") for g, s in zip(gradient, slopes, strict=True))
+    positions = jax.ShapeDtypeStruct((len(species), 3), pulls.dtype)
+    (forces,) = jax.linear_transpose(lambda x: edge_vectors(x, neighbours), positions)(-pulls)
+    return value, forces

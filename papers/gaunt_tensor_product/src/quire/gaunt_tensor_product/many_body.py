@@ -15,10 +15,9 @@ from jaxtyping import Array, Float
 from scipy.fft import next_fast_len
 
 from quire.common.equivariant.clebsch_gordan import real_clebsch_gordan
-from quire.common.equivariant.irreps import lmax_of, num_coefficients
+from quire.common.equivariant.irreps import lmax_of, num_coefficients, per_degree
 from quire.common.equivariant.sphere_grid import PRECISION, from_grid, to_grid
 from quire.common.equivariant.torus_fourier import from_half_series, from_torus, half_series, to_torus
-from quire.gaunt_tensor_product.tensor_product import scale_degrees
 
 
 @partial(jax.jit, static_argnames=("nu", "lmax_out", "method"))
@@ -124,24 +123,24 @@ class ManyBody(nnx.Module):
         check_features(x, channels, self.lmax_in)
         degree = nu * self.lmax_in + self.lmax_out
         values = to_grid(x, degree)
-        out = 0.0
-        power = None
-        for k in range(nu):
-            first = values
-            if self.input_weights is not None:
-                first = to_grid(scale_degrees(x, of_element(one_hot, self.input_weights[k]), "input_weights"), degree)
-            term = from_grid(first if power is None else first * power, self.lmax_out, degree)
-            out = out + scale_degrees(term, of_element(one_hot, self.weights[k]), "weights")
-            power = values if power is None else power * values
-        return out
+        if self.input_weights is None:
+            first = jnp.stack([values] * nu)
+        else:  # all orders by one transform; they stand first, so that splitting them again costs nothing
+            weights = per_degree(of_element(one_hot, self.input_weights[...]))
+            first = to_grid(jnp.stack([x * weights[..., k, :, :] for k in range(nu)]), degree)
+        terms = from_grid(first * jnp.stack([values**k for k in range(nu)]), self.lmax_out, degree)
+        weights = per_degree(of_element(one_hot, self.weights[...]))
+        return sum(terms[k] * weights[..., k, :, :] for k in range(nu))
 
 
-def of_element(
-    one_hot: Float[Array, "*batch elements"], weights: Float[Array, "elements channels k"]
-) -> Float[Array, "*batch channels k"]:
-    """The weights of each atom's element, by a product with its one-hot code; zero for an atom that only pads."""
-    flat = weights.reshape(len(weights), -1)
-    return jnp.matmul(one_hot, flat, precision=PRECISION).reshape(*one_hot.shape[:-1], *weights.shape[1:])
+def of_element(one_hot: Float[Array, "*batch elements"], weights: Float[Array, "*orders elements channels k"]) -> Array:
+    """The weights of each atom's element `[..., *orders, channels, k]`, by a product with its one-hot code.
+
+    They are zero for an atom that only pads.
+    """
+    by_element = jnp.moveaxis(weights, -3, 0)
+    flat = by_element.reshape(len(by_element), -1)
+    return jnp.matmul(one_hot, flat, precision=PRECISION).reshape(*one_hot.shape[:-1], *by_element.shape[1:])
 
 
 def check_features(x: Array, channels: int, lmax: int) -> None:

@@ -109,11 +109,13 @@ class ShapeClassifier(nnx.Module):
         return self.out(jax.nn.silu(self.hidden(x[..., 0].sum(-2))))
 
 
-def shape_loss(task: ShapeTask):
-    """`loss(model, batch, key)` on fresh samples; the batch is not used."""
+def shape_batches(task: ShapeTask, keys: jax.Array) -> tuple[Float[Array, "..."], Int32[Array, "..."]]:
+    """Fresh samples for every step of every seed: points `[seeds, steps, batch, 4, 3]` and classes `[seeds, steps, batch]`."""
+    draw = jax.jit(jax.vmap(lambda key: sample_shapes(jax.random.fold_in(key, 1), task.steps * task.batch_size, task.noise)))
+    return jax.tree.map(lambda a: a.reshape(len(keys), task.steps, task.batch_size, *a.shape[2:]), draw(keys))
 
-    def loss(model, batch, key):
-        points, labels = sample_shapes(key, task.batch_size, task.noise)
-        return optax.softmax_cross_entropy_with_integer_labels(model(points), labels).mean()
 
-    return loss
+def shape_loss(model: ShapeClassifier, batch: tuple[Array, Array], key: jax.Array) -> Float[Array, ""]:
+    """Cross-entropy of points and classes."""
+    points, labels = batch
+    return optax.softmax_cross_entropy_with_integer_labels(model(points), labels).mean()

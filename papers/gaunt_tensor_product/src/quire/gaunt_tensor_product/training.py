@@ -12,9 +12,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from quire.common.data import Molecules
-from quire.common.equivariant.neighbours import Neighbours, most_neighbours, neighbour_list
+from quire.common.equivariant.neighbours import Neighbours, edge_vectors, most_neighbours, neighbour_list
 from quire.common.train import epoch_indices, fit_seeds, take_batch
-from quire.gaunt_tensor_product.mace import MACE, MACEConfig, energy_and_forces
+from quire.gaunt_tensor_product.mace import MACE, Edges, MACEConfig, edges_with_slopes, energy_and_forces_of_edges
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ class Training:
         return optax.chain(
             optax.clip_by_global_norm(self.clip),
             optax.add_decayed_weights(self.weight_decay, mask=_is_kernel),
-            optax.scale_by_amsgrad(),
-            optax.scale_by_learning_rate(optax.cosine_decay_schedule(self.learning_rate, self.steps)),
+            optax.flatten(optax.amsgrad(optax.cosine_decay_schedule(self.learning_rate, self.steps))),
         )
 
 
@@ -54,31 +53,26 @@ def _is_kernel(params: Any) -> Any:
 
 
 class Frames(NamedTuple):
-    """Frames as a model reads them; energies less those of isolated atoms and the mean of the training set."""
+    """Frames as a model reads them; energies less those of isolated atoms and the mean of the training set.
+
+    `edges` and `slopes` are what `edges_with_slopes` makes of the positions.
+    """
 
     species: Array
-    positions: Array
     neighbours: Neighbours
+    edges: Edges
+    slopes: Edges
     energy: Array
     forces: Array
 
 
-def prepare(molecules: Molecules, cutoff: float, mean_energy: float, dtype: Any = np.float32) -> Frames:
-    """Neighbour lists and energies; large energies are subtracted in float64 before they are cast.
-
-    Args:
-        molecules: frames of one size.
-        cutoff: of the neighbours.
-        mean_energy: subtracted from the interaction energies.
-        dtype: of positions, energies and forces.
-    """
+def find_neighbours(molecules: Molecules, cutoff: float, dtype: Any = np.float32) -> Neighbours:
+    """Neighbour lists of all frames, with as many places as they need."""
     places = most_neighbours(molecules.positions, cutoff)
-    positions = jnp.asarray(molecules.positions, dtype)
-    near = _neighbours(positions, cutoff, places)
+    near = _neighbours(jnp.asarray(molecules.positions, dtype), cutoff, places)
     if int(near.overflow.max()):
         raise ValueError(f"{int(near.overflow.max())} neighbours at the cutoff {cutoff} found no place")
-    energy = jnp.asarray(molecules.interaction_energy - mean_energy, dtype)
-    return Frames(jnp.asarray(molecules.species), positions, near, energy, jnp.asarray(molecules.forces, dtype))
+    return near
 
 
 @partial(jax.jit, static_argnums=(1, 2))
@@ -86,19 +80,39 @@ def _neighbours(positions: Array, cutoff: float, places: int) -> Neighbours:
     return jax.vmap(lambda x: neighbour_list(x, cutoff, places))(positions)
 
 
+def prepare(config: MACEConfig, molecules: Molecules, mean_energy: float, dtype: Any = np.float32) -> Frames:
+    """Geometry and energies; large energies are subtracted in float64 before they are cast.
+
+    Args:
+        config: cutoff, and degree and number of the functions of edges.
+        molecules: frames of one size.
+        mean_energy: subtracted from the interaction energies.
+        dtype: of all real numbers.
+    """
+    near = find_neighbours(molecules, config.cutoff, dtype)
+    edges, slopes = _geometry(config, jnp.asarray(molecules.positions, dtype), near)
+    energy = jnp.asarray(molecules.interaction_energy - mean_energy, dtype)
+    return Frames(jnp.asarray(molecules.species), near, edges, slopes, energy, jnp.asarray(molecules.forces, dtype))
+
+
+@partial(jax.jit, static_argnums=0)
+def _geometry(config: MACEConfig, positions: Array, near: Neighbours) -> tuple[Edges, Edges]:
+    return edges_with_slopes(config, jax.vmap(edge_vectors)(positions, near))
+
+
 def fitted_config(config: MACEConfig, molecules: Molecules) -> MACEConfig:
     """The configuration with scale and mean number of neighbours of a training set.
 
     The scale is the root mean square force. The shift stays 0, the mean energy being subtracted from the data.
     """
-    near = prepare(molecules, config.cutoff, 0.0).neighbours
+    near = find_neighbours(molecules, config.cutoff)
     scale = float(np.sqrt(np.mean(molecules.forces**2)))
     return replace(config, num_elements=len(molecules.elements), scale=scale, mean_neighbours=float(near.mask.sum(-1).mean()))
 
 
 def predict(model: MACE, frames: Frames) -> tuple[Float[Array, " frames"], Float[Array, "frames atoms 3"]]:
     """Energies and forces of all frames."""
-    return jax.vmap(lambda s, x, n: energy_and_forces(model, s, x, n))(frames.species, frames.positions, frames.neighbours)
+    return jax.vmap(partial(energy_and_forces_of_edges, model))(frames.species, frames.edges, frames.slopes, frames.neighbours)
 
 
 def force_field_loss(training: Training):
@@ -112,24 +126,20 @@ def force_field_loss(training: Training):
     return loss
 
 
-def train_force_field(
-    config: MACEConfig, training: Training, train: Molecules, keys: jax.Array
-) -> tuple[nnx.GraphDef, Any, Array]:
+def train_force_field(config: MACEConfig, training: Training, frames: Frames, keys: jax.Array) -> tuple[nnx.GraphDef, Any, Array]:
     """Train one force field per key, all in one compiled loop.
 
     Args:
         config: sizes; `fitted_config` fills in what depends on the data.
         training: optimiser and length.
-        train: training frames.
+        frames: what `prepare` makes of the training set, less its mean energy.
         keys: `[seeds]`.
 
     Returns:
         Graph, averaged state with a leading seed axis, losses `[seeds, steps]`.
     """
-    frames = prepare(train, config.cutoff, float(train.interaction_energy.mean()))
-    indices = jax.vmap(lambda key: epoch_indices(jax.random.fold_in(key, 1), len(train), training.batch_size, training.steps))(
-        keys
-    )
+    count = len(frames.energy)
+    indices = jax.vmap(lambda key: epoch_indices(jax.random.fold_in(key, 1), count, training.batch_size, training.steps))(keys)
     data = jax.tree.map(lambda a: jnp.broadcast_to(a, (len(keys), *a.shape)), frames)
     return fit_seeds(
         lambda rngs: MACE(config, rngs=rngs),
