@@ -137,7 +137,7 @@ def test_stretch_of_a_mesh_from_either_start():
     with jax.enable_x64():
         solve = small("stretch", steps=3, elements=LevenbergMarquardt(25, 1e-3, floor=1e-12))
         mesh = box_of(solve, (4, 4))
-        raised, direct = move_elements(solve, mesh), move_elements(solve, mesh, squeezed(solve, mesh.nodes))
+        raised, direct = move_elements(solve, mesh), move_elements(solve, mesh, [squeezed(solve, mesh.nodes)])
         assert raised.params.shape == (4, 25, 2) and direct.params.shape == (2, 25, 2)
         assert raised.infos.loss[-1] == pytest.approx(float(direct.infos.loss[-1]), rel=0.2)
         q = positions(solve, direct.params[-1], grid_points(2, 5), mesh)

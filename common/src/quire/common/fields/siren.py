@@ -5,6 +5,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -72,13 +73,15 @@ def init_siren(
         given = {"num_hidden_layers": num_hidden_layers}.get(bad[0], sizes[bad[0]])
         raise ValueError(f"{bad[0]} is {given}; it must be {'at least 0' if bad[0] == 'num_hidden_layers' else 'positive'}")
     widths = [in_dim, *[hidden] * (num_hidden_layers + 1), out_dim]
+    shapes = [((fan_in, fan_out), (fan_out,)) for fan_in, fan_out in itertools.pairwise(widths)]
+    # one draw for all layers: every shape would compile a generator of its own
+    ends = np.cumsum([math.prod(shape) for layer in shapes for shape in layer])
+    draws = iter(jnp.split(jax.random.uniform(key, (int(ends[-1]),), dtype or float, -1, 1), ends[:-1]))
     layers = []
-    for place, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
-        weight_key, bias_key = jax.random.split(jax.random.fold_in(key, place))
+    for place, (weight_shape, bias_shape) in enumerate(shapes):
+        fan_in = weight_shape[0]
         bound = math.sqrt(6 / fan_in) / omega if place else 1 / fan_in
-        weight = jax.random.uniform(weight_key, (fan_in, fan_out), dtype or float, -bound, bound)
-        bias = jax.random.uniform(bias_key, (fan_out,), dtype or float, -(fan_in**-0.5), fan_in**-0.5)
-        layers.append((weight, bias))
+        layers.append((bound * next(draws).reshape(weight_shape), fan_in**-0.5 * next(draws).reshape(bias_shape)))
     return layers
 
 

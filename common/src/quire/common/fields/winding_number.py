@@ -2,9 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from quire.common.data.meshes import Surface
+from quire.common.random import generator
 
 
 def winding_number(
@@ -53,13 +55,13 @@ def points_inside(key: jax.Array, surface: Surface, count: int, *, tries: int = 
     if count < 1:
         raise ValueError(f"count is {count}; it must be at least 1")
     vertices, faces = jnp.asarray(surface.vertices, float), jnp.asarray(surface.faces)
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    low, high = surface.vertices.min(axis=0), surface.vertices.max(axis=0)
     found, total = [], 0
-    wind = jax.jit(winding_number)
-    for round_key in jax.random.split(key, tries):
-        drawn = low[None] + (high - low)[None] * jax.random.uniform(round_key, (2 * count, 3), vertices.dtype)
-        found.append(drawn[wind(drawn, vertices, faces) > 0.5])
+    wind, rng = jax.jit(winding_number), generator(key)
+    for _ in range(tries):
+        drawn = rng.uniform(low, high, (2 * count, 3))
+        found.append(drawn[np.asarray(wind(jnp.asarray(drawn, float), vertices, faces)) > 0.5])
         total += len(found[-1])
         if total >= count:
-            return jnp.concatenate(found)[:count]
+            return jnp.asarray(np.concatenate(found)[:count], float)
     raise ValueError(f"surface encloses {total} of {2 * count * tries} points of its bounding box; it needs an inside")

@@ -59,19 +59,25 @@ def mesh_samples(mesh: Mesh, *, total: float, side_total: float = 0.0, axis: int
     """
     if not total > 0 or side_total < 0:
         raise ValueError(f"total is {total} and side_total {side_total}; they must be positive and at least 0")
-    count, corners = mesh.elements.shape
-    _, volumes = shape_gradients(mesh)
-    centre = jnp.full((count, corners), 1 / corners, mesh.nodes.dtype)
-    elastic = Points(mesh_points(mesh, jnp.arange(count), centre), total * volumes / volumes.sum())
-    mass = lumped_mass(mesh)
     _, first = np.unique(np.asarray(mesh.elements), return_index=True)
-    at_node = jnp.eye(corners, dtype=mesh.nodes.dtype)[first % corners]
-    nodes = Points(mesh_points(mesh, jnp.asarray(first // corners), at_node), total * mass / mass.sum())
+    elastic, nodes = _inner_points(mesh, jnp.asarray(first), total)
     if not side_total:
         return Samples(elastic, nodes)
     ends = np.asarray(mesh.nodes)[:, axis]
     sides = [_side_points(mesh, axis, position, side_total) for position in (ends.min(), ends.max())]
     return Samples(elastic, nodes, *sides)
+
+
+@jax.jit
+def _inner_points(mesh: Mesh, first: Int[Array, " n"], total: float) -> tuple[Points, Points]:
+    """Centroids and nodes; `first` are the places of the nodes in the flattened elements."""
+    count, corners = mesh.elements.shape
+    _, volumes = shape_gradients(mesh)
+    centre = jnp.full((count, corners), 1 / corners, mesh.nodes.dtype)
+    elastic = Points(mesh_points(mesh, jnp.arange(count), centre), total * volumes / volumes.sum())
+    mass = lumped_mass(mesh)
+    at_node = jax.nn.one_hot(first % corners, corners, dtype=mesh.nodes.dtype)
+    return elastic, Points(mesh_points(mesh, first // corners, at_node), total * mass / mass.sum())
 
 
 def _side_points(mesh: Mesh, axis: int, position: float, total: float) -> Points:

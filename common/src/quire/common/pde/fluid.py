@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from quire.common.fields.operators import Field, divergence, gradient, jacobian, laplacian
 from quire.common.fields.siren import Layers, siren
 from quire.common.pde.advection import Network
-from quire.common.pde.minimise import Info, Solver
+from quire.common.pde.minimise import Info, Solver, first_draw
 from quire.common.pde.objective import Block, Objective, Params
 from quire.common.pde.samplers import sides, stratified, uniform
 from quire.common.pde.stepping import advance, warm_starts
@@ -199,7 +199,7 @@ class EulerFluid:
     def step(self, state: FluidState, n: Array, key: jax.Array) -> tuple[FluidState, FluidInfo]:
         """One time step, a `Step` of `march`."""
         dtype = jax.tree.leaves(state.velocity)[0].dtype
-        keys = jax.random.split(key, 4)
+        keys = jax.random.split(key, 3)
         velocity_field, pressure_field = self.velocity_field, self.pressure_field
 
         def field(network, params):
@@ -220,7 +220,7 @@ class EulerFluid:
             before = jax.tree.map(jnp.subtract, params, change)
             return warm_starts(params, before, extrapolate=self.extrapolate)
 
-        update = draw_advection(keys[3]).terms(state.velocity)["main"]
+        update = draw_advection(first_draw(keys[0])).terms(state.velocity)["main"]
         enough = self.stop_early * self.advect_below * update, self.stop_early * self.pressure_below
         carried_on = starts(state.velocity, state.advect_change)
         advected, advect = advance(draw_advection, carried_on, keys[0], self.advect, tolerance=enough[0])

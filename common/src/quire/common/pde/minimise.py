@@ -173,6 +173,11 @@ def minimise(
     return params, info
 
 
+def first_draw(key: jax.Array) -> jax.Array:
+    """The key with which `minimise` draws the points of its first solver."""
+    return jax.random.fold_in(key, 0)
+
+
 def minimise_best(draw: Draw, starts: Params, key: jax.Array, solvers: Sequence[Solver]) -> tuple[Params, Info]:
     """`minimise` from several starts: the first solver from each of them, the others from the best result.
 
@@ -201,9 +206,10 @@ def minimise_best(draw: Draw, starts: Params, key: jax.Array, solvers: Sequence[
 
 def lower_of(objective: Objective, candidates: Sequence[Params]) -> Params:
     """The candidate with the lowest objective: a choice of warm starts. A NaN is never the lowest."""
-    values = jnp.stack([objective(candidate) for candidate in candidates])
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *candidates)
+    values = jax.vmap(objective)(stacked)
     best = jnp.argmin(jnp.where(jnp.isfinite(values), values, jnp.inf))
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves)[best], *candidates)
+    return jax.tree.map(lambda leaves: leaves[best], stacked)
 
 
 def _adam(draw: Draw, params: Params, key: jax.Array, solver: Adam):
@@ -259,7 +265,7 @@ def _levenberg_marquardt(draw: Draw, params: Params, key: jax.Array, solver: Lev
         return (step < solver.steps) & (cost > tolerance)
 
     def body(carry):
-        step, theta, cost, lam, moved, system, losses, taken = carry
+        step, theta, cost, terms, lam, moved, system, losses, taken = carry
         gram, slope = jax.lax.cond(moved, lambda t: objective.normal_equations(unravel(t)), lambda _: system, theta)
         factor = jax.scipy.linalg.cho_factor(gram + lam * jnp.mean(jnp.diagonal(gram)) * eye)
         delta = -jax.scipy.linalg.cho_solve(factor, slope)
@@ -269,18 +275,22 @@ def _levenberg_marquardt(draw: Draw, params: Params, key: jax.Array, solver: Lev
             trusted = 2 * jnp.linalg.norm(bend) < 0.75 * jnp.linalg.norm(delta)
             delta = delta - jnp.where(trusted, bend, 0)
         trial = theta + delta
-        trial_cost = objective(unravel(trial))
+        trial_terms = objective.terms(unravel(trial))
+        trial_cost = sum(trial_terms.values())
         better = trusted & (trial_cost < cost)  # false for the NaN of a matrix that is not positive definite
         theta, cost = jnp.where(better, trial, theta), jnp.where(better, trial_cost, cost)
+        terms = jax.tree.map(lambda new, old: jnp.where(better, new, old), trial_terms, terms)
         lam = jnp.where(better, jnp.maximum(lam / solver.decrease, solver.floor), lam * solver.increase)
-        return step + 1, theta, cost, lam, better, (gram, slope), losses.at[step].set(cost), taken.at[step].set(better)
+        losses, taken = losses.at[step].set(cost), taken.at[step].set(better)
+        return step + 1, theta, cost, terms, lam, better, (gram, slope), losses, taken
 
-    start = objective(params)
+    terms = objective.terms(params)
+    start = sum(terms.values())
     lam = jnp.asarray(solver.damping, theta.dtype)
     system = jnp.zeros_like(eye), jnp.zeros_like(theta)
     history = jnp.zeros(solver.steps, theta.dtype), jnp.zeros(solver.steps, bool)
-    count, theta, cost, lam, _, _, losses, taken = jax.lax.while_loop(
-        going, body, (jnp.array(0), theta, start, lam, jnp.array(True), system, *history)
+    count, theta, cost, terms, lam, _, _, losses, taken = jax.lax.while_loop(
+        going, body, (jnp.array(0), theta, start, terms, lam, jnp.array(True), system, *history)
     )
     losses = jnp.where(jnp.arange(solver.steps) < count, losses, cost)
-    return unravel(theta), (count, start, objective.terms(unravel(theta)), lam, losses, taken)
+    return unravel(theta), (count, start, terms, lam, losses, taken)

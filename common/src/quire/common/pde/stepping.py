@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from quire.common.pde.minimise import Draw, Info, Solver, lower_of, minimise
+from quire.common.pde.minimise import Draw, Info, Solver, first_draw, lower_of, minimise
 from quire.common.pde.objective import Params
 
 State = Any
@@ -46,9 +46,9 @@ def advance(
     Returns:
         The weights of the new step, and how the minimisation went.
     """
-    choice_key, solve_key = jax.random.split(key)
-    start = starts[0] if len(starts) == 1 else lower_of(draw(choice_key), starts)
-    return minimise(draw, start, solve_key, solvers, tolerance=tolerance)
+    # judged on the points on which Levenberg-Marquardt goes on, which are then drawn once
+    start = starts[0] if len(starts) == 1 else lower_of(draw(first_draw(key)), starts)
+    return minimise(draw, start, key, solvers, tolerance=tolerance)
 
 
 def march(

@@ -129,7 +129,7 @@ class Preset:
 QUICK = Preset(
     advection=AdvectionRun(
         network=Network(starts=4),
-        num_points=600,
+        num_points=450,
         steps=40,
         fit=(Adam(300, 3e-3, None), accelerated(100, 1e-10)),
         inner=(LevenbergMarquardt(8, 1e-5, floor=1e-8),),
@@ -142,8 +142,8 @@ QUICK = Preset(
         side_points=56,
         steps=3,
         fit=(Adam(300, 3e-3, None), accelerated(60, 1e-9)),
-        advect=(accelerated(40),),
-        pressure=(accelerated(30),),
+        advect=(accelerated(100),),
+        pressure=(accelerated(60),),
         project=(accelerated(20, 5e-8),),
         stop_early=0.3,
     ),
@@ -151,6 +151,7 @@ QUICK = Preset(
         network=Network(starts=2),
         resolution=40,
         fit=(Adam(400, 3e-3, None), accelerated(20)),
+        precision="float32",
     ),
     solids=solids_config.QUICK,
 )
@@ -178,6 +179,7 @@ STANDARD = Preset(
         network=Network(16, 2, starts=8),
         resolution=64,
         fit=(Adam(1000, 3e-3, None), accelerated(100)),
+        precision="float64",
     ),
     solids=solids_config.STANDARD,
 )

@@ -91,10 +91,12 @@ def speeds(fields: Mapping[str, np.ndarray], *, limit: float | None = None, exte
 
 
 def solver_curves(curves: Mapping[str, np.ndarray], ylabel: str = "objective") -> Figure:
-    """Objectives iteration by iteration."""
+    """Objectives iteration by iteration, of solvers that follow one another."""
     figure, axes = _axes(width=5.5)
+    done = 0
     for name, values in curves.items():
-        axes[0, 0].semilogy(np.arange(1, len(values) + 1), values, lw=1.6, label=name)
+        axes[0, 0].semilogy(np.arange(done, done + len(values)) + 1, values, lw=1.6, label=name)
+        done += len(values)
     axes[0, 0].set(xlabel="iteration", ylabel=ylabel)
     axes[0, 0].legend(frameon=False, fontsize="small")
     return figure

@@ -3,6 +3,7 @@
 Both minimise the same energies and are measured with the same points. A network starts from the displacement 0, fitted.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -90,28 +91,32 @@ def move(run: SolidRun, key: jax.Array, inside: Float[Array, "n d"] | None = Non
     return Path(params, infos)
 
 
-def move_elements(run: SolidRun, mesh: Mesh, start: Float[Array, "n d"] | None = None) -> Path:
-    """All steps of an experiment on a mesh of the box.
+def move_elements(run: SolidRun, mesh: Mesh, starts: Sequence[Float[Array, "n d"] | None] = (None,)) -> Path:
+    """All steps of an experiment on a mesh of the box, from the start that ends lowest.
 
     Args:
         run: the experiment.
         mesh: of the box.
-        start: for a static problem: solve at full load from this displacement, in place of raising the load from 0.
+        starts: None raises the load from 0 in steps; displacements, for a static problem, are solved at full load.
     """
     total, sides = 2 * run.stand_for**run.problem.dim, 2 * run.stand_for ** (run.problem.dim - 1)
     samples = mesh_samples(mesh, total=total, side_total=sides if run.problem.constraint else 0)
     solve = SparseLevenbergMarquardt(
         lambda motion, n, load: run.problem.objective(nodal_displacement, samples, motion, n, load=load), run.elements
     )
-    now = before = jnp.zeros_like(mesh.nodes) if start is None else start
-    kept, infos = [now], []
-    for n in range(run.steps + run.hold if start is None else 1):
-        load = 1.0 if start is not None else min((n + 1) / run.steps, 1)
-        new, info = solve(now, Motion(now, before), n, load)
-        now, before = new, now
-        kept.append(now)
-        infos.append(info)
-    return Path(jnp.stack(kept), jax.tree.map(lambda *leaves: jnp.stack(leaves), *infos))
+
+    def path_from(start):
+        now = before = jnp.zeros_like(mesh.nodes) if start is None else start
+        kept, infos = [now], []
+        for n in range(run.steps + run.hold if start is None else 1):
+            load = 1.0 if start is not None else min((n + 1) / run.steps, 1)
+            new, info = solve(now, Motion(now, before), n, load)
+            now, before = new, now
+            kept.append(now)
+            infos.append(info)
+        return Path(jnp.stack(kept), jax.tree.map(lambda *leaves: jnp.stack(leaves), *infos))
+
+    return min((path_from(start) for start in starts), key=lambda path: float(path.infos.loss[-1]))
 
 
 def box_of(run: SolidRun, cells: tuple[int, ...], pattern: Pattern = "alternating") -> Mesh:
@@ -149,9 +154,14 @@ def grid_points(dim: int, count: int) -> Float[Array, "n d"]:
 
 def positions(run: SolidRun, params: Any, x: Float[Array, "n d"], mesh: Mesh | None = None) -> Float[np.ndarray, "n d"]:
     """Deformed positions of material points, of a network or on a mesh."""
+    return np.asarray(_positions(run.omega, params, x, mesh))
+
+
+@partial(jax.jit, static_argnums=0)
+def _positions(omega: float, params: Any, x: Float[Array, "n d"], mesh: Mesh | None) -> Float[Array, "n d"]:
     if mesh is None:
-        return np.asarray(deformed(displacement_of(run.omega), params, {"x": x}))
-    return np.asarray(deformed(nodal_displacement, params, located(mesh, x)))
+        return deformed(displacement_of(omega), params, {"x": x})
+    return deformed(nodal_displacement, params, located(mesh, x))
 
 
 def _draw(run: SolidRun, inside: Float[Array, "n d"] | None):

@@ -97,9 +97,10 @@ QUICK = Solids(
         resolution=20,
         steps=8,
         fit=(Adam(500, 3e-3, None),),
-        inner=(LevenbergMarquardt(12, 1e-3, floor=1e-12),),
+        inner=(LevenbergMarquardt(12, 1e-3, floor=1e-6),),
         cells=(13, 13),
         fine_cells=(32, 32),
+        precision="float32",
     ),
     collision=SolidRun(
         COLLISION,
@@ -108,8 +109,9 @@ QUICK = Solids(
         resolution=20,
         steps=3,
         fit=(Adam(500, 3e-3, None),),
-        inner=(LevenbergMarquardt(18, 1e-3),),
+        inner=(LevenbergMarquardt(18, 1e-3, floor=1e-5),),
         cells=(18, 18),
+        precision="float32",
     ),
     fall=SolidRun(
         FALL,
@@ -118,12 +120,13 @@ QUICK = Solids(
         resolution=6,
         steps=6,
         fit=(Adam(500, 3e-3, None),),
-        inner=(LevenbergMarquardt(10, 1e-3),),
+        inner=(LevenbergMarquardt(10, 1e-3, floor=1e-5),),
         stand_for=10,
         cells=(4, 4, 4),
+        precision="float32",
     ),
 )
-"""A laptop: 374 and 722 floats, frequency 10, Gauss points, Levenberg-Marquardt."""
+"""A laptop: 374 and 722 floats, frequency 10, Gauss points, Levenberg-Marquardt in float32."""
 
 STANDARD = Solids(
     stretch=replace(
@@ -134,10 +137,25 @@ STANDARD = Solids(
         hold=4,
         cells=(25, 25),
         fine_cells=(96, 96),
+        precision="float64",
     ),
-    collision=replace(QUICK.collision, num_hidden_layers=2, resolution=32, steps=20, cells=(25, 25)),
+    collision=replace(
+        QUICK.collision,
+        inner=(LevenbergMarquardt(18, 1e-3),),
+        num_hidden_layers=2,
+        resolution=32,
+        steps=20,
+        cells=(25, 25),
+        precision="float64",
+    ),
     fall=replace(
-        QUICK.fall, inner=(LevenbergMarquardt(8, 1e-3, accelerate=True),), hidden=24, resolution=12, steps=20, cells=(5, 5, 5)
+        QUICK.fall,
+        inner=(LevenbergMarquardt(8, 1e-3, accelerate=True),),
+        hidden=24,
+        resolution=12,
+        steps=20,
+        cells=(5, 5, 5),
+        precision="float64",
     ),
 )
 """One GPU, minutes."""
