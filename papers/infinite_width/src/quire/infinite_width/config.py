@@ -53,7 +53,7 @@ class Word2Vec:
     window: int = 4
     negatives: int = 8
     batch: int = 64
-    steps: int = 3000
+    steps: int = 2000
     learning_rate: float = 0.1
     weight_decay: float = 0.0
     widths: tuple[int, ...] = (8, 32, 128)

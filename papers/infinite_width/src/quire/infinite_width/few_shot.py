@@ -40,6 +40,7 @@ def gather(tasks: Tasks, support: Float[Array, "c n d"], query: Float[Array, "c 
     return TaskBatch(*pick(support, tasks.support), *pick(query, tasks.query))
 
 
+@partial(jax.jit, static_argnames=("classes", "images", "cfg"))
 def training_tasks(key: Array, classes: int, images: int, cfg: MAML) -> Tasks:
     """Tasks `[batches, tasks, ...]` to meta-train on."""
     groups = jnp.arange(classes, dtype=jnp.int32)[None]
@@ -50,8 +51,13 @@ def training_tasks(key: Array, classes: int, images: int, cfg: MAML) -> Tasks:
 def test_tasks(key: Array, data: FewShotData, cfg: MAML) -> TaskBatch:
     """Tasks of held-out classes, support and query images from their own pools."""
     support, query = (jnp.asarray(flat(x)) for x in (data.test_support, data.test_query))
+    return _test_tasks(key, support, query, jnp.asarray(data.test_groups), cfg)
+
+
+@partial(jax.jit, static_argnames="cfg")
+def _test_tasks(key: Array, support: Array, query: Array, groups: Array, cfg: MAML) -> TaskBatch:
     first, second = jax.random.split(key)
-    drawn = draw_tasks(first, jnp.asarray(data.test_groups), batch=cfg.test_tasks, images=support.shape[1], ways=WAYS, queries=0)
+    drawn = draw_tasks(first, groups, batch=cfg.test_tasks, images=support.shape[1], ways=WAYS, queries=0)
     chosen = jax.random.randint(second, drawn.support.shape, 0, query.shape[1], jnp.int32)
     return gather(drawn._replace(query=chosen), support, query)
 

@@ -116,8 +116,9 @@ def cbow_step(
     share, rows, hidden, readout, logits = _forward(model, events)
     losses, residual = _losses(logits, events.targets, len(model.syn0))
     error = jnp.einsum("bt,btn->bn", residual, readout)
-    change1 = residual[..., None] * hidden[:, None] - weight_decay * readout
-    change0 = share[..., None] * error[:, None] - weight_decay * rows
+    change1, change0 = residual[..., None] * hidden[:, None], share[..., None] * error[:, None]
+    if not isinstance(weight_decay, float) or weight_decay:  # wide rows are not read again for a decay of zero
+        change1, change0 = change1 - weight_decay * readout, change0 - weight_decay * rows
     return Embeddings(
         model.syn0.at[events.context].add(learning_rate * change0, mode="drop"),
         model.syn1.at[events.targets].add(learning_rate * change1, mode="drop"),
