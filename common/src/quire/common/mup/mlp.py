@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -44,9 +45,11 @@ def scales(abc: ABC, width: int) -> Scales:
 
 def standard_normals(key: jax.Array, dim: int, width: int, depth: int, out: int = 1) -> Weights:
     """Weights `[dim, n], [n, n] .. [n, out]` of independent N(0, 1), to be multiplied by `Scales.initial`."""
-    sizes = [dim, *[width] * depth, out]
-    keys = jax.random.split(key, depth + 1)
-    return tuple(jax.random.normal(k, shape) for k, shape in zip(keys, pairwise(sizes), strict=True))
+    shapes = list(pairwise([dim, *[width] * depth, out]))
+    ends = np.cumsum([rows * columns for rows, columns in shapes])
+    # one draw for all matrices: every shape would compile a generator of its own
+    draws = jnp.split(jax.random.normal(key, (int(ends[-1]),)), ends[:-1])
+    return tuple(draw.reshape(shape) for draw, shape in zip(draws, shapes, strict=True))
 
 
 def mlp(

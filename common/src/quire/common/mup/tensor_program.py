@@ -22,6 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.random import generator
+
 NEGLIGIBLE = 1e-12
 """Relative squared length below which an argument counts as lying in the span of earlier ones."""
 
@@ -65,7 +67,8 @@ class TensorProgram:
     def __init__(self, key: jax.Array, num_samples: int):
         if num_samples < 2:
             raise ValueError(f"num_samples is {num_samples}; it must be at least 2")
-        self._key, self._size = key, num_samples
+        self._rng, self._size = generator(key), num_samples
+        self._basis = [np.ones(num_samples)]
         self._normals: list[Array] = []
 
     def gaussian(self, sigma: float = 1.0) -> Vector:
@@ -127,9 +130,10 @@ class TensorProgram:
         number = len(self._normals)
         if number + 2 > self._size:
             raise ValueError(f"num_samples is {self._size}; a program with {number + 1} Gaussians needs at least {number + 2}")
-        g = jax.random.normal(jax.random.fold_in(self._key, number), (self._size,))
-        basis = jnp.stack([jnp.ones(self._size), *self._normals])
+        g, basis = self._rng.standard_normal(self._size), np.stack(self._basis)
         for _ in range(2):  # twice is enough for orthogonality to rounding
             g = g - (basis @ g / self._size) @ basis
-        self._normals.append(g / jnp.sqrt(jnp.mean(g**2)))
+        g /= np.sqrt(np.mean(g**2))
+        self._basis.append(g)
+        self._normals.append(jnp.asarray(g, float))
         return number

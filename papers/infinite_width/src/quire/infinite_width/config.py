@@ -101,7 +101,7 @@ class MAML:
     meta_lr: float = 0.1
     step_size: float = 0.4
     clip: float = 0.5
-    test_tasks: int = 2000
+    test_tasks: int = 1000
     test_steps: int = 20
     kernel_rows: int = 0
 
