@@ -66,7 +66,8 @@ class LevenbergMarquardt:
 
     A step is taken if the objective falls; then `lam <- max(lam / decrease, floor)`, else `lam <- lam * increase`, with the same
     `J^T J` again. The damping starts anew in every sub-problem: carried over, it falls so low that the next time step
-    blows up. Use float64.
+    blows up. Residuals that must become small need float64; sums of energies are found as well in float32, with a floor of about
+    1e-6.
 
     With `accelerate`, delta is followed by a step along the bend of the residuals,
     `(J^T J + ...) a = -J^T r_dd / 2` with `r_dd` their second derivative along delta; where `2 |a| > 0.75 |delta|` the

@@ -71,4 +71,5 @@ def untrained_embeddings(
         models = [PPGNPlusPlus(Z.shape[1], width, depth, out, rngs=nnx.Rngs(key)) for key in keys]
         graph = nnx.split(models[0])[0]
         state = jax.tree.map(lambda *x: jnp.stack(x).astype(jnp.float64), *[nnx.split(m)[1] for m in models])
-        return np.asarray(jax.jit(jax.vmap(lambda s, Z: nnx.merge(graph, s)(Z, mask, sizes), (0, None)))(state, Z))
+        outputs = jax.jit(jax.vmap(lambda s, *graphs: nnx.merge(graph, s)(*graphs), (0, None, None, None)))
+        return np.asarray(outputs(state, Z, mask, sizes))
