@@ -32,6 +32,7 @@ from quire.common.testing import (
 from quire.gaunt_tensor_product.benchmark import cases
 from quire.gaunt_tensor_product.cg_product import cg_tensor_product
 from quire.gaunt_tensor_product.clusters import cluster_energy, generate_clusters
+from quire.gaunt_tensor_product.config import PRESETS
 from quire.gaunt_tensor_product.convolution import gaunt_convolution
 from quire.gaunt_tensor_product.interaction import DegreeLinear, Selfmix
 from quire.gaunt_tensor_product.mace import MACE, MACEConfig, edges_with_slopes, energy_and_forces, energy_and_forces_of_edges
@@ -350,6 +351,16 @@ def test_training_lowers_the_loss_and_keeps_its_average():
     for seed in range(2):  # side by side the seeds do what each of them does alone
         model = nnx.merge(graph, jax.tree.map(lambda x, seed=seed: x[seed], state))
         assert_close(predicted[seed], predict(model, ready)[1], 1e-4)
+
+
+@pytest.mark.parametrize(("name", "tp"), [("standard", "gaunt"), ("paper", "gaunt"), ("paper", "cg")])
+def test_force_fields_of_larger_presets_fit_together(name, tp):
+    """Traced, not run: energies and forces at the sizes of the paper."""
+    config = replace(PRESETS[name].molecule.model, tp=tp)
+    frames = prepare(config, generate_clusters(0, 2, 5), 0.0)
+    model = nnx.eval_shape(lambda: MACE(config, rngs=nnx.Rngs(0)))
+    energy, forces = nnx.eval_shape(lambda model: predict(model, frames), model)
+    assert energy.shape == (2,) and forces.shape == (2, 5, 3)
 
 
 def test_claims_that_need_no_training():

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,7 @@ from quire.common.pde.fluid import (
 from quire.common.pde.minimise import Adam, LevenbergMarquardt, Plateau
 from quire.common.pde.precision import working_precision
 from quire.common.testing import assert_close, cast
-from quire.insr_pde import brute_force
+from quire.insr_pde import brute_force, experiments, solids
 from quire.insr_pde.benchmark import by_batch, by_hessian, poisson
 from quire.insr_pde.config import PRESETS, QUICK, Network
 from quire.insr_pde.convert import flat_from_layers, layers_from_flat
@@ -234,6 +235,28 @@ def test_presets_are_the_same_code_at_other_sizes():
         hash(preset)
     assert PRESETS["paper"].fluid.resolution == 128 and PRESETS["paper"].fluid.network == Network(32, 3)
     assert PRESETS["paper"].advection.inner == (Adam(20_000, 1e-4),)
+
+
+@pytest.mark.parametrize("name", ["standard", "paper"])
+def test_programs_of_larger_presets_fit_together(name):
+    """Traced, not run: shapes and dtypes of every program at the sizes of the paper."""
+    preset, key = PRESETS[name], jax.random.key(0)
+    programs = {
+        "advection": (experiments._advection_program, experiments._pinn_program),
+        "fluid": (experiments._fluid_program,),
+        "two_scales": (experiments._two_scales_program,),
+    }
+    for field, makers in programs.items():
+        size = getattr(preset, field)
+        with working_precision(size.precision):
+            found = [jax.eval_shape(make(size), key)["values"] for make in makers]
+        assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(size.precision)}
+    for field in ("stretch", "collision", "fall"):
+        size = getattr(preset.solids, field)
+        inside = jax.ShapeDtypeStruct((2000, 3), size.precision) if field == "fall" else None
+        with working_precision(size.precision):
+            path = jax.eval_shape(partial(solids.move, size), key, inside)
+        assert {len(leaf) for leaf in jax.tree.leaves(path.params)} == {size.steps + size.hold + 1}
 
 
 def test_benchmark_compares_equal_things():

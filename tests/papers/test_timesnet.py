@@ -459,6 +459,21 @@ def test_presets_differ_in_size_only():
     assert PRESETS["paper"].forecasting.horizons == (96, 192, 336, 720)
 
 
+@pytest.mark.parametrize("name", ["standard", "paper"])
+def test_models_of_larger_presets_fit_together(name):
+    """Traced, not run: the losses of a forecaster at the farthest horizon and of a classifier, at the sizes of the preset."""
+    task = PRESETS[name].forecasting
+    length, batch = task.seq_len + max(task.horizons), task.training.batch_size
+    config = forecasting.config_for(task.model, seq_len=task.seq_len, pred_len=max(task.horizons), channels=7, mark_dim=4)
+    forecaster = nnx.eval_shape(lambda: Forecaster(config, rngs=nnx.Rngs(0)))
+    values, marks = jnp.zeros((batch, length, 7)), jnp.zeros((batch, length, 4))
+    assert nnx.eval_shape(lambda m: forecasting.forecast_loss(m, (values, marks), KEY), forecaster).shape == ()
+    config = forecasting.config_for(PRESETS[name].classification.model, seq_len=29, channels=12, num_classes=9)
+    classifier = nnx.eval_shape(lambda: Classifier(config, rngs=nnx.Rngs(0)))
+    x, mask, labels = jnp.zeros((4, 29, 12)), jnp.ones((4, 29)), jnp.zeros(4, jnp.int32)
+    assert nnx.eval_shape(lambda m: classification.class_loss(m, (x, mask, labels), KEY), classifier).shape == ()
+
+
 def test_benchmark_forms_agree():
     forms = [jax.jit(case.function)(*case.args) for case in cases(24, KEY).values()]
     for other in forms[1:]:

@@ -60,7 +60,7 @@ def mesh_samples(mesh: Mesh, *, total: float, side_total: float = 0.0, axis: int
     if not total > 0 or side_total < 0:
         raise ValueError(f"total is {total} and side_total {side_total}; they must be positive and at least 0")
     _, first = np.unique(np.asarray(mesh.elements), return_index=True)
-    elastic, nodes = _inner_points(mesh, jnp.asarray(first), total)
+    elastic, nodes = _inner_points(mesh, jnp.asarray(first), jnp.asarray(total, mesh.nodes.dtype))
     if not side_total:
         return Samples(elastic, nodes)
     ends = np.asarray(mesh.nodes)[:, axis]
@@ -69,7 +69,7 @@ def mesh_samples(mesh: Mesh, *, total: float, side_total: float = 0.0, axis: int
 
 
 @jax.jit
-def _inner_points(mesh: Mesh, first: Int[Array, " n"], total: float) -> tuple[Points, Points]:
+def _inner_points(mesh: Mesh, first: Int[Array, " n"], total: Float[Array, ""]) -> tuple[Points, Points]:
     """Centroids and nodes; `first` are the places of the nodes in the flattened elements."""
     count, corners = mesh.elements.shape
     _, volumes = shape_gradients(mesh)
