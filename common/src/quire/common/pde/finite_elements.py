@@ -88,7 +88,7 @@ def shape_gradients(mesh: Mesh) -> tuple[Float[Array, "e k d"], Float[Array, " e
     """Gradients of the barycentric coordinates of every element, and the elements' volumes (areas).
 
     >>> slopes, volumes = shape_gradients(Mesh(jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), jnp.array([[0, 1, 2]])))
-    >>> slopes.tolist(), volumes.tolist()
+    >>> (slopes + 0).tolist(), volumes.tolist()
     ([[[-1.0, -1.0], [1.0, 0.0], [0.0, 1.0]]], [0.5])
     """
     edges = _edges(mesh)
