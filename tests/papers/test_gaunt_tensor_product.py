@@ -243,6 +243,7 @@ def test_auto_follows_degree_and_backend():
         (lambda: DegreeLinear(1, 2, 3, rngs=nnx.Rngs(0))(jnp.ones((3, 4))), "this map reads 2 channels"),
         (lambda: MACEConfig(2, tp="fast"), "tp is 'fast'"),
         (lambda: MACEConfig(0), "must be positive"),
+        (lambda: prepare(MACEConfig(1), generate_clusters(0, 1, 4), 0.0), "num_elements is 1, but the frames have 2 elements"),
         (lambda: generate_clusters(0, 0), "frames is 0 and atoms 8"),
     ],
 )

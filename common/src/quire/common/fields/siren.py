@@ -5,9 +5,10 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
+
+from quire.common.random import draw_together
 
 Layers = list[tuple[Array, Array]]
 """Weights `[in, out]` and biases `[out]` of every layer, the linear output layer last."""
@@ -73,15 +74,13 @@ def init_siren(
         given = {"num_hidden_layers": num_hidden_layers}.get(bad[0], sizes[bad[0]])
         raise ValueError(f"{bad[0]} is {given}; it must be {'at least 0' if bad[0] == 'num_hidden_layers' else 'positive'}")
     widths = [in_dim, *[hidden] * (num_hidden_layers + 1), out_dim]
-    shapes = [((fan_in, fan_out), (fan_out,)) for fan_in, fan_out in itertools.pairwise(widths)]
-    # one draw for all layers: every shape would compile a generator of its own
-    ends = np.cumsum([math.prod(shape) for layer in shapes for shape in layer])
-    draws = iter(jnp.split(jax.random.uniform(key, (int(ends[-1]),), dtype or float, -1, 1), ends[:-1]))
+    shapes = [shape for fan_in, fan_out in itertools.pairwise(widths) for shape in ((fan_in, fan_out), (fan_out,))]
+    drawn = draw_together(lambda shape: jax.random.uniform(key, shape, dtype or float, -1, 1), shapes)
     layers = []
-    for place, (weight_shape, bias_shape) in enumerate(shapes):
-        fan_in = weight_shape[0]
+    for place, (weight, bias) in enumerate(zip(drawn[::2], drawn[1::2], strict=True)):
+        fan_in = weight.shape[0]
         bound = math.sqrt(6 / fan_in) / omega if place else 1 / fan_in
-        layers.append((bound * next(draws).reshape(weight_shape), fan_in**-0.5 * next(draws).reshape(bias_shape)))
+        layers.append((bound * weight, fan_in**-0.5 * bias))
     return layers
 
 

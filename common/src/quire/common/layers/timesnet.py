@@ -8,16 +8,17 @@ so the convolution is one matrix product of copies of the series shifted by mult
 at the ends of a cycle. p is a number in the computation and not a shape, and the result is that of folding, to rounding.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from quire.common.layers.intermediates import sow
+from quire.common.random import draw_together
 
 InceptionForm = Literal["square", "factorised"]
 
@@ -204,14 +205,9 @@ class Inception(nnx.Module):
     """
 
     def __init__(self, in_features: int, out_features: int, sizes: Sequence[tuple[int, int]], *, rngs: nnx.Rngs):
-        # Kaiming's normal weights by fan-out; one draw for all kernels, since JAX compiles one for every shape
-        counts = [rows * cols * in_features * out_features for rows, cols in sizes]
-        drawn = jnp.split(jax.random.normal(rngs.params(), (sum(counts),)), np.cumsum(counts)[:-1].tolist())
-        self.kernels = nnx.List(
-            [
-                nnx.Param(part.reshape(rows, cols, in_features, out_features) * (2 / (rows * cols * out_features)) ** 0.5)
-                for part, (rows, cols) in zip(drawn, sizes, strict=True)
-            ]
+        drawn = draw_together(rngs.params.normal, [(*size, in_features, out_features) for size in sizes])
+        self.kernels = nnx.List(  # Kaiming's normal weights by fan-out
+            [nnx.Param(part * (2 / (math.prod(size) * out_features)) ** 0.5) for part, size in zip(drawn, sizes, strict=True)]
         )
         self.biases = nnx.List([nnx.Param(jnp.zeros(out_features)) for _ in sizes])
 

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
 from quire.common.layers.intermediates import sow
 from quire.common.mup.abc import ABC
+from quire.common.random import draw_together
 
 Nonlinearity = Callable[[Array], Array]
 Weights = tuple[Array, ...]
@@ -46,10 +46,7 @@ def scales(abc: ABC, width: int) -> Scales:
 def standard_normals(key: jax.Array, dim: int, width: int, depth: int, out: int = 1) -> Weights:
     """Weights `[dim, n], [n, n] .. [n, out]` of independent N(0, 1), to be multiplied by `Scales.initial`."""
     shapes = list(pairwise([dim, *[width] * depth, out]))
-    ends = np.cumsum([rows * columns for rows, columns in shapes])
-    # one draw for all matrices: every shape would compile a generator of its own
-    draws = jnp.split(jax.random.normal(key, (int(ends[-1]),)), ends[:-1])
-    return tuple(draw.reshape(shape) for draw, shape in zip(draws, shapes, strict=True))
+    return tuple(draw_together(lambda shape: jax.random.normal(key, shape), shapes))
 
 
 def mlp(

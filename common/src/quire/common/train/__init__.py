@@ -8,6 +8,7 @@ from quire.common.train.loop import (
     epoch_indices,
     fit,
     fit_seeds,
+    stacked_batch,
     take_batch,
     warmup_cosine,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "epoch_indices",
     "fit",
     "fit_seeds",
+    "stacked_batch",
     "take_batch",
     "warmup_cosine",
 ]

@@ -81,6 +81,11 @@ def take_batch(data: tuple[Any, jax.Array], step: jax.Array | int) -> Batch:
     return jax.tree.map(lambda a: a[indices[step]], arrays)
 
 
+def stacked_batch(data: Any, step: jax.Array | int) -> Batch:
+    """`BatchAt` for data that are drawn for every step beforehand, `[steps, batch, ...]`."""
+    return jax.tree.map(lambda a: a[step], data)
+
+
 def warmup_cosine(peak: float, steps: int, *, warmup: float = 0.05) -> optax.Schedule:
     """Linear warm-up from 0 over the fraction `warmup` of `steps`, then a cosine to 0."""
     return optax.warmup_cosine_decay_schedule(0.0, peak, max(1, round(warmup * steps)), steps, 0.0)

@@ -31,7 +31,7 @@ from quire.common.equivariant.rotations import random_rotation, wigner_d
 from quire.common.equivariant.torus_fourier import from_half_series, half_series
 from quire.common.random import generator
 from quire.common.testing import max_relative_error
-from quire.common.train import fit_seeds
+from quire.common.train import fit_seeds, stacked_batch
 from quire.gaunt_tensor_product import figures
 from quire.gaunt_tensor_product.benchmark import cases
 from quire.gaunt_tensor_product.cg_product import cg_flops, cg_paths, cg_tensor_product
@@ -307,7 +307,7 @@ def shape_classifiers(preset: Preset, keys: jax.Array) -> dict[str, Any]:
             lambda rngs, selfmix=selfmix: ShapeClassifier(task, selfmix=selfmix, rngs=rngs),
             optax.adam(optax.cosine_decay_schedule(task.learning_rate, task.steps)),
             shape_loss,
-            lambda data, step: jax.tree.map(lambda a: a[step], data),
+            stacked_batch,
             batches,
             steps=task.steps,
             keys=keys,

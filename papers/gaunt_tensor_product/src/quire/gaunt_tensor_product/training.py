@@ -88,7 +88,12 @@ def prepare(config: MACEConfig, molecules: Molecules, mean_energy: float, dtype:
         molecules: frames of one size.
         mean_energy: subtracted from the interaction energies.
         dtype: of all real numbers.
+
+    Raises:
+        ValueError: if the configuration knows fewer elements than the frames have.
     """
+    if (found := int(molecules.species.max()) + 1) > config.num_elements:
+        raise ValueError(f"num_elements is {config.num_elements}, but the frames have {found} elements; see fitted_config")
     near = find_neighbours(molecules, config.cutoff, dtype)
     edges, slopes = _geometry(config, jnp.asarray(molecules.positions, dtype), near)
     energy = jnp.asarray(molecules.interaction_energy - mean_energy, dtype)

@@ -117,7 +117,7 @@ def cbow_step(
     losses, residual = _losses(logits, events.targets, len(model.syn0))
     error = jnp.einsum("bt,btn->bn", residual, readout)
     change1, change0 = residual[..., None] * hidden[:, None], share[..., None] * error[:, None]
-    if not isinstance(weight_decay, float) or weight_decay:  # wide rows are not read again for a decay of zero
+    if weight_decay:  # wide rows are not read again for a decay of zero
         change1, change0 = change1 - weight_decay * readout, change0 - weight_decay * rows
     return Embeddings(
         model.syn0.at[events.context].add(learning_rate * change0, mode="drop"),
@@ -140,7 +140,7 @@ def train_cbow(
     learning_rate: float | Float[Array, ""],
     *,
     steps: int,
-    weight_decay: float | Float[Array, ""] = 0.0,
+    weight_decay: float = 0.0,
 ) -> tuple[Embeddings, Float[Array, " steps"]]:
     """`cbow_step` after `cbow_step`, the learning rate decaying linearly; returns the loss of every batch as well."""
 

@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from quire.common.layers.tensor_attention import TensorAttention
-from quire.common.train import fit_seeds
+from quire.common.train import fit_seeds, stacked_batch
 from quire.tensor_attention.config import LearningConfig
 from quire.tensor_attention.match3 import angle_features, match3
 
@@ -108,7 +108,7 @@ def _train(config: LearningConfig, order: int, heads: int, data, test, keys) -> 
         build,
         tx,
         bce,
-        lambda data, step: jax.tree.map(lambda a: a[step], data),
+        stacked_batch,
         data,
         steps=config.steps,
         keys=keys,

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from quire.common.data import Series, windows
 from quire.common.random import generator
+from quire.common.train import stacked_batch
 from quire.timesnet.config import Gaps, Imputation
 from quire.timesnet.forecasting import VALIDATION_WINDOWS, config_for, open_series, spaced, window_at, window_data
 from quire.timesnet.models import Imputer
@@ -173,10 +174,7 @@ def train_on_gaps(task: Gaps, keys: jax.Array, *, folded: bool = True, top_k: in
         np.stack(part).reshape(len(keys), steps, batch_size, task.seq_len, CHANNELS) for part in zip(*drawn, strict=True)
     )
 
-    def batch_at(data, step):
-        return jax.tree.map(lambda a: a[step], data)
-
-    return train(lambda rngs: Imputer(config, rngs=rngs), gap_loss, batch_at, data, task.training, keys)
+    return train(lambda rngs: Imputer(config, rngs=rngs), gap_loss, stacked_batch, data, task.training, keys)
 
 
 def compare_on_gaps(task: Gaps, keys: jax.Array) -> dict[str, Any]:
