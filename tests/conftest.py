@@ -1,7 +1,15 @@
-"""Strict JAX and the golden vectors for every test."""
+"""Strict JAX, the golden vectors, and what every test file costs."""
 
 import os
+import time
+from collections import defaultdict
+from importlib.metadata import version
 from pathlib import Path
+
+# Tests compile far more than they compute: without optimisation and fusion the suite takes half the time. XLA aborts on flags
+# that it does not know, so they go with the pinned release. `XLA_FLAGS=` (set, empty) runs the tests with XLA's defaults.
+if version("jaxlib") == "0.10.2":
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
 
 import jax
 import pytest
@@ -18,10 +26,19 @@ _hook = install_import_hook("quire", "beartype.beartype(conf=beartype.BeartypeCo
 from quire.common.testing import Golden  # noqa: E402  (after the hook, so that shapes are checked)
 
 HERE = Path(__file__).parent
+MAX_SECONDS, MAX_PROGRAMS = 60, 1500
+"""What one test file may cost: processor seconds, compiled programs."""
 
 
 def pytest_addoption(parser):
     parser.addoption("--golden", metavar="DIR", default=str(HERE / "golden"), help="folder of the golden vectors, <slug>.npz")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def release_programs():
+    """A worker that kept the programs of every module would hold gigabytes at the end."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +72,50 @@ def quire_data() -> Path:
     if not folder:
         pytest.skip("QUIRE_DATA is not set; it names a folder with one sub-folder per data set")
     return Path(folder)
+
+
+# --- Costs: every report carries what its phase took; the run fails when a file exceeds its budget ---
+
+_programs = 0
+_costs = defaultdict(lambda: [0.0, 0])
+
+
+def _count_program(event, duration, **_):
+    global _programs
+    _programs += event == "/jax/core/compile/backend_compile_duration"
+
+
+jax.monitoring.register_event_duration_secs_listener(_count_program)
+_last = (time.process_time(), 0)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    global _last
+    report = yield
+    now = (time.process_time(), _programs)
+    report.cost = [now[0] - _last[0], now[1] - _last[1]]
+    _last = now
+    return report
+
+
+def pytest_runtest_logreport(report):
+    file = report.nodeid.split("::")[0]
+    _costs[file] = [total + part for total, part in zip(_costs[file], getattr(report, "cost", (0, 0)), strict=True)]
+
+
+def _excessive():
+    return {file: cost for file, cost in _costs.items() if cost[0] > MAX_SECONDS or cost[1] > MAX_PROGRAMS}
+
+
+def pytest_sessionfinish(session, exitstatus):
+    if exitstatus == 0 and not hasattr(session.config, "workerinput") and _excessive():
+        session.exitstatus = 1
+
+
+def pytest_terminal_summary(terminalreporter):
+    total = sum(seconds for seconds, _ in _costs.values())
+    terminalreporter.section(f"costs: {total:.0f} processor seconds, the dearest files")
+    for file, (seconds, programs) in sorted(_costs.items(), key=lambda entry: -entry[1][0])[:10]:
+        over = f"  ABOVE THE BUDGET of {MAX_SECONDS} s, {MAX_PROGRAMS} programs" if file in _excessive() else ""
+        terminalreporter.line(f"{seconds:6.1f} s  {programs:5d} programs  {file}{over}")
