@@ -1,0 +1,1 @@
+"""Quantisation: uniform grids, eight-bit floats, codebooks, packed codes, reconstruction of blocks."""

@@ -1,0 +1,109 @@
+"""Evolution by tournaments: Pareto fronts, winners, and the ageing population of regularised evolution (Real et al. 2019)."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Real
+
+Rule = Literal["average", "pareto"]
+
+
+def pareto_mask(scores: Real[np.ndarray, "n k"]) -> Bool[np.ndarray, " n"]:
+    """Which rows no other row dominates: at least as good in every column and better in one; larger is better, ties stay.
+
+    Args:
+        scores: k scores of n candidates.
+
+    Raises:
+        ValueError: without rows or columns, or for scores that are NaN.
+
+    >>> pareto_mask(np.array([[1.0, 2.0], [2.0, 1.0], [1.0, 1.0]])).tolist()
+    [True, True, False]
+    """
+    scores = np.asarray(scores, float)
+    if scores.ndim != 2 or 0 in scores.shape or np.isnan(scores).any():
+        raise ValueError(f"scores has shape {scores.shape}; it needs [n >= 1, k >= 1] and no NaN")
+    at_least = (scores[:, None] >= scores[None]).all(-1)
+    better = (scores[:, None] > scores[None]).any(-1)
+    return ~(at_least & better).any(0)
+
+
+def tournament(scores: Real[np.ndarray, "n k"], rule: Rule, rng: np.random.Generator) -> int:
+    """The winner among n candidates: the highest mean score (the first of equals), or a uniform draw from the Pareto front.
+
+    Raises:
+        ValueError: see `pareto_mask`; for an unknown rule.
+
+    >>> tournament(np.array([[1.0, 2.0], [2.0, 2.0]]), "average", np.random.default_rng(0))
+    1
+    """
+    front = np.flatnonzero(pareto_mask(scores))
+    if rule == "average":
+        return int(np.asarray(scores, float).mean(1).argmax())
+    if rule != "pareto":
+        raise ValueError(f"rule is {rule!r}; choose average or pareto")
+    return int(rng.choice(front))
+
+
+class Candidate(NamedTuple):
+    """Something evolved, and its scores `[k]`."""
+
+    genome: Any
+    scores: np.ndarray
+
+
+def age_evolve(
+    founders: Sequence[Candidate],
+    mutate: Callable[[Any, np.random.Generator], Any],
+    score: Callable[[Any], Real[np.ndarray, " k"] | None],
+    *,
+    children: int,
+    tournament_size: int,
+    rule: Rule,
+    rng: np.random.Generator,
+    attempts: int = 100,
+) -> list[Candidate]:
+    """Regularised evolution: the winner of a random tournament is mutated, the child joins, the oldest leaves.
+
+    Args:
+        founders: first population, oldest first; its size stays.
+        mutate: `(genome, rng) -> genome`.
+        score: `genome -> scores`, or None to reject it; a rejected mutant is replaced by another of the same parent.
+        children: how many to add.
+        tournament_size: candidates drawn, without replacement, for each.
+        rule: how the parent is chosen.
+        rng: of all draws.
+        attempts: mutants of one parent tried before another tournament is drawn.
+
+    Returns:
+        Founders and children, in the order in which they were made.
+
+    Raises:
+        ValueError: if the tournament is larger than the population or empty, or children is negative; if `attempts` parents
+            in a row have no mutant that is accepted.
+    """
+    if not 1 <= tournament_size <= len(founders) or children < 0 or attempts < 1:
+        raise ValueError(
+            f"tournament_size is {tournament_size}, children {children}, attempts {attempts}; "
+            f"they need 1..{len(founders)} (the founders), at least 0, at least 1"
+        )
+    history, population = list(founders), deque(founders, maxlen=len(founders))
+    barren = 0
+    while len(history) < len(founders) + children:
+        if barren == attempts:
+            raise ValueError(f"score rejects all mutants of {attempts} parents, {attempts} of each; it needs to accept some")
+        drawn = [population[i] for i in rng.choice(len(population), tournament_size, replace=False)]
+        parent = drawn[tournament(np.stack([one.scores for one in drawn]), rule, rng)]
+        for _ in range(attempts):
+            genome = mutate(parent.genome, rng)
+            if (scores := score(genome)) is not None:
+                child = Candidate(genome, np.asarray(scores, float))
+                history.append(child)
+                population.append(child)  # maxlen lets the oldest leave
+                barren = 0
+                break
+        else:
+            barren += 1
+    return history

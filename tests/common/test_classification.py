@@ -1,0 +1,54 @@
+"""Cross-entropy of class scores."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from quire.common.losses.classification import masked_cross_entropy, smoothed_cross_entropy
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_smoothed_cross_entropy_is_that_of_optax(rng, smoothing):
+    logits, labels = jnp.asarray(rng.normal(size=(4, 5)), jnp.float32), jnp.asarray(rng.integers(0, 5, 4))
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, 5), smoothing)
+    expected = optax.softmax_cross_entropy(logits, targets).mean()
+    np.testing.assert_allclose(smoothed_cross_entropy(logits, labels, smoothing), expected, rtol=1e-5)
+
+
+def test_a_class_that_does_not_exist_shows(rng):
+    with jax.debug_nans(False):
+        for label in (-1, 5):
+            assert jnp.isnan(smoothed_cross_entropy(jnp.zeros((1, 5)), jnp.array([label])))
+
+
+def test_cross_entropy_of_extremes_has_finite_gradients():
+    for logits in (jnp.full((2, 3), 1e30), jnp.array([[1e4, -1e4, 0.0]] * 2)):
+        assert jnp.isfinite(jax.grad(lambda z: smoothed_cross_entropy(z, jnp.array([0, 1]), 0.1))(logits)).all()
+    assert smoothed_cross_entropy(jnp.zeros((1, 3), jnp.bfloat16), jnp.array([0])).dtype == jnp.float32
+
+
+def test_masked_rows_do_not_count(rng):
+    logits, labels = jnp.asarray(rng.normal(size=(2, 3, 4)), jnp.float32), jnp.asarray(rng.integers(0, 4, (2, 3)))
+    keep = jnp.array([[True, False, True], [False, False, True]])
+    spoiled = jnp.where(keep, labels, 99)
+    expected = smoothed_cross_entropy(logits[keep], labels[keep])
+    np.testing.assert_allclose(masked_cross_entropy(logits, spoiled, keep), expected, rtol=1e-6)
+    assert masked_cross_entropy(logits, labels, jnp.zeros((2, 3), bool)) == 0
+    gradient = jax.grad(lambda z: masked_cross_entropy(z, spoiled, keep))(logits)
+    assert jnp.isfinite(gradient).all() and not gradient[~keep].any()
+
+
+def test_cross_entropy_refuses(as_installed):
+    with pytest.raises(ValueError, match="smoothing is 1"):
+        smoothed_cross_entropy(jnp.zeros((1, 2)), jnp.array([0]), 1)
+    with pytest.raises(ValueError, match="labels has shape"):
+        smoothed_cross_entropy(jnp.zeros((2, 2)), jnp.array([0]))
+    with pytest.raises(ValueError, match="at least one row"):
+        smoothed_cross_entropy(jnp.zeros((0, 2)), jnp.zeros(0, int))

@@ -1,0 +1,111 @@
+"""Exact search, probes, principal axes, rank correlation, nested prefixes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.decomposition import PCA
+
+from quire.common.layers.nested import check_sizes, prefixes, truncate, unit_rows
+from quire.common.metrics.pca import principal_axes
+from quire.common.metrics.probe import knn_predict, ridge_probe
+from quire.common.metrics.rank_correlation import spearman
+from quire.common.retrieval.search import rerank, top_k_inner
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("block", [None, 1, 4, 7, 30])
+def test_top_k_in_blocks_is_a_stable_sort(rng, block):
+    queries, database = (jnp.asarray(rng.integers(-2, 3, (n, 3)), jnp.float32) for n in (5, 23))
+    expected = np.argsort(-(queries @ database.T), axis=1, kind="stable")[:, :6]
+    scores, index = top_k_inner(queries, database, 6, block)
+    assert index.tolist() == expected.tolist()
+    np.testing.assert_array_equal(scores, np.take_along_axis(queries @ database.T, expected, 1))
+
+
+def test_infinite_scores_still_name_rows():
+    with jax.debug_nans(False):
+        _, index = top_k_inner(jnp.ones((1, 1)), jnp.full((5, 1), -jnp.inf), 5, 2)
+    assert set(index[0].tolist()) <= set(range(5))
+
+
+def test_top_k_refuses(as_installed):
+    queries, database = jnp.ones((2, 3)), jnp.ones((4, 3))
+    for k in (0, 5):
+        with pytest.raises(ValueError, match=f"k is {k}"):
+            top_k_inner(queries, database, k)
+    with pytest.raises(ValueError, match="dimension 2"):
+        top_k_inner(queries, jnp.ones((4, 2)), 1)
+    with pytest.raises(ValueError, match="block is 0"):
+        top_k_inner(queries, database, 1, 0)
+
+
+def test_no_queries_are_no_error():
+    assert top_k_inner(jnp.zeros((0, 3)), jnp.ones((4, 3)), 2)[1].shape == (0, 2)
+
+
+def test_rerank_of_everything_is_the_search(rng):
+    queries, database = (jnp.asarray(rng.normal(size=(n, 3)), jnp.float32) for n in (4, 9))
+    candidates = jnp.tile(jnp.arange(9)[None], (4, 1))
+    assert rerank(queries, database, candidates, 5)[1].tolist() == top_k_inner(queries, database, 5)[1].tolist()
+
+
+def test_rerank_shows_a_candidate_that_does_not_exist():
+    with jax.debug_nans(False):
+        scores, _ = rerank(jnp.ones((1, 1)), jnp.ones((2, 1)), jnp.array([[0, 2]]), 1)
+    assert jnp.isnan(scores).all()
+    with pytest.raises(ValueError, match="k is 3"):
+        rerank(jnp.ones((1, 1)), jnp.ones((2, 1)), jnp.array([[0, 1]]), 3)
+
+
+def test_knn_is_the_vote_of_the_nearest(rng, as_installed):
+    queries, database = (jnp.asarray(rng.normal(size=(n, 4)), jnp.float32) for n in (6, 30))
+    labels = jnp.asarray(rng.integers(0, 3, 30))
+    nearest = ((np.asarray(queries)[:, None] - np.asarray(database)) ** 2).sum(-1).argsort(1)[:, :5]
+    votes = np.stack([np.bincount(np.asarray(labels)[row], minlength=3) for row in nearest])
+    assert knn_predict(queries, database, labels, k=5, num_classes=3).tolist() == votes.argmax(1).tolist()
+    with pytest.raises(ValueError, match="labels has 2"):
+        knn_predict(queries, database, labels[:2], num_classes=3)
+
+
+def test_ridge_probe_separates_and_survives_constant_features(rng):
+    labels = rng.integers(5, 8, 90)
+    x = np.stack([labels == 5, labels == 6, np.full(90, 1e6)], 1) + rng.normal(size=(90, 3)) * [[0.1, 0.1, 0]]
+    assert (ridge_probe(x[:60], labels[:60], x[60:]) == labels[60:]).all()
+    with pytest.raises(ValueError, match="ridge is 0"):
+        ridge_probe(x, labels, x, ridge=0)
+
+
+def test_principal_axes_are_those_of_scikit_learn(rng):
+    x = rng.normal(size=(40, 5)) @ rng.normal(size=(5, 5)) + 3
+    ours, theirs = principal_axes(x, 3), PCA(3).fit(x)
+    np.testing.assert_allclose(np.abs((ours.axes * theirs.components_).sum(1)), 1, rtol=1e-9)
+    np.testing.assert_allclose(ours.variance, theirs.explained_variance_, rtol=1e-9)
+    assert (np.take_along_axis(ours.axes, np.abs(ours.axes).argmax(1)[:, None], 1) > 0).all()
+    with pytest.raises(ValueError, match="k is 6"):
+        principal_axes(x, 6)
+
+
+def test_spearman(rng):
+    x, y = rng.integers(0, 5, 50), rng.normal(size=50)
+    assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert np.isnan(spearman(np.ones(5), y[:5])) and np.isnan(spearman(np.array([1.0, np.nan]), y[:2]))
+    with pytest.raises(ValueError, match="one length"):
+        spearman(x, y[:3])
+
+
+def test_prefixes_and_truncate(rng):
+    z = jnp.asarray(rng.normal(size=(3, 6)), jnp.float32)
+    assert [part.shape[1] for part in prefixes(z, (1, 4, 6))] == [1, 4, 6]
+    np.testing.assert_allclose(jnp.linalg.norm(truncate(z, 4), axis=1), 1, rtol=1e-6)
+    assert not truncate(jnp.zeros((1, 3)), 2).any()
+    assert jnp.isfinite(jax.grad(lambda z: truncate(z, 2).sum())(jnp.zeros((1, 3)))).all()
+    np.testing.assert_allclose(unit_rows(1e30 * z), unit_rows(z), rtol=1e-5)
+    for sizes in ((), (0, 2), (2, 2), (3, 2), (2, 7)):
+        with pytest.raises(ValueError, match="sizes is"):
+            check_sizes(sizes, 6)
