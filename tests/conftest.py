@@ -26,6 +26,7 @@ _hook = install_import_hook("quire", "beartype.beartype(conf=beartype.BeartypeCo
 from quire.common.testing import Golden  # noqa: E402  (after the hook, so that shapes are checked)
 
 HERE = Path(__file__).parent
+collect_ignore = ["common/train_program.py"]  # a program that tests run
 MAX_SECONDS, MAX_PROGRAMS = 60, 1500
 """What one test file may cost: processor seconds, compiled programs."""
 

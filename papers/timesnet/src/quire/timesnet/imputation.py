@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from quire.common.data import Series, windows
 from quire.common.random import generator
@@ -27,7 +27,7 @@ def masked_mse(output: Values, target: Values, mask: Values) -> Array:
     return jnp.sum(missing * (output - target) ** 2) / jnp.maximum(jnp.sum(missing), 1)
 
 
-def interpolate(x: Float[np.ndarray, "*batch t"], mask: Float[np.ndarray, "*batch t"]) -> Float[np.ndarray, "*batch t"]:
+def interpolate(x: Float[np.ndarray, "*batch t"], mask: Real[np.ndarray, "*batch t"]) -> Float[np.ndarray, "*batch t"]:
     """Straight lines between observed entries, the nearest one beyond the ends; 0 where nothing was observed.
 
     >>> interpolate(np.array([9.0, 1.0, 9.0, 3.0, 9.0]), np.array([0, 1, 0, 1, 0])).tolist()
