@@ -30,8 +30,7 @@ from quire.common.claims import (
     slope_close_to,
 )
 from quire.common.claims.display import html_table, markdown_table, terminal_table
-from quire.common.data import DatasetUnavailable
-from quire.common.errors import UsageError
+from quire.common.errors import DatasetUnavailable, UsageError
 
 
 def paper():

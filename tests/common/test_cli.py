@@ -114,7 +114,7 @@ def test_run_prints_json_and_writes_a_record(quire, tmp_path):
 def test_an_unexpected_verdict_exits_with_1_and_missing_data_with_2(quire, monkeypatch):
     from quire.common import claims
     from quire.common.claims import Measurement, above
-    from quire.common.data import DatasetUnavailable
+    from quire.common.errors import DatasetUnavailable
 
     def paper_with(measure):
         paper = claims.Paper("toy", "Toy", "A", 2024, "V", "0", "toys", presets={"quick": 1, "standard": 1, "paper": 1})

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from quire.common.data import DatasetCorrupt, DatasetUnavailable, ball_surface, centred, read_obj, stanford_surface
+from quire.common.data.meshes import ball_surface, centred, read_obj, stanford_surface
+from quire.common.errors import DatasetCorrupt, DatasetUnavailable
 from quire.common.fields.winding_number import points_inside, winding_number
 from quire.common.pde.contact import Sphere
 from quire.common.pde.elastic_elements import SparseLevenbergMarquardt, located, mesh_samples, nodal_displacement

@@ -6,8 +6,9 @@ import optax
 import pytest
 from flax import nnx
 
-from quire.common.data import DatasetCorrupt, DatasetUnavailable, registry, three_bpa
-from quire.common.data.molecules import read_extxyz, stack_frames
+from quire.common.data import registry
+from quire.common.data.molecules import read_extxyz, stack_frames, three_bpa
+from quire.common.errors import DatasetCorrupt, DatasetUnavailable
 from quire.common.train import fit_seeds
 
 FRAME = """2
@@ -35,6 +36,13 @@ def test_frames_become_arrays():
         ("two\n", "line 1 of the file is 'two', not a number of atoms"),
         (FRAME.replace("2\n", "3\n", 1), "ends within a frame of 3 atoms that begins at line 1"),
         (FRAME.replace("0.1 0.2 0.3", "0.1 0.2"), "does not have the 7 columns"),
+        ("", "the file has no frame"),
+        ("0\nProperties=species:S:1:pos:R:3\n", "line 1 of the file is '0'"),
+        ("²\n", "not a number of atoms"),
+        (FRAME + "\n" + FRAME, "line 5 of the file is ''"),
+        (FRAME.replace("0 1 0", "0 nan 0"), "pos holds a number that is not finite"),
+        (FRAME.replace("0 1 0", "0 x 0"), "pos holds something that is no number"),
+        (FRAME.replace(":R:3:forces", ":R:x:forces"), "must be name:type:width"),
     ],
 )
 def test_damaged_files(text, message):
@@ -45,6 +53,20 @@ def test_damaged_files(text, message):
 def test_frames_that_do_not_fit_together():
     with pytest.raises(DatasetCorrupt, match=r"frames have \[1, 2\] atoms"):
         stack_frames("mixed", read_extxyz(FRAME + ATOMS), read_extxyz(ATOMS))
+
+
+def test_keys_of_other_names():
+    """Frames that say `REF_energy`: the error names the keys found, and the loader takes them."""
+    renamed, atoms = FRAME.replace("energy=", "REF_energy=").replace("forces", "REF_forces"), read_extxyz(ATOMS)
+    with pytest.raises(DatasetCorrupt, match="water has no 'energy' in the comment of a frame; it has REF_energy, config"):
+        stack_frames("water", read_extxyz(renamed), atoms)
+    with pytest.raises(DatasetCorrupt, match="water has no 'forces' of 3 columns in a frame; it has pos:3, REF_forces:3"):
+        stack_frames("water", read_extxyz(FRAME.replace("forces", "REF_forces")), atoms)
+    renamed_atoms = read_extxyz(ATOMS.replace("energy=", "REF_energy="))
+    found = stack_frames("water", read_extxyz(renamed), renamed_atoms, energy="REF_energy", forces="REF_forces")
+    np.testing.assert_array_equal(found.forces[0], [[0.1, 0.2, 0.3], [-0.1, -0.2, -0.3]])
+    with pytest.raises(DatasetCorrupt, match="an isolated atom has the symbols"):
+        stack_frames("water", read_extxyz(FRAME), read_extxyz(FRAME))
 
 
 def test_three_bpa(quire_data):

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from quire.common import data
-from quire.common.data import DatasetUnavailable, registry
+from quire.common.data import registry
+from quire.common.data.link_sets import block_graph, cora_graph, link_graph, ogbl_ddi_graph, split_links, umls_graph
+from quire.common.data.recsys import facebook_books, feedback, generated_feedback, movielens_1m, movielens_100k, split_feedback
+from quire.common.errors import DatasetCorrupt, DatasetUnavailable
 
 
 @pytest.fixture
@@ -16,9 +18,9 @@ def no_data(tmp_path, monkeypatch):
 
 
 def test_movielens(quire_data):
-    feedback = data.movielens_100k()
-    assert len(feedback.user) == 82520
-    split = data.split_feedback(feedback)
+    found = movielens_100k()
+    assert len(found.user) == 82520
+    split = split_feedback(found)
     assert (split.num_users, split.train.shape[1]) == (943, 66016)
     for part in (split.validation, split.test):
         assert part[0].max() < split.num_users
@@ -26,12 +28,12 @@ def test_movielens(quire_data):
 
 
 def test_facebook_books(quire_data):
-    feedback = data.facebook_books()
+    feedback = facebook_books()
     assert (len(feedback.user), feedback.user.max() + 1, feedback.item.max() + 1) == (17626, 1398, 2726)
 
 
 def test_link_graphs(quire_data):
-    umls, cora = data.umls_graph(), data.cora_graph()
+    umls, cora = umls_graph(), cora_graph()
     assert (umls.num_nodes, cora.num_nodes, cora.pairs.shape[1]) == (135, 2708, 5278)
     assert "135 nodes" in umls.name
 
@@ -46,38 +48,38 @@ def test_movielens_zip_members(no_data, monkeypatch):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("ml-1m/ratings.dat", "1::10::5::978\n1::11::2::978\n7::10::3::978\n")
     monkeypatch.setattr(recsys, "fetch", lambda dataset, name: path)
-    feedback = data.movielens_1m()
+    feedback = movielens_1m()
     assert (feedback.user.tolist(), feedback.item.tolist()) == ([0, 1], [0, 0])
 
 
 def test_missing_sets_say_so(no_data):
     for load in (
-        data.movielens_100k,
-        data.movielens_1m,
-        data.facebook_books,
-        data.umls_graph,
-        data.cora_graph,
-        data.ogbl_ddi_graph,
+        movielens_100k,
+        movielens_1m,
+        facebook_books,
+        umls_graph,
+        cora_graph,
+        ogbl_ddi_graph,
     ):
         with pytest.raises(DatasetUnavailable, match="is not here"):
             load()
     (no_data / "ogbl-ddi").mkdir()
     np.save(no_data / "ogbl-ddi" / "edges.npy", np.array([[0, 1], [1, 0], [2, 1]]))
-    assert data.ogbl_ddi_graph().pairs.tolist() == [[0, 1], [1, 2]]
+    assert ogbl_ddi_graph().pairs.tolist() == [[0, 1], [1, 2]]
 
 
 def test_generated_sets_are_fixed():
-    first, second = data.generated_feedback(60, 80), data.generated_feedback(60, 80)
+    first, second = generated_feedback(60, 80), generated_feedback(60, 80)
     np.testing.assert_array_equal(first.item, second.item)
     assert abs(len(first.user) / 4800 - 0.06) < 0.005
     popular = np.sort(np.bincount(first.item))[::-1]
     assert popular[:8].sum() > 0.3 * popular.sum()
-    assert data.block_graph().pairs.shape == data.block_graph().pairs.shape
+    assert block_graph().pairs.shape == block_graph().pairs.shape
 
 
 def test_splits_leave_nothing_unknown():
-    feedback = data.generated_feedback(60, 80)
-    split = data.split_feedback(feedback, seed=1)
+    feedback = generated_feedback(60, 80)
+    split = split_feedback(feedback, seed=1)
     seen = [set(zip(*part.tolist(), strict=True)) for part in (split.train, split.validation, split.test)]
     assert not seen[0] & seen[1] and not seen[0] & seen[2] and not seen[1] & seen[2]
     assert len(np.unique(split.train[0])) == split.num_users
@@ -85,8 +87,8 @@ def test_splits_leave_nothing_unknown():
 
 
 def test_link_split():
-    graph = data.block_graph(40)
-    split = data.split_links(graph, num_non_edges=50)
+    graph = block_graph(40)
+    split = split_links(graph, num_non_edges=50)
     edges = {tuple(e) for e in graph.pairs.T.tolist()}
     parts = [{tuple(e) for e in part.T.tolist()} for part in (split.train, split.validation, split.test)]
     assert set.union(*parts) == edges
@@ -98,12 +100,67 @@ def test_link_split():
 
 def test_errors(as_installed):
     with pytest.raises(ValueError, match="density is 2"):
-        data.generated_feedback(density=2)
+        generated_feedback(density=2)
     with pytest.raises(ValueError, match="fractions is"):
-        data.split_feedback(data.generated_feedback(20, 30), fractions=(0.5, 0.5, 0.5))
+        split_feedback(generated_feedback(20, 30), fractions=(0.5, 0.5, 0.5))
     with pytest.raises(ValueError, match="empty part"):
-        data.split_feedback(data.feedback("two", np.array([0, 1]), np.array([0, 1])))
+        split_feedback(feedback("two", np.array([0, 1]), np.array([0, 1])))
     with pytest.raises(ValueError, match="this graph has"):
-        data.split_links(data.block_graph(10), num_non_edges=100)
+        split_links(block_graph(10), num_non_edges=100)
     with pytest.raises(ValueError, match="both are probabilities"):
-        data.block_graph(inside=2)
+        block_graph(inside=2)
+
+
+def test_files_of_ones_own(tmp_path):
+    """`u.data` and its relatives from any path; ratings below 3 do not count."""
+    (tmp_path / "u.data").write_text("5\t10\t3\t978\n5\t11\t2\t978\n9\t10\t5\t979\n")
+    found = movielens_100k(tmp_path / "u.data")
+    assert (found.user.tolist(), found.item.tolist()) == ([0, 1], [0, 0])
+    (tmp_path / "ratings.dat").write_text("1::10::5::978\n")
+    assert movielens_1m(str(tmp_path / "ratings.dat")).user.tolist() == [0]
+    (tmp_path / "books.tsv").write_text("3\t4\t1.0\n3\t2\t1.0\n")
+    assert facebook_books(tmp_path / "books.tsv").item.tolist() == [0, 1]
+    for content, message in (
+        ("", "has no row"),
+        ("1\t2\n", "no table of 3"),
+        ("1\t2\tx\n", "no table of 3"),
+        ("1\t2\t1\n", "at least 3"),
+    ):
+        (tmp_path / "u.data").write_text(content)
+        with pytest.raises(DatasetCorrupt, match=message):
+            movielens_100k(tmp_path / "u.data")
+
+
+def test_interactions_and_edges_are_checked(as_installed):
+    with pytest.raises(ValueError, match=r"user has shape \(2,\) and item \(1,\)"):
+        feedback("two", np.array([0, 1]), np.array([0]))
+    with pytest.raises(ValueError, match="at least one"):
+        feedback("none", np.array([], int), np.array([], int))
+    with pytest.raises(ValueError, match="integers or strings"):
+        feedback("floats", np.array([0.5]), np.array([1]))
+    mixed = feedback("mixed", np.array(["b", "a", "b"]), np.array([10, 9, 10]))
+    assert (mixed.user.tolist(), mixed.item.tolist()) == ([0, 1], [0, 1]), "numbers keep their order beside strings"
+    for edges, message in (
+        (np.array([[0, 3]]), "num_nodes is 3"),
+        (np.array([[0, -1]]), "num_nodes is 3"),
+        (np.array([[0.5, 1]]), "must be integers"),
+        (np.array([0, 1]), "must be integers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            link_graph("three", edges, 3)
+    with pytest.raises(ValueError, match="num_nodes is 1"):
+        block_graph(1)
+    with pytest.raises(ValueError, match="leave an empty part"):
+        split_links(link_graph("path", np.array([[0, 1], [1, 2], [2, 3]]), 4), num_non_edges=1)
+    with pytest.raises(ValueError, match="num_non_edges is -1"):
+        split_links(block_graph(20), num_non_edges=-1)
+    with pytest.raises(ValueError, match="fractions is"):
+        split_links(block_graph(20), fractions=(0.5, float("nan"), 0.5), num_non_edges=1)
+
+
+def test_exported_edges_are_checked(no_data):
+    (no_data / "ogbl-ddi").mkdir()
+    for array in (np.zeros((3, 3), int), np.array([[0, 4267]]), np.array([[0.0, 1.0]])):
+        np.save(no_data / "ogbl-ddi" / "edges.npy", array)
+        with pytest.raises(DatasetCorrupt, match=r"edges\.npy: edges"):
+            ogbl_ddi_graph()

@@ -1,17 +1,14 @@
 """Words: vocabularies, windows, analogies and similarities; few-shot classes and tasks."""
 
-import gzip
-import hashlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from quire.common.data import digits_few_shot, draw_tasks, language_reference, omniglot_small, word_analogies, word_similarity
-from quire.common.data import text as text_data
-from quire.common.data.few_shot import by_class, omniglot_alphabets, with_rotations
-from quire.common.data.registry import Dataset, File
+from quire.common.data.few_shot import by_class, digits_few_shot, draw_tasks, omniglot_alphabets, omniglot_small, with_rotations
+from quire.common.data.text import language_reference
+from quire.common.data.word_questions import read_analogies, read_similarities, word_analogies, word_similarity
+from quire.common.errors import DatasetCorrupt
 from quire.common.text.evaluation import analogy_accuracy, normalised, similarity_correlation
 from quire.common.text.windows import draw_events, negative_cumulative, subsampled, vocabulary
 
@@ -77,14 +74,16 @@ def test_language_reference_is_at_hand():
     assert len(train) > 3 * len(test) > 10_000
 
 
-def test_question_files(tmp_path, monkeypatch):
-    content = gzip.compress(b": capitals\nAthens Greece Oslo Norway\n: gram1\na b c d\n", mtime=0)
-    (tmp_path / "word-analogies").mkdir()
-    (tmp_path / "word-analogies" / "questions-words.txt.gz").write_bytes(content)
-    monkeypatch.setenv("QUIRE_DATA", str(tmp_path))
-    file = File("questions-words.txt.gz", (hashlib.sha256(content).hexdigest(),), len(content))
-    monkeypatch.setattr(text_data, "WORD_ANALOGIES", Dataset("word-analogies", "", "", "", (file,)))
-    assert word_analogies() == {"capitals": [("athens", "greece", "oslo", "norway")], "gram1": [("a", "b", "c", "d")]}
+def test_question_files():
+    text = ": capitals\nAthens Greece Oslo Norway\n: gram1\na b c d\n"
+    assert read_analogies(text) == {"capitals": [("athens", "greece", "oslo", "norway")], "gram1": [("a", "b", "c", "d")]}
+    for damaged, message in ((": capitals\na b c\n", "line 2 "), ("a b c d\n", "line 1 "), ("", "no question")):
+        with pytest.raises(DatasetCorrupt, match=message):
+            read_analogies(damaged)
+    assert read_similarities("Tiger\tcat 7.35\n\n") == [("tiger", "cat", 7.35)]
+    for damaged, message in (("tiger cat\n", "line 1 "), ("tiger cat much\n", "line 1 "), ("\n", "no pair")):
+        with pytest.raises(DatasetCorrupt, match=message):
+            read_similarities(damaged)
 
 
 def test_real_questions(quire_data):

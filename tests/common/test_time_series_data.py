@@ -3,25 +3,11 @@
 import numpy as np
 import pytest
 
-from quire.common.data import (
-    DatasetCorrupt,
-    DatasetUnavailable,
-    anomaly_set,
-    calendar_features,
-    generated_cases,
-    generated_series,
-    generated_short_series,
-    generated_telemetry,
-    long_series,
-    m4,
-    spacecraft,
-    uea,
-    windows,
-)
-from quire.common.data.cases import read_ts
-from quire.common.data.m4 import read_m4
-from quire.common.data.time_series import read_dated_csv
-from quire.common.errors import UsageError
+from quire.common.data.cases import generated_cases, read_ts, uea
+from quire.common.data.m4 import generated_short_series, m4, read_m4
+from quire.common.data.telemetry import anomaly_set, generated_telemetry, spacecraft
+from quire.common.data.time_series import calendar_features, generated_series, long_series, read_dated_csv, windows
+from quire.common.errors import DatasetCorrupt, DatasetUnavailable, UsageError
 
 
 def need(quire_data, folder):
@@ -59,7 +45,7 @@ def test_windows():
 
 def test_generated_sets_are_what_they_stand_in_for():
     series = generated_series()
-    assert series.values.shape == (14_400, 7) and series.ends == (8640, 11_520, 14_400) and series.stand_in_for == "ETTh1"
+    assert series.values.shape == (14_400, 7) and series.ends == (8640, 11_520, 14_400)
     train = series.standardised()[: series.ends[0]]
     assert np.allclose(train.mean(axis=0), 0) and np.allclose(train.std(axis=0), 1)
     assert (generated_series().values == series.values).all()
@@ -79,6 +65,68 @@ def test_generated_sets_are_what_they_stand_in_for():
 
 
 # --- Files ---
+
+
+def test_dates_of_every_writing():
+    """Padded or not, with or without seconds, as the published files have them."""
+    text = "date,OT\n1990/1/1 0:00,1\n1990/01/02 00:00:00,2\n1990-1-3T5:30,3\n1990-11-04,4\n"
+    dates, columns, values = read_dated_csv(text)
+    assert dates.astype(str).tolist() == [
+        "1990-01-01T00:00:00",
+        "1990-01-02T00:00:00",
+        "1990-01-03T05:30:00",
+        "1990-11-04T00:00:00",
+    ]
+    assert columns == ("OT",) and values.ravel().tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "date,a\n", "date\n2020-01-01\n"])
+def test_tables_without_a_row_or_a_column(text):
+    with pytest.raises(DatasetCorrupt, match="it needs a header"):
+        read_dated_csv(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("2020-01-01,1\n2020-01-02,2\n", "must be a header"),
+        ("date,a\n1/1/2020,1\n", "'1/1/2020' is no date"),
+        ("date,a\n2020-13-01,1\n", "no date or number"),
+        ("date,a\n2020-01-01,1\n2020-01-02,nan\n", "row 3 of the file holds a number that is not finite"),
+    ],
+)
+def test_tables_with_wrong_cells(text, message):
+    with pytest.raises(DatasetCorrupt, match=message):
+        read_dated_csv(text)
+
+
+@pytest.mark.parametrize("text", ["", "V1,V2\n", "V1\nH1\n", "V1\nH1,1,,2\n", "V1\nH1,1\nH1,2\n", "V1\nH1,inf\n"])
+def test_short_series_are_whole(text):
+    """No series, an empty one, a gap, a name that comes twice, a number that is not finite: never closed up silently."""
+    with pytest.raises(DatasetCorrupt):
+        read_m4(text)
+
+
+@pytest.mark.parametrize("text", ["", "@data\n", "@data\na\n", "@data\n1,2:a\n1,2:1,2:b\n", "@data\n1,nan:a\n"])
+def test_cases_are_whole(text):
+    with pytest.raises(DatasetCorrupt):
+        read_ts(text)
+
+
+def test_sizes_of_generated_sets(as_installed):
+    for make in (
+        lambda: generated_series(10),
+        lambda: generated_series(num_channels=0),
+        lambda: generated_short_series(0),
+        lambda: generated_cases(0),
+        lambda: generated_telemetry(1, length=100),
+    ):
+        with pytest.raises(ValueError, match="must be at least"):
+            make()
+    with pytest.raises(ValueError, match="length is 0"):
+        windows(np.zeros((3, 1)), np.array([0]), 0)
+    with pytest.raises(ValueError, match="1 missing"):
+        calendar_features(np.array(["NaT"], "datetime64[h]"), "hour")
 
 
 def test_damaged_files_are_refused():
@@ -117,7 +165,7 @@ def test_sets_that_people_prepare(tmp_path, monkeypatch):
             load()
     for folder in ("long-series", "m4", "uea/Heartbeat", "anomaly-sets"):
         (tmp_path / folder).mkdir(parents=True)
-    rows = "".join(f"2020/1/{day:02d} 0:00,{day},2\n".replace("0:00", "00:00") for day in range(1, 11)).replace("/1/", "/01/")
+    rows = "".join(f"2020/1/{day} 0:00,{day},2\n" for day in range(1, 11))
     (tmp_path / "long-series/exchange_rate.csv").write_text("date,a,b\n" + rows)
     series = long_series("exchange_rate")
     assert series.ends == (7, 8, 10) and series.marks.shape == (10, 3)
@@ -143,6 +191,9 @@ def test_sets_that_people_prepare(tmp_path, monkeypatch):
     assert anomaly_set("PSM").truth.shape == (8,)
     np.save(tmp_path / "anomaly-sets/PSM_test.npy", np.zeros((8, 3)))
     with pytest.raises(DatasetCorrupt, match="PSM: train is"):
+        anomaly_set("PSM")
+    np.save(tmp_path / "anomaly-sets/PSM_test.npy", np.full((8, 2), np.nan))
+    with pytest.raises(DatasetCorrupt, match="not finite"):
         anomaly_set("PSM")
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from quire.common.bench import measure
 from quire.common.claims import Scorecard, run, shared
-from quire.common.data import DatasetUnavailable
+from quire.common.errors import DatasetUnavailable
 from quire.common.layers.crate import (
     ISTA,
     MSSA,
@@ -694,8 +694,10 @@ def test_streamed_images_train_the_same_way(tmp_path, monkeypatch):
                 picture = rng.integers(0, 80, (12, 14, 3)) + 160 * label
                 Image.fromarray(picture.astype(np.uint8)).save(folder / f"{i}.JPEG")
     monkeypatch.setenv("QUIRE_DATA", str(tmp_path))
-    data = open_images("imagenet-1k", (8, 8), statistics_images=8)
-    assert data.mean_image.shape == (8, 8, 3) and data.stand_in_for == ""
+    source = open_images("imagenet-1k", (8, 8), statistics_images=8)
+    data = source.value
+    assert source.stand_in_for == ""
+    assert data.mean_image.shape == (8, 8, 3)
     cfg = replace(SMALL_IMAGES, channels=3, num_classes=2, depth=1)
     training = Training(steps=3, batch_size=4, learning_rate=1e-3, optimizer="lion", b2=0.99)
     keys = jnp.stack([jax.random.key(0), jax.random.key(1)])

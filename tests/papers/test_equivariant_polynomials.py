@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from quire.common.claims import run
-from quire.common.data import DatasetCorrupt
+from quire.common.errors import DatasetCorrupt
 from quire.common.graphs.basis import graphs_of_degree, place_red
 from quire.common.graphs.contraction import EDGE_BANK, NODE_BANK, contraction_plan, is_computable
 from quire.common.graphs.evaluate import as_diagonal, evaluate, evaluate_by_loops, evaluate_by_slices

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from quire.common.bench import measure
 from quire.common.claims import Scorecard, run
-from quire.common.data import DatasetUnavailable, digits_few_shot
+from quire.common.data.few_shot import digits_few_shot
+from quire.common.errors import DatasetUnavailable
 from quire.common.mup import (
     ABC,
     TensorProgram,
@@ -436,7 +437,7 @@ def test_claims_on_omniglot(quire_data, monkeypatch):
     if not record.untested:
         assert record.figure("F6") and record.figure("F8")
         assert len(Scorecard(record).record.results) == 2
-        patterns = open_patterns(7)
+        patterns = open_patterns(7).value
         assert patterns.inputs.shape == (len(patterns.labels), 16) and abs(patterns.inputs.mean()) < 1e-5
         with pytest.raises(ValueError, match="pool is 5; it must divide the 28 pixels"):
             open_patterns(5)

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from matplotlib.figure import Figure
 
 from quire.common.claims import run
-from quire.common.data import ball_surface
+from quire.common.data.meshes import ball_surface
 from quire.common.fields.winding_number import points_inside
 from quire.common.pde.contact import Plane, Sphere
 from quire.common.pde.elastodynamics import Elastodynamics, Motion, Points, Samples, network_displacement

@@ -11,14 +11,10 @@ import pytest
 from flax import nnx
 
 from quire.common.claims import run
-from quire.common.data import (
-    DatasetUnavailable,
-    block_graph,
-    generated_feedback,
-    registry,
-    split_feedback,
-    split_links,
-)
+from quire.common.data import registry
+from quire.common.data.link_sets import block_graph, split_links
+from quire.common.data.recsys import generated_feedback, split_feedback
+from quire.common.errors import DatasetUnavailable
 from quire.common.graphs.edges import bipartite, from_directed
 from quire.common.graphs.propagation import lightgcn_propagate, ngcf_propagate
 from quire.common.graphs.sheaf_layers import sheaf_maps, sheaf_step
@@ -404,7 +400,7 @@ def test_without_data_generated_sets_stand_in(monkeypatch, tmp_path):
     monkeypatch.setattr(registry, "cache_dir", lambda: tmp_path)
     monkeypatch.setenv("QUIRE_OFFLINE", "1")
     assert open_feedback("movielens-100k", fallback=True).stand_in_for == "MovieLens 100K"
-    assert open_links("umls", fallback=True)[1] == "ogbl-ddi"
+    assert open_links("umls", fallback=True).stand_in_for == "ogbl-ddi"
     with pytest.raises(DatasetUnavailable):
         open_feedback("movielens-100k")
 

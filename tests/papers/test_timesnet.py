@@ -11,7 +11,11 @@ import pytest
 from flax import nnx
 
 from quire.common.claims import run
-from quire.common.data import generated_cases, generated_series, generated_short_series, generated_telemetry
+from quire.common.data.cases import generated_cases
+from quire.common.data.m4 import generated_short_series
+from quire.common.data.source import Source
+from quire.common.data.telemetry import generated_telemetry
+from quire.common.data.time_series import generated_series
 from quire.common.layers.timesnet import Inception, TimesBlock, fft_periods
 from quire.common.losses.forecast import mape_loss, mase_loss, smape_loss
 from quire.common.metrics.anomaly import anomaly_threshold, detection, point_adjust
@@ -418,11 +422,12 @@ TINY = replace(
 @pytest.fixture
 def small_data(monkeypatch):
     """Generated sets, small ones, in place of every loader."""
-    monkeypatch.setattr(forecasting, "open_series", lambda *_, **__: generated_series(800, 2))
-    monkeypatch.setattr(imputation, "open_series", lambda *_, **__: generated_series(800, 2))
-    monkeypatch.setattr(short_term, "open_group", lambda *_, **__: generated_short_series(6))
-    monkeypatch.setattr(classification, "open_cases", lambda *_, **__: generated_cases(24, 3))
-    monkeypatch.setattr(anomalies, "open_telemetry", lambda *_, **__: generated_telemetry(2, length=800, num_columns=3))
+    monkeypatch.setattr(forecasting, "open_series", lambda *_, **__: Source(generated_series(800, 2), "ETTh1"))
+    monkeypatch.setattr(imputation, "open_series", lambda *_, **__: Source(generated_series(800, 2), "ETTh1"))
+    monkeypatch.setattr(short_term, "open_group", lambda *_, **__: Source(generated_short_series(6), "M4"))
+    monkeypatch.setattr(classification, "open_cases", lambda *_, **__: Source(generated_cases(24, 3), "UEA JapaneseVowels"))
+    channels = generated_telemetry(2, length=800, num_columns=3)
+    monkeypatch.setattr(anomalies, "open_telemetry", lambda *_, **__: Source(channels, "MSL and SMAP"))
 
 
 def test_every_claim_runs(small_data, monkeypatch):

@@ -12,6 +12,14 @@ class UsageError(QuireError, ValueError):
     """An argument names something that does not exist or cannot be."""
 
 
+class DatasetUnavailable(QuireError):
+    """A data set is not on this machine and could not be downloaded."""
+
+
+class DatasetCorrupt(QuireError):
+    """A file does not hash to what the catalogue says, or its content is not what it should be."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """End of an error message: the nearest known names, or all of them."""
     known = list(known)

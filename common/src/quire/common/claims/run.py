@@ -20,8 +20,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from quire.common.claims.criteria import Verdict, confidence_interval
 from quire.common.claims.measurement import Measurement, finite_or_none
 from quire.common.claims.paper import Claim, Paper, _seed_keys, load, seed_keys
-from quire.common.data.registry import DatasetUnavailable
-from quire.common.errors import UsageError
+from quire.common.errors import DatasetUnavailable, UsageError
 
 
 @dataclass(frozen=True)

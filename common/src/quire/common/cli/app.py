@@ -259,9 +259,9 @@ def _print_bench(report: dict[str, Any]) -> None:
 @data_app.command("list")
 def data_list(as_json: JSON = False) -> None:
     """List the data sets of the registry and where they lie."""
-    from quire.common.data import REGISTRY
+    from quire.common.data.registry import catalogue
 
-    rows = [_dataset_json(dataset) for dataset in REGISTRY.datasets.values()]
+    rows = [_dataset_json(dataset) for dataset in catalogue()]
     if as_json:
         _print_json(rows)
         return
@@ -273,10 +273,9 @@ def data_list(as_json: JSON = False) -> None:
 
 
 def _dataset_json(dataset: Any) -> dict[str, Any]:
-    from quire.common.data import local_path
+    from quire.common.data.registry import local_path
 
-    where = "in a package" if dataset.embedded else None
-    paths = [path for file in dataset.files if (path := local_path(dataset, file.name))]
+    folder = local_path(dataset.name)
     return {
         "name": dataset.name,
         "about": dataset.about,
@@ -284,7 +283,7 @@ def _dataset_json(dataset: Any) -> dict[str, Any]:
         "source": dataset.source,
         "bytes": dataset.size,
         "embedded": dataset.embedded,
-        "where": str(paths[0].parent) if paths else where,
+        "where": "in a package" if dataset.embedded else str(folder) if folder else None,
         "files": [file.name for file in dataset.files],
     }
 
@@ -292,10 +291,9 @@ def _dataset_json(dataset: Any) -> dict[str, Any]:
 @data_app.command("fetch")
 def data_fetch(names: Annotated[list[str], typer.Argument(help="Data sets to fetch.")], as_json: JSON = False) -> None:
     """Fetch data sets into the cache, unless they are here already, and check their digests."""
-    from quire.common.data import REGISTRY
-    from quire.common.data.registry import fetch_all
+    from quire.common.data.registry import dataset, fetch_all
 
-    fetched = {dataset.name: [str(path) for path in fetch_all(dataset)] for dataset in map(REGISTRY.find, names)}
+    fetched = {found.name: [str(path) for path in fetch_all(found.name)] for found in list(map(dataset, names))}
     if as_json:
         _print_json(fetched)
         return
@@ -306,17 +304,15 @@ def data_fetch(names: Annotated[list[str], typer.Argument(help="Data sets to fet
 @data_app.command("path")
 def data_path(name: Annotated[str, typer.Argument(help="A data set.")], as_json: JSON = False) -> None:
     """Print where the files of a data set lie, without downloading any."""
-    from quire.common.data import REGISTRY, local_path
-    from quire.common.data.registry import unavailable
+    from quire.common.data.registry import dataset, local_paths, unavailable
 
-    dataset = REGISTRY.find(name)
-    paths = [path for file in dataset.files if (path := local_path(dataset, file.name))]
-    if not paths and not dataset.embedded:
-        raise unavailable(dataset, "it has not been fetched")
+    found, paths = dataset(name), local_paths(name)
+    if not paths and not found.embedded:
+        raise unavailable(name, "it has not been fetched")
     if as_json:
-        _print_json({"name": dataset.name, "embedded": dataset.embedded, "paths": [str(path) for path in paths]})
+        _print_json({"name": found.name, "embedded": found.embedded, "paths": [str(path) for path in paths]})
     else:
-        print("\n".join(str(path) for path in paths) or f"{dataset.name} ships with {dataset.source}")
+        print("\n".join(str(path) for path in paths) or f"{found.name} ships with {found.source}")
 
 
 @app.command()

@@ -8,30 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from sklearn.datasets import load_digits
 
-from quire.common.data.registry import REGISTRY, Dataset, File, fetch
-
-OMNIGLOT_SMALL = REGISTRY.add(
-    Dataset(
-        "omniglot",
-        "242 characters of 8 alphabets, 20 drawings each, 28 x 28 uint8, and the 20 held-out one-shot runs of 20 classes",
-        "MIT; re-packed from the original archives",
-        "https://github.com/brendenlake/omniglot",
-        (File("omniglot_small.npz", ("07397806bdd9cb97e4c51d5e9a0bc5599b043442a383bbb62ebbfb41a64d6907",), 1_738_208),),
-        hint="re-pack python/images_background_small1.zip, images_background_small2.zip and one-shot-classification/all_runs.zip",
-    )
-)
-OMNIGLOT_FULL = REGISTRY.add(
-    Dataset(
-        "omniglot-full",
-        "964 background and 659 evaluation characters, 20 drawings each, as omniglot_full.npz: images28 uint8 [n, 28, 28], "
-        "character int [n], background bool [n]",
-        "MIT",
-        "https://github.com/brendenlake/omniglot",
-        hint="re-pack python/images_background.zip and python/images_evaluation.zip",
-    )
-)
+from quire.common.data.archives import read_npz
+from quire.common.data.registry import fetch
 
 
 @dataclass(frozen=True)
@@ -40,14 +19,12 @@ class FewShotData:
 
     Attributes:
         name: as tables show it.
-        stand_in_for: the data of the paper, or "" where this is it.
         train: images to meta-train on, float32 `[classes, images, height, width]`, ink = 1.
         test_groups: which classes may meet in a test task, int32 `[groups, classes]` into `test_support` and `test_query`.
         test_support, test_query: `[classes, images, height, width]`, drawn for support and query of test tasks.
     """
 
     name: str
-    stand_in_for: str
     train: np.ndarray
     test_groups: np.ndarray
     test_support: np.ndarray
@@ -66,17 +43,16 @@ def omniglot_small() -> FewShotData:
         968 training classes of 20 images `[28, 28]`; 400 test classes in 20 groups of 20, one support and one query image each.
 
     Raises:
-        DatasetUnavailable, DatasetCorrupt: see `quire.common.data.fetch`.
+        DatasetUnavailable, DatasetCorrupt: as for every data set.
     """
-    with np.load(fetch(OMNIGLOT_SMALL, "omniglot_small.npz"), allow_pickle=False) as file:
-        arrays = {n: file[n] for n in ("images28", "character", "oneshot_support28", "oneshot_query28", "oneshot_query_label")}
+    names = "images28", "character", "oneshot_support28", "oneshot_query28", "oneshot_query_label"
+    arrays = read_npz(fetch("omniglot", "omniglot_small.npz"), *names)
     runs, classes = arrays["oneshot_query_label"].shape
     queries = np.empty_like(arrays["oneshot_query28"])
     queries[np.arange(runs)[:, None], arrays["oneshot_query_label"]] = arrays["oneshot_query28"]
     train = by_class(_ink(arrays["images28"]), arrays["character"])
     return FewShotData(
         f"Omniglot, {len(train)} characters x 4 rotations train / 20 one-shot runs test",
-        "Omniglot (1200 characters to train)",
         with_rotations(train),
         np.arange(runs * classes, dtype=np.int32).reshape(runs, classes),
         _ink(arrays["oneshot_support28"]).reshape(runs * classes, 1, 28, 28),
@@ -91,10 +67,10 @@ def omniglot_alphabets() -> tuple[np.ndarray, np.ndarray]:
         Images float32 `[4840, 28, 28]`, ink = 1, and labels int32 `[4840]` of the 8 alphabets.
 
     Raises:
-        DatasetUnavailable, DatasetCorrupt: see `quire.common.data.fetch`.
+        DatasetUnavailable, DatasetCorrupt: as for every data set.
     """
-    with np.load(fetch(OMNIGLOT_SMALL, "omniglot_small.npz"), allow_pickle=False) as arrays:
-        return _ink(arrays["images28"]), arrays["alphabet"].astype(np.int32)
+    arrays = read_npz(fetch("omniglot", "omniglot_small.npz"), "images28", "alphabet")
+    return _ink(arrays["images28"]), arrays["alphabet"].astype(np.int32)
 
 
 def digits_few_shot(train_classes: int = 5) -> FewShotData:
@@ -105,13 +81,14 @@ def digits_few_shot(train_classes: int = 5) -> FewShotData:
     """
     if not 0 < train_classes < 10:
         raise ValueError(f"train_classes is {train_classes}; digits has 10 classes, so it must be between 1 and 9")
+    from sklearn.datasets import load_digits
+
     raw = load_digits()
     images = by_class((raw.images / 16).astype(np.float32), raw.target)
     half = images.shape[1] // 2
     test = images[train_classes:]
     return FewShotData(
         f"scikit-learn digits, classes 0-{train_classes - 1} x 4 rotations train / {train_classes}-9 test",
-        "Omniglot",
         with_rotations(images[:train_classes]),
         np.arange(len(test), dtype=np.int32)[None],
         test[:, :half],
@@ -120,7 +97,13 @@ def digits_few_shot(train_classes: int = 5) -> FewShotData:
 
 
 def by_class(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Images `[n, ...]` as `[classes, images, ...]`, cut to the smallest class."""
+    """Images `[n, ...]` as `[classes, images, ...]`, cut to the smallest class.
+
+    Raises:
+        ValueError: if there is no image, or not a label for each.
+    """
+    if not len(images) or len(images) != len(labels):
+        raise ValueError(f"images has {len(images)} rows and labels {len(labels)}; they need equally many, at least one")
     groups = [images[labels == label] for label in np.unique(labels)]
     size = min(map(len, groups))
     return np.stack([group[:size] for group in groups])
@@ -158,8 +141,10 @@ def draw_tasks(
         ways, shots, queries: classes of a task, support and query images of each.
 
     Raises:
-        ValueError: if a group has too few classes or a class too few images.
+        ValueError: if a group has too few classes or a class too few images, or a size is too small.
     """
+    if min(batch, ways, shots, queries + 1) < 1:
+        raise ValueError(f"batch is {batch}, ways {ways}, shots {shots}, queries {queries}; they must be at least 1, 1, 1 and 0")
     if groups.shape[1] < ways:
         raise ValueError(f"ways is {ways}; a group of {groups.shape[1]} classes has too few")
     if images < shots + queries:

@@ -6,42 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from quire.common.data.registry import REGISTRY, Dataset, DatasetCorrupt, File, fetch, provided
+from quire.common.data.archives import read_text
+from quire.common.data.registry import fetch, provided
+from quire.common.errors import DatasetCorrupt
 
 Group = Literal["Yearly", "Quarterly", "Monthly", "Weekly", "Daily", "Hourly"]
-
-_ADDRESS = "https://raw.githubusercontent.com/Mcompetitions/M4-methods/master/Dataset/"
-M4_HOURLY = REGISTRY.add(
-    Dataset(
-        "m4-hourly",
-        "414 hourly series of the M4 competition, 700 or 960 values and 48 to forecast",
-        "published for research, no explicit licence",
-        "https://github.com/Mcompetitions/M4-methods (Dataset)",
-        (
-            File(
-                "Hourly-train.csv",
-                ("ea59b7783573c49077a835ab6465c7d66f1474783360f310988a9a737fbca62f",),
-                2_347_115,
-                _ADDRESS + "Train/Hourly-train.csv",
-            ),
-            File(
-                "Hourly-test.csv",
-                ("71a57fccb15e534d973626ada4fb87febf789e9317715b7cc6dd3b5f90db6f42",),
-                132_820,
-                _ADDRESS + "Test/Hourly-test.csv",
-            ),
-        ),
-    )
-)
-M4 = REGISTRY.add(
-    Dataset(
-        "m4",
-        "the other groups of the M4 competition: 100000 series from yearly to hourly",
-        "published for research, no explicit licence",
-        "https://github.com/Mcompetitions/M4-methods (Dataset)",
-        hint="put <group>-train.csv and <group>-test.csv of every group into m4/",
-    )
-)
 
 # horizon, season, and how many horizons back training windows may end
 GROUPS: dict[str, tuple[int, int, float]] = {
@@ -64,7 +33,6 @@ class ShortSeries:
         targets: what follows, float64 `[n, horizon]`.
         frequency: steps in a season.
         history: training windows end within the last `history * horizon` steps.
-        stand_in_for: the data of the paper, or "" where this is it.
     """
 
     name: str
@@ -72,7 +40,6 @@ class ShortSeries:
     targets: np.ndarray
     frequency: int
     history: float
-    stand_in_for: str = ""
 
     @property
     def horizon(self) -> int:
@@ -96,8 +63,8 @@ def m4(group: Group = "Hourly") -> ShortSeries:
         raise ValueError(f"group is {group!r}; choose from {', '.join(GROUPS)}")
     horizon, frequency, history = GROUPS[group]
     names = f"{group}-train.csv", f"{group}-test.csv"
-    train, test = (fetch(M4_HOURLY, n) if group == "Hourly" else provided(M4, n) for n in names)
-    known, coming = read_m4(train.read_text(), source=names[0]), read_m4(test.read_text(), source=names[1])
+    train, test = (fetch("m4-hourly", n) if group == "Hourly" else provided("m4", n) for n in names)
+    known, coming = read_m4(read_text(train), source=names[0]), read_m4(read_text(test), source=names[1])
     if known.keys() != coming.keys() or any(len(x) != horizon for x in coming.values()):
         raise DatasetCorrupt(f"{names[0]} and {names[1]} must hold the same series, the second {horizon} values of each")
     return ShortSeries(
@@ -109,23 +76,37 @@ def read_m4(text: str, *, source: str = "the file") -> dict[str, np.ndarray]:
     """Series by name: a header, then a row for each, the name first, empty fields at the end.
 
     Raises:
-        DatasetCorrupt: if a field is no number.
+        DatasetCorrupt: if there is no series, two have one name, one is empty, or a field is no finite number.
 
     >>> read_m4("V1,V2,V3\\nH1,1.5,\\nH2,2,3\\n")
     {'H1': array([1.5]), 'H2': array([2., 3.])}
     """
-    rows = list(csv.reader(text.splitlines()))[1:]
-    try:
-        return {row[0]: np.array([value for value in row[1:] if value], np.float64) for row in rows if row}
-    except ValueError as error:
-        raise DatasetCorrupt(f"{source} holds something that is no number ({error})") from None
+    series: dict[str, np.ndarray] = {}
+    for name, *fields in list(filter(None, csv.reader(text.splitlines())))[1:]:
+        while fields and not fields[-1].strip():
+            fields.pop()
+        try:
+            values = np.array(fields, np.float64)
+        except ValueError as error:
+            raise DatasetCorrupt(f"{source} holds something that is no number ({error})") from None
+        if name in series or not len(values) or not np.isfinite(values).all():
+            raise DatasetCorrupt(f"series {name} of {source} is there twice, empty, or not finite")
+        series[name] = values
+    if not series:
+        raise DatasetCorrupt(f"{source} has no series below a header")
+    return series
 
 
 def generated_short_series(count: int = 400, *, seed: int = 0) -> ShortSeries:
     """Hourly series in the shape of M4's: a level, a daily pattern of 3 harmonics, stronger on some weekdays, a trend and noise.
 
     The noise tells on Naive2, which hangs a whole forecast on the last value, as in M4.
+
+    Raises:
+        ValueError: for no series.
     """
+    if count < 1:
+        raise ValueError(f"count is {count}; it must be at least 1")
     rng = np.random.default_rng(seed)
     length, horizon = 700, 48
     hours = np.arange(length + horizon)
@@ -136,4 +117,4 @@ def generated_short_series(count: int = 400, *, seed: int = 0) -> ShortSeries:
     trend = rng.normal(0, 0.1, (count, 1)) * hours / len(hours)
     level = np.exp(rng.normal(6, 2, (count, 1)))
     values = level * np.exp(pattern * week + trend + 0.12 * rng.standard_normal((count, len(hours))))
-    return ShortSeries("generated seasonal series", tuple(values[:, :length]), values[:, length:], 24, 10, "M4")
+    return ShortSeries("generated seasonal series", tuple(values[:, :length]), values[:, length:], 24, 10)

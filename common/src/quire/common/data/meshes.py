@@ -5,23 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quire.common.data.registry import REGISTRY, Dataset, DatasetCorrupt, File, fetch, gunzip
+from quire.common.data.archives import gunzip
+from quire.common.data.registry import fetch
+from quire.common.errors import DatasetCorrupt
 
 MAX_ELEMENTS = 2_000_000
-
-SDF_MESHES = REGISTRY.add(
-    Dataset(
-        "sdf-meshes",
-        "surface meshes of the Stanford bunny (2503 vertices, 4968 triangles, holes in the base) and armadillo (49990, 99976)",
-        "NVIDIA Source Code License (repository), Stanford models free for research; not redistributed here",
-        "https://github.com/NVlabs/instant-ngp (data/sdf)",
-        (
-            File("bunny.obj.gz", ("4bade6db62ffff3b22afb80dce93eefdf8fd9adc12a2a1e14a54e06f2f5296fd",), 67_583),
-            File("armadillo.obj.gz", ("c40cf94971461a9dde529064ac433de3b3a29b68752feb3c25f3484a99cc16f2",), 1_297_778),
-        ),
-        hint="gzip data/sdf/bunny.obj and armadillo.obj of that repository into the folder sdf-meshes",
-    )
-)
 
 
 class Surface(NamedTuple):
@@ -92,7 +80,7 @@ def stanford_surface(name: str = "bunny") -> Surface:
     if name not in ("bunny", "armadillo"):
         raise ValueError(f"name is {name!r}; choose from bunny, armadillo")
     file = f"{name}.obj.gz"
-    content = gunzip(fetch(SDF_MESHES, file), limit=64 * 2**20)
+    content = gunzip(fetch("sdf-meshes", file), limit=64 * 2**20)
     return read_obj(content.decode("ascii", errors="replace"), source=file)
 
 
@@ -127,6 +115,12 @@ def ball_surface(subdivisions: int = 2) -> Surface:
 
 
 def centred(surface: Surface, half_width: float = 1.0) -> Surface:
-    """A surface moved and scaled so that its bounding box is centred at 0 and its longest edge is `2 half_width`."""
+    """A surface moved and scaled so that its bounding box is centred at 0 and its longest edge is `2 half_width`.
+
+    Raises:
+        ValueError: if it has no extent, or `half_width` is not positive.
+    """
     low, high = surface.vertices.min(axis=0), surface.vertices.max(axis=0)
+    if not (half_width > 0 and (high - low).max() > 0):
+        raise ValueError(f"half_width is {half_width} and the surface {(high - low).max()} wide; both must be positive")
     return surface._replace(vertices=(surface.vertices - (low + high) / 2) * (2 * half_width / (high - low).max()))

@@ -6,39 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quire.common.data.registry import REGISTRY, Dataset, DatasetCorrupt, File, fetch, gunzip, local_path
-
-_BPA = "https://raw.githubusercontent.com/davkovacs/BOTNet-datasets/main/dataset_3BPA/"
-THREE_BPA = REGISTRY.add(
-    Dataset(
-        "3bpa",
-        "DFT energies and forces of 1000 frames of 3-(benzyloxy)pyridin-2-amine, 27 atoms, from dynamics at 300 to 1200 K",
-        "MIT (repository); may be redistributed",
-        "https://github.com/davkovacs/BOTNet-datasets (dataset_3BPA)",
-        (
-            File("train_300K.xyz.gz", ("bd515d340ec0f2f467e9aadf543e3a365d1b8d74ffdef21047c096c9284a53d3",), 470_737),
-            File("train_mixedT.xyz.gz", ("5ef371a2e473af6ae7c2d8238a2d9bde94de9452e4c78ea472d9810e24704d35",), 474_208),
-            File(
-                "iso_atoms.xyz",
-                ("e12a2465a2612bf38fd5dabdf64d4b57fc58ce9610a858c54ea1142d517c053f",),
-                504,
-                _BPA + "iso_atoms.xyz",
-            ),
-            File(
-                "train_300K.xyz",
-                ("d109971fab90e2231ad931a83eb704c8d940f5c7d7a8de27fe3b84ea18634c0a",),
-                1_504_880,
-                _BPA + "train_300K.xyz",
-            ),
-            File(
-                "train_mixedT.xyz",
-                ("bc108532964b2ed259eaaabf82e5dfaffa5bda9ac384fc2afabcce192a49250b",),
-                1_504_818,
-                _BPA + "train_mixedT.xyz",
-            ),
-        ),
-    )
-)
+from quire.common.data.archives import read_text
+from quire.common.data.registry import fetch
+from quire.common.errors import DatasetCorrupt
 
 
 @dataclass(frozen=True)
@@ -97,18 +67,22 @@ def read_extxyz(text: str, *, source: str = "the file") -> list[Frame]:
         Frames; string columns but `species` are left out.
 
     Raises:
-        DatasetCorrupt: if a count is no number, a frame ends early, or a line does not have the announced columns.
+        DatasetCorrupt: if there is no frame, a count is no positive number, a frame ends early, or a line does not have the
+            announced columns of finite numbers.
 
     >>> frame = read_extxyz("1\\nProperties=species:S:1:pos:R:3 energy=-1.5\\nH 0 0 1\\n")[0]
     >>> frame.symbols, frame.columns["pos"].tolist(), frame.info["energy"]
     (('H',), [[0.0, 0.0, 1.0]], '-1.5')
     """
-    lines = text.splitlines()
+    lines = text.rstrip().splitlines()
+    if not lines:
+        raise DatasetCorrupt(f"{source} has no frame")
     frames, start = [], 0
-    while start < len(lines) and lines[start].strip():
-        if not lines[start].strip().isdigit():
-            raise DatasetCorrupt(f"line {start + 1} of {source} is {lines[start][:40]!r}, not a number of atoms")
-        count = int(lines[start])
+    while start < len(lines):
+        head = lines[start].strip()
+        if not (head.isascii() and head.isdecimal() and int(head)):
+            raise DatasetCorrupt(f"line {start + 1} of {source} is {head[:40]!r}, not a number of atoms")
+        count = int(head)
         rows = [line.split() for line in lines[start + 2 : start + 2 + count]]
         if len(rows) < count:
             raise DatasetCorrupt(f"{source} ends within a frame of {count} atoms that begins at line {start + 1}")
@@ -119,20 +93,33 @@ def read_extxyz(text: str, *, source: str = "the file") -> list[Frame]:
 
 def _frame(rows: list[list[str]], comment: str, source: str) -> Frame:
     info = {key: quoted or plain for key, quoted, plain in re.findall(r'([\w-]+)=(?:"([^"]*)"|(\S+))', comment)}
-    layout = info.get("Properties", "species:S:1:pos:R:3").split(":")
+    announced = info.get("Properties", "species:S:1:pos:R:3")
+    layout = announced.split(":")
+    if len(layout) % 3 or not all(size.isdecimal() for size in layout[2::3]):
+        raise DatasetCorrupt(f"{source}: Properties is {announced!r}; it must be name:type:width, repeated")
     names = list(zip(layout[::3], layout[1::3], map(int, layout[2::3]), strict=True))
     width = sum(size for _, _, size in names)
     if any(len(row) != width for row in rows):
-        raise DatasetCorrupt(f"{source}: a line does not have the {width} columns of {info.get('Properties')}")
+        raise DatasetCorrupt(f"{source}: a line does not have the {width} columns of {announced}")
     symbols, columns, column = (), {}, 0
     for name, kind, size in names:
         cells = [row[column : column + size] for row in rows]
         if kind in "RI":
-            columns[name] = np.array(cells, float if kind == "R" else int).reshape(len(rows), size)
+            columns[name] = _numbers(cells, kind, f"{source}: {name}").reshape(len(rows), size)
         elif name == "species":
             symbols = tuple(cell[0] for cell in cells)
         column += size
     return Frame(symbols, columns, info)
+
+
+def _numbers(cells: list[list[str]], kind: str, source: str) -> np.ndarray:
+    try:
+        values = np.array(cells, float if kind == "R" else int)
+    except (ValueError, OverflowError) as error:
+        raise DatasetCorrupt(f"{source} holds something that is no number ({error})") from None
+    if not np.isfinite(values).all():
+        raise DatasetCorrupt(f"{source} holds a number that is not finite")
+    return values
 
 
 def three_bpa(split: str = "train_300K") -> Molecules:
@@ -148,22 +135,28 @@ def three_bpa(split: str = "train_300K") -> Molecules:
     """
     if split not in ("train_300K", "train_mixedT"):
         raise ValueError(f"split is {split!r}; choose from train_300K, train_mixedT")
-    packed = next(file for file in THREE_BPA.files if file.name == f"{split}.xyz.gz")
-    if local_path(THREE_BPA, packed.name):
-        text = gunzip(fetch(THREE_BPA, packed.name)).decode()
-    else:
-        text = fetch(THREE_BPA, f"{split}.xyz").read_text()
-    atoms = read_extxyz(fetch(THREE_BPA, "iso_atoms.xyz").read_text(), source="iso_atoms.xyz")
+    text = read_text(fetch("3bpa", f"{split}.xyz.gz", f"{split}.xyz"))
+    atoms = read_extxyz(read_text(fetch("3bpa", "iso_atoms.xyz")), source="iso_atoms.xyz")
     return stack_frames(f"3BPA {split}", read_extxyz(text, source=split), atoms)
 
 
-def stack_frames(name: str, frames: Sequence[Frame], isolated: Sequence[Frame]) -> Molecules:
-    """Frames of one size as arrays; `isolated` holds the frame of one atom of every element.
+def stack_frames(
+    name: str, frames: Sequence[Frame], isolated: Sequence[Frame], *, energy: str = "energy", forces: str = "forces"
+) -> Molecules:
+    """Frames of one size as arrays.
+
+    Args:
+        name: of the set.
+        frames: of molecules.
+        isolated: a frame of one atom of every element.
+        energy, forces: what the files call them; some write `REF_energy` and `REF_forces`.
 
     Raises:
-        DatasetCorrupt: if frames differ in size, or an element has no isolated atom.
+        DatasetCorrupt: if frames differ in size, a key is missing, or an element has no isolated atom.
     """
-    energies = {frame.symbols[0]: float(frame.info["energy"]) for frame in isolated}
+    if bad := [frame for frame in isolated if len(frame.symbols) != 1]:
+        raise DatasetCorrupt(f"{name}: an isolated atom has the symbols {bad[0].symbols}; it must be one")
+    energies = {frame.symbols[0]: _energy(frame, energy, f"{name}, isolated {frame.symbols[0]}") for frame in isolated}
     elements = tuple(sorted(energies))
     sizes = {len(frame.symbols) for frame in frames}
     if len(sizes) != 1 or not {s for frame in frames for s in frame.symbols} <= set(elements):
@@ -174,8 +167,21 @@ def stack_frames(name: str, frames: Sequence[Frame], isolated: Sequence[Frame]) 
         name,
         elements,
         np.array([[elements.index(s) for s in frame.symbols] for frame in frames], np.int32),
-        np.stack([frame.columns["pos"] for frame in frames]),
-        np.array([float(frame.info["energy"]) for frame in frames]),
-        np.stack([frame.columns["forces"] for frame in frames]),
+        np.stack([_column(frame, "pos", name) for frame in frames]),
+        np.array([_energy(frame, energy, name) for frame in frames]),
+        np.stack([_column(frame, forces, name) for frame in frames]),
         np.array([energies[element] for element in elements]),
     )
+
+
+def _energy(frame: Frame, key: str, source: str) -> float:
+    if key not in frame.info:
+        raise DatasetCorrupt(f"{source} has no {key!r} in the comment of a frame; it has {', '.join(frame.info) or 'nothing'}")
+    return float(_numbers([[frame.info[key]]], "R", f"{source}: {key}")[0, 0])
+
+
+def _column(frame: Frame, key: str, source: str) -> np.ndarray:
+    if key not in frame.columns or frame.columns[key].shape[1] != 3:
+        widths = ", ".join(f"{name}:{column.shape[1]}" for name, column in frame.columns.items())
+        raise DatasetCorrupt(f"{source} has no {key!r} of 3 columns in a frame; it has {widths or 'no numbers'}")
+    return frame.columns[key]

@@ -1,57 +1,14 @@
 """Implicit feedback for recommenders: MovieLens, Facebook Books, and a generated set that needs no file."""
 
-import io
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from quire.common.data.registry import REGISTRY, Dataset, DatasetCorrupt, File, fetch, gunzip, local_path, read_archive
-
-_GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
-_GROUPLENS_TERMS = "GroupLens terms: research use, cite the set; may not be redistributed"
-MOVIELENS_100K = REGISTRY.add(
-    Dataset(
-        "movielens-100k",
-        "100000 ratings 1..5 of 1682 films by 943 people, 1998",
-        _GROUPLENS_TERMS,
-        "https://grouplens.org/datasets/movielens/100k/",
-        (
-            File("u.data.gz", ("d5cd19fba4562fe2867bf2964d99d97ec55bce45b150df3763dfa8668cf22f4f",), 827_905),
-            File(
-                "ml-100k.zip",
-                ("50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",),
-                4_924_029,
-                _GROUPLENS + "ml-100k.zip",
-            ),
-        ),
-    )
-)
-MOVIELENS_1M = REGISTRY.add(
-    Dataset(
-        "movielens-1m",
-        "1000209 ratings 1..5 of 3706 films by 6040 people, 2003",
-        _GROUPLENS_TERMS,
-        "https://grouplens.org/datasets/movielens/1m/",
-        (
-            File(
-                "ml-1m.zip",
-                ("a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",),
-                5_917_549,
-                _GROUPLENS + "ml-1m.zip",
-            ),
-        ),
-    )
-)
-FACEBOOK_BOOKS = REGISTRY.add(
-    Dataset(
-        "facebook-books",
-        "17626 likes of 2726 books by 1398 people",
-        "no licence stated: research only, not redistributed here",
-        "https://github.com/antoniopurificato/Sheaf4Rec (data/dataset_facebook.tsv)",
-        (File("dataset_facebook.tsv", ("9c4aee95c6d5c64762bb5e734ba309b7f7a53c6e6c5bca17c6ab1dd21afd6834",), 215_726),),
-        hint="copy data/dataset_facebook.tsv of that repository",
-    )
-)
+from quire.common.data.archives import read_member, read_text
+from quire.common.data.registry import fetch
+from quire.common.data.splits import Fractions, random_parts
+from quire.common.errors import DatasetCorrupt
 
 MIN_RATING = 3
 """Ratings from here on count as an interaction."""
@@ -89,58 +46,97 @@ class FeedbackSplit:
     test: np.ndarray
 
 
-def movielens_100k() -> Feedback:
+def movielens_100k(path: str | Path | None = None) -> Feedback:
     """MovieLens 100K (Harper and Konstan 2015), ratings of at least 3.
 
+    Args:
+        path: a `u.data`, plain or compressed with gzip, or the zip of the publisher; by default that of the registry.
+
     Raises:
-        DatasetUnavailable, DatasetCorrupt: see `quire.common.data.fetch`.
+        DatasetUnavailable, DatasetCorrupt: as for every data set.
     """
-    packed = MOVIELENS_100K.files[0]
-    if local_path(MOVIELENS_100K, packed.name):
-        content = gunzip(fetch(MOVIELENS_100K, packed.name))
-    else:
-        content = _member(fetch(MOVIELENS_100K, "ml-100k.zip"), "u.data")
-    return _rated("MovieLens 100K", content.decode().replace("\t", " "))
+    return _rated("MovieLens 100K", path or fetch("movielens-100k", "u.data.gz", "ml-100k.zip"), "u.data")
 
 
-def movielens_1m() -> Feedback:
+def movielens_1m(path: str | Path | None = None) -> Feedback:
     """MovieLens 1M (Harper and Konstan 2015), ratings of at least 3.
 
+    Args:
+        path: a `ratings.dat`, plain or compressed with gzip, or the zip of the publisher; by default that of the registry.
+
     Raises:
-        DatasetUnavailable, DatasetCorrupt: see `quire.common.data.fetch`.
+        DatasetUnavailable, DatasetCorrupt: as for every data set.
     """
-    content = _member(fetch(MOVIELENS_1M, "ml-1m.zip"), "ratings.dat")
-    return _rated("MovieLens 1M", content.decode().replace("::", " "))
+    return _rated("MovieLens 1M", path or fetch("movielens-1m", "ml-1m.zip"), "ratings.dat", "::")
 
 
-def facebook_books() -> Feedback:
+def facebook_books(path: str | Path | None = None) -> Feedback:
     """Facebook Books, as the authors of Sheaf4Rec use it.
 
+    Args:
+        path: a `dataset_facebook.tsv`; by default that of the registry.
+
     Raises:
-        DatasetUnavailable, DatasetCorrupt: see `quire.common.data.fetch`.
+        DatasetUnavailable, DatasetCorrupt: as for every data set.
     """
-    rows = np.loadtxt(fetch(FACEBOOK_BOOKS, "dataset_facebook.tsv"), usecols=(0, 1), dtype=np.int64)
-    return feedback("Facebook Books", *rows.T)
+    path = Path(path or fetch("facebook-books", "dataset_facebook.tsv"))
+    return feedback("Facebook Books", *read_columns(read_text(path), 2, source=path.name))
 
 
-def _member(path, name: str) -> bytes:
-    members = {member.rsplit("/", 1)[-1]: content for member, content in read_archive(path).items()}
-    if name not in members:
-        raise DatasetCorrupt(f"{path} holds no {name}; delete it and fetch it again")
-    return members[name]
-
-
-def _rated(name: str, rows: str) -> Feedback:
-    user, item, rating = np.loadtxt(io.StringIO(rows), usecols=(0, 1, 2), dtype=np.int64).T
+def _rated(name: str, path: str | Path, member: str, separator: str | None = None) -> Feedback:
+    path = Path(path)
+    text = read_member(path, member).decode("latin-1") if path.suffix == ".zip" else read_text(path)
+    user, item, rating = read_columns(text, 3, separator=separator, source=path.name)
     kept = rating >= MIN_RATING
+    if not kept.any():
+        raise DatasetCorrupt(f"{path.name} holds no rating of at least {MIN_RATING}")
     return feedback(name, user[kept], item[kept])
 
 
+def read_columns(text: str, count: int, *, separator: str | None = None, source: str = "the file") -> np.ndarray:
+    """The first columns of a table of whole numbers, int64 `[count, rows]`.
+
+    Args:
+        text: a row a line.
+        count: of columns to keep.
+        separator: of columns; white space by default.
+        source: what an error message calls it.
+
+    Raises:
+        DatasetCorrupt: if there is no row, or one is shorter or holds something else.
+
+    >>> read_columns("1::10::5::978\\n7::10::3::978\\n", 3, separator="::")
+    array([[ 1,  7],
+           [10, 10],
+           [ 5,  3]])
+    """
+    rows = [line.split(separator)[:count] for line in text.splitlines() if line.strip()]
+    try:
+        table = np.array(rows, np.int64).reshape(-1, count).T
+    except (ValueError, OverflowError) as error:
+        raise DatasetCorrupt(f"{source} is no table of {count} columns or more of whole numbers ({error})") from None
+    if not table.size:
+        raise DatasetCorrupt(f"{source} has no row")
+    return table
+
+
 def feedback(name: str, user: np.ndarray, item: np.ndarray) -> Feedback:
-    """Interactions with users and items counted from 0 without gaps, in the order of their labels; repeated pairs kept once."""
-    pairs = np.unique(np.stack([user, item]), axis=1)
-    labels = [np.unique(side, return_inverse=True)[1].astype(np.int32).reshape(-1) for side in pairs]
-    return Feedback(name, *labels)
+    """Interactions with users and items counted from 0 without gaps, in the order of their labels; repeated pairs kept once.
+
+    Args:
+        name: of the set.
+        user, item: labels `[n]`, integers or strings.
+
+    Raises:
+        ValueError: if there is none, the lengths differ, or a label is something else.
+    """
+    user, item = np.asarray(user), np.asarray(item)
+    if user.ndim != 1 or user.shape != item.shape or not user.size:
+        raise ValueError(f"user has shape {user.shape} and item {item.shape}; they need [n], as many of each, at least one")
+    if not {user.dtype.kind, item.dtype.kind} <= set("iuU"):
+        raise ValueError(f"user is {user.dtype} and item {item.dtype}; labels must be integers or strings")
+    labels = [np.unique(side, return_inverse=True)[1].reshape(-1) for side in (user, item)]
+    return Feedback(name, *np.unique(np.stack(labels), axis=1).astype(np.int32))
 
 
 def generated_feedback(
@@ -160,10 +156,12 @@ def generated_feedback(
         seed: of the generator.
 
     Raises:
-        ValueError: for a density outside of (0, 1) or sizes below 2.
+        ValueError: for a density outside of (0, 1), sizes below 2, no group or negative noise.
     """
     if not 0 < density < 1 or min(num_users, num_items) < 2:
         raise ValueError(f"density is {density} for {num_users} users and {num_items} items; give (0, 1) and at least 2")
+    if groups < 1 or not noise >= 0:
+        raise ValueError(f"groups is {groups} and noise {noise}; they must be at least 1 and 0")
     rng = np.random.default_rng(seed)
     centres = rng.standard_normal((groups, groups))
     tastes = [centres[rng.integers(0, groups, n)] + 0.7 * rng.standard_normal((n, groups)) for n in (num_users, num_items)]
@@ -174,7 +172,7 @@ def generated_feedback(
     return feedback(f"generated feedback, {groups} tastes with Zipf popularity", user, item)
 
 
-def split_feedback(data: Feedback, *, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), seed: int = 42) -> FeedbackSplit:
+def split_feedback(data: Feedback, *, fractions: Fractions = (0.8, 0.1, 0.1), seed: int = 42) -> FeedbackSplit:
     """Random split of the interactions; what names a user or an item that is not in the training part is dropped.
 
     Args:
@@ -185,12 +183,9 @@ def split_feedback(data: Feedback, *, fractions: tuple[float, float, float] = (0
     Raises:
         ValueError: if the fractions do not sum to 1 or a part ends up empty.
     """
-    if abs(sum(fractions) - 1) > 1e-9 or min(fractions) <= 0:
-        raise ValueError(f"fractions is {fractions}; it must be three positive numbers with sum 1")
-    order = np.random.default_rng(seed).permutation(len(data.user))
-    ends = np.rint(np.cumsum(fractions) * len(order)).astype(int)
+    chosen = random_parts(len(data.user), fractions, np.random.default_rng(seed))
     pairs = np.stack([data.user, data.item])
-    train, validation, test = (pairs[:, np.sort(part)] for part in np.split(order, ends[:2]))
+    train, validation, test = (pairs[:, np.sort(part)] for part in chosen)
     known = [np.unique(side) for side in train]
 
     def relabelled(part: np.ndarray) -> np.ndarray:
@@ -199,6 +194,6 @@ def split_feedback(data: Feedback, *, fractions: tuple[float, float, float] = (0
 
     parts = [relabelled(part) for part in (train, validation, test)]
     if not all(part.size for part in parts):
-        raise ValueError(f"{len(order)} interactions leave an empty part with fractions {fractions}; give more")
+        raise ValueError(f"{len(data.user)} interactions leave an empty part with fractions {fractions}; give more")
     sizes = f"{len(known[0])} users x {len(known[1])} items, {parts[0].shape[1]} train / {parts[2].shape[1]} test"
     return FeedbackSplit(f"{data.name}, {sizes}", len(known[0]), len(known[1]), *parts)

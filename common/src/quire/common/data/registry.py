@@ -1,27 +1,24 @@
-"""The registry of data sets: where each file may come from, what it must hash to, and what to say when it is missing."""
+"""The registry of data sets: what the catalogue says of each, where its files may lie, and what to say when they are missing.
 
-import gzip
+A set is one file `catalogue/<set>.toml`; nothing but that file has to change when a set is added.
+"""
+
 import hashlib
 import os
-import tarfile
-import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
-import pooch
+from quire.common.errors import DatasetCorrupt, DatasetUnavailable, UsageError, did_you_mean
 
-from quire.common.errors import QuireError, UsageError, did_you_mean
-
-MAX_UNPACKED = 2 * 2**30
-
-
-class DatasetUnavailable(QuireError):
-    """A data set is not on this machine and could not be downloaded."""
-
-
-class DatasetCorrupt(QuireError):
-    """A file does not hash to what the registry says, or an archive is not what it should be."""
+_CATALOGUE = files("quire.common.data") / "catalogue"
+_local_only: ContextVar[bool] = ContextVar("local_only", default=False)
 
 
 @dataclass(frozen=True)
@@ -29,8 +26,8 @@ class File:
     """One file of a data set.
 
     Attributes:
-        name: file name inside the set's folder.
-        sha256: accepted digests (a mirror may have compressed the same content differently).
+        name: path inside the set's folder.
+        sha256: accepted digests (a mirror may have compressed the same content differently), that of `url` last.
         size: bytes, for messages.
         url: address for the download, or "" if there is none.
     """
@@ -43,7 +40,7 @@ class File:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set of the registry.
+    """A data set of the catalogue.
 
     Attributes:
         name: its folder below `QUIRE_DATA` and in the cache.
@@ -68,31 +65,54 @@ class Dataset:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
 
-
-@dataclass
-class Registry:
-    """Data sets by name."""
-
-    datasets: dict[str, Dataset] = field(default_factory=dict)
-
-    def add(self, dataset: Dataset) -> Dataset:
-        """Register a set; its loader refers to the returned object."""
-        self.datasets[dataset.name] = dataset
-        return dataset
-
-    def find(self, name: str) -> Dataset:
-        """The set called `name`; underscores count as hyphens.
+    def file(self, name: str) -> File:
+        """The file called `name`.
 
         Raises:
-            UsageError: if there is none.
+            UsageError: if the catalogue lists none.
         """
-        key = name.replace("_", "-").lower()
-        if key not in self.datasets:
-            raise UsageError(f"no data set is called {name!r}; {did_you_mean(key, self.datasets)}")
-        return self.datasets[key]
+        for file in self.files:
+            if file.name == name:
+                return file
+        raise UsageError(f"{self.name} has no file {name!r}; {did_you_mean(name, [file.name for file in self.files])}")
 
 
-REGISTRY = Registry()
+def _key(name: str) -> str:
+    return name.removesuffix(".toml").replace("_", "-").lower()
+
+
+def _entries() -> dict[str, Traversable]:
+    return {_key(entry.name): entry for entry in _CATALOGUE.iterdir() if entry.name.endswith(".toml")}
+
+
+def catalogue() -> list[Dataset]:
+    """Every data set, by name. Reads the catalogue and nothing else."""
+    return [_read(entry) for _, entry in sorted(_entries().items())]
+
+
+def dataset(name: str) -> Dataset:
+    """The set called `name`; underscores count as hyphens.
+
+    Raises:
+        UsageError: if there is none.
+
+    >>> dataset("mnist_t10k").files[1].size
+    4542
+    """
+    entries = _entries()
+    if _key(name) not in entries:
+        raise UsageError(f"no data set is called {name!r}; {did_you_mean(_key(name), entries)}")
+    return _read(entries[_key(name)])
+
+
+@cache
+def _read(entry: Traversable) -> Dataset:
+    fields = tomllib.loads(entry.read_text(encoding="utf-8"))
+    listed = (File(**file | {"sha256": tuple(file["sha256"])}) for file in fields.pop("files", ()))
+    return Dataset(entry.name.removesuffix(".toml"), files=tuple(listed), **fields)
+
+
+# --- Where files lie ---
 
 
 def data_dir() -> Path | None:
@@ -110,54 +130,88 @@ def data_dir() -> Path | None:
     return path
 
 
-def cache_dir() -> Path:
-    """Where downloads are kept: pooch's cache folder for quire."""
-    return Path(pooch.os_cache("quire"))
+def cache_dir() -> Path | None:
+    """Where downloads are kept: pooch's cache folder for quire, or None where nothing says which folder is home."""
+    import pooch
+
+    try:
+        path = Path(pooch.os_cache("quire")).expanduser()
+    except RuntimeError:  # neither HOME nor an entry in the password database
+        return None
+    return path if path.is_absolute() else None
 
 
-def local_path(dataset: Dataset, name: str) -> Path | None:
-    """The file or folder of a set where it already lies, `QUIRE_DATA` before the cache, or None."""
-    for root in (data_dir(), cache_dir()):
-        if root is not None and (path := root / dataset.name / name).exists():
+def local_path(name: str, file: str = "") -> Path | None:
+    """A file of a set where it already lies, `QUIRE_DATA` before the cache, or None; without `file`, the folder of the set."""
+    folder = dataset(name).name
+    for root in (data_dir, cache_dir):  # the cache is not looked for when the first one has the file
+        base = root()
+        if base is not None and (path := base / folder / file).exists():
             return path
     return None
 
 
-def provided(dataset: Dataset, name: str) -> Path:
+def local_paths(name: str) -> list[Path]:
+    """The files of a set that already lie here; of a set without a list of files, its folder."""
+    listed = [file.name for file in dataset(name).files]
+    return [path for file in listed or [""] if (path := local_path(name, file))]
+
+
+def is_local(name: str) -> bool:
+    """Whether the set ships with a package, or a file of it already lies in `QUIRE_DATA` or the cache."""
+    return dataset(name).embedded or bool(local_paths(name))
+
+
+def provided(name: str, file: str) -> Path:
     """Path of a file or folder that people prepare by the set's hint, so that there is no digest to check.
 
     Raises:
         DatasetUnavailable: if it is neither below `QUIRE_DATA` nor in the cache.
     """
-    path = local_path(dataset, name)
+    path = local_path(name, file)
     if path is None:
-        raise unavailable(dataset, f"there is no {dataset.name}/{name}")
+        raise unavailable(name, f"there is no {dataset(name).name}/{file}")
     return path
 
 
-def is_local(dataset: Dataset) -> bool:
-    """Whether the set ships with a package, or a file of it already lies in `QUIRE_DATA` or the cache."""
-    return dataset.embedded or any(local_path(dataset, file.name) for file in dataset.files)
+# --- Fetching ---
 
 
-def fetch(dataset: Dataset, name: str) -> Path:
-    """Path of a file of a data set, its digest checked; downloaded to the cache if it is nowhere yet.
+def fetch(name: str, *files: str) -> Path:
+    """Path of a file of a data set, its digest checked; downloaded to the cache if it is nowhere yet, or damaged there.
+
+    Args:
+        name: of the set.
+        files: of the file, as the catalogue lists it, or of several with the same content in other forms: the first that lies
+            here is taken, or else the first that has an address.
 
     Raises:
+        UsageError: if the catalogue does not list it.
         DatasetUnavailable: if it is missing and cannot be downloaded.
         DatasetCorrupt: if its digest is wrong.
     """
-    file = next(f for f in dataset.files if f.name == name)
-    path = local_path(dataset, name)
-    if path is None:
-        path = _download(dataset, file)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest not in file.sha256:
-        raise DatasetCorrupt(f"{path} has sha256 {digest}, not {' or '.join(file.sha256)}; delete it and fetch it again")
-    return path
+    listed = [dataset(name).file(file) for file in files]
+    for file in listed:
+        if path := local_path(name, file.name):
+            return _checked(name, file, path)
+    return _download(name, next((file for file in listed if file.url), listed[0]))
 
 
-def fetch_all(dataset: Dataset) -> list[Path]:
+def _checked(name: str, file: File, path: Path) -> Path:
+    digest = _digest(path)
+    if digest in file.sha256:
+        return path
+    problem = f"{path} has sha256 {digest}, not {' or '.join(file.sha256)}"
+    cache = cache_dir()
+    if cache is None or not path.is_relative_to(cache):  # what people put into QUIRE_DATA is theirs
+        raise DatasetCorrupt(f"{problem}; replace it, or delete it and fetch it again")
+    try:
+        return _download(name, file)
+    except DatasetUnavailable as error:
+        raise DatasetCorrupt(f"{problem}; delete it and fetch it again ({error})") from None
+
+
+def fetch_all(name: str) -> list[Path]:
     """Paths of a set, every file checked: those that are here already, or else those that can be downloaded.
 
     A set may list the same content twice (compressed as `QUIRE_DATA` holds it, plain as its address serves it); one is enough.
@@ -165,79 +219,73 @@ def fetch_all(dataset: Dataset) -> list[Path]:
     Raises:
         DatasetUnavailable, DatasetCorrupt: as for `fetch`.
     """
-    if dataset.embedded:
+    entry = dataset(name)
+    if entry.embedded:
         return []
-    here = [file for file in dataset.files if local_path(dataset, file.name)]
-    wanted = here or [file for file in dataset.files if file.url]
+    if not entry.files:
+        return [provided(name, "")]
+    here = [file for file in entry.files if local_path(name, file.name)]
+    wanted = here or [file for file in entry.files if file.url]
     if not wanted:
-        raise unavailable(dataset, "it has no address to download from")
-    return [fetch(dataset, file.name) for file in wanted]
+        raise unavailable(name, "it has no address to download from")
+    return [fetch(name, file.name) for file in wanted]
 
 
-def _download(dataset: Dataset, file: File) -> Path:
-    if not file.url or os.environ.get("QUIRE_OFFLINE"):
-        raise unavailable(dataset, "offline (QUIRE_OFFLINE is set)" if file.url else "it has no address to download from")
-    folder = cache_dir() / dataset.name
+@contextmanager
+def local_only() -> Iterator[None]:
+    """Inside, nothing is downloaded: a file that is not on this machine is unavailable."""
+    token = _local_only.set(True)
     try:
+        yield
+    finally:
+        _local_only.reset(token)
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DatasetCorrupt(f"{path} cannot be read ({error.strerror})") from None
+
+
+def _download(name: str, file: File) -> Path:
+    if not file.url:
+        raise unavailable(name, "it has no address to download from")
+    if os.environ.get("QUIRE_OFFLINE") or _local_only.get():
+        raise unavailable(name, "offline (QUIRE_OFFLINE is set)" if os.environ.get("QUIRE_OFFLINE") else "nothing is downloaded")
+    cache = cache_dir()
+    if cache is None:
+        raise unavailable(name, "HOME is not set, so that there is no folder for downloads")
+    path = cache / dataset(name).name / file.name
+    import pooch
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         pooch.get_logger().setLevel("ERROR")
-        return Path(
-            pooch.retrieve(file.url, known_hash=f"sha256:{file.sha256[-1]}", fname=file.name, path=folder, progressbar=False)
-        )
+        # pooch writes to a file of its own and renames it, so that of two processes at once either one may be last
+        pooch.retrieve(file.url, known_hash=f"sha256:{file.sha256[-1]}", fname=path.name, path=path.parent, progressbar=False)
     except ValueError as error:  # pooch's word for a wrong digest
         raise DatasetCorrupt(f"{file.url} does not have the expected content ({error}); try again later") from None
-    except Exception as error:  # any failure of the network
-        raise unavailable(dataset, f"the download failed ({type(error).__name__})") from None
+    except Exception as error:
+        raise unavailable(name, _failure(error, path.parent)) from None
+    return path
 
 
-def unavailable(dataset: Dataset, reason: str) -> DatasetUnavailable:
+def _failure(error: Exception, folder: Path) -> str:
+    # errors of requests are OSErrors without a number, and pooch's of a folder is a PermissionError without one
+    network = not isinstance(error, OSError) or error.errno is None or isinstance(error, ConnectionError | TimeoutError)
+    if network and not isinstance(error, PermissionError):
+        return f"the download failed ({type(error).__name__})"
+    return f"the folder {folder} cannot be written ({error.strerror or 'Permission denied'})"
+
+
+def unavailable(name: str, reason: str) -> DatasetUnavailable:
     """The error for a missing set: its name, size, address, and the ways to get it."""
-    size = f" ({dataset.size / 1e6:.1f} MB)" if dataset.size else ""
-    ways = dataset.hint or f"run `quire data fetch {dataset.name}`"
+    entry = dataset(name)
+    size = f" ({entry.size / 1e6:.1f} MB)" if entry.size else ""
+    ways = entry.hint or f"run `quire data fetch {entry.name}`"
     return DatasetUnavailable(
-        f"data set {dataset.name}{size} is not here: {reason}; get it from {dataset.source}: {ways}, "
-        f"or set QUIRE_DATA to a folder that holds {dataset.name}/"
+        f"data set {entry.name}{size} is not here: {reason}; get it from {entry.source}: {ways}, "
+        f"or set QUIRE_DATA to a folder that holds {entry.name}/"
     )
-
-
-def gunzip(path: Path, *, limit: int = MAX_UNPACKED) -> bytes:
-    """Content of a gzip file, refused beyond `limit` bytes.
-
-    Raises:
-        DatasetCorrupt: if it unpacks to more than `limit`, or is damaged.
-    """
-    try:
-        with gzip.open(path) as stream:
-            content = stream.read(limit + 1)
-    except (OSError, EOFError) as error:
-        raise DatasetCorrupt(f"{path} is not a whole gzip file ({error})") from None
-    if len(content) > limit:
-        raise DatasetCorrupt(f"{path} unpacks to more than {limit} bytes")
-    return content
-
-
-def read_archive(path: Path, *, limit: int = MAX_UNPACKED) -> Mapping[str, bytes]:
-    """Regular files of a tar or zip archive, in memory: nothing is written, so no member can leave a folder.
-
-    Links and devices are ignored; sizes are checked before reading.
-
-    Raises:
-        DatasetCorrupt: if the archive is damaged or unpacks to more than `limit` bytes.
-    """
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                members = [(i.filename, i.file_size, i) for i in archive.infolist() if not i.is_dir()]
-                _check_total(path, members, limit)
-                return {name: archive.open(info).read(size) for name, size, info in members}
-        with tarfile.open(path) as archive:
-            members = [(m.name, m.size, m) for m in archive.getmembers() if m.isreg()]
-            _check_total(path, members, limit)
-            return {name: archive.extractfile(member).read(size) for name, size, member in members}
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise DatasetCorrupt(f"{path} is not a whole archive ({error})") from None
-
-
-def _check_total(path, members, limit):
-    total = sum(size for _, size, _ in members)
-    if total > limit:
-        raise DatasetCorrupt(f"{path} unpacks to {total} bytes, more than {limit}")

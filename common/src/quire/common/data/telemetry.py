@@ -5,29 +5,11 @@ from typing import Literal
 
 import numpy as np
 
-from quire.common.data.registry import REGISTRY, Dataset, DatasetCorrupt, File, fetch, provided
+from quire.common.data.archives import read_npy, read_npz
+from quire.common.data.registry import fetch, provided
+from quire.common.errors import DatasetCorrupt
 
 AnomalySet = Literal["SMD", "MSL", "SMAP", "SWaT", "PSM"]
-
-MSL_SMAP = REGISTRY.add(
-    Dataset(
-        "msl-smap",
-        "telemetry of 13 channels of two spacecraft with labelled anomalies: 10 of MSL (55 columns), 3 of SMAP (25)",
-        "Caltech/JPL terms of the telemanom release; not redistributed",
-        "https://github.com/khundman/telemanom",
-        (File("msl_smap_subset.npz", ("af4c0f4405a5fb244d1eabdb6255e02f956163330a9e4cc05b4a11de6b4002d9",), 173_575),),
-        hint="re-pack the .npy files of the channels as <craft>/<channel>/{train,test,test_label}",
-    )
-)
-ANOMALY_SETS = REGISTRY.add(
-    Dataset(
-        "anomaly-sets",
-        "SMD, MSL, SMAP, SWaT and PSM, whole: <set>_train.npy, <set>_test.npy, <set>_test_label.npy of each",
-        "each set its own; SWaT on request from iTrust",
-        "https://github.com/thuml/Time-Series-Library (all_datasets)",
-        hint="put the three .npy files of a set into anomaly-sets/; PSM and SWaT come as CSV, write their numbers as .npy",
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -39,14 +21,12 @@ class Telemetry:
         train: without known anomalies, float32 `[t, d]`; column 0 is the telemetry of a channel.
         test: float32 `[s, d]`.
         truth: whether a test step is anomalous, bool `[s]`.
-        stand_in_for: the data of the paper, or "" where this is it.
     """
 
     name: str
     train: np.ndarray
     test: np.ndarray
     truth: np.ndarray
-    stand_in_for: str = ""
 
     def standardised(self) -> tuple[np.ndarray, np.ndarray]:
         """Training and test columns by mean and standard deviation of training; a constant column keeps its scale."""
@@ -62,17 +42,18 @@ def spacecraft(channels: tuple[str, ...]) -> list[Telemetry]:
         channels: such as `"MSL/C-1"` or `"SMAP/A-6"`.
 
     Raises:
-        ValueError: for a channel that is not among the thirteen.
+        ValueError: for no channel, or one that is not among the thirteen.
         DatasetUnavailable, DatasetCorrupt: as for every data set.
     """
-    with np.load(fetch(MSL_SMAP, "msl_smap_subset.npz"), allow_pickle=False) as arrays:
-        known = sorted(name.removesuffix("/train") for name in arrays.files if name.endswith("/train"))
-        if unknown := [name for name in channels if name not in known]:
-            raise ValueError(f"channels holds {unknown[0]!r}; choose from {', '.join(known)}")
-        return [
-            Telemetry(name, arrays[f"{name}/train"], arrays[f"{name}/test"], arrays[f"{name}/test_label"] > 0)
-            for name in channels
-        ]
+    arrays = read_npz(fetch("msl-smap", "msl_smap_subset.npz"))
+    known = sorted(name.removesuffix("/train") for name in arrays if name.endswith("/train"))
+    if not channels:
+        raise ValueError(f"channels is empty; choose from {', '.join(known)}")
+    if unknown := [name for name in channels if name not in known]:
+        raise ValueError(f"channels holds {unknown[0]!r}; choose from {', '.join(known)}")
+    return [
+        Telemetry(name, arrays[f"{name}/train"], arrays[f"{name}/test"], arrays[f"{name}/test_label"] > 0) for name in channels
+    ]
 
 
 def anomaly_set(name: AnomalySet) -> Telemetry:
@@ -84,11 +65,11 @@ def anomaly_set(name: AnomalySet) -> Telemetry:
     """
     if name not in AnomalySet.__args__:
         raise ValueError(f"name is {name!r}; choose from {', '.join(AnomalySet.__args__)}")
-    train, test, label = (
-        np.load(provided(ANOMALY_SETS, f"{name}_{part}.npy"), allow_pickle=False) for part in ("train", "test", "test_label")
-    )
-    if train.ndim != 2 or test.ndim != 2 or train.shape[1] != test.shape[1] or len(test) != label.size:
+    train, test, label = (read_npy(provided("anomaly-sets", f"{name}_{part}.npy")) for part in ("train", "test", "test_label"))
+    if train.ndim != 2 or test.ndim != 2 or train.shape[1] != test.shape[1] or len(test) != label.size or not train.size:
         raise DatasetCorrupt(f"{name}: train is {train.shape}, test {test.shape}, labels {label.shape}; need [t, d], [s, d], [s]")
+    if not all(np.isfinite(part).all() for part in (train, test, label)):
+        raise DatasetCorrupt(f"{name} holds numbers that are not finite; fill the gaps before the arrays are written")
     return Telemetry(name, train.astype(np.float32), test.astype(np.float32), label.reshape(-1) > 0)
 
 
@@ -96,7 +77,12 @@ def generated_telemetry(count: int = 4, *, length: int = 2000, num_columns: int 
     """Channels whose first column repeats a pattern that commands in the others switch on and off.
 
     In the test part, three segments lose the pattern: it is flattened, runs at half its period, or gets noise.
+
+    Raises:
+        ValueError: for a length below 600, which has no room for three segments, or fewer than two columns.
     """
+    if length < 600 or num_columns < 2:
+        raise ValueError(f"length is {length} and num_columns {num_columns}; they must be at least 600 and 2")
     rng = np.random.default_rng(seed)
 
     def channel(number):
@@ -116,6 +102,6 @@ def generated_telemetry(count: int = 4, *, length: int = 2000, num_columns: int 
             )
             value[span] = changed[kind] + 0.05 * rng.standard_normal(len(steps))
         columns = np.concatenate([value[:, None], commands], axis=1).astype(np.float32)
-        return Telemetry(f"generated channel {number + 1}", columns[:length], columns[length:], truth[length:], "MSL and SMAP")
+        return Telemetry(f"generated channel {number + 1}", columns[:length], columns[length:], truth[length:])
 
     return [channel(number) for number in range(count)]

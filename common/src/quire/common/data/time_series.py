@@ -2,43 +2,19 @@
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
-from quire.common.data.registry import REGISTRY, Dataset, DatasetCorrupt, File, fetch, provided
-from quire.common.errors import UsageError, did_you_mean
+from quire.common.data.archives import read_text
+from quire.common.data.registry import fetch, provided
+from quire.common.errors import DatasetCorrupt, UsageError, did_you_mean
 
 SeriesName = Literal["ETTh1", "ETTh2", "ETTm1", "ETTm2", "electricity", "traffic", "weather", "exchange_rate", "national_illness"]
 Frequency = Literal["minute", "hour", "day", "week"]
-
-ETT = REGISTRY.add(
-    Dataset(
-        "ett",
-        "load and oil temperature of a power transformer, ETTh1: 17420 hours x 7 columns",
-        "CC BY-ND 4.0: only the unmodified file may be redistributed",
-        "https://github.com/zhouhaoyi/ETDataset",
-        (
-            File(
-                "ETTh1.csv",
-                ("f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",),
-                2_589_657,
-                "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/ETTh1.csv",
-            ),
-        ),
-    )
-)
-LONG_SERIES = REGISTRY.add(
-    Dataset(
-        "long-series",
-        "ETTh2, ETTm1, ETTm2, electricity, traffic, weather, exchange_rate and national_illness, one CSV each, date first",
-        "each set its own",
-        "https://github.com/thuml/Time-Series-Library (all_datasets)",
-        hint="put the CSV files into long-series/",
-    )
-)
 
 _MONTH = 30 * 24
 _FREQUENCY: dict[str, Frequency] = {
@@ -60,7 +36,6 @@ class Series:
         values: float64 `[t, c]`.
         marks: calendar features, float64 `[t, f]` in `[-0.5, 0.5]`.
         ends: where training, validation and test data end, in steps.
-        stand_in_for: the data of the paper, or "" where this is it.
     """
 
     name: str
@@ -68,7 +43,6 @@ class Series:
     values: np.ndarray
     marks: np.ndarray
     ends: tuple[int, int, int]
-    stand_in_for: str = ""
 
     def standardised(self) -> Float[np.ndarray, "t c"]:
         """`(x - mean) / std` of every column, by the training part; a constant column keeps its scale."""
@@ -86,11 +60,13 @@ def calendar_features(dates: np.ndarray, frequency: Frequency) -> Float[np.ndarr
             first two; `"week"`: day of the month and ISO week of the year.
 
     Raises:
-        ValueError: for another frequency.
+        ValueError: for another frequency, or something that is no date.
 
     >>> calendar_features(np.array(["2016-07-01T23"], "datetime64[h]"), "hour").round(3).tolist()
     [[0.5, 0.167, -0.5, -0.001]]
     """
+    if dates.dtype.kind != "M" or np.isnat(dates).any():
+        raise ValueError(f"dates is {dates.dtype} with {np.sum(dates != dates)} missing; every one must be a datetime64")
     dates = dates.astype("datetime64[m]")
     day, month, year = (dates.astype(f"datetime64[{unit}]") for unit in "DMY")
     minute_of_day = (dates - day).astype(int)
@@ -123,8 +99,8 @@ def long_series(name: SeriesName = "ETTh1") -> Series:
     """
     if name not in SeriesName.__args__:
         raise UsageError(f"no series is called {name!r}; {did_you_mean(name, SeriesName.__args__)}")
-    path = fetch(ETT, "ETTh1.csv") if name == "ETTh1" else provided(LONG_SERIES, f"{name}.csv")
-    dates, columns, values = read_dated_csv(path.read_text(), source=path.name)
+    path = fetch("ett", "ETTh1.csv") if name == "ETTh1" else provided("long-series", f"{name}.csv")
+    dates, columns, values = read_dated_csv(read_text(path), source=path.name)
     frequency = _FREQUENCY.get(name, "hour")
     if name.startswith("ETT"):
         month = _MONTH * (4 if frequency == "minute" else 1)
@@ -136,24 +112,46 @@ def long_series(name: SeriesName = "ETTh1") -> Series:
     return Series(name, columns, values, calendar_features(dates, frequency), ends)
 
 
+_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2}))?)?")
+
+
+def _iso_date(text: str) -> str:
+    match = _DATE.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"{text[:40]!r} is no date")
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+
+
 def read_dated_csv(text: str, *, source: str = "the file") -> tuple[np.ndarray, tuple[str, ...], Float[np.ndarray, "t c"]]:
-    """Dates, names of columns and numbers of a CSV file whose first column is a date.
+    """Dates, names of columns and numbers of a CSV file whose first column is a date, year first, padded with zeros or not.
+
+    Returns:
+        datetime64 `[t]`, the header without its first cell, and the numbers.
 
     Raises:
-        DatasetCorrupt: if a row has another length than the header, or something is no date or number.
+        DatasetCorrupt: if there is no header or no row, a row has another length than the header, or something is no date or no
+            finite number.
 
-    >>> dates, columns, values = read_dated_csv("date,a,b\\n2020-01-01 00:00:00,1,2\\n2020-01-01 01:00:00,3,4\\n")
-    >>> columns, values.tolist()
-    (('a', 'b'), [[1.0, 2.0], [3.0, 4.0]])
+    >>> dates, columns, values = read_dated_csv("date,a,b\\n2020-01-01 00:00:00,1,2\\n2020/1/1 1:00,3,4\\n")
+    >>> columns, values.tolist(), str(dates[1])
+    (('a', 'b'), [[1.0, 2.0], [3.0, 4.0]], '2020-01-01T01:00:00')
     """
-    header, *rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    if len(rows) < 2 or len(rows[0]) < 2:
+        raise DatasetCorrupt(f"{source} has {len(rows)} rows; it needs a header `date,...` with a column or more, and one row")
+    header, *rows = rows
+    if _DATE.fullmatch(header[0].strip()):
+        raise DatasetCorrupt(f"the first row of {source} begins with {header[0]!r}; it must be a header `date,...`")
     if bad := [number for number, row in enumerate(rows, 2) if len(row) != len(header)]:
         raise DatasetCorrupt(f"row {bad[0]} of {source} does not have the {len(header)} columns of the header")
     try:
-        dates = np.array([row[0].replace("/", "-") for row in rows], "datetime64[s]")
+        dates = np.array([_iso_date(row[0]) for row in rows], "datetime64[s]")
         values = np.array([row[1:] for row in rows], np.float64)
     except ValueError as error:
         raise DatasetCorrupt(f"{source} holds something that is no date or number ({error})") from None
+    if not np.isfinite(values).all():
+        raise DatasetCorrupt(f"row {2 + np.argwhere(~np.isfinite(values))[0, 0]} of {source} holds a number that is not finite")
     return dates, tuple(header[1:]), values
 
 
@@ -162,7 +160,12 @@ def generated_series(length: int = 14_400, num_channels: int = 7, *, seed: int =
 
     Every channel has a daily pattern of 4 harmonics whose strength changes with the weekday, and a drift that is a random walk
     pulled to zero.
+
+    Raises:
+        ValueError: for fewer than 20 hours, so that a part is empty, or no channel.
     """
+    if length < 20 or num_channels < 1:
+        raise ValueError(f"length is {length} and num_channels {num_channels}; they must be at least 20 and 1")
     rng = np.random.default_rng(seed)
     hours = np.arange(length)
     phases = 2 * np.pi * hours[:, None, None] / 24 * np.arange(1, 5)[None, :, None]
@@ -179,16 +182,18 @@ def generated_series(length: int = 14_400, num_channels: int = 7, *, seed: int =
     dates = np.datetime64("2016-07-01T00", "h") + hours
     ends = (length * 12 // 20, length * 16 // 20, length)
     columns = tuple(f"channel {i}" for i in range(num_channels))
-    return Series("generated hourly series", columns, values, calendar_features(dates, "hour"), ends, "ETTh1")
+    return Series("generated hourly series", columns, values, calendar_features(dates, "hour"), ends)
 
 
 def windows(values: Float[np.ndarray, "t c"], starts: np.ndarray, length: int) -> Float[np.ndarray, "n length c"]:
     """`values[s : s + length]` for every start s.
 
     Raises:
-        ValueError: if a window leaves the series.
+        ValueError: if a window leaves the series, or is empty.
     """
     starts = np.asarray(starts)
+    if length < 1:
+        raise ValueError(f"length is {length}; a window has at least 1 step")
     if starts.size and not (starts.min() >= 0 and starts.max() + length <= len(values)):
         raise ValueError(f"starts reach {starts.min()} to {starts.max()}; windows of {length} need 0 to {len(values) - length}")
     return values[starts[:, None] + np.arange(length)]

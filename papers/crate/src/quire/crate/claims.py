@@ -267,10 +267,11 @@ def _lasso_change(key: jax.Array, factor: jax.Array) -> jax.Array:
 @shared
 def trained_classifiers(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """CRATE and ViT trained on the same batches, with their test accuracies and CRATE's layer reports before and after."""
-    data = open_images(preset.image_set, preset.classifier.image_size)
+    source = open_images(preset.image_set, preset.classifier.image_size)
+    data = source.value
     loss = classification_loss(preset.classifier_training.label_smoothing, preset.classifier.num_classes)
     builds = {name: _classifier(name, preset) for name in ("CRATE", "ViT")}
-    result: dict[str, Any] = {"data": data.name, "stand_in_for": data.stand_in_for, "majority": majority_accuracy(data)}
+    result: dict[str, Any] = {"data": source.name, "stand_in_for": source.stand_in_for, "majority": majority_accuracy(data)}
     for name, build in builds.items():
         graph, state, losses = train_on_images(build, loss, preset.classifier_training, data, keys)
         right = accuracy(graph, state, data)
@@ -386,7 +387,8 @@ def training_sparsifies(preset: Preset, key: jax.Array) -> Measurement:
 @shared
 def trained_autoencoders(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """CRATE-MAE trained on standardised images; its error and the mean image's on the same removed patches of test images."""
-    data = open_images(preset.mae_set, preset.mae.image_size)
+    source = open_images(preset.mae_set, preset.mae.image_size)
+    data = source.value
 
     def loss(model, batch, key):
         return model(data.standardised(batch[0]), key)[0]
@@ -405,7 +407,7 @@ def trained_autoencoders(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     scores = {ratio: score(state, jnp.asarray(count)) for ratio, count in removed.items()}
     back = {"images": images[:8], "mean": data.mean, "std": data.std}
     constants = {name: jnp.broadcast_to(x, (len(keys), *jnp.shape(x))) for name, x in back.items()}
-    names = {"data": data.name, "stand_in_for": data.stand_in_for}
+    names = {"data": source.name, "stand_in_for": source.stand_in_for}
     return {"graph": graph, "state": state, "losses": losses, "scores": scores, **names, **constants}
 
 
@@ -458,11 +460,12 @@ def _reconstruction_figure(preset: Preset, run: dict[str, Any]):
 @shared
 def trained_language_models(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """CRATE and GPT trained on the same windows of bytes, with their bits per byte on windows of the test text."""
-    text = open_text(preset.corpus, fallback=preset.corpus_fallback)
+    source = open_text(preset.corpus, fallback=preset.corpus_fallback)
+    text = source.value
     size = preset.lm.max_length + 1
     windows = text.test[spaced_windows(len(text.test), size, preset.lm_windows)]
     counts = {name: count_bits(text.train, windows, order) for name, order in (("unigram", 1), ("bigram", 2))}
-    result: dict[str, Any] = {"data": text.name, "stand_in_for": text.stand_in_for, **counts}
+    result: dict[str, Any] = {"data": source.name, "stand_in_for": source.stand_in_for, **counts}
     for name, make in (("CRATE", CRATELM), ("GPT", GPT)):
 
         def build(rngs, make=make):

@@ -8,30 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from quire.common.data import (
-    REGISTRY,
-    Dataset,
-    ImageSplit,
-    cifar10,
-    digits,
-    imagenet_batches,
-    imagenet_files,
-    is_local,
-    language_reference,
-    provided,
-    wikitext2,
-)
+from quire.common.data.imagenet import imagenet_batches, imagenet_files
+from quire.common.data.images import ImageData, ImageSplit, cifar10, digits
+from quire.common.data.registry import provided
+from quire.common.data.source import Source, open_or
+from quire.common.data.text import language_reference, wikitext2
 from quire.crate.language_model import encode
-
-OPENWEBTEXT = REGISTRY.add(
-    Dataset(
-        "openwebtext",
-        "plain text of web pages, as train.txt and test.txt",
-        "CC0 for the collection, the pages keep their own; not redistributed",
-        "https://skylion007.github.io/OpenWebTextCorpus",
-        hint="join its pages into openwebtext/train.txt and openwebtext/test.txt",
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -40,7 +22,6 @@ class Images:
 
     Attributes:
         name: as tables show it.
-        stand_in_for: the paper's data, or "" where this is it.
         arrays: training images and labels in memory, or None.
         stream: `(batch_size, seed) -> endless iterator` over training batches, for sets that do not fit in memory.
         test: `batch_size -> iterator` over test batches.
@@ -50,7 +31,6 @@ class Images:
     """
 
     name: str
-    stand_in_for: str
     arrays: tuple[np.ndarray, np.ndarray] | None
     stream: Callable[[int, int], Iterator[tuple[np.ndarray, np.ndarray]]]
     test: Callable[[int], Iterator[tuple[np.ndarray, np.ndarray]]]
@@ -78,8 +58,8 @@ def pixels(images: np.ndarray | Array) -> Float[Array, "*batch h w c"]:
     return images / jnp.float32(255) if images.dtype == jnp.uint8 else images
 
 
-def open_images(name: str, image_size: tuple[int, int], *, statistics_images: int = 10_000) -> Images:
-    """The image set called `name`.
+def open_images(name: str, image_size: tuple[int, int], *, statistics_images: int = 10_000) -> Source[Images]:
+    """The image set called `name`; the small ones stand in for ImageNet-1K.
 
     Args:
         name: `"digits"`, `"cifar10"` or `"imagenet-1k"`.
@@ -90,17 +70,21 @@ def open_images(name: str, image_size: tuple[int, int], *, statistics_images: in
         DatasetUnavailable: if it is not on this machine and cannot be downloaded.
         ValueError: for another name.
     """
-    if name == "imagenet-1k":
-        return _imagenet(image_size[0], statistics_images)
-    loaders = {"digits": digits, "cifar10": cifar10}
-    if name not in loaders:
-        raise ValueError(f"name is {name!r}; it must be one of {[*loaders, 'imagenet-1k']}")
-    data = loaders[name]()
+    openers = {
+        "digits": lambda: _in_memory(digits()),
+        "cifar10": lambda: _in_memory(cifar10()),
+        "imagenet-1k": lambda: _imagenet(image_size[0], statistics_images),
+    }
+    if name not in openers:
+        raise ValueError(f"name is {name!r}; it must be one of {list(openers)}")
+    return open_or(openers[name], stand_in_for="" if name == "imagenet-1k" else "ImageNet-1K")
+
+
+def _in_memory(data: ImageData) -> Images:
     train, test = data.train, data.test
     values = np.asarray(pixels(train.images))
     return Images(
         name=data.name,
-        stand_in_for="ImageNet-1K",
         arrays=(train.images, train.labels),
         stream=lambda batch_size, seed: _shuffled(train, batch_size, seed),
         test=lambda batch_size: _ordered(test, batch_size),
@@ -121,7 +105,6 @@ def _imagenet(side: int, statistics_images: int) -> Images:
     first = [np.asarray(pixels(images)) for images, _ in islice(stream(size, 0), -(-statistics_images // size))]
     return Images(
         name=f"ImageNet-1K, {len(labels)} train",
-        stand_in_for="",
         arrays=None,
         stream=stream,
         test=lambda batch_size: imagenet_batches("val", image_size=side, batch_size=batch_size),
@@ -150,15 +133,14 @@ def _ordered(split: ImageSplit, batch_size: int) -> Iterator[tuple[np.ndarray, n
 
 @dataclass(frozen=True)
 class Text:
-    """Bytes for training and test, with the name that tables show and the data they stand in for."""
+    """Bytes for training and test, with the name that tables show."""
 
     name: str
-    stand_in_for: str
     train: np.ndarray
     test: np.ndarray
 
 
-def open_text(corpus: str, *, fallback: bool = False) -> Text:
+def open_text(corpus: str, *, fallback: bool = False) -> Source[Text]:
     """The corpus called `corpus`.
 
     Args:
@@ -173,22 +155,25 @@ def open_text(corpus: str, *, fallback: bool = False) -> Text:
     openers = {"wikitext-2": _wikitext2, "openwebtext": _openwebtext}
     if corpus not in openers:
         raise ValueError(f"corpus is {corpus!r}; it must be one of {list(openers)}")
-    if fallback and not is_local(REGISTRY.find(corpus)):
-        return _language_reference()
-    return openers[corpus]()
+    return open_or(
+        openers[corpus],
+        _language_reference if fallback else None,
+        stand_in_for="" if corpus == "openwebtext" else "OpenWebText",
+        instead_of="WikiText-2" if corpus == "wikitext-2" else "OpenWebText",
+    )
 
 
 def _wikitext2() -> Text:
     train, test = encode(wikitext2("valid")), encode(wikitext2("test"))
-    return Text(f"WikiText-2, {len(train)} bytes (valid) train / {len(test)} test", "OpenWebText", train, test)
+    return Text(f"WikiText-2, {len(train)} bytes (valid) train / {len(test)} test", train, test)
 
 
 def _openwebtext() -> Text:
-    train, test = (np.memmap(provided(OPENWEBTEXT, f"{split}.txt"), np.uint8, "r") for split in ("train", "test"))
-    return Text(f"OpenWebText, {len(train)} bytes train", "", train, test)
+    train, test = (np.memmap(provided("openwebtext", f"{split}.txt"), np.uint8, "r") for split in ("train", "test"))
+    return Text(f"OpenWebText, {len(train)} bytes train", train, test)
 
 
 def _language_reference() -> Text:
     train, test = map(encode, language_reference())
     name = f"Python language reference (pydoc), {len(train)} bytes train / {len(test)} test"
-    return Text(name, "WikiText-2", train, test)
+    return Text(name, train, test)

@@ -214,7 +214,8 @@ def plans_execute(preset: Preset, key: jax.Array) -> Measurement:
 )
 def splits_strongly_regular(preset: Preset, key: jax.Array) -> Measurement:
     """Untrained networks; equal means closer than 1e-8 of the largest output norm."""
-    sets, stand_in_for = families(preset.families)
+    source = families(preset.families)
+    sets = source.value
     channels = {"PPGN++ alone": (), "with degree 5": missing_polynomials(5), "with all 12 polynomials": missing_polynomials(6)}
     equal = dict.fromkeys([*channels, "WL-1 colours", "2-FWL colours"], 0.0)
     pairs = 0
@@ -233,7 +234,7 @@ def splits_strongly_regular(preset: Preset, key: jax.Array) -> Measurement:
         f"{', '.join(sets)}: {pairs} pairs",
         baselines={name: shares[name] for name in ("WL-1 colours", "2-FWL colours", "PPGN++ alone")},
         extras={"with all 12 polynomials": shares["with all 12 polynomials"]},
-        stand_in_for=stand_in_for,
+        stand_in_for=source.stand_in_for,
         figure=figures.bars(
             {
                 "WL-1": shares["WL-1 colours"],

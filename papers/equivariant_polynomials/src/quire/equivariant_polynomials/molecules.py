@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from quire.common.data import Molecule, alchemy_12k, tu_molecules, zinc_12k
+from quire.common.data.graph_sets import Molecule, alchemy_12k, tu_molecules, zinc_12k
 from quire.common.graphs.dense import pad_graphs
 from quire.common.graphs.multigraph import MultiGraph
 from quire.common.graphs.ppgn import PPGN

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from quire.common.data import is_local, strongly_regular
-from quire.common.data.graph_sets import SR_GRAPHS
+from quire.common.data.graph_sets import strongly_regular
+from quire.common.data.source import Source, open_or
 from quire.common.graphs.dense import rook_4x4, shrikhande, triangular_8_and_chang
 from quire.common.graphs.multigraph import MultiGraph
 from quire.common.graphs.ppgn import PPGNPlusPlus
@@ -34,16 +34,14 @@ def indistinguishable_fraction(embeddings: np.ndarray, tol: float = 1e-8) -> flo
     return float((distance < tol * np.linalg.norm(embeddings, axis=1).max()).mean())
 
 
-def families(names: Sequence[str]) -> tuple[Mapping[str, np.ndarray], str]:
-    """Families of strongly regular graphs: the files where they are here, else those with a closed construction.
-
-    Returns:
-        Matrices `[graphs, n, n]` by name, and what the paper's data were replaced by ("" for nothing).
-    """
-    if is_local(SR_GRAPHS):
-        return {name: strongly_regular(name) for name in names}, ""
-    built = {"sr16622": np.stack([rook_4x4(), shrikhande()]), "sr281264": np.stack(triangular_8_and_chang())}
-    return built, f"{len(names)} families of the paper"
+def families(names: Sequence[str]) -> Source[Mapping[str, np.ndarray]]:
+    """Families of strongly regular graphs, matrices `[graphs, n, n]` by name: the files where they are here, else those with a
+    closed construction."""
+    return open_or(
+        lambda: {name: strongly_regular(name) for name in names},
+        lambda: {"sr16622": np.stack([rook_4x4(), shrikhande()]), "sr281264": np.stack(triangular_8_and_chang())},
+        instead_of=f"{len(names)} families of the paper",
+    )
 
 
 def untrained_embeddings(

@@ -24,11 +24,12 @@ from quire.common.claims import (
     slope_above,
     slope_below,
 )
-from quire.common.data import DatasetUnavailable, three_bpa
+from quire.common.data.molecules import three_bpa
 from quire.common.equivariant.clebsch_gordan import gaunt_path_weights
 from quire.common.equivariant.neighbours import neighbour_list
 from quire.common.equivariant.rotations import random_rotation, wigner_d
 from quire.common.equivariant.torus_fourier import from_half_series, half_series
+from quire.common.errors import DatasetUnavailable
 from quire.common.random import generator
 from quire.common.testing import max_relative_error
 from quire.common.train import fit_seeds, stacked_batch

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
-from quire.common.data import Molecules
+from quire.common.data.molecules import Molecules
 
 MINIMUM = np.array([[1.2, 1.35], [1.35, 1.5]])
 """Distance of the pair minimum, Angstrom, by elements."""

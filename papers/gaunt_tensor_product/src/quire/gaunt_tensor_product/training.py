@@ -11,7 +11,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from quire.common.data import Molecules
+from quire.common.data.molecules import Molecules
 from quire.common.equivariant.neighbours import Neighbours, edge_vectors, most_neighbours, neighbour_list
 from quire.common.train import epoch_indices, fit_seeds, take_batch
 from quire.gaunt_tensor_product.mace import MACE, Edges, MACEConfig, edges_with_slopes, energy_and_forces_of_edges

@@ -220,10 +220,11 @@ def _identity(h: jax.Array) -> jax.Array:
 @shared
 def trained_embeddings(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """All widths, the limit and the kernel limit on the same events; one seed after the other, the tables are large."""
-    words = open_words(preset.word2vec.corpus, preset.word2vec.vocabulary, fallback=preset.fallback)
+    source = open_words(preset.word2vec.corpus, preset.word2vec.vocabulary, fallback=preset.fallback)
+    words = source.value
     runs = [train_all(words, preset.word2vec, key) for key in keys]
     stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(x) for x in leaves]), *runs)
-    return stacked | {"data": words.name, "stand_in_for": words.stand_in_for, "words": words.vocabulary.words}
+    return stacked | {"data": source.name, "stand_in_for": source.stand_in_for, "words": words.vocabulary.words}
 
 
 @paper.claim(
@@ -306,21 +307,21 @@ def kernel_limit_is_worse(preset: Preset, key: jax.Array) -> Measurement:
 def few_shot(preset: Preset, key: jax.Array) -> Measurement:
     """First-order MAML; every model is tested on the same tasks."""
     cfg = preset.maml
-    data = open_few_shot(cfg.data)
-    scores, curve = accuracies(data, cfg, key)
+    source = open_few_shot(cfg.data)
+    scores, curve = accuracies(source.value, cfg, key)
     ordered = [scores[str(net.width)] for net in cfg.nets] + [scores["∞"]]
     shown = {name: scores[name] for name in ("linear", "ReLU GP", "ReLU NTK", "∞, untrained") if name in scores}
     shown |= {str(net.width): scores[str(net.width)] for net in cfg.nets} | {"∞": scores["∞"]}
     return Measurement(
         scores["∞"],
-        data.name,
+        source.name,
         baselines={**{name: score for name, score in scores.items() if name != "∞"}, "chance": 0.2},
         extras={
             "smallest gain from a wider net": float(np.diff(ordered).min()),
             "meta-training loss, first batches": float(curve[: max(1, len(curve) // 10), 0].mean()),
             "meta-training loss, last batches": float(curve[-max(1, len(curve) // 10) :, 0].mean()),
         },
-        stand_in_for=data.stand_in_for,
+        stand_in_for=source.stand_in_for,
         figure=figures.accuracies(shown),
     )
 
@@ -331,8 +332,8 @@ def few_shot(preset: Preset, key: jax.Array) -> Measurement:
 @shared
 def rate_sweeps(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """Losses `[widths, rates]` under muP and SP."""
-    data = open_patterns(preset.transfer.pool)
-    return transfer.sweep(data, preset.transfer, keys) | {"data": data.name}
+    source = open_patterns(preset.transfer.pool)
+    return transfer.sweep(source.value, preset.transfer, keys) | {"data": source.name}
 
 
 @paper.claim(

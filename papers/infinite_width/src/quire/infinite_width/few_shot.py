@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from quire.common.data import FewShotData, Tasks, draw_tasks
+from quire.common.data.few_shot import FewShotData, Tasks, draw_tasks
 from quire.common.mup.arc_cosine import relu_gp, relu_ntk
 from quire.infinite_width.config import MAML
 from quire.infinite_width.kernel_regime import kernel_logits, kernel_machine, kernel_meta_train

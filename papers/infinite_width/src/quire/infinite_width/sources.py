@@ -5,43 +5,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quire.common.data import (
-    REGISTRY,
-    Dataset,
-    FewShotData,
-    is_local,
-    language_reference,
-    omniglot_alphabets,
-    omniglot_small,
-    provided,
-    wikitext2,
-)
-from quire.common.data.few_shot import OMNIGLOT_FULL, by_class, with_rotations
+from quire.common.data.archives import read_npz, read_text
+from quire.common.data.few_shot import FewShotData, by_class, omniglot_alphabets, omniglot_small, with_rotations
+from quire.common.data.registry import provided
+from quire.common.data.source import Source, open_or
+from quire.common.data.text import language_reference, wikitext2
 from quire.common.text.windows import Vocabulary, vocabulary
-
-TEXT8 = REGISTRY.add(
-    Dataset(
-        "text8",
-        "the first 10^8 characters of a cleaned English Wikipedia, 17 M words",
-        "CC BY-SA 3.0",
-        "http://mattmahoney.net/dc/textdata.html",
-        hint="unpack text8.zip into text8/text8",
-    )
-)
 
 
 @dataclass(frozen=True)
 class Words:
-    """A text as word indices, its last tenth held out, with the names that tables show."""
+    """A text as word indices, its last tenth held out, with the name that tables show."""
 
     name: str
-    stand_in_for: str
     vocabulary: Vocabulary
     train: np.ndarray
     held_out: np.ndarray
 
 
-def open_words(corpus: str, size: int, *, fallback: bool = False) -> Words:
+def open_words(corpus: str, size: int, *, fallback: bool = False) -> Source[Words]:
     """The corpus called `corpus` with a vocabulary of the `size` most frequent words; all other words are dropped.
 
     Args:
@@ -56,36 +38,35 @@ def open_words(corpus: str, size: int, *, fallback: bool = False) -> Words:
     openers = {"wikitext-2": _wikitext2, "text8": _text8}
     if corpus not in openers:
         raise ValueError(f"corpus is {corpus!r}; it must be one of {list(openers)}")
-    if fallback and not is_local(REGISTRY.find(corpus)):
-        name, stand_in_for, words = _language_reference()
-    else:
-        name, stand_in_for, words = openers[corpus]()
-    known = vocabulary(words, size)
-    cut = len(known.tokens) - len(known.tokens) // 10
-    return Words(
-        f"{name}, {len(known.tokens):,} words, {size} different",
-        stand_in_for,
-        known,
-        known.tokens[:cut],
-        known.tokens[cut:],
+    return open_or(
+        lambda: _words(*openers[corpus](), size),
+        (lambda: _words(*_language_reference(), size)) if fallback else None,
+        stand_in_for="" if corpus == "text8" else "text8",
+        instead_of="text8",
     )
 
 
-def _wikitext2():
+def _words(name: str, words: list[str], size: int) -> Words:
+    known = vocabulary(words, size)
+    cut = len(known.tokens) - len(known.tokens) // 10
+    return Words(f"{name}, {len(known.tokens):,} words, {size} different", known, known.tokens[:cut], known.tokens[cut:])
+
+
+def _wikitext2() -> tuple[str, list[str]]:
     words = [word for split in ("valid", "test") for word in wikitext2(split).split() if word != "<unk>"]
-    return "WikiText-2 (valid and test)", "text8", words
+    return "WikiText-2 (valid and test)", words
 
 
-def _text8():
-    return "text8", "", provided(TEXT8, "text8").read_text().split()
+def _text8() -> tuple[str, list[str]]:
+    return "text8", read_text(provided("text8", "text8")).split()
 
 
-def _language_reference():
+def _language_reference() -> tuple[str, list[str]]:
     words = [w for part in language_reference() for w in re.findall(r"\w+|[^\w\s]", part.lower())]
-    return "Python language reference (pydoc)", "text8", words
+    return "Python language reference (pydoc)", words
 
 
-def open_few_shot(name: str) -> FewShotData:
+def open_few_shot(name: str) -> Source[FewShotData]:
     """The few-shot set called `name`.
 
     Args:
@@ -98,17 +79,17 @@ def open_few_shot(name: str) -> FewShotData:
     openers = {"omniglot": omniglot_small, "omniglot-full": _omniglot_full}
     if name not in openers:
         raise ValueError(f"name is {name!r}; it must be one of {list(openers)}")
-    return openers[name]()
+    return open_or(openers[name], stand_in_for="" if name == "omniglot-full" else "Omniglot (1200 characters to train)")
 
 
 def _omniglot_full() -> FewShotData:
-    with np.load(provided(OMNIGLOT_FULL, "omniglot_full.npz"), allow_pickle=False) as arrays:
-        images, character, background = (arrays[k] for k in ("images28", "character", "background"))
+    names = "images28", "character", "background"
+    images, character, background = read_npz(provided("omniglot-full", "omniglot_full.npz"), *names).values()
     ink = 1 - images.astype(np.float32) / 255
     train, test = (by_class(ink[part], character[part]) for part in (background, ~background))
     half = test.shape[1] // 2
     groups = np.arange(len(test), dtype=np.int32)[None]
-    return FewShotData("Omniglot", "", with_rotations(train), groups, test[:, :half], test[:, half : 2 * half])
+    return FewShotData("Omniglot", with_rotations(train), groups, test[:, :half], test[:, half : 2 * half])
 
 
 @dataclass(frozen=True)
@@ -121,7 +102,7 @@ class Patterns:
     num_classes: int
 
 
-def open_patterns(pool: int) -> Patterns:
+def open_patterns(pool: int) -> Source[Patterns]:
     """Characters of Omniglot labelled by alphabet: average-pooled, standardised pixel by pixel, scaled to length about one.
 
     Args:
@@ -131,6 +112,10 @@ def open_patterns(pool: int) -> Patterns:
         DatasetUnavailable: if Omniglot is missing.
         ValueError: if the window does not divide the images.
     """
+    return open_or(lambda: _patterns(pool))
+
+
+def _patterns(pool: int) -> Patterns:
     images, labels = omniglot_alphabets()
     if pool < 1 or images.shape[1] % pool:
         raise ValueError(f"pool is {pool}; it must divide the {images.shape[1]} pixels of a side")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from quire.common.claims import Measurement, above, all_of, at_least, beats, below, every_seed, on_average, shared
-from quire.common.data import split_links
+from quire.common.data.link_sets import split_links
 from quire.common.graphs.edges import Graph, undirected
 from quire.common.graphs.sheaf_layers import num_map_params
 from quire.common.graphs.sheaves import sheaf_laplacian
@@ -163,15 +163,16 @@ BASELINES = MODELS[1:]
 @shared
 def recommenders(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """Every recommender with the loss as shipped and with tuned settings, on the same interactions."""
-    data = open_feedback(preset.feedback, fallback=preset.fallback)
+    source = open_feedback(preset.feedback, fallback=preset.fallback)
+    data = source.value
     builds = builders(data.num_nodes, preset.dim, preset.num_layers)
     seeds = list(keys)
     chosen = choose_settings(
         builds, dict(preset.grid), lambda build, settings: _validation(preset, data, build, settings, seeds[0])
     )
     result: dict[str, Any] = {
-        "data": data.name,
-        "stand_in_for": data.stand_in_for,
+        "data": source.name,
+        "stand_in_for": source.stand_in_for,
         "popularity": data.popularity(),
         "chosen": {name: (s.learning_rate, s.penalty) for name, s in chosen.items()},
         "shipped": {},
@@ -282,7 +283,8 @@ def beats_baselines_tuned(preset: Preset, key: jax.Array) -> Measurement:
 @shared
 def link_predictors(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """Every encoder on the same splits of a graph, one split per seed."""
-    graph, stand_in_for = open_links(preset.links, fallback=preset.fallback)
+    source = open_links(preset.links, fallback=preset.fallback)
+    graph = source.value
     splits = [split_links(graph, num_non_edges=preset.non_edges, seed=_seed(key)) for key in keys]
     builds = link_builders(graph.num_nodes, preset.link_dim, preset.link_layers)
 
@@ -299,8 +301,8 @@ def link_predictors(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         for name, build in builds.items()
     }
     return {
-        "data": graph.name,
-        "stand_in_for": stand_in_for,
+        "data": source.name,
+        "stand_in_for": source.stand_in_for,
         "hits": hits,
         "degree product": np.array([degree_product_hits(s, graph.num_nodes, preset.hits_k) for s in splits]),
         "all": {name: tuple(values.tolist()) for name, values in hits.items()},
@@ -341,7 +343,8 @@ def predicts_links(preset: Preset, key: jax.Array) -> Measurement:
 @shared
 def kinds_of_maps(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """The stalk recommender with every kind of map."""
-    data = open_feedback(preset.kinds_feedback, fallback=preset.fallback)
+    source = open_feedback(preset.kinds_feedback, fallback=preset.fallback)
+    data = source.value
     results = compare_kinds(
         data,
         preset.kinds,
@@ -354,8 +357,8 @@ def kinds_of_maps(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     )
     test = {name: result["test"] for name, result in results.items()}
     return {
-        "data": data.name,
-        "stand_in_for": data.stand_in_for,
+        "data": source.name,
+        "stand_in_for": source.stand_in_for,
         "popularity": data.popularity()["f1@10"],
         "test": test,
         "all": {name: tuple(values.tolist()) for name, values in test.items()},

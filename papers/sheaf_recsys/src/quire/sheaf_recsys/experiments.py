@@ -10,22 +10,17 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
-from quire.common.data import (
-    REGISTRY,
+from quire.common.data.link_sets import LinkGraph, LinkSplit, block_graph, cora_graph, ogbl_ddi_graph, umls_graph
+from quire.common.data.recsys import (
+    Feedback,
     FeedbackSplit,
-    LinkGraph,
-    LinkSplit,
-    block_graph,
-    cora_graph,
     facebook_books,
     generated_feedback,
-    is_local,
     movielens_1m,
     movielens_100k,
-    ogbl_ddi_graph,
     split_feedback,
-    umls_graph,
 )
+from quire.common.data.source import Source, open_or
 from quire.common.metrics.ranking import hits_at_k
 from quire.sheaf_recsys.config import FeedbackSet, LinkSet
 from quire.sheaf_recsys.models import BPRMF, GCN, NGCF, LightGCN, SheafRec, inner_product
@@ -61,12 +56,10 @@ class Recommendation:
 
     Args:
         split: the interactions.
-        stand_in_for: the set that these stand in for, or "".
     """
 
-    def __init__(self, split: FeedbackSplit, stand_in_for: str = ""):
-        self.split, self.stand_in_for = split, stand_in_for
-        self.name = split.name
+    def __init__(self, split: FeedbackSplit):
+        self.split, self.name = split, split.name
         sizes = split.num_users, split.num_items
         self.num_nodes = sum(sizes)
         self.task: Task = recommendation_task(*split.train, *sizes)
@@ -79,7 +72,7 @@ class Recommendation:
         return {name: float(value[0]) for name, value in evaluate(out, self.test, KS).items()}
 
 
-def open_feedback(name: FeedbackSet, *, fallback: bool = False) -> Recommendation:
+def open_feedback(name: FeedbackSet, *, fallback: bool = False) -> Source[Recommendation]:
     """The set called `name`, split 80/10/10.
 
     Args:
@@ -97,9 +90,16 @@ def open_feedback(name: FeedbackSet, *, fallback: bool = False) -> Recommendatio
         "facebook-books": facebook_books,
     }
     _check(name, openers)
-    if name == "generated" or (fallback and not is_local(REGISTRY.find(name))):
-        return Recommendation(split_feedback(generated_feedback()), "MovieLens 100K")
-    return Recommendation(split_feedback(openers[name]()))
+
+    def split(load: Callable[[], Feedback]) -> Recommendation:
+        return Recommendation(split_feedback(load()))
+
+    return open_or(
+        lambda: split(openers[name]),
+        (lambda: split(generated_feedback)) if fallback else None,
+        stand_in_for="MovieLens 100K" if name == "generated" else "",
+        instead_of="MovieLens 100K",
+    )
 
 
 def choose_settings(
@@ -136,8 +136,8 @@ def recommend(
 # --- Link prediction ---
 
 
-def open_links(name: LinkSet, *, fallback: bool = False) -> tuple[LinkGraph, str]:
-    """The graph called `name`, and what it stands in for.
+def open_links(name: LinkSet, *, fallback: bool = False) -> Source[LinkGraph]:
+    """The graph called `name`; all but ogbl-ddi stand in for it.
 
     Args:
         name: `"generated"`, `"umls"`, `"cora"` or `"ogbl-ddi"`.
@@ -149,10 +149,8 @@ def open_links(name: LinkSet, *, fallback: bool = False) -> tuple[LinkGraph, str
     """
     openers = {"generated": block_graph, "umls": umls_graph, "cora": cora_graph, "ogbl-ddi": ogbl_ddi_graph}
     _check(name, openers)
-    folder = {"umls": "kg-small"}.get(name, name)
-    if name == "generated" or (fallback and not is_local(REGISTRY.find(folder))):
-        return block_graph(), "ogbl-ddi"
-    return openers[name](), "" if name == "ogbl-ddi" else "ogbl-ddi"
+    stand_in_for = "" if name == "ogbl-ddi" else "ogbl-ddi"
+    return open_or(openers[name], block_graph if fallback else None, stand_in_for=stand_in_for, instead_of="ogbl-ddi")
 
 
 def _check(name: str, openers: Mapping[str, Any]) -> None:

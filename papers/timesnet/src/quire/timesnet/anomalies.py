@@ -9,8 +9,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 from sklearn.metrics import roc_auc_score
 
-from quire.common.data import Telemetry, anomaly_set, generated_telemetry, is_local, spacecraft
-from quire.common.data.telemetry import MSL_SMAP
+from quire.common.data.source import Source, open_or
+from quire.common.data.telemetry import Telemetry, anomaly_set, generated_telemetry, spacecraft
 from quire.common.metrics.anomaly import anomaly_threshold, detection, point_adjust
 from quire.common.random import generator
 from quire.timesnet.config import Anomalies
@@ -19,11 +19,13 @@ from quire.timesnet.models import Reconstructor
 from quire.timesnet.training import predict, train
 
 
-def open_telemetry(task: Anomalies, *, fallback: bool = False) -> list[Telemetry]:
+def open_telemetry(task: Anomalies, *, fallback: bool = False) -> Source[list[Telemetry]]:
     """Channels or sets of the preset, or with `fallback` generated channels where they are not on this machine."""
-    if task.sets:
-        return [anomaly_set(name) for name in task.sets]
-    return generated_telemetry() if fallback and not is_local(MSL_SMAP) else spacecraft(task.channels)
+
+    def load() -> list[Telemetry]:
+        return [anomaly_set(name) for name in task.sets] if task.sets else spacecraft(task.channels)
+
+    return open_or(load, generated_telemetry if fallback else None, instead_of="MSL and SMAP")
 
 
 def cut(x: Float[np.ndarray, "t d"], length: int) -> Float[np.ndarray, "n length d"]:
@@ -102,7 +104,8 @@ def compare_detectors(task: Anomalies, keys: jax.Array, *, fallback: bool = Fals
         `auroc` by method, `f1`, `f1_adjusted` of TimesNet, each `[seeds]`; `by_channel` AUROC by channel and method `[seeds]`;
         `shown`, one channel `[seeds, steps]`, and `shown_name`; `data` and `stand_in_for`.
     """
-    channels = open_telemetry(task, fallback=fallback)
+    source = open_telemetry(task, fallback=fallback)
+    channels = source.value
     scores: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for columns in sorted({channel.train.shape[1] for channel in channels}):
         group = [channel for channel in channels if channel.train.shape[1] == columns]
@@ -128,7 +131,7 @@ def compare_detectors(task: Anomalies, keys: jax.Array, *, fallback: bool = Fals
         "shown": _shown(middle, scores[middle.name][1], len(keys)),
         "shown_name": middle.name,
         "data": f"{', '.join(channel.name for channel in channels)}, {steps} test steps",
-        "stand_in_for": ", ".join(sorted({channel.stand_in_for for channel in channels} - {""})),
+        "stand_in_for": source.stand_in_for,
     }
 
 

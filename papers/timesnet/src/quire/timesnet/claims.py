@@ -12,7 +12,6 @@ from jaxtyping import Array
 
 from quire.common.claims import Measurement, above, all_of, at_least, beats, below, every_seed, on_average, shared
 from quire.common.data.registry import unavailable
-from quire.common.data.telemetry import MSL_SMAP
 from quire.common.layers.timesnet import TimesBlock, conv2d, fft_periods, inception, inception_sizes, merge_kernels
 from quire.common.random import generator
 from quire.timesnet import brute_force, figures
@@ -328,7 +327,7 @@ def detects_better_than_window_mean(preset: Preset, key: jax.Array) -> Measureme
     """The same channels, channel by channel; generated channels would answer with what their anomalies were made to be."""
     run = detecting(preset, key)
     if run["stand_in_for"]:
-        raise unavailable(MSL_SMAP, "only real anomalies tell whether the mean of the window would have done")
+        raise unavailable("msl-smap", "only real anomalies tell whether the mean of the window would have done")
     return _detection(run, figures.by_channel({c: _number(v) for c, v in run["by_channel"].items()}, "AUROC"))
 
 

@@ -10,8 +10,8 @@ from flax import nnx
 from jaxtyping import Array
 from sklearn.linear_model import LogisticRegression
 
-from quire.common.data import Cases, generated_cases, is_local, local_path, uea
-from quire.common.data.cases import JAPANESE_VOWELS, UEA
+from quire.common.data.cases import Cases, generated_cases, uea
+from quire.common.data.source import Source, open_or
 from quire.common.train import epoch_indices, take_batch
 from quire.timesnet.config import Classification
 from quire.timesnet.forecasting import config_for
@@ -19,10 +19,9 @@ from quire.timesnet.models import Classifier
 from quire.timesnet.training import Runs, predict, train
 
 
-def open_cases(name: str, *, fallback: bool = False) -> Cases:
+def open_cases(name: str, *, fallback: bool = False) -> Source[Cases]:
     """A set of the archive, or with `fallback` generated cases where it is not on this machine."""
-    here = is_local(JAPANESE_VOWELS) if name == "JapaneseVowels" else local_path(UEA, name)
-    return generated_cases() if fallback and not here else uea(name)
+    return open_or(lambda: uea(name), generated_cases if fallback else None, instead_of=f"UEA {name}")
 
 
 def class_loss(model: nnx.Module, batch: tuple[Array, Array, Array], key: jax.Array) -> Array:
@@ -60,8 +59,9 @@ def compare_classifiers(task: Classification, keys: jax.Array, *, fallback: bool
     accuracy: dict[str, list] = {}
     first, names, stand_ins = None, [], set()
     for name in task.sets:
-        cases = open_cases(name, fallback=fallback)
-        stand_ins.add(cases.stand_in_for)
+        source = open_cases(name, fallback=fallback)
+        cases = source.value
+        stand_ins.add(source.stand_in_for)
         names.append(f"{cases.name}, {len(cases.train)} + {len(cases.test)} cases")
         (x, _), test = cases.padded()
         logits = predict(train_classifier(cases, task, keys), test, task.batch)

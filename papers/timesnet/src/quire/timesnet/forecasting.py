@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from quire.common.data import Series, generated_series, is_local, local_path, long_series, windows
-from quire.common.data.time_series import ETT, LONG_SERIES, SeriesName
+from quire.common.data.source import Source, open_or
+from quire.common.data.time_series import Series, SeriesName, generated_series, long_series, windows
 from quire.common.layers.dlinear import DLinear
 from quire.common.metrics.forecast import mae, mse, repeat_last
 from quire.common.random import generator
@@ -22,10 +22,9 @@ SHOWN = 3
 """Test windows whose forecasts come back for pictures."""
 
 
-def open_series(name: SeriesName, *, fallback: bool = False) -> Series:
+def open_series(name: SeriesName, *, fallback: bool = False) -> Source[Series]:
     """A long series, or with `fallback` a generated one where it is not on this machine."""
-    here = is_local(ETT) if name == "ETTh1" else local_path(LONG_SERIES, f"{name}.csv")
-    return generated_series() if fallback and not here else long_series(name)
+    return open_or(lambda: long_series(name), generated_series if fallback else None, instead_of=name)
 
 
 def config_for(size: Size, **task: Any) -> TimesNetConfig:
@@ -92,8 +91,9 @@ def compare_forecasters(task: Forecasting, keys: jax.Array, *, fallback: bool = 
     errors: dict[str, dict[str, list]] = {"mse": {}, "mae": {}}
     shown, names, stand_ins = None, [], set()
     for name in task.series:
-        series = open_series(name, fallback=fallback)
-        stand_ins.add(series.stand_in_for)
+        source = open_series(name, fallback=fallback)
+        series = source.value
+        stand_ins.add(source.stand_in_for)
         for horizon in task.horizons:
             known, target, forecasts = forecast_all(series, task, horizon, keys)
             names.append(f"{series.name} {task.seq_len}→{horizon}, {len(target)} test windows")

@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Real
 
-from quire.common.data import Series, windows
+from quire.common.data.time_series import Series, windows
 from quire.common.random import generator
 from quire.common.train import stacked_batch
 from quire.timesnet.config import Gaps, Imputation
@@ -64,8 +64,9 @@ def compare_imputers(task: Imputation, keys: jax.Array, *, fallback: bool = Fals
     errors: dict[str, list] = {}
     shown, names, stand_ins = None, [], set()
     for name in task.series:
-        series = open_series(name, fallback=fallback)
-        stand_ins.add(series.stand_in_for)
+        source = open_series(name, fallback=fallback)
+        series = source.value
+        stand_ins.add(source.stand_in_for)
         for rate in task.rates:
             truth, mask, imputed = impute_all(series, task, rate, keys)
             names.append(f"{series.name}, {100 * rate:g} % missing, {len(truth)} windows of {task.seq_len}")

@@ -9,8 +9,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
-from quire.common.data import ShortSeries, generated_short_series, is_local, local_path, m4
-from quire.common.data.m4 import M4, M4_HOURLY, Group
+from quire.common.data.m4 import Group, ShortSeries, generated_short_series, m4
+from quire.common.data.source import Source, open_or
 from quire.common.losses.forecast import smape_loss
 from quire.common.metrics.forecast import naive2, owa, repeat_last, smape
 from quire.common.random import generator
@@ -20,10 +20,9 @@ from quire.timesnet.models import Forecaster
 from quire.timesnet.training import Runs, predict, train
 
 
-def open_group(group: Group, *, fallback: bool = False) -> ShortSeries:
+def open_group(group: Group, *, fallback: bool = False) -> Source[ShortSeries]:
     """A group of M4, or with `fallback` generated series where it is not on this machine."""
-    here = is_local(M4_HOURLY) if group == "Hourly" else local_path(M4, f"{group}-train.csv")
-    return generated_short_series() if fallback and not here else m4(group)
+    return open_or(lambda: m4(group), generated_short_series if fallback else None, instead_of="M4")
 
 
 def draw_cuts(series: ShortSeries, rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -102,8 +101,9 @@ def compare_short_term(task: ShortTerm, keys: jax.Array, *, fallback: bool = Fal
     scores: dict[str, dict[str, list]] = {"owa": {}, "smape": {}, "mase": {}}
     shown, names, counts, stand_ins = None, [], [], set()
     for group in task.groups:
-        series = open_group(group, fallback=fallback)
-        stand_ins.add(series.stand_in_for)
+        source = open_group(group, fallback=fallback)
+        series = source.value
+        stand_ins.add(source.stand_in_for)
         counts.append(len(series.insamples))
         names.append(f"{series.name}, {counts[-1]} series")
         scale = np.array([np.abs(x).mean() or 1.0 for x in series.insamples])
