@@ -3,24 +3,17 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
+
+from quire.common import plots
+from quire.common.plots import Figure
 
 COLOURS = {"CRATE": "#c0392b", "baseline": "#34495e", "init": "#95a5a6", "trivial": "#bdc3c7"}
 
 
-def _axes(columns: int = 1, *, width: float = 4.2, height: float = 3.0):
-    figure = Figure(figsize=(width * columns, height), layout="constrained")
-    axes = figure.subplots(1, columns)
-    for each in np.atleast_1d(axes):
-        each.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
 def spreads(tokens: Mapping[str, np.ndarray], rates: Mapping[str, float]) -> Figure:
     """Tokens `[N, 3]` of norm 1 with their coding rate, a panel for each name."""
-    figure = Figure(figsize=(3.2 * len(tokens), 3.4), layout="constrained")
-    for i, (name, Z) in enumerate(tokens.items()):
-        axes = figure.add_subplot(1, len(tokens), i + 1, projection="3d")
+    figure, (panels,) = plots.axes(len(tokens), width=3.2, height=3.4, projection="3d")
+    for axes, (name, Z) in zip(panels, tokens.items(), strict=True):
         axes.scatter(*np.asarray(Z).T, s=8, color=COLOURS["CRATE"], alpha=0.6)
         axes.set_title(f"{name}: $R$ = {rates[name]:.2f} nats", fontsize="medium")
         axes.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1), xticks=[], yticks=[], zticks=[])
@@ -30,8 +23,8 @@ def spreads(tokens: Mapping[str, np.ndarray], rates: Mapping[str, float]) -> Fig
 
 def clouds(points: Mapping[str, np.ndarray], labels: np.ndarray) -> Figure:
     """Plane points `[n, 2]` coloured by label, a panel for each name."""
-    figure, axes = _axes(len(points))
-    for each, (name, xy) in zip(np.atleast_1d(axes), points.items(), strict=True):
+    figure, (axes,) = plots.axes(len(points))
+    for each, (name, xy) in zip(axes, points.items(), strict=True):
         marks = each.scatter(*np.asarray(xy).T, c=labels, cmap="tab10", s=9)
         each.set(title=name, xlabel="first component", ylabel="second component", xticks=[], yticks=[])
     each.legend(*marks.legend_elements(), frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), title="class")
@@ -40,7 +33,7 @@ def clouds(points: Mapping[str, np.ndarray], labels: np.ndarray) -> Figure:
 
 def compression(rates: Mapping[str, Sequence[float]], ratios: Mapping[str, Sequence[float]]) -> Figure:
     """`R^c` step by step, and over that of the start shrunk to the same norm."""
-    figure, (left, right) = _axes(2)
+    figure, ((left, right),) = plots.axes(2)
     for name, values in rates.items():
         left.plot(values, "o-", label=name)
         right.plot(ratios[name], "o-", label=name)
@@ -55,12 +48,11 @@ def compression(rates: Mapping[str, Sequence[float]], ratios: Mapping[str, Seque
 
 def norm_dependence(norms: np.ndarray, ratios: Sequence[float], used: float) -> Figure:
     """Change of the off-subspace energy by two MSSA steps, against the norm of the tokens."""
-    figure, axes = _axes()
-    axes.semilogx(norms, ratios, "o-", color=COLOURS["CRATE"], base=2)
+    figure, ((axes,),) = plots.axes()
+    axes.plot(norms, ratios, "o-", color=COLOURS["CRATE"])
     axes.axhline(1, color=COLOURS["trivial"], ls="--")
     axes.axvline(used, color=COLOURS["init"], ls=":", label="norm of the claim")
-    ticks = [0.5, 1, 2, 4, 8]
-    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    plots.log_ticks(axes, (0.5, 1, 2, 4, 8), base=2)
     axes.set(xlabel="token norm", ylabel="off-subspace energy, end / start", title="MSSA denoises at the right norm only")
     axes.legend(frameon=False)
     return figure
@@ -68,7 +60,7 @@ def norm_dependence(norms: np.ndarray, ratios: Sequence[float], used: float) -> 
 
 def accuracies(values: Mapping[str, float], parameters: Mapping[str, int], majority: float) -> Figure:
     """Test accuracy against the number of parameters."""
-    figure, axes = _axes()
+    figure, ((axes,),) = plots.axes()
     for (name, value), colour in zip(values.items(), (COLOURS["CRATE"], COLOURS["baseline"]), strict=True):
         axes.plot(parameters[name] / 1e3, value, "o", ms=9, color=colour)
         axes.annotate(f"{name} {value:.3f}", (parameters[name] / 1e3, value), (0, -16), textcoords="offset points", ha="center")
@@ -81,7 +73,7 @@ def accuracies(values: Mapping[str, float], parameters: Mapping[str, int], major
 
 def layer_curves(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> Figure:
     """Coding rate and zero fraction layer by layer, before and after training."""
-    figure, axes = _axes(2)
+    figure, (axes,) = plots.axes(2)
     for each, name, label in zip(axes, ("coding_rate", "zero_fraction"), ("coding rate (nats)", "zero fraction"), strict=True):
         layers = np.arange(1, len(before[name]) + 1)
         each.plot(layers, before[name], "o--", color=COLOURS["init"], label="at initialisation")
@@ -94,8 +86,7 @@ def layer_curves(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarra
 def reconstructions(rows: Mapping[str, np.ndarray]) -> Figure:
     """Rows of images `[n, h, w, c]` in `[0, 1]`, a title for each row."""
     count = len(next(iter(rows.values())))
-    figure = Figure(figsize=(0.95 * count + 0.9, 1.0 * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), count, squeeze=False)
+    figure, axes = plots.axes(count, len(rows), size=(0.95 * count + 0.9, 1.0 * len(rows)), frame="none")
     for row, (title, images) in zip(axes, rows.items(), strict=True):
         for each, image in zip(row, images, strict=True):
             show(each, image)
@@ -113,11 +104,9 @@ def show(axes, image: np.ndarray) -> None:
 
 def losses(curves: Mapping[str, np.ndarray], levels: Mapping[str, float], *, ylabel: str, smooth: int = 15) -> Figure:
     """Training curves, smoothed, with horizontal lines at reference levels."""
-    figure, axes = _axes(width=5)
-    kernel = np.ones(smooth) / smooth
+    figure, ((axes,),) = plots.axes(width=5)
     for (name, values), colour in zip(curves.items(), (COLOURS["CRATE"], COLOURS["baseline"]), strict=False):
-        smoothed = np.convolve(values, kernel, "valid")
-        axes.plot(np.arange(len(smoothed)) + smooth, smoothed, color=colour, label=name)
+        axes.plot(*plots.smooth(values, smooth), color=colour, label=name)
     for (name, level), style in zip(levels.items(), ("--", ":", "-."), strict=False):
         axes.axhline(level, color=COLOURS["init"], ls=style, label=name)
     axes.set(xlabel="step", ylabel=ylabel)

@@ -3,24 +3,20 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from quire.common import plots
 from quire.common.graphs.multigraph import MultiGraph
+from quire.common.plots import Figure
 
 RED, GREY, BLUE = "#c0392b", "#95a5a6", "#34495e"
-
-
-def _bare(axes):
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
 
 
 def multigraphs(graphs: Sequence[MultiGraph], columns: int = 6) -> Figure:
     """Simple multigraphs, nodes on a circle, red nodes with their output letter."""
     columns = min(columns, len(graphs))
     rows = -(-len(graphs) // columns)
-    figure = Figure(figsize=(1.45 * columns, 1.6 * rows), layout="constrained")
-    for axes, graph in zip(figure.subplots(rows, columns, squeeze=False).flat, graphs, strict=False):
+    figure, panels = plots.axes(columns, rows, width=1.45, height=1.6)
+    for axes, graph in zip(panels.flat, graphs, strict=False):
         angle = 2 * np.pi * np.arange(graph.num_nodes) / graph.num_nodes + np.pi / 4
         x, y = np.cos(angle), np.sin(angle)
         for r, s in graph.edges:
@@ -29,7 +25,7 @@ def multigraphs(graphs: Sequence[MultiGraph], columns: int = 6) -> Figure:
         for position, v in enumerate(graph.red):
             axes.text(x[v], y[v], "ij"[position], color="white", ha="center", va="center", fontsize=8, zorder=3)
         axes.set_title(f"degree {graph.degree}", fontsize=8)
-    for axes in figure.axes:
+    for axes in panels.flat:
         axes.set(xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), aspect="equal")
         axes.axis("off")
     return figure
@@ -37,8 +33,7 @@ def multigraphs(graphs: Sequence[MultiGraph], columns: int = 6) -> Figure:
 
 def failing_shares(shares: Mapping[str, Sequence[int]]) -> Figure:
     """Number of multigraphs out of reach, degree by degree."""
-    figure = Figure(figsize=(5, 3), layout="constrained")
-    axes = _bare(figure.subplots())
+    figure, ((axes,),) = plots.axes(width=5, height=3)
     for (name, counts), color in zip(shares.items(), (GREY, BLUE, RED), strict=False):
         axes.plot(range(1, len(counts) + 1), counts, "o-", label=name, color=color)
     axes.set_yscale("symlog", linthresh=1)
@@ -49,8 +44,7 @@ def failing_shares(shares: Mapping[str, Sequence[int]]) -> Figure:
 
 def bars(values: Mapping[str, float], ylabel: str, best: str) -> Figure:
     """One bar for each name, one of them coloured."""
-    figure = Figure(figsize=(5.4, 3), layout="constrained")
-    axes = _bare(figure.subplots())
+    figure, ((axes,),) = plots.axes(width=5.4, height=3)
     drawn = axes.bar(list(values), list(values.values()), color=[RED if name == best else GREY for name in values])
     axes.bar_label(drawn, fmt="%.3g", fontsize=9)
     axes.set_ylabel(ylabel)
@@ -61,8 +55,7 @@ def bars(values: Mapping[str, float], ylabel: str, best: str) -> Figure:
 def matrices(rows: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     """A grid of matrices: one row for each graph, one column for each polynomial; a column shares its colours."""
     columns = list(next(iter(rows.values())))
-    figure = Figure(figsize=(2.3 * len(columns), 2.4 * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    figure, grid = plots.axes(len(columns), len(rows), width=2.3, height=2.4, frame="full")
     for j, column in enumerate(columns):
         top = max(np.abs(row[column]).max() for row in rows.values())
         for i, (name, row) in enumerate(rows.items()):

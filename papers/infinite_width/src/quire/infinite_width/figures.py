@@ -3,30 +3,21 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
+
+from quire.common import plots
+from quire.common.plots import Figure
 
 COLOURS = {"muP": "#c0392b", "NTP": "#2c3e50", "SP, lr 1/n": "#7f8c8d", "SP": "#2980b9", "grey": "#95a5a6"}
 
 
-def _axes(columns: int = 1, *, width: float = 4.4, height: float = 3.2):
-    figure = Figure(figsize=(width * columns, height), layout="constrained")
-    axes = figure.subplots(1, columns)
-    for each in np.atleast_1d(axes):
-        each.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
 def _width_ticks(axes, widths: Sequence[int]) -> None:
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(widths, [str(w) for w in widths])
-    axes.minorticks_off()
+    plots.log_ticks(axes, widths, base=2)
     axes.set_xlabel("width n")
 
 
 def movement(widths: Sequence[int], moved: Mapping[str, np.ndarray], fitted: Mapping[str, float]) -> Figure:
     """Movement `[draws, widths]` of the last features against width: the stable ones left, the unstable one right."""
-    figure, (left, right) = _axes(2)
+    figure, ((left, right),) = plots.axes(2)
     for name, values in moved.items():
         axes = right if name == "SP" else left
         mean = np.exp(np.log(values.astype(float)).mean(0))
@@ -46,7 +37,9 @@ def phase_diagram(
     c: Sequence[float], readout: Sequence[float], phase: np.ndarray, points: Mapping[str, tuple[float, float]]
 ) -> Figure:
     """Kind of training (0 unstable, 1 trivial, 2 kernel, 3 feature) `[readout, c]`, with named parametrisations."""
-    figure, axes = _axes(width=6)
+    from matplotlib.colors import ListedColormap
+
+    figure, ((axes,),) = plots.axes(width=6)
     colours = ["#d5d8dc", "#f2f4f4", "#5d6d7e", "#c0392b"]
     image = axes.pcolormesh(c, readout, phase, cmap=ListedColormap(colours), vmin=-0.5, vmax=3.5, shading="nearest")
     for name, (x, y) in points.items():
@@ -60,7 +53,7 @@ def phase_diagram(
 
 def convergence(widths: Sequence[int], errors: np.ndarray, trivial: float) -> Figure:
     """Distance from the limit against width, with the line of slope -1/2 and the size of the limit itself."""
-    figure, axes = _axes()
+    figure, ((axes,),) = plots.axes()
     axes.loglog(widths, errors, "o-", color=COLOURS["muP"], label="finite networks")
     guide = errors[0] * (np.asarray(widths) / widths[0]) ** -0.5
     axes.loglog(widths, guide, "--", color=COLOURS["grey"], label=r"$n^{-1/2}$")
@@ -73,7 +66,7 @@ def convergence(widths: Sequence[int], errors: np.ndarray, trivial: float) -> Fi
 
 def embeddings(losses: Mapping[str, float], kernel: Mapping[float, float], frequency: float) -> Figure:
     """Held-out loss by width, and of the kernel limit by learning rate."""
-    figure, (left, right) = _axes(2)
+    figure, ((left, right),) = plots.axes(2)
     left.plot(range(len(losses)), list(losses.values()), "o-", color=COLOURS["muP"])
     left.set_xticks(range(len(losses)), list(losses))
     left.set(xlabel="width n", ylabel="held-out loss", title="wider is better, the limit best")
@@ -87,7 +80,7 @@ def embeddings(losses: Mapping[str, float], kernel: Mapping[float, float], frequ
 
 def accuracies(scores: Mapping[str, float]) -> Figure:
     """Few-shot accuracy of every model, in the order given; chance is 1/5."""
-    figure, axes = _axes(width=6.4)
+    figure, ((axes,),) = plots.axes(width=6.4)
     colours = [COLOURS["muP"] if name[0] in "∞0123456789" and "un" not in name else COLOURS["grey"] for name in scores]
     bars = axes.bar(list(scores), list(scores.values()), color=colours, width=0.65)
     axes.bar_label(bars, fmt="%.3f", padding=2, fontsize="small")
@@ -99,7 +92,7 @@ def accuracies(scores: Mapping[str, float]) -> Figure:
 
 def transfer(rates: Sequence[float], widths: Sequence[int], losses: Mapping[str, np.ndarray]) -> Figure:
     """Loss against learning rate, a curve for each width, under muP and SP: arrays `[widths, rates]`."""
-    figure, panels = _axes(2)
+    figure, (panels,) = plots.axes(2)
     finite = np.concatenate([x[np.isfinite(x)] for x in losses.values()])
     shades = np.linspace(0.3, 1, len(widths))
     for axes, (name, values) in zip(panels, losses.items(), strict=True):
@@ -108,10 +101,7 @@ def transfer(rates: Sequence[float], widths: Sequence[int], losses: Mapping[str,
             axes.plot(rates, row, ".-", color=COLOURS[name], alpha=shade, label=f"n = {width}")
             best = int(np.nanargmin(row))
             axes.plot(rates[best], row[best], "o", ms=8, color=COLOURS[name], alpha=shade)
-        axes.set_xscale("log", base=2)
-        ticks = list(rates[::3])
-        axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
-        axes.minorticks_off()
+        plots.log_ticks(axes, rates[::3], base=2)
         axes.set(xlabel="learning rate", title=name, ylim=(0.97 * finite.min(), min(finite.max(), 2.3)))
         axes.legend(frameon=False, fontsize="small")
     panels[0].set_ylabel("loss of the last steps")
@@ -120,7 +110,7 @@ def transfer(rates: Sequence[float], widths: Sequence[int], losses: Mapping[str,
 
 def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, xlabel: str, ylabel: str) -> Figure:
     """Named curves in one panel."""
-    figure, axes = _axes(width=5)
+    figure, ((axes,),) = plots.axes(width=5)
     for name, (x, y) in lines.items():
         axes.plot(x, y, "--" if "limit" in name else ".-", label=name, lw=2 if "limit" in name else 1)
     axes.set(xlabel=xlabel, ylabel=ylabel)
@@ -130,22 +120,20 @@ def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, xlab
 
 def kernels(panels: Mapping[str, np.ndarray]) -> Figure:
     """Symmetric matrices side by side on one colour scale."""
-    figure, axes = _axes(len(panels), width=2.8, height=2.6)
+    figure, (axes,) = plots.axes(len(panels), width=2.8, height=2.6, frame="none")
     limit = max(np.abs(k).max() for k in panels.values())
-    for each, (name, values) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+    for each, (name, values) in zip(axes, panels.items(), strict=True):
         image = each.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
         each.set_title(name, fontsize="medium")
-        each.set(xticks=[], yticks=[])
-        each.spines[:].set_visible(False)
-    figure.colorbar(image, ax=axes)
+    figure.colorbar(image, ax=list(axes))
     return figure
 
 
 def word_maps(panels: Mapping[str, np.ndarray], words: Sequence[str], groups: Sequence[int], names: Sequence[str]) -> Figure:
     """First two principal components `[words, 2]` of word vectors, a panel for each width, coloured by group."""
     rows = -(-len(panels) // 2)
-    figure = Figure(figsize=(9, 3.6 * rows), layout="constrained")
-    axes = figure.subplots(rows, 2, squeeze=False).ravel()
+    figure, axes = plots.axes(2, rows, width=4.5, height=3.6, frame="full")
+    axes = axes.ravel()
     for spare in axes[len(panels) :]:
         spare.set_axis_off()
     groups = np.asarray(groups)
@@ -161,7 +149,7 @@ def word_maps(panels: Mapping[str, np.ndarray], words: Sequence[str], groups: Se
 
 def coordinate_checks(checks: Mapping[str, tuple[Sequence[int], Mapping[str, np.ndarray]]]) -> Figure:
     """Movement of every activation against width, a panel for each parametrisation."""
-    figure, panels = _axes(len(checks))
+    figure, (panels,) = plots.axes(len(checks))
     for axes, (title, (widths, movement)) in zip(panels, checks.items(), strict=True):
         for i, (name, values) in enumerate(movement.items()):
             axes.loglog(widths, values, "o-", color=f"C{i}", label=name)

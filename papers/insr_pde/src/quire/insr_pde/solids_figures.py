@@ -3,20 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from quire.common import plots
 from quire.common.pde.contact import Plane, Sphere
+from quire.common.plots import Figure
 from quire.insr_pde.figures import COLOURS
 
 SOLID_COLOURS = {"INSR": COLOURS["INSR"], "FEM": "#2471a3", "fine FEM": "#2c3e50", "rest": "#bdc3c7"}
-
-
-def _panels(count: int, *, width: float = 3.2, height: float = 3.0, **options):
-    figure = Figure(figsize=(width * count, height), layout="constrained")
-    axes = figure.subplots(1, count, squeeze=False, **options)[0]
-    for each in axes:
-        each.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def _net(axes, q: np.ndarray, colour: str, every: int) -> None:
@@ -45,7 +38,7 @@ def deformed_squares(
         every: material lines between two that are drawn.
         width, height: of a panel, inches.
     """
-    figure, axes = _panels(len(panels), width=width, height=height, sharex=True, sharey=True)
+    figure, (axes,) = plots.axes(len(panels), width=width, height=height, sharex=True, sharey=True)
     for each, (title, q) in zip(axes, panels.items(), strict=True):
         if isinstance(obstacle, Sphere):
             angle = np.linspace(0, 2 * np.pi, 200)
@@ -64,7 +57,7 @@ def deformed_squares(
 
 def energies(curves: Mapping[str, np.ndarray], levels: Mapping[str, float], ylabel: str = "energy") -> Figure:
     """Energies iteration by iteration, and levels to compare with."""
-    figure, (axes,) = _panels(1, width=5.5, height=3.2)
+    figure, ((axes,),) = plots.axes(width=5.5, height=3.2)
     for name, values in curves.items():
         axes.semilogy(np.arange(1, len(values) + 1), values, color=SOLID_COLOURS.get(name.split(",")[0]), lw=1.6, label=name)
     for (name, level), style in zip(levels.items(), ("--", ":", "-."), strict=False):
@@ -76,7 +69,7 @@ def energies(curves: Mapping[str, np.ndarray], levels: Mapping[str, float], ylab
 
 def penetrations(depths: Mapping[str, Sequence[float]], dt: float) -> Figure:
     """Depth of the deepest point over time, method by method."""
-    figure, (axes,) = _panels(1, width=4.8, height=3.2)
+    figure, ((axes,),) = plots.axes(width=4.8, height=3.2)
     for name, values in depths.items():
         axes.plot(dt * np.arange(len(values)), values, "o-", color=SOLID_COLOURS.get(name, "#7f8c8d"), lw=1.6, label=name)
     axes.set(xlabel="time", ylabel="deepest point")
@@ -92,12 +85,11 @@ def falling_body(frames: Mapping[str, np.ndarray], faces: np.ndarray, height: fl
         faces: triangles `[f, 3]`.
         height: of the plane below.
     """
-    figure = Figure(figsize=(3.0 * len(frames), 3.4), layout="constrained")
+    figure, (panels,) = plots.axes(len(frames), width=3.0, height=3.4, projection="3d")
     stacked = np.concatenate(list(frames.values()))
     low, high = stacked.min(axis=0) - 0.1, stacked.max(axis=0) + 0.1
     low[2] = min(low[2], height - 0.1)
-    for place, (title, vertices) in enumerate(frames.items()):
-        axes = figure.add_subplot(1, len(frames), place + 1, projection="3d")
+    for axes, (title, vertices) in zip(panels, frames.items(), strict=True):
         axes.plot_trisurf(*vertices.T, triangles=faces, color="#e6b0aa", edgecolor="#922b21", linewidth=0.15, shade=True)
         corners = np.array([[low[0], low[1]], [high[0], low[1]], [high[0], high[1]], [low[0], high[1]]])
         axes.plot_trisurf(*corners.T, np.full(4, height), triangles=[[0, 1, 2], [0, 2, 3]], color="#d5d8dc", alpha=0.5)

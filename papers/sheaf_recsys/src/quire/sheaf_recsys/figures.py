@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from quire.common import plots
 from quire.common.claims.measurement import Numbers
+from quire.common.plots import Figure
 
 COLOURS = {
     "sheaf": "#c0392b",
@@ -19,17 +20,9 @@ COLOURS = {
 }
 
 
-def _axes(columns: int = 1, *, width: float = 4.4, height: float = 3.2, sharey: bool = False):
-    figure = Figure(figsize=(width * columns, height), layout="constrained")
-    axes = figure.subplots(1, columns, sharey=sharey)
-    for each in np.atleast_1d(axes):
-        each.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
 def spectra(values: Mapping[str, np.ndarray]) -> Figure:
     """Sorted eigenvalues of normalised Laplacians, by kind of map."""
-    figure, axes = _axes(width=5.5)
+    figure, ((axes,),) = plots.axes(width=5.5)
     for name, eigenvalues in values.items():
         axes.plot(np.linspace(0, 1, len(eigenvalues)), np.sort(eigenvalues), label=name, lw=1.6)
     axes.axhline(2, color="#95a5a6", ls="--")
@@ -40,14 +33,14 @@ def spectra(values: Mapping[str, np.ndarray]) -> Figure:
 
 def separation(curves: Mapping[str, Mapping[str, np.ndarray]], title: str = "") -> Figure:
     """Distance of the class means over that of the start, `curves[side][form]`, step by step."""
-    figure, axes = _axes(len(curves), sharey=True)
-    for each, (side, forms) in zip(np.atleast_1d(axes), curves.items(), strict=True):
+    figure, (axes,) = plots.axes(len(curves), sharey=True)
+    for each, (side, forms) in zip(axes, curves.items(), strict=True):
         for form, values in forms.items():
             shown = np.maximum(values, 1e-18)
             each.semilogy(shown, label=form, color=COLOURS[form], lw=1.8)
         each.set(xlabel="step", title=side, ylim=(1e-18, 10))
-    np.atleast_1d(axes)[0].set_ylabel("class distance, now / start")
-    np.atleast_1d(axes)[0].legend(frameon=False)
+    axes[0].set_ylabel("class distance, now / start")
+    axes[0].legend(frameon=False)
     if title:
         figure.suptitle(title, fontsize="medium")
     return figure
@@ -55,24 +48,19 @@ def separation(curves: Mapping[str, Mapping[str, np.ndarray]], title: str = "") 
 
 def scores(panels: Mapping[str, Mapping[str, Numbers]], *, ylabel: str, level: tuple[str, float]) -> Figure:
     """One panel per experiment: every seed of every model as a point, the mean as a bar, a trivial baseline as a line."""
-    figure, axes = _axes(len(panels), sharey=True)
-    for each, (title, models) in zip(np.atleast_1d(axes), panels.items(), strict=True):
-        for place, (name, values) in enumerate(models.items()):
-            values = np.asarray(values)
-            each.bar(place, values.mean(), color=COLOURS.get(name, "#c0392b"), alpha=0.35, width=0.7)
-            each.plot(place + np.linspace(-0.15, 0.15, len(values)), values, "o", color=COLOURS.get(name, "#c0392b"), ms=5)
-        each.axhline(level[1], color="#7f8c8d", ls="--", lw=1)
-        each.annotate(level[0], (len(models) - 0.5, level[1]), (0, 3), textcoords="offset points", ha="right", fontsize="small")
-        each.set_xticks(range(len(models)), list(models))
+    figure, (axes,) = plots.axes(len(panels), sharey=True)
+    for each, (title, models) in zip(axes, panels.items(), strict=True):
+        plots.seed_bars(each, models, COLOURS, default=COLOURS["sheaf"])
+        plots.level(each, level[1], level[0])
         each.set_title(title, fontsize="medium")
-    np.atleast_1d(axes)[0].set_ylabel(ylabel)
+    axes[0].set_ylabel(ylabel)
     return figure
 
 
 def losses(panels: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     """Training loss of one seed, a panel per experiment."""
-    figure, axes = _axes(len(panels))
-    for each, (title, curves) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+    figure, (axes,) = plots.axes(len(panels))
+    for each, (title, curves) in zip(axes, panels.items(), strict=True):
         for name, values in curves.items():
             each.plot(values, color=COLOURS[name], label=name, lw=1.4)
         each.axhline(np.log(2), color="#7f8c8d", ls="--", lw=1)
@@ -80,19 +68,18 @@ def losses(panels: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
         each.annotate("log 2: nothing learned", place, (-4, -12), textcoords="offset points", ha="right", fontsize="small")
         each.set(xlabel="step", ylabel="loss", ylim=(0, 1))
         each.set_title(title, fontsize="medium")
-    np.atleast_1d(axes)[0].legend(frameon=False)
+    axes[0].legend(frameon=False)
     return figure
 
 
 def kinds(test: Mapping[str, Numbers], seconds: Mapping[str, float], popularity: float) -> Figure:
     """F1 and time of a step by kind of restriction map."""
-    figure, (left, right) = _axes(2, width=4.6)
+    figure, ((left, right),) = plots.axes(2, width=4.6)
     names = list(test)
     for place, name in enumerate(names):
         left.plot(np.full(len(test[name]), place), test[name], "o", color=COLOURS["sheaf"], alpha=0.7)
         left.plot([place - 0.25, place + 0.25], [np.mean(test[name])] * 2, color=COLOURS["sheaf"], lw=2)
-    left.axhline(popularity, color="#7f8c8d", ls="--", lw=1)
-    left.annotate("popularity", (len(names) - 0.6, popularity), (0, 3), textcoords="offset points", ha="right", fontsize="small")
+    plots.level(left, popularity, "popularity")
     left.set(ylabel="F1@10", ylim=(0, 1.1 * max(np.max(values) for values in test.values())))
     right.bar(range(len(names)), [1e3 * seconds[name] for name in names], color=COLOURS["plain"], alpha=0.6)
     right.set(ylabel="time of a training step (ms)")
@@ -103,9 +90,9 @@ def kinds(test: Mapping[str, Numbers], seconds: Mapping[str, float], popularity:
 
 def learned_maps(values: Mapping[str, np.ndarray]) -> Figure:
     """Histogram of the scalar restriction maps, a panel for each name."""
-    figure, axes = _axes(len(values))
-    for each, (name, maps) in zip(np.atleast_1d(axes), values.items(), strict=True):
+    figure, (axes,) = plots.axes(len(values))
+    for each, (name, maps) in zip(axes, values.items(), strict=True):
         each.hist(np.asarray(maps), bins=60, range=(-1, 1), color=COLOURS["sheaf"], alpha=0.7, density=True)
         each.set(xlabel="restriction map", title=name, xticks=[-1, -0.5, 0, 0.5, 1])
-    np.atleast_1d(axes)[0].set_ylabel("density")
+    axes[0].set_ylabel("density")
     return figure

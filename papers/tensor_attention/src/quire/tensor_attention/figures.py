@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
+from quire.common import plots
 from quire.common.layers.polynomials import exp_polynomial, num_monomials
+from quire.common.plots import Figure
 from quire.tensor_attention.approximation import entry_error
 
 COLOURS = {"low rank": "C0", "degree 0": "C7", "dense exact": "C3", "streamed exact": "C1"}
@@ -15,25 +14,24 @@ COLOURS = {"low rank": "C0", "degree 0": "C7", "dense exact": "C3", "streamed ex
 
 def attention_figure(matrix: np.ndarray, cube: np.ndarray, query: int) -> Figure:
     """Weights of order 2 `[n, n]`, where a query owns a row, beside those of order 3 `[n, n, n]`, where it owns a square."""
-    figure = Figure(figsize=(9.6, 3.4), layout="constrained")
-    panels = figure.add_gridspec(1, 3, width_ratios=(1, 1.25, 1))
-    row = figure.add_subplot(panels[0])
+    figure, ((row, middle, square),) = plots.axes(3, size=(9.6, 3.4), width_ratios=(1, 1.25, 1), frame="full")
     row.imshow(matrix, cmap="Blues", vmin=0)
     row.axhspan(query - 0.5, query + 0.5, fill=False, ec="C3", lw=2)
     row.set(xlabel="token j", ylabel="query i", title="Order 2: a row of tokens")
-    _cube(figure.add_subplot(panels[1], projection="3d"), cube, query)
-    square = figure.add_subplot(panels[2])
+    middle.remove()
+    _cube(figure.add_subplot(middle.get_subplotspec(), projection="3d"), cube, query)
     square.imshow(cube[query], cmap="Blues", vmin=0)
     square.spines[:].set(color="C3", lw=2)
     square.set(xlabel="token $j_2$", ylabel="token $j_1$", title=f"Order 3, query {query}: all pairs")
     for axes in (row, square):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.locator_params(integer=True)
     return figure
 
 
 def _cube(axes, cube: np.ndarray, query: int) -> None:
     """One square of weights per query, one behind the other, drawn from back to front."""
+    from matplotlib import colormaps
+
     n = len(cube)
     across, up = np.meshgrid(np.arange(n + 1), np.arange(n + 1))
     shades = colormaps["Blues"](cube / cube.max())
@@ -54,8 +52,7 @@ def _cube(axes, cube: np.ndarray, query: int) -> None:
 
 def polynomial_figure(radius: float, degrees: Sequence[int], radii: Sequence[float]) -> Figure:
     """Taylor polynomials beside `exp` on `[-radius, radius]`, and the relative error of both kinds against the degree."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    curves, errors = figure.subplots(1, 2)
+    figure, ((curves, errors),) = plots.axes(2, size=(9, 3.6), grid=True)
     x = np.linspace(-radius, radius, 200)
     curves.plot(x, np.exp(x), color="0.75", lw=5, label="exp")
     for degree in degrees:
@@ -70,9 +67,6 @@ def polynomial_figure(radius: float, degrees: Sequence[int], radii: Sequence[flo
     errors.axhline(1, color="k", lw=0.8, ls=":")
     errors.annotate("ε = 1", (24, 1), (0, -3), textcoords="offset points", ha="right", va="top", fontsize="small")
     errors.set(xlabel="degree g", title=r"relative error $ε$ of one entry of A", ylim=(1e-10, 1e11))
-    for axes in (curves, errors):
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
     curves.legend()
     errors.legend(fontsize="small", ncols=2, loc="upper right")
     return figure
@@ -80,22 +74,22 @@ def polynomial_figure(radius: float, degrees: Sequence[int], radii: Sequence[flo
 
 def unit_figure(weights: np.ndarray, tokens: Sequence[int], modulus: int, queries: Sequence[int]) -> Figure:
     """Attention of the Match3 unit over all pairs `[n, n + 1, n + 1]`, for some queries; the null token comes last."""
-    figure = Figure(figsize=(4 * len(queries), 4), layout="constrained")
+    figure, (panels,) = plots.axes(len(queries), width=4, height=4, frame="full")
     names = [*map(str, tokens), "null"]
-    for axes, i in zip(np.atleast_1d(figure.subplots(1, len(queries))), queries, strict=True):
+    for axes, i in zip(panels, queries, strict=True):
         image = axes.imshow(weights[i], cmap="Blues", vmin=0, vmax=1)
         axes.set_xticks(range(len(names)), names, fontsize="small")
         axes.set_yticks(range(len(names)), names, fontsize="small")
         share = weights[i, :-1, :-1].sum()
         axes.set(xlabel="second token", ylabel="first token", title=f"query {tokens[i]}: output {share:.2f}")
-    figure.colorbar(image, ax=figure.axes, label="attention weight", shrink=0.8)
+    figure.colorbar(image, ax=list(panels), label="attention weight", shrink=0.8)
     figure.suptitle(f"Which pairs make the sum a multiple of {modulus}?")
     return figure
 
 
 def truncation_figure(errors: np.ndarray, bounds: np.ndarray, leading: np.ndarray, radius: float) -> Figure:
     """Output error, guaranteed bound and leading Taylor remainder against the degree."""
-    figure, axes = _panel()
+    figure, ((axes,),) = plots.axes(width=6, height=4, grid=True)
     degrees = np.arange(len(errors))
     axes.semilogy(degrees, errors, "o-", color="C0", label="measured output error")
     axes.semilogy(degrees, leading, "--", color="C7", label=r"$e(0)\,R^g/(g+1)!$: leading Taylor remainder")
@@ -110,7 +104,7 @@ def scaling_figure(
     series: Mapping[str, tuple], slopes: Mapping[str, float], ylabel: str, crossing: float | None = None
 ) -> Figure:
     """Cost against tokens, log-log, with fitted slopes and, where the lines meet, the crossover."""
-    figure, axes = _panel()
+    figure, ((axes,),) = plots.axes(width=6, height=4, grid=True)
     for name, (n, cost) in series.items():
         axes.loglog(n, cost, "o-", ms=4, color=COLOURS[name], label=f"{name}: slope {slopes[name]:.2f}")
     if crossing is not None:
@@ -130,7 +124,7 @@ def scaling_figure(
 
 def transition_figure(bounds, degrees: Mapping[int, np.ndarray], budget: int, ceiling: int, dim: int) -> Figure:
     """Degree needed against the bound on the entries, for each order, the rank that it costs, and where the budget ends."""
-    figure, axes = _panel()
+    figure, ((axes,),) = plots.axes(width=6, height=4, grid=True)
     for i, (order, needed) in enumerate(degrees.items()):
         shown = np.where(needed <= ceiling, needed, np.nan)
         axes.step(bounds, shown, where="mid", color=f"C{i}", label=f"order {order}")
@@ -161,16 +155,14 @@ def learning_figure(
     steps: Sequence[int], accuracy: Mapping[str, np.ndarray], majority: float, parameters: Mapping[str, int]
 ) -> Figure:
     """Test accuracy against steps: mean over seeds as a line, every seed inside the band."""
-    figure, axes = _panel()
+    figure, ((axes,),) = plots.axes(width=6, height=4, grid=True)
     for i, name in enumerate(("tensor", "matrix", "wide matrix")):
         curves = np.asarray(accuracy[name])
-        axes.plot(steps, curves.mean(0), color=f"C{i}")
-        axes.fill_between(steps, curves.min(0), curves.max(0), color=f"C{i}", alpha=0.2, lw=0)
+        plots.band(axes, steps, curves, color=f"C{i}")
         label = f"{name}\n({parameters[name]} parameters)"
         end = steps[-1], curves[:, -1].mean()
         axes.annotate(label, end, (5, 0), textcoords="offset points", va="center", color=f"C{i}", fontsize="small")
-    axes.axhline(majority, color="k", lw=0.8, ls=":")
-    axes.annotate("majority class", (steps[-1], majority), (0, 3), textcoords="offset points", ha="right", fontsize="small")
+    plots.level(axes, majority, "majority class")
     axes.set(
         xlabel="training steps",
         ylabel="test accuracy",
@@ -178,11 +170,3 @@ def learning_figure(
         title="Match3: pairs learn it in fewer steps",
     )
     return figure
-
-
-def _panel():
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes

@@ -4,9 +4,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from quire.common import plots
 from quire.common.claims.measurement import Numbers
+from quire.common.plots import Figure
 
 COLOURS = {
     "TimesNet": "#c0392b",
@@ -20,17 +21,9 @@ COLOURS = {
 GREY, DARK = "#95a5a6", "#2c3e50"
 
 
-def _axes(rows: int = 1, columns: int = 1, *, width: float = 4.2, height: float = 2.8, **shared):
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, **shared)
-    for each in axes.flat:
-        each.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
 def periods(x: np.ndarray, frequency: Sequence[int], period: Sequence[int], amplitude: np.ndarray) -> Figure:
     """A series, and its spectrum with the frequencies that a block would choose."""
-    figure, ((left, right),) = _axes(1, 2, width=4.8)
+    figure, ((left, right),) = plots.axes(2, width=4.8, height=2.8)
     left.plot(x, color=DARK, lw=1)
     left.set(xlabel="step", ylabel="value", title="one channel")
     right.bar(range(len(amplitude)), amplitude, color=GREY, width=1)
@@ -43,7 +36,7 @@ def periods(x: np.ndarray, frequency: Sequence[int], period: Sequence[int], ampl
 
 def folded_maps(maps: Mapping[str, np.ndarray]) -> Figure:
     """A series folded by several periods, one row a cycle."""
-    figure, (axes,) = _axes(1, len(maps), width=3.4)
+    figure, (axes,) = plots.axes(len(maps), width=3.4, height=2.8, frame="full")
     limit = max(np.abs(values).max() for values in maps.values())
     for each, (name, values) in zip(axes, maps.items(), strict=True):
         image = each.imshow(values, aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
@@ -56,7 +49,7 @@ def folded_maps(maps: Mapping[str, np.ndarray]) -> Figure:
 def forecasts(shown: Mapping[str, np.ndarray], methods: Sequence[str]) -> Figure:
     """What was read, what came, and forecasts; `shown` holds `[windows, steps]` by name."""
     known, target = shown["known"], shown["target"]
-    figure, (axes,) = _axes(1, len(known), width=4.0)
+    figure, (axes,) = plots.axes(len(known), width=4.0, height=2.8)
     past, coming = np.arange(known.shape[1]), known.shape[1] + np.arange(target.shape[1])
     for place, each in enumerate(axes):
         each.plot(past, known[place], color=GREY, lw=1)
@@ -70,7 +63,7 @@ def forecasts(shown: Mapping[str, np.ndarray], methods: Sequence[str]) -> Figure
 
 def imputations(shown: Mapping[str, np.ndarray], methods: Sequence[str]) -> Figure:
     """One series, what is missing of it, and what was filled in; `shown` holds `[steps]` by name."""
-    figure, ((axes,),) = _axes(width=9)
+    figure, ((axes,),) = plots.axes(width=9, height=2.8)
     steps, missing = np.arange(len(shown["truth"])), shown["mask"] == 0
     axes.plot(steps, shown["truth"], color=GREY, lw=1, label="truth")
     axes.plot(steps[~missing], shown["truth"][~missing], ".", color=DARK, ms=4, label="observed")
@@ -83,8 +76,7 @@ def imputations(shown: Mapping[str, np.ndarray], methods: Sequence[str]) -> Figu
 
 def detections(shown: Mapping[str, np.ndarray], name: str) -> Figure:
     """Telemetry with its anomalies in the background, and the score under it."""
-    figure, axes = _axes(2, 1, width=9, height=1.9, sharex=True)
-    (top,), (bottom,) = axes
+    figure, ((top,), (bottom,)) = plots.axes(1, 2, width=9, height=1.9, sharex=True)
     top.plot(shown["value"], color=DARK, lw=0.8)
     bottom.semilogy(np.maximum(shown["score"], 1e-8), color=COLOURS["TimesNet"], lw=0.8)
     truth = np.concatenate([[0], shown["truth"].astype(int), [0]])
@@ -100,7 +92,7 @@ def confusion(labels: np.ndarray, guesses: np.ndarray, classes: Sequence[str]) -
     """How often each class is taken for each."""
     table = np.zeros((len(classes), len(classes)))
     np.add.at(table, (labels, guesses), 1)
-    figure, ((axes,),) = _axes(width=4.2, height=3.6)
+    figure, ((axes,),) = plots.axes(width=4.2, height=3.6, frame="full")
     image = axes.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="true", xticks=range(len(classes)), yticks=range(len(classes)))
     axes.set_xticklabels(classes)
@@ -111,15 +103,10 @@ def confusion(labels: np.ndarray, guesses: np.ndarray, classes: Sequence[str]) -
 
 def bars(values: Mapping[str, Numbers], ylabel: str, *, line: tuple[str, float] | None = None) -> Figure:
     """Every seed of every method as a point, the mean as a bar."""
-    figure, ((axes,),) = _axes(width=1.5 + 1.05 * len(values))
-    for place, (name, numbers) in enumerate(values.items()):
-        numbers = np.atleast_1d(np.asarray(numbers))
-        colour = COLOURS.get(name, GREY)
-        axes.bar(place, numbers.mean(), color=colour, alpha=0.4, width=0.7)
-        axes.plot(place + np.linspace(-0.15, 0.15, len(numbers)), numbers, "o", color=colour, ms=5)
+    figure, ((axes,),) = plots.axes(width=1.5 + 1.05 * len(values), height=2.8)
+    plots.seed_bars(axes, values, COLOURS, default=GREY)
     if line:
-        axes.axhline(line[1], color="#7f8c8d", ls="--", lw=1)
-        axes.annotate(line[0], (len(values) - 0.5, line[1]), (0, 3), textcoords="offset points", ha="right", fontsize="small")
+        plots.level(axes, line[1], line[0])
     axes.set_xticks(range(len(values)), [textwrap.fill(name, 11) for name in values], fontsize="small")
     axes.set_ylabel(ylabel)
     return figure
@@ -127,7 +114,7 @@ def bars(values: Mapping[str, Numbers], ylabel: str, *, line: tuple[str, float] 
 
 def by_channel(values: Mapping[str, Mapping[str, float]], ylabel: str) -> Figure:
     """Methods side by side, a group for each channel."""
-    figure, ((axes,),) = _axes(width=1.4 * len(values) + 1)
+    figure, ((axes,),) = plots.axes(width=1.4 * len(values) + 1, height=2.8)
     methods = list(next(iter(values.values())))
     palette = (COLOURS["TimesNet"], GREY, COLOURS["1-D blocks"])
     for place, (method, colour) in enumerate(zip(methods, palette, strict=False)):
@@ -141,7 +128,7 @@ def by_channel(values: Mapping[str, Mapping[str, float]], ylabel: str) -> Figure
 
 def period_counts(found: Mapping[int, int], divisors: Sequence[int]) -> Figure:
     """How often every period was drawn and found."""
-    figure, ((axes,),) = _axes(width=5.5)
+    figure, ((axes,),) = plots.axes(width=5.5, height=2.8)
     axes.bar(range(len(divisors)), [found.get(p, 0) for p in divisors], color=COLOURS["TimesNet"], alpha=0.7)
     axes.set_xticks(range(len(divisors)), [str(p) for p in divisors])
     axes.set(xlabel="period", ylabel="times found")
