@@ -10,6 +10,7 @@ import optax
 from flax import nnx
 
 from quire.common.claims import Measurement, all_of, at_least, at_most, below, every_seed, shared
+from quire.common.claims.identity import identity
 from quire.common.graphs.basis import enumerate_basis, graphs_of_degree, orbit_count, p_in_q, place_red
 from quire.common.graphs.contraction import EDGE_BANK, NODE_BANK, contraction_plan, expressive_degree, failures, is_computable
 from quire.common.graphs.evaluate import evaluate
@@ -111,17 +112,19 @@ def random_multigraph(rng: np.random.Generator) -> MultiGraph:
 )
 def equivariant_and_convertible(preset: Preset, key: jax.Array) -> Measurement:
     """Random matrices and permutations; P against the sum of Q over set partitions."""
-    rng = generator(key)
-    error = {"equivariance": 0.0, "P from Q": 0.0}
-    for _ in range(20):
-        graph, X, g = random_multigraph(rng), rng.standard_normal((6, 6)), rng.permutation(6)
-        with _exact():
-            P, moved = (np.asarray(evaluate(graph, jnp.asarray(x))) for x in (X, X[np.ix_(g, g)]))
-            Q = sum(count * np.asarray(evaluate(h, jnp.asarray(X), distinct=True)) for h, count in p_in_q(graph).items())
-        acted = P[np.ix_(*[g] * P.ndim)] if P.ndim else P
-        error["equivariance"] = max(error["equivariance"], max_relative_error(moved, acted))
-        error["P from Q"] = max(error["P from Q"], max_relative_error(Q, P))
-    return Measurement(max(error.values()), "random multigraphs and 6 x 6 matrices", extras=error)
+
+    def errors(dtype):
+        rng, moving, converting = generator(key), [], []
+        for _ in range(20):
+            graph, X, g = random_multigraph(rng), rng.standard_normal((6, 6)), rng.permutation(6)
+            with _exact():
+                P, moved = (np.asarray(evaluate(graph, jnp.asarray(x, dtype))) for x in (X, X[np.ix_(g, g)]))
+                Q = sum(n * np.asarray(evaluate(h, jnp.asarray(X, dtype), distinct=True)) for h, n in p_in_q(graph).items())
+            moving.append(max_relative_error(moved, P[np.ix_(*[g] * P.ndim)] if P.ndim else P))
+            converting.append(max_relative_error(Q, P))
+        return {"equivariance": float(np.max(moving)), "P from Q": float(np.max(converting))}
+
+    return identity(errors, "random multigraphs and 6 x 6 matrices", single=False)
 
 
 @cache
@@ -190,12 +193,16 @@ def plans_execute(preset: Preset, key: jax.Array) -> Measurement:
         ]
     X = generator(key).standard_normal((6, 6))
     computable = [h for h in graphs if is_computable(h, EDGE_BANK)]
-    with _exact():
-        x = jnp.asarray(X)
-        errors = [max_relative_error(contraction_plan(h, EDGE_BANK)(x), evaluate(h, x)) for h in computable]
-    return Measurement(
-        max(errors),
+
+    def errors(dtype):
+        with _exact():
+            x = jnp.asarray(X, dtype)
+            return [max_relative_error(contraction_plan(h, EDGE_BANK)(x), evaluate(h, x)) for h in computable]
+
+    return identity(
+        errors,
         f"{len(computable)} multigraphs, a random 6 x 6 matrix",
+        single=False,
         extras={"plans": len(computable), "elements": len(graphs)},
     )
 

@@ -24,6 +24,7 @@ from quire.common.claims import (
     slope_above,
     slope_below,
 )
+from quire.common.claims.identity import identity
 from quire.common.data.molecules import three_bpa
 from quire.common.equivariant.clebsch_gordan import gaunt_path_weights
 from quire.common.equivariant.neighbours import neighbour_list
@@ -57,21 +58,18 @@ from quire.gaunt_tensor_product.training import fitted_config, force_errors, pre
 )
 def equals_weighted_cg(preset: Preset, key: jax.Array) -> Measurement:
     """Random factors of degrees 5 and 4 with random weights per degree, whole result."""
-    errors = {dtype: _evaluator_error(key, dtype) for dtype in (jnp.float64, jnp.float32)}
-    return Measurement(errors[jnp.float64], "random coefficients, degrees 5 and 4", extras={"float32": errors[jnp.float32]})
+    return identity(partial(_evaluator_errors, key), "random coefficients, degrees 5 and 4")
 
 
-def _evaluator_error(key: jax.Array, dtype: Any, lmax1: int = 5, lmax2: int = 4) -> float:
-    with jax.enable_x64():
+def _evaluator_errors(key: jax.Array, dtype: Any, lmax1: int = 5, lmax2: int = 4) -> list[float]:
+    with jax.enable_x64():  # for what is expected, whatever the dtype of the product
         lmax, draw = lmax1 + lmax2, generator(key).standard_normal
         x1, x2 = (draw((4, (l + 1) ** 2)) for l in (lmax1, lmax2))
         w1, w2, w3 = (draw(l + 1) for l in (lmax1, lmax2, lmax))
         weights = gaunt_path_weights(lmax1, lmax2, lmax) * np.einsum("i,j,k->ijk", w1, w2, w3)
         expected = cg_tensor_product(x1, x2, lmax, weights, even=True, method="dense")
         args = [jnp.asarray(a, dtype) for a in (x1, x2, w1, w2, w3)]
-        return max(
-            max_relative_error(gaunt_tensor_product(*args[:2], lmax, method, *args[2:]), expected) for method in EVALUATORS
-        )
+        return [max_relative_error(gaunt_tensor_product(*args[:2], lmax, method, *args[2:]), expected) for method in EVALUATORS]
 
 
 @paper.claim(
@@ -84,11 +82,13 @@ def _evaluator_error(key: jax.Array, dtype: Any, lmax1: int = 5, lmax2: int = 4)
 )
 def is_equivariant(preset: Preset, key: jax.Array) -> Measurement:
     """Products of degree 6 and a two-layer force field on a random cluster, a rotation and one with inversion."""
-    with jax.enable_x64():
+
+    def errors(dtype):
         R = random_rotation(key)
-        errors = {f"product, {method}": _product_symmetry(key, R, method) for method in EVALUATORS}
-        errors["forces"] = _force_symmetry(key, R)
-    return Measurement(max(errors.values()), "random coefficients and clusters", extras=errors)
+        products = {f"product, {method}": _product_symmetry(key, R, method) for method in EVALUATORS}
+        return products | {"forces": _force_symmetry(key, R)}
+
+    return identity(errors, "random coefficients and clusters", single=False)
 
 
 def _product_symmetry(key: jax.Array, R: jax.Array, method: str, lmax: int = 6) -> float:

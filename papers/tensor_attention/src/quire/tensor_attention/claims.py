@@ -20,6 +20,7 @@ from quire.common.claims import (
     slope_below,
     slope_close_to,
 )
+from quire.common.claims.identity import identity
 from quire.common.layers.polynomials import exp_polynomial, monomial_features
 from quire.common.layers.tensor_attention import khatri_rao, low_rank_weights, tensor_attention
 from quire.common.random import generator
@@ -64,12 +65,14 @@ def _values_and_gradients(q, ks, vs, grad_out):
     return results
 
 
-def _exact_error(problem, grad_out: np.ndarray, dtype) -> float:
+def _exact_error(problem, dtype) -> float:
     """Largest error of outputs and gradients against literal enumeration, relative to each array's largest entry."""
+    q, ks, vs = problem
+    grad_out = np.random.default_rng(1 + len(ks)).standard_normal((len(q), vs[0].shape[1])).astype(np.float32)
     expected = (enumerate_tensor_attention(*problem)[0], *enumerate_gradients(*problem, grad_out))
     arrays = jax.tree.map(lambda x: jnp.asarray(x, dtype), (*problem, grad_out))
     errors = [jax.tree.map(max_relative_error, form, expected) for form in _values_and_gradients(*arrays)]
-    return max(jax.tree.leaves(errors))
+    return float(np.max(jax.tree.leaves(errors)))
 
 
 @paper.claim(
@@ -83,16 +86,12 @@ def _exact_error(problem, grad_out: np.ndarray, dtype) -> float:
 def exact(config: Config, key: jax.Array) -> Measurement:
     """Several orders and memories of unequal length, against enumeration in NumPy."""
     c = config.identity
-    double, single = [], []
-    for lengths, case_key in zip(c.lengths, jax.random.split(key, len(c.lengths)), strict=True):
-        problem = _random_problem(case_key, lengths, c.dim, c.channels, c.bound)
-        grad_out = np.random.default_rng(len(lengths)).standard_normal((lengths[0], c.channels)).astype(np.float32)
-        with jax.default_matmul_precision("highest"):
-            single.append(_exact_error(problem, grad_out, jnp.float32))
-            with jax.enable_x64():
-                double.append(_exact_error(problem, grad_out, jnp.float64))
+    problems = [
+        _random_problem(case_key, lengths, c.dim, c.channels, c.bound)
+        for lengths, case_key in zip(c.lengths, jax.random.split(key, len(c.lengths)), strict=True)
+    ]
     data = f"entries uniform in ±{c.bound}, d = {c.dim}; tokens of queries and memories {_listed(c.lengths)}"
-    return Measurement(max(double), data, extras={"float32": max(single)})
+    return identity(lambda dtype: [_exact_error(problem, dtype) for problem in problems], data)
 
 
 @paper.claim(
@@ -106,17 +105,19 @@ def exact(config: Config, key: jax.Array) -> Measurement:
 def low_rank_identity(config: Config, key: jax.Array) -> Measurement:
     """The identity, the factorisation and the whole operation, for Taylor and Chebyshev coefficients."""
     c = config.identity
-    errors = []
-    with jax.enable_x64(), jax.default_matmul_precision("highest"):
+
+    def errors(dtype):
+        found = []
         for lengths, case_key in zip(c.lengths, jax.random.split(key, len(c.lengths)), strict=True):
-            q, ks, vs = _random_problem(case_key, lengths, c.dim, c.channels, c.bound)
-            q = jnp.asarray(q, jnp.float64)
-            ks, vs = ([jnp.asarray(x, jnp.float64) for x in xs] for xs in (ks, vs))
+            problem = _random_problem(case_key, lengths, c.dim, c.channels, c.bound)
+            q, ks, vs = jax.tree.map(lambda x: jnp.asarray(x, dtype), problem)
             radius = max_score(q, ks, exact=True)
             for kind in ("taylor", "chebyshev"):
-                errors += _low_rank_errors(q, ks, vs, c.degree, radius, kind)
+                found += _low_rank_errors(q, ks, vs, c.degree, radius, kind)
+        return found
+
     data = f"entries uniform in ±{c.bound}, d = {c.dim}, degree {c.degree}; tokens of queries and memories {_listed(c.lengths)}"
-    return Measurement(max(errors), data)
+    return identity(errors, data, single=False)
 
 
 def _low_rank_errors(q, ks, vs, degree: int, radius: float, kind: str) -> list[float]:

@@ -11,9 +11,11 @@ from flax import nnx
 from jaxtyping import Array
 
 from quire.common.claims import Measurement, above, all_of, at_least, beats, below, every_seed, on_average, shared
+from quire.common.claims.identity import identity
 from quire.common.data.registry import unavailable
 from quire.common.layers.timesnet import TimesBlock, conv2d, fft_periods, inception, inception_sizes, merge_kernels
 from quire.common.random import generator
+from quire.common.testing import max_relative_error
 from quire.timesnet import brute_force, figures
 from quire.timesnet.anomalies import compare_detectors
 from quire.timesnet.classification import compare_classifiers
@@ -36,16 +38,19 @@ from quire.timesnet.short_term import compare_short_term
 )
 def is_the_definition(preset: Preset, key: jax.Array) -> Measurement:
     """Series of 7 steps with square kernels and of 36 with factorised ones, against loops in NumPy; no weight or bias is zero."""
-    rng, errors = generator(key), []
-    with jax.enable_x64():
+
+    def errors(dtype):
+        rng, found = generator(key), []
         for length, form in ((7, "square"), (36, "factorised")):
             skeleton = nnx.eval_shape(lambda form=form: TimesBlock(3, 4, top_k=2, num_kernels=3, form=form, rngs=nnx.Rngs(0)))
             graph, shapes = nnx.split(skeleton)
             params = jax.tree.map(lambda leaf: jnp.asarray(0.3 * rng.standard_normal(leaf.shape)), shapes)
             x = rng.standard_normal((2, length, 3))
             expected, _ = brute_force.times_block(nnx.merge(graph, params), x)
-            errors.append(np.abs(_apply(graph, params, x) - expected).max() / np.abs(expected).max())
-    return Measurement(float(max(errors)), "random series of 7 and 36 steps, 3 channels")
+            found.append(max_relative_error(_apply(graph, params, x), expected))
+        return found
+
+    return identity(errors, "random series of 7 and 36 steps, 3 channels", single=False)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -95,13 +100,16 @@ def finds_periods(preset: Preset, key: jax.Array) -> Measurement:
 )
 def kernels_merge(preset: Preset, key: jax.Array) -> Measurement:
     """One merged kernel against one convolution after the other, for six square kernels and for factorised ones."""
-    rng, errors = generator(key), []
-    with jax.enable_x64():
+
+    def errors(dtype):
+        rng, found = generator(key), []
         for form in ("square", "factorised"):
             kernels = [rng.standard_normal((*size, 3, 2)) for size in inception_sizes(6, form)]
             biases = [rng.standard_normal(2) for _ in kernels]
-            errors.append(_merging_error(rng.standard_normal((2, 5, 7, 3)), kernels, biases))
-    return Measurement(float(max(errors)), "random maps of 5 x 7, 3 channels")
+            found.append(float(_merging_error(rng.standard_normal((2, 5, 7, 3)), kernels, biases)))
+        return found
+
+    return identity(errors, "random maps of 5 x 7, 3 channels", single=False)
 
 
 @jax.jit
