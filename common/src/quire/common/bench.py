@@ -1,5 +1,6 @@
 """Benchmarks: a paper's hot operation against its naive form, in the same run, over growing sizes."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,12 +9,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from matplotlib.figure import Figure
 from rich.progress import Progress
 
 from quire.common.claims.measurement import log_log_slope
 from quire.common.claims.paper import Paper
 from quire.common.claims.run import hardware
+from quire.common.plots import Figure, axes
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class Report:
             "title": bench.title,
             "size": bench.size,
             "hardware": hardware(),
+            "glibc_tunables": os.environ.get("GLIBC_TUNABLES", ""),
             "matmul_gflops": round(self.matmul_flops / 1e9, 2),
             "variants": {
                 name: [
@@ -100,14 +102,13 @@ class Report:
 
     def figure(self) -> Figure:
         """Time against size, log-log, one line per variant."""
-        figure = Figure(figsize=(6, 4), layout="constrained")
-        axes = figure.subplots()
+        figure, ((panel,),) = axes(width=6, height=4)
         slopes = self.slopes()
         for name, rows in self.timings.items():
             label = f"{name} (slope {slopes[name]:.2f})" if name in slopes else name
-            axes.loglog([r.size for r in rows], [r.median for r in rows], "o-", label=label)
-        axes.set(xlabel=self.paper.benchmark.size, ylabel="median time (s)", title=self.paper.benchmark.title)
-        axes.legend()
+            panel.loglog([r.size for r in rows], [r.median for r in rows], "o-", label=label)
+        panel.set(xlabel=self.paper.benchmark.size, ylabel="median time (s)", title=self.paper.benchmark.title)
+        panel.legend()
         return figure
 
 

@@ -3,8 +3,17 @@
 import os
 import uuid
 from pathlib import Path
+from typing import Any
 
-from quire.common.errors import UsageError
+from quire.common.errors import QuireError, UsageError
+
+
+class NotWritten(QuireError):
+    """The disk refused results that have been measured. `results` holds them, so that they can be shown or written elsewhere."""
+
+    def __init__(self, message: str, results: Any):
+        super().__init__(message)
+        self.results = results
 
 
 def output_folder(folder: Path | str, option: str = "--out") -> Path:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
+
+from quire.common.plots import Figure
 
 Numbers = Sequence[float] | np.ndarray | jax.Array
 """One-dimensional numbers, however they are held."""

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from matplotlib.figure import Figure
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from quire.common.claims.criteria import Verdict, confidence_interval
 from quire.common.claims.measurement import Measurement, finite_or_none
 from quire.common.claims.paper import Claim, Paper, _seed_keys, load, seed_keys
 from quire.common.errors import DatasetUnavailable, UsageError
+from quire.common.output import NotWritten, output_folder, reason_of, write_whole
+from quire.common.plots import Figure
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,8 @@ def run(
         The record.
 
     Raises:
-        UsageError: for an unknown paper, preset or claim, or a number of seeds below 1.
+        UsageError: for an unknown paper, preset or claim, a number of seeds below 1, or an `out` that cannot be written to.
+        NotWritten: with the record in `results`, if the last attempt to write it failed; everything has been measured then.
     """
     paper = load(paper) if isinstance(paper, str) else paper
     config = paper.preset(preset)
@@ -174,19 +176,22 @@ def run(
         raise UsageError(f"seeds is {seeds}; it must be at least 1")
     wanted = [paper.find_claim(id) for id in claims] if claims else list(paper.claims.values())
     wanted = list({claim.id: claim for claim in wanted}.values())
-    path = None if out is None else Path(out) / f"{paper.slug}.{preset}.json"
+    path = None if out is None else output_folder(out, "out") / f"{paper.slug}.{preset}.json"
     kept = _kept(path, paper, seeds) if resume and path else []
     done = {entry["id"] for entry in kept}
     wanted = [claim for claim in wanted if claim.id not in done]
     record = Record(paper, preset, (), seeds, tuple(kept))
     task = progress.add_task(paper.slug, total=sum(seeds or claim.seeds for claim in wanted)) if progress else None
+    unwritten = ""
     for claim in wanted:
         result = _measure(claim, config, seeds or claim.seeds, paper, progress, task)
         record = Record(paper, preset, (*record.results, result), seeds, tuple(kept))
         if path:
-            _write(path, record.as_json())
+            unwritten = _write(path, record.as_json())
     if progress:
         progress.update(task, description=f"{paper.slug} done")
+    if unwritten:
+        raise NotWritten(unwritten, record)
     return record
 
 
@@ -236,12 +241,13 @@ def _kept(path: Path, paper: Paper, seeds: int | None) -> list[dict[str, Any]]:
         raise UsageError(f"{path} is not a record that can be resumed ({error!r}); delete it or run without --resume") from None
 
 
-def _write(path: Path, record: dict[str, Any]) -> None:
-    """Write the whole file or nothing: a reader never sees half a record."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n")
-    partial.replace(path)
+def _write(path: Path, record: dict[str, Any]) -> str:
+    """Write a record; why that failed, if it did. Measuring goes on, and the next claim tries again."""
+    try:
+        write_whole(path, json.dumps(record, indent=1) + "\n")
+    except OSError as error:
+        return f"{path} could not be written: {reason_of(error)}"
+    return ""
 
 
 def source_digest(paper: Paper) -> str:

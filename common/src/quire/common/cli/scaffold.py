@@ -39,8 +39,8 @@ def scaffold(root: Path, slug: str, title: str = "") -> list[Path]:
     Raises:
         UsageError: if the slug is not a usable name or a file of the paper exists already.
     """
-    if not slug.isidentifier() or slug != slug.lower() or keyword.iskeyword(slug) or slug == "common" or slug.startswith("_"):
-        raise UsageError(f"{slug!r} cannot name a paper; use a lower-case word such as tensor_attention")
+    if not re.fullmatch("[a-z][a-z0-9_]*", slug) or keyword.iskeyword(slug) or slug == "common":
+        raise UsageError(f"{slug!r} cannot name a paper; use lower-case letters a-z, digits and _, such as tensor_attention")
     title = title or slug.replace("_", " ").capitalize()
     if any(c in title for c in '"\\\n'):
         raise UsageError(f"title is {title!r}; leave out quotes, backslashes and line breaks")
