@@ -20,7 +20,14 @@ Shapes = Mapping[str, tuple[int, ...]]
 def width_shapes(model: nnx.Module | Any) -> Shapes:
     """Shapes of the parameters of a model (or of a pytree of arrays), to compare wider models with."""
     params = nnx.state(model, nnx.Param) if isinstance(model, nnx.Module) else model
-    return {jax.tree_util.keystr(path): tuple(leaf.shape) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    return {_name(path): tuple(leaf.shape) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    """`['layers'][0]['kernel']`, whether the leaf is an array, as `nnx.Optimizer` hands it on, or an `nnx.Param` around one."""
+    if path and getattr(path[-1], "name", None) == "value":
+        path = path[:-1]
+    return jax.tree_util.keystr(path)
 
 
 def _growth(name: str, shape: tuple[int, ...], base: Shapes) -> tuple[float, ...]:
@@ -59,7 +66,7 @@ def scale_by_width(base: Shapes, factor: Callable[[tuple[float, ...]], float]) -
     """
 
     def scaled(path, update):
-        return update * factor(_growth(jax.tree_util.keystr(path), update.shape, base))
+        return update * factor(_growth(_name(path), update.shape, base))
 
     return optax.stateless(lambda updates, params=None: jax.tree_util.tree_map_with_path(scaled, updates))
 
