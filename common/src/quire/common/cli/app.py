@@ -242,4 +242,4 @@ def new(
         print_json([str(path) for path in written])
         return
     print("\n".join(str(path) for path in written))
-    print("next: uv sync --all-packages, then make notebooks and make test; replace the running mean by the paper's method")
+    print("next: make setup notebooks test; then replace the running mean by the paper's method, file by file")

@@ -15,12 +15,10 @@ from quire.common.errors import UsageError
 _TARGETS = {
     "pyproject.toml.txt": "papers/{slug}/pyproject.toml",
     "README.md.txt": "papers/{slug}/README.md",
-    "init.py.txt": "papers/{slug}/src/quire/{slug}/__init__.py",
-    "paper.py.txt": "papers/{slug}/src/quire/{slug}/paper.py",
-    "running_mean.py.txt": "papers/{slug}/src/quire/{slug}/running_mean.py",
-    "claims.py.txt": "papers/{slug}/src/quire/{slug}/claims.py",
     "test.py.txt": "tests/papers/test_{slug}.py",
 }
+_MODULES = ("__init__", "config", "paper", "running_mean", "brute_force", "benchmark", "figures", "claims")
+_TARGETS |= {f"{module}.py.txt": f"papers/{{slug}}/src/quire/{{slug}}/{module}.py" for module in _MODULES}
 
 
 def scaffold(root: Path, slug: str, title: str = "") -> list[Path]:
