@@ -10,7 +10,6 @@ import numpy as np
 import optax
 from flax import nnx
 from jaxtyping import Array
-from scipy import stats
 
 from quire.common.claims.measurement import Numbers
 from quire.common.layers.intermediates import capture
@@ -31,6 +30,8 @@ def width_exponent(widths: Numbers, sizes: Numbers, level: float = 0.95) -> tupl
         raise ValueError(f"widths has {x.size} points and sizes {y.size}; an exponent needs the same number, at least 3")
     if not (np.all(x > 0) and np.all(y > 0)):
         raise ValueError("widths and sizes must be positive to take logarithms")
+    from scipy import stats  # a second to import
+
     fit = stats.linregress(np.log(x), np.log(y))
     half = float(stats.t.ppf(0.5 + level / 2, x.size - 2) * fit.stderr)
     return float(fit.slope), (float(fit.slope) - half, float(fit.slope) + half)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 
 class Score(NamedTuple):
@@ -58,4 +57,6 @@ def similarity_correlation(vectors: np.ndarray, index: Mapping[str, int], pairs:
         raise ValueError(f"{len(known)} of {len(pairs)} pairs are in the vocabulary; a correlation needs at least 3")
     first, second, ratings = (np.array(column) for column in zip(*known, strict=True))
     unit = normalised(vectors)
+    from scipy import stats  # a second to import
+
     return Score(float(stats.spearmanr((unit[first] * unit[second]).sum(1), ratings).statistic), len(known))

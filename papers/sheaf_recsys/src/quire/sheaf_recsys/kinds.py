@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from scipy import stats
 
 from quire.common.graphs.sheaves import MapKind
 from quire.sheaf_recsys.experiments import Recommendation, recommend
@@ -63,4 +62,6 @@ def compare_kinds(
 
 def kinds_differ(scores: dict[str, np.ndarray]) -> float:
     """p-value of a one-way analysis of variance: do the kinds differ by more than their seeds do?"""
+    from scipy import stats  # a second to import
+
     return float(stats.f_oneway(*scores.values()).pvalue)

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
-from sklearn.metrics import roc_auc_score
 
 from quire.common.data.source import Source, open_or
 from quire.common.data.telemetry import Telemetry, anomaly_set, generated_telemetry, spacecraft
@@ -104,6 +103,8 @@ def compare_detectors(task: Anomalies, keys: jax.Array, *, fallback: bool = Fals
         `auroc` by method, `f1`, `f1_adjusted` of TimesNet, each `[seeds]`; `by_channel` AUROC by channel and method `[seeds]`;
         `shown`, one channel `[seeds, steps]`, and `shown_name`; `data` and `stand_in_for`.
     """
+    from sklearn.metrics import roc_auc_score  # a second to import
+
     source = open_telemetry(task, fallback=fallback)
     channels = source.value
     scores: dict[str, tuple[np.ndarray, np.ndarray]] = {}

@@ -8,7 +8,6 @@ import numpy as np
 import optax
 from flax import nnx
 from jaxtyping import Array
-from sklearn.linear_model import LogisticRegression
 
 from quire.common.data.cases import Cases, generated_cases, uea
 from quire.common.data.source import Source, open_or
@@ -56,6 +55,8 @@ def compare_classifiers(task: Classification, keys: jax.Array, *, fallback: bool
         `accuracy` by method `[seeds]`; `logits` `[seeds, cases, classes]` and `labels` `[seeds, cases]` of the first set; `data`
         and `stand_in_for`.
     """
+    from sklearn.linear_model import LogisticRegression  # a second to import
+
     accuracy: dict[str, list] = {}
     first, names, stand_ins = None, [], set()
     for name in task.sets:
