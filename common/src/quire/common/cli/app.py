@@ -13,11 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from quire.common.cli.freshness import commands as freshness
 from quire.common.errors import QuireError, UsageError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(help="Data sets: what they are, where they lie, how to get them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(freshness)
 
 # stdout carries results only; progress, notes and errors go to stderr, so that `--json | jq` works.
 # Where nothing says how wide the output may be (a pipe, a log), tables take 120 columns instead of rich's 80.
@@ -325,7 +327,8 @@ def report(
     as_json: JSON = False,
 ) -> None:
     """Write the HTML report: scoreboard, claim tables, rendered notebooks."""
-    from quire.common.report import find_root, write_report
+    from quire.common.freshness.checkout import find_root
+    from quire.common.report import write_report
 
     with err.status("rendering"):
         pages = write_report(find_root(root), folder, records)
@@ -344,7 +347,7 @@ def new(
 ) -> None:
     """Scaffold a paper that passes its own tests."""
     from quire.common.cli.scaffold import scaffold
-    from quire.common.report import find_root
+    from quire.common.freshness.checkout import find_root
 
     written = scaffold(find_root(root), slug.replace("-", "_"), title)
     if as_json:
