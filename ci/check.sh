@@ -12,7 +12,7 @@ ci/lint.sh
 echo "== since $ref: ${#tests[@]} files of tests and doctests"
 if [ ${#tests[@]} -gt 0 ]; then
     status=0
-    python -m pytest -n 2 --dist loadfile -m "not records" --doctest-modules tests/conftest.py "${tests[@]}" || status=$?
+    python -m pytest -n 2 --dist loadfile -m "not records" --doctest-modules "${tests[@]}" || status=$?
     if [ "$status" -ne 0 ] && [ "$status" -ne 5 ]; then exit "$status"; fi  # 5: files without a test or a doctest
 fi
 echo "== since $ref: notebooks of ${#papers[@]} papers"

@@ -187,6 +187,8 @@ def references(module: Module, statement: ast.AST, sources: Sources) -> Iterator
                 yield module.name, (root.id,)
             if target := module.imports.get(root.id):
                 yield target[0], (*((target[1],) if target[1] else ()), *chain)
+            elif root.id not in module.definitions:
+                yield from ((origin, (root.id, *chain)) for origin in module.starred)
             continue
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             yield from _mentioned(module, node)

@@ -63,7 +63,7 @@ class Module:
 
     @cached_property
     def definitions(self) -> dict[str, list[ast.stmt]]:
-        """Statements that define each name: functions, classes, assignments, and calls of its methods (`f.defvjp(...)`)."""
+        """Statements that define each name: functions, classes, assignments, and what completes them (`f.defvjp(...)`)."""
         return self._sorted_out[0]
 
     @cached_property
@@ -233,16 +233,18 @@ def _top_imports(body: Iterable[ast.stmt]) -> Iterator[ast.Import | ast.ImportFr
 
 
 def _owners(statement: ast.stmt) -> list[str]:
-    """Names whose methods a statement calls for their effect: `f.defvjp(g, h)`, or `@f.defjvp` on a function."""
+    """Names that a statement completes: `f.defvjp(g, h)`, `@f.defjvp` on a function, `f.limit = 3`."""
     if isinstance(statement, ast.Expr):
         call = statement.value
-        calls = [call.func] if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else []
+        parts = [call.func] if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else []
+    elif isinstance(statement, ast.Assign):
+        parts = [target for target in statement.targets if isinstance(target, (ast.Attribute, ast.Subscript))]
     else:
-        calls = [decorator for decorator in getattr(statement, "decorator_list", []) if not isinstance(decorator, ast.Name)]
-    return [root.id for call in calls if isinstance(root := _root(call), ast.Name)]
+        parts = [decorator for decorator in getattr(statement, "decorator_list", []) if not isinstance(decorator, ast.Name)]
+    return [root.id for part in parts if isinstance(root := _root(part), ast.Name)]
 
 
 def _root(node: ast.AST) -> ast.AST:
-    while isinstance(node, (ast.Attribute, ast.Call)):
+    while isinstance(node, (ast.Attribute, ast.Call, ast.Subscript)):
         node = node.func if isinstance(node, ast.Call) else node.value
     return node
