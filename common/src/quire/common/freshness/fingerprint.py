@@ -75,7 +75,7 @@ def parts(sources: Sources, slug: str) -> dict[str, str]:
     found = reached.parts() | sources.resources(f"quire.{slug}")
     if _script(slug) in found:
         found["notebook"] = found.pop(_script(slug))
-    texts = reached.texts()
+    texts = {text.replace("_", "-").lower() for text in reached.texts()}
     catalogue = {k: v for k, v in sources.resources("quire.common").items() if k.startswith(_CATALOGUE)}
     found |= {name: value for name, value in catalogue.items() if Path(name).stem in texts}
     return found | {name: _version(name) for name in LIBRARIES}
@@ -128,10 +128,10 @@ def _script(slug: str) -> str:
 
 def _presence(found: Mapping[str, str]) -> dict[str, str]:
     """`here` or `absent` for each data set among the parts."""
-    from quire.common.data.registry import REGISTRY, is_local  # imports NumPy and pooch; only runs need it
+    from quire.common.data.registry import is_local  # only a run needs it; what asks about records stays light
 
     names = [Path(name).stem for name in found if name.startswith(_CATALOGUE)]
-    return {_DATA + name: "here" if is_local(REGISTRY.find(name)) else "absent" for name in names}
+    return {_DATA + name: "here" if is_local(name) else "absent" for name in names}
 
 
 def _version(name: str) -> str:
