@@ -45,12 +45,14 @@ def execute(slug: str) -> Execution:
     """
     notebook = nbformat.read(notebook_path(ROOT, slug), as_version=4)
     folder = {"metadata": {"path": str(ROOT / "notebooks")}}
-    client = NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources=folder, record_timing=False)
+    client = NotebookClient(
+        notebook, timeout=TIMEOUT, kernel_name="python3", resources=folder, record_timing=False, coalesce_streams=True
+    )
     try:
         with client.setup_kernel():
             hidden(client, f"__import__('quire.common.freshness.guard', fromlist=['_']).guard_notebook({str(ROOT)!r}, {slug!r})")
             start = processor_seconds(client)
-            for index, cell in enumerate(notebook.cells):
+            for index, cell in enumerate(list(notebook.cells)):
                 client.execute_cell(cell, index)
             seconds = processor_seconds(client) - start
             client.set_widgets_metadata()
@@ -61,7 +63,10 @@ def execute(slug: str) -> Execution:
 
 def hidden(client: NotebookClient, code: str) -> str:
     """Execute code that is no cell of the notebook; what it prints."""
-    cell = client.execute_cell(nbformat.v4.new_code_cell(code), 0, store_history=False)
+    cells = client.nb.cells
+    cells.append(nbformat.v4.new_code_cell(code))  # the client writes what it executes to the place that it is told
+    client.execute_cell(cells[-1], len(cells) - 1, store_history=False)
+    cell = cells.pop()
     return "".join(output.get("text", "") for output in cell.outputs)
 
 

@@ -192,6 +192,12 @@ def test_what_is_stale_says_why(root):
     assert stale(root, "a") == {"record": "not stamped"}
 
 
+def test_a_record_of_other_sources_is_not_stamped(root):
+    measured = {"paper": "a", "preset": "quick", "parts": {"jax": "0.0.1"}}
+    with pytest.raises(UsageError, match="jax changed while a ran"):
+        stamp(root, "a", measured)
+
+
 def test_layout_and_python_s_version_make_no_difference_but_values_do():
     def part(text):
         return closure(Sources({}, {"s": text}), ["s"]).parts()["s"]

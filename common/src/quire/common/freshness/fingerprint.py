@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from quire.common.errors import UsageError
 from quire.common.freshness.checkout import notebook_path, packages, papers, read_json, record_path
 from quire.common.freshness.closure import EXEMPT, Closure, closure
 from quire.common.freshness.modules import Sources
@@ -95,13 +96,19 @@ def stamp(root: Path, slug: str, record: Mapping[str, Any], **costs: Any) -> dic
     """A record as it is published: its parts are those of the checkout, notebook included, with the data sets of the run.
 
     Args:
-        root: the checkout, unchanged since the run began.
+        root: the checkout.
         slug: the paper.
         record: what the run recorded.
         costs: what else belongs to the stamp: `seconds`, `yardstick`, `verified`.
+
+    Raises:
+        UsageError: if the paper's package has changed since the run began.
     """
     presence = {name: value for name, value in record["parts"].items() if name.startswith(_DATA)}
     found = parts(checkout_sources(root, slug), slug) | presence
+    own = [name for name in record["parts"] if name.startswith(f"quire.{slug}.") or name in LIBRARIES]
+    if moved := [name for name in own if found.get(name) != record["parts"][name]]:
+        raise UsageError(f"{', '.join(moved)} changed while {slug} ran; run it again")
     return {**record, "fingerprint": fingerprint(found, record["preset"]), **costs, "parts": dict(sorted(found.items()))}
 
 
