@@ -102,7 +102,8 @@ def main() -> None:
         lines, left = choose(records, {slug for slug in records if stale(ROOT, slug, sources)}, *this_change())
         if left:
             print(f"stale, beyond the budget of {BUDGET} core-seconds: {', '.join(left)}", file=sys.stderr)
-    print("\n".join(lines))
+    for line in lines:
+        print(line)
 
 
 if __name__ == "__main__":
