@@ -1,4 +1,4 @@
-"""Writes the claim tables and the scoreboard of the READMEs from the published records."""
+"""Writes the claim tables of the READMEs, the scoreboard and the totals from the published records."""
 
 from pathlib import Path
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Everything that must pass before a change lands.
+# What must pass before a change lands.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-echo "== lint"
-ruff check .
-ruff format --check .
+ci/lint.sh
 echo "== unit, golden, property, conformance and packaging tests, doctests"
-python -m pytest -n 2 --dist loadscope tests
-python -m pytest --doctest-modules common/src papers/*/src
+python -m pytest -n 2 --dist loadfile -m "not records" --doctest-modules tests common/src papers/*/src
+echo "== records that were measured with other sources"
+quire stale --why || true
 echo "== notebooks"
-ci/notebooks.sh
+mapfile -t papers < <(python ci/lanes.py test)
+if [ ${#papers[@]} -gt 0 ]; then ci/notebooks.sh "${papers[@]}"; fi

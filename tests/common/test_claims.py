@@ -29,7 +29,7 @@ from quire.common.claims import (
     slope_below,
     slope_close_to,
 )
-from quire.common.claims.display import html_table, markdown_table, terminal_table
+from quire.common.claims.display import RECORD_TYPE, html_table, markdown_table, terminal_table
 from quire.common.errors import DatasetUnavailable, UsageError
 
 
@@ -198,7 +198,7 @@ def test_run_judges_shares_and_records(tmp_path):
     assert len(set(claim["values"])) == 3
     assert claim["baselines"] == {"majority": [0.5] * 3}
     assert {"id", "says", "verdict", "expected", "values", "baselines", "data", "criterion", "interval"} <= set(claim)
-    assert {"versions", "hardware", "wall_seconds", "source_digest", "preset"} <= set(written)
+    assert {"versions", "hardware", "wall_seconds", "fingerprint", "parts", "preset"} <= set(written)
     assert run(toy).as_json()["claims"][0]["values"] == claim["values"]  # the same seeds give the same numbers
 
 
@@ -246,7 +246,7 @@ def test_resume_keeps_what_was_measured_with_the_same_sources(tmp_path):
     assert [r.claim.id for r in record.results] == ["C2"]
     assert [e["id"] for e in record.entries()] == ["C1", "C2"]
     path = tmp_path / "toy.quick.json"
-    path.write_text(path.read_text().replace('"source_digest": "', '"source_digest": "x'))
+    path.write_text(path.read_text().replace('"fingerprint": "', '"fingerprint": "x'))
     assert len(run(toy, out=tmp_path, resume=True).results) == 2
     path.write_text("{")
     with pytest.raises(UsageError, match="not a record that can be resumed"):
@@ -281,3 +281,38 @@ def test_tables_show_verdict_baseline_and_stand_in():
     assert "| C1 |" in markdown_table(record)
     assert terminal_table(record).row_count == 2
     assert "2 claims: 1 reproduced, 1 not reproduced" in Scorecard(run(toy))._repr_html_()
+
+
+def by_clock(value):
+    toy, _ = with_claims()
+    order = []
+
+    def measure(preset, key):
+        order.append("T")
+        return Measurement(value, "d", baselines={"majority": 0.5})
+
+    toy.claim("T1", **ARGS, trivial="majority", seeds=1, timed=True)(measure)
+    toy.claim("C3", **ARGS, exact=True, seeds=1)(lambda preset, key: (order.append("C3"), Measurement(0.9, "d"))[1])
+    return toy, order
+
+
+def test_claims_by_the_clock_come_last_and_keep_their_place_in_the_table():
+    toy, order = by_clock(0.9)
+    record = run(toy, claims=["T1", "C3"])
+    assert order == ["C3", "T"]
+    assert [(entry["id"], entry["timed"]) for entry in record.entries()] == [("T1", True), ("C3", False)]
+    assert "accuracy, 1 seeds, by the clock" in markdown_table(record.as_json())
+
+
+def test_a_surprise_by_the_clock_is_said_and_does_not_fail_the_notebook(capsys):
+    record = run(by_clock(0.1)[0], claims=["T1", "C3"])
+    Scorecard(record).check()
+    assert "T1 not reproduced, expected reproduced" in capsys.readouterr().out
+    assert not record.as_expected  # the record does say so
+
+
+def test_the_scorecard_carries_the_record():
+    record = run(with_claims()[0])
+    shown = Scorecard(record)._repr_mimebundle_()
+    assert shown[RECORD_TYPE] == record.as_json()
+    assert json.loads(json.dumps(shown))["text/html"].startswith("2 claims")

@@ -13,7 +13,8 @@ from quire.common.cli import app as cli
 from quire.common.cli import main
 from quire.common.cli.scaffold import scaffold
 from quire.common.errors import UsageError
-from quire.common.report import find_root, read_records, update_readmes, write_report
+from quire.common.freshness.checkout import find_root
+from quire.common.report import read_records, update_readmes, write_report
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,7 +1,5 @@
 """Infinite width: golden vectors of the authors' classes and of definitions, limits, Word2Vec, MAML, kernels, claims."""
 
-import json
-from dataclasses import replace
 from functools import partial
 
 import jax
@@ -12,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quire.common.bench import measure
-from quire.common.claims import Scorecard, run
+from quire.common.claims import run
 from quire.common.data.few_shot import digits_few_shot
 from quire.common.errors import DatasetUnavailable
 from quire.common.mup import (
@@ -30,7 +28,7 @@ from quire.common.testing import assert_close, assert_jit_consistent, assert_vma
 from quire.common.text.windows import Events, draw_events
 from quire.infinite_width import brute_force, few_shot
 from quire.infinite_width.benchmark import cases
-from quire.infinite_width.config import MAML, PRESETS, QUICK, Convergence, FiniteNet, Movement, Transfer, Word2Vec
+from quire.infinite_width.config import MAML, PRESETS, FiniteNet
 from quire.infinite_width.convergence import Problem, finite_outputs
 from quire.infinite_width.deep import chain_limit, deep_limit, deep_linear_limit
 from quire.infinite_width.kernel_regime import (
@@ -400,16 +398,6 @@ def test_few_shot_runs_of_every_model():
 
 # --- Data, presets, claims ---
 
-BRIEF = replace(
-    QUICK,
-    shifts=60,
-    movement=Movement(widths=(16, 32, 64), draws=2, steps=2),
-    convergence=Convergence(shallow_widths=(16, 64), shallow_draws=4, deep_widths=(16, 64), deep_draws=4),
-    word2vec=Word2Vec(vocabulary=60, steps=10, batch=8, widths=(4, 8), held_out=1024),
-    maml=MAML(batches=3, tasks=2, nets=(FiniteNet(8, 0.5, 0.25, 1.0, 0.1),), test_tasks=100, test_steps=2),
-    transfer=Transfer(widths=(8, 16), rates=(0.01, 0.02, 0.04), steps=5, judged=2),
-)
-
 
 @pytest.fixture
 def no_data(monkeypatch, tmp_path):
@@ -418,29 +406,16 @@ def no_data(monkeypatch, tmp_path):
     monkeypatch.setattr("quire.common.data.registry.cache_dir", lambda: tmp_path / "cache")
 
 
-def test_every_claim_runs_without_data(no_data, monkeypatch, capsys):
-    monkeypatch.setitem(paper.presets, "quick", BRIEF)
-    record = run(paper, seeds=2)
-    assert record.untested == ["F6", "F8"]  # need Omniglot
-    entries = {entry["id"]: entry for entry in json.loads(json.dumps(record.as_json()))["claims"]}
-    assert list(entries) == ["F1", "F2", "F3", "F4", "F5", "F5b", "F6", "F8"]
-    assert entries["F1"]["as_expected"]
-    assert entries["F5"]["data"].startswith("Python language reference") and entries["F5"]["stand_in_for"] == "text8"
-    assert max(entries["F3"]["extras"]["limit against its definition"]) <= 1e-9
-    assert max(entries["F4"]["extras"]["calculus against small network"]) <= 1e-9
-    assert sum(result.samples[0].figure is not None for result in record.results if result.samples) == 4
+def test_exact_claims_hold():
+    record = run(paper, claims=["F1"], seeds=1)
+    assert record.as_expected and not record.untested
 
 
-def test_claims_on_omniglot(quire_data, monkeypatch):
-    monkeypatch.setitem(paper.presets, "quick", BRIEF)
-    record = run(paper, claims=["F6", "F8"], seeds=2)
-    if not record.untested:
-        assert record.figure("F6") and record.figure("F8")
-        assert len(Scorecard(record).record.results) == 2
-        patterns = open_patterns(7).value
-        assert patterns.inputs.shape == (len(patterns.labels), 16) and abs(patterns.inputs.mean()) < 1e-5
-        with pytest.raises(ValueError, match="pool is 5; it must divide the 28 pixels"):
-            open_patterns(5)
+def test_patterns_of_omniglot(quire_data):
+    patterns = open_patterns(7).value
+    assert patterns.inputs.shape == (len(patterns.labels), 16) and abs(patterns.inputs.mean()) < 1e-5
+    with pytest.raises(ValueError, match="pool is 5; it must divide the 28 pixels"):
+        open_patterns(5)
 
 
 def test_missing_and_unknown_data(no_data):

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from quire.common.claims import run
 from quire.common.cli.app import app
 from quire.common.fields.operators import divergence, gradient, jacobian, laplacian
 from quire.common.fields.siren import siren
@@ -38,7 +37,6 @@ from quire.insr_pde.experiments import (
     num_floats,
     two_scales_by_grids,
 )
-from quire.insr_pde.paper import paper
 from quire.insr_pde.pinn import pinn_objective
 
 PRECISIONS = pytest.mark.parametrize(
@@ -193,35 +191,6 @@ def test_a_network_of_space_and_time():
 
 
 # --- Claims ---
-
-QUICKLY = (Adam(20, 3e-3, None), LevenbergMarquardt(3, 1e-3))
-SMALLEST = replace(
-    QUICK,
-    advection=replace(QUICK.advection, network=Network(8, 1, starts=2), num_points=64, steps=2, fit=QUICKLY, inner=QUICKLY[1:]),
-    fluid=replace(
-        QUICK.fluid,
-        network=Network(8, 1),
-        resolution=8,
-        side_points=4,
-        steps=2,
-        fit=QUICKLY,
-        advect=QUICKLY[1:],
-        pressure=QUICKLY[1:],
-        project=QUICKLY[1:],
-        share_features=False,
-    ),
-    two_scales=replace(QUICK.two_scales, network=Network(8, 1, starts=2), resolution=12, fit=QUICKLY),
-)
-
-
-def test_the_claims_run(monkeypatch):
-    monkeypatch.setitem(paper.presets, "quick", SMALLEST)
-    record = run(paper, "quick", claims=["C0", "C1", "C2", "C3"], seeds=2)
-    entries = {entry["id"]: entry for entry in json.loads(json.dumps(record.as_json()))["claims"]}
-    assert entries["C0"]["verdict"] == "reproduced"
-    assert all(entry["verdict"] != "not tested" for entry in entries.values())
-    assert all(record.figure(name) is not None for name in ("C1", "C2", "C3"))
-    assert len(entries["C2"]["values"]) == 2 and entries["C2"]["values"][0] != entries["C2"]["values"][1]
 
 
 def test_the_command_line(tmp_path):

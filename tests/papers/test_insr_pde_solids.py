@@ -11,7 +11,6 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from matplotlib.figure import Figure
 
-from quire.common.claims import run
 from quire.common.data.meshes import ball_surface
 from quire.common.fields.winding_number import points_inside
 from quire.common.pde.contact import Plane, Sphere
@@ -21,7 +20,6 @@ from quire.common.testing import assert_close
 from quire.insr_pde import solids_figures
 from quire.insr_pde.config import PRESETS
 from quire.insr_pde.convert import flat_from_layers, layers_from_flat
-from quire.insr_pde.paper import paper
 from quire.insr_pde.solids import (
     at_rest,
     box_of,
@@ -196,20 +194,3 @@ def test_figures():
         solids_figures.falling_body({"t = 0": ball.vertices}, ball.faces, -2.0),
     ):
         assert isinstance(figure, Figure)
-
-
-def test_claims_run(monkeypatch):
-    """With one seed and small experiments: values, baselines and figures are there."""
-    solids = replace(
-        TINY,
-        stretch=small("stretch", resolution=8, steps=2, cells=(3, 3), fine_cells=(4, 4), elements=LevenbergMarquardt(10)),
-        collision=small("collision", resolution=6, steps=2, cells=(3, 3), inner=(LevenbergMarquardt(4),)),
-    )
-    monkeypatch.setitem(paper.presets, "quick", replace(PRESETS["quick"], solids=solids))
-    record = run(paper, "quick", ["C4", "C5"], seeds=1)
-    entries = {entry["id"]: entry for entry in record.entries()}
-    assert entries["C4"]["baselines"]["free fall"] == [pytest.approx(0.3)]
-    assert entries["C4"]["extras"]["largest rise of the energy in a solve"][0] <= 0
-    assert entries["C5"]["baselines"]["affine stretch"][0] > entries["C5"]["baselines"]["FEM"][0]
-    for claim in ("C4", "C5"):
-        assert isinstance(record.figure(claim), Figure)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,11 @@ from nbconvert import HTMLExporter
 
 from quire.common.claims.display import MARKS, html_table, markdown_table, summary_line
 from quire.common.errors import UsageError
+from quire.common.freshness.checkout import papers
+from quire.common.freshness.fingerprint import checkout_sources, stale
+
+STALE = "stale: measured with other sources"
+"""What stands beside verdicts that the present sources may not give any more."""
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72em; margin: 2em auto; padding: 0 1em; color: #1f2328; }
@@ -21,19 +26,7 @@ iframe { width: 100%; height: 80vh; border: 1px solid #d0d7de; } a { color: #096
 """
 _CLAIMS = re.compile(r"(<!-- claims -->\n).*?(<!-- /claims -->)", re.DOTALL)
 _SCOREBOARD = re.compile(r"(<!-- scoreboard -->\n).*?(<!-- /scoreboard -->)", re.DOTALL)
-
-
-def find_root(start: Path | None = None) -> Path:
-    """The checkout: the nearest folder at or above `start` (the current folder by default) that holds papers/ and notebooks/.
-
-    Raises:
-        UsageError: if there is none.
-    """
-    start = Path.cwd() if start is None else Path(start).resolve()
-    for folder in (start, *start.parents):
-        if (folder / "papers").is_dir() and (folder / "notebooks").is_dir():
-            return folder
-    raise UsageError(f"no checkout of quire at or above {start} (a folder with papers/ and notebooks/); go there or give --root")
+_TOTALS = re.compile(r"(<!-- totals -->\n).*?(<!-- /totals -->)", re.DOTALL)
 
 
 def read_records(root: Path, records: Path | None = None, preset: str = "quick") -> dict[str, dict[str, Any]]:
@@ -78,7 +71,8 @@ def write_report(root: Path, out: Path, records: Path | None = None) -> list[Pat
         page = out / f"{slug}.html"
         page.write_text(_paper_page(record, _figures(record, out), notebook.exists()), encoding="utf-8")
         pages.append(page)
-    pages[0].write_text(_page("quire", _scoreboard_html(found)), encoding="utf-8")
+    outdated = stale_papers(root, found) if records is None else set()
+    pages[0].write_text(_page("quire", _scoreboard_html(found, outdated)), encoding="utf-8")
     return pages
 
 
@@ -89,44 +83,66 @@ def render_notebook(path: Path) -> str:
 
 
 def update_readmes(root: Path, *, check: bool = False) -> list[Path]:
-    """Rewrite the claim tables of the papers' READMEs and the scoreboard of the top one from the published records.
+    """Rewrite the claim tables of the papers' READMEs, SCOREBOARD.md and the totals of the top README from the published records.
 
     Args:
         root: the checkout.
-        check: change nothing.
+        check: change nothing, and take no offence at marks of staleness: those of a table are as old as the table.
 
     Returns:
-        READMEs that changed, or would.
+        Files that changed, or would.
     """
     records = read_records(root)
-    wanted = {root / "README.md": (_SCOREBOARD, scoreboard_markdown(records))}
+    outdated = stale_papers(root, records)
+    wanted = {root / "SCOREBOARD.md": (_SCOREBOARD, scoreboard_markdown(records, outdated))}
+    wanted |= {root / "README.md": (_TOTALS, totals_markdown(records))}
     wanted |= {root / "papers" / slug / "README.md": (_CLAIMS, markdown_table(record)) for slug, record in records.items()}
     changed = []
     for path, (pattern, table) in wanted.items():
         text = path.read_text(encoding="utf-8")
         new = pattern.sub(lambda m, table=table: f"{m[1]}{table}\n{m[2]}", text)
-        if new != text:
+        if (_unmarked(new) != _unmarked(text)) if check else (new != text):
             changed.append(path)
             if not check:
                 path.write_text(new, encoding="utf-8")
     return changed
 
 
-def scoreboard_markdown(records: Mapping[str, Mapping[str, Any]]) -> str:
-    """One line a paper: title, what held and what did not, time."""
-    lines = ["| paper | title | claims | verdicts | run |", "|---|---|---|---|---|"]
+def stale_papers(root: Path, slugs: Iterable[str]) -> set[str]:
+    """Papers of a checkout whose published record was measured with other sources; none where there are no sources."""
+    sources = checkout_sources(root)
+    return {slug for slug in slugs if slug in papers(root) and stale(root, slug, sources)}
+
+
+def scoreboard_markdown(records: Mapping[str, Mapping[str, Any]], outdated: Container[str] = ()) -> str:
+    """One line a paper: title, what held and what did not; the verdicts of an outdated record are marked, never left out."""
+    lines = ["| paper | title | claims | verdicts |", "|---|---|---|---|"]
     for slug, record in sorted(records.items()):
         marks = " ".join(f"{e['id']}{MARKS[e['verdict']]}" for e in record["claims"])
         link = f"[{slug}](papers/{slug}/README.md)"
-        lines.append(f"| {link} | {record['title']} | {marks} | {_counts(record)} | {record['wall_seconds']:.0f} s |")
+        lines.append(f"| {link} | {record['title']} | {marks} | {_counts(record)}{_mark(slug, outdated)} |")
     return "\n".join(lines)
+
+
+def totals_markdown(records: Mapping[str, Mapping[str, Any]]) -> str:
+    """How many papers and claims there are, and how they ended."""
+    entries = [entry for record in records.values() for entry in record["claims"]]
+    return f"{len(records)} papers, {summary_line(entries)}. [SCOREBOARD.md](SCOREBOARD.md) names every one."
+
+
+def _mark(slug: str, outdated: Container[str]) -> str:
+    return f" ({STALE})" if slug in outdated else ""
+
+
+def _unmarked(text: str) -> str:
+    return text.replace(f" ({STALE})", "")
 
 
 def _counts(record: Mapping[str, Any]) -> str:
     return summary_line(record["claims"]).split(": ", 1)[1]
 
 
-def _scoreboard_html(records: Mapping[str, Mapping[str, Any]]) -> str:
+def _scoreboard_html(records: Mapping[str, Mapping[str, Any]], outdated: Container[str]) -> str:
     rows = []
     for slug, record in sorted(records.items()):
         marks = " ".join(
@@ -135,7 +151,7 @@ def _scoreboard_html(records: Mapping[str, Mapping[str, Any]]) -> str:
         cells = (
             f"<a href='{slug}.html'>{escape(record['title'])}</a>",
             marks,
-            escape(_counts(record)),
+            escape(_counts(record) + _mark(slug, outdated)),
             f"{record['wall_seconds']:.0f} s on {escape(record['hardware']['device'])}",
         )
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
@@ -147,7 +163,7 @@ def _scoreboard_html(records: Mapping[str, Mapping[str, Any]]) -> str:
 def _paper_page(record: Mapping[str, Any], figures: Mapping[str, str], has_notebook: bool) -> str:
     slug = record["paper"]
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    device, digest = record["hardware"]["device"], record["source_digest"]
+    device, digest = record["hardware"]["device"], record.get("fingerprint", "unknown")
     facts = f"preset {record['preset']}, {record['date']}, {device}, {versions}, sources {digest}"
     notebook = (
         f"<h2>Notebook</h2><p><a href='{slug}.notebook.html'>open alone</a></p><iframe src='{slug}.notebook.html'></iframe>"

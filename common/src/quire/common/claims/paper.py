@@ -36,6 +36,7 @@ class Claim:
     seeds: int
     expect: Verdict
     because: str
+    timed: bool = False
 
     def __call__(self, preset: Any, key: jax.Array) -> Measurement:
         """Measure with one key, and check that the promised trivial baseline stands beside the value."""
@@ -91,6 +92,7 @@ class Paper:
         seeds: int = 3,
         expect: Verdict = "reproduced",
         because: str = "",
+        timed: bool = False,
     ) -> Callable[[Measure], Claim]:
         """Register `measure(preset, key) -> Measurement` as a claim.
 
@@ -107,6 +109,8 @@ class Paper:
             seeds: number of seeds to run by default.
             expect: the verdict to expect; a run that ends differently fails, in either direction.
             because: why a claim is not expected to be reproduced; required then.
+            timed: the claim goes by the clock. It is measured last, after everything that could still be running, and a surprise
+                fails only where the machine has nothing else to do; see `Scorecard.check`.
 
         Raises:
             ValueError: for a second claim of the same id, an empirical claim without a trivial baseline, an unexplained
@@ -122,7 +126,7 @@ class Paper:
             raise ValueError(f"claim {id} asks for {seeds} seeds; it needs at least 1")
 
         def register(measure: Measure) -> Claim:
-            claim = Claim(id, says, source, metric, unit, holds, measure, trivial, exact, seeds, expect, because)
+            claim = Claim(id, says, source, metric, unit, holds, measure, trivial, exact, seeds, expect, because, timed)
             self.claims[id] = claim
             return claim
 

@@ -1,15 +1,13 @@
 """Running claims: measure over seeds, judge, compare with what is expected, and keep a record."""
 
-import hashlib
 import json
 import os
 import platform
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from quire.common.claims.criteria import Verdict, confidence_interval
 from quire.common.claims.measurement import Measurement, finite_or_none
 from quire.common.claims.paper import Claim, Paper, _seed_keys, load, seed_keys
 from quire.common.errors import DatasetUnavailable, UsageError
+from quire.common.freshness.fingerprint import fingerprint, running_parts
 from quire.common.output import NotWritten, output_folder, reason_of, write_whole
 from quire.common.plots import Figure
 
@@ -66,6 +65,7 @@ class Result:
             "unit": claim.unit,
             "criterion": str(claim.holds),
             "exact": claim.exact,
+            "timed": claim.timed,
             "verdict": self.verdict,
             "expected": claim.expect,
             "as_expected": self.as_expected,
@@ -90,13 +90,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Record:
-    """All results of one run of a paper."""
+    """All results of one run of a paper. `parts` is what it was measured with; see `quire.common.freshness.fingerprint`."""
 
     paper: Paper
     preset: str
     results: tuple[Result, ...]
     seeds: int | None = None
     kept: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    parts: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def as_expected(self) -> bool:
@@ -134,11 +135,12 @@ class Record:
             "preset": self.preset,
             "seeds": self.seeds,
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-            "source_digest": source_digest(self.paper),
+            "fingerprint": fingerprint(self.parts, self.preset),
             "versions": {name: version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy", "quire-common")},
             "hardware": hardware(),
             "wall_seconds": round(sum(entry["seconds"] for entry in entries), 1),
             "claims": entries,
+            "parts": dict(sorted(self.parts.items())),
         }
 
 
@@ -152,7 +154,7 @@ def run(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Record:
-    """Measure claims of a paper and judge them.
+    """Measure claims of a paper and judge them; those by the clock come last.
 
     Args:
         paper: a paper or its slug.
@@ -160,7 +162,7 @@ def run(
         claims: ids to run; all of them by default.
         seeds: seeds for the empirical claims and the exact ones alike; each claim's own number by default.
         out: folder for the record `<slug>.<preset>.json`, rewritten after every claim.
-        resume: keep claims that the record in `out` already holds for the same sources, preset and seeds.
+        resume: keep claims that the record in `out` already holds for the same fingerprint and seeds.
         progress: a rich progress display to report to.
 
     Returns:
@@ -175,17 +177,18 @@ def run(
     if seeds is not None and seeds < 1:
         raise UsageError(f"seeds is {seeds}; it must be at least 1")
     wanted = [paper.find_claim(id) for id in claims] if claims else list(paper.claims.values())
-    wanted = list({claim.id: claim for claim in wanted}.values())
+    wanted = sorted({claim.id: claim for claim in wanted}.values(), key=lambda claim: claim.timed)
+    parts = running_parts(paper.slug)
     path = None if out is None else output_folder(out, "out") / f"{paper.slug}.{preset}.json"
-    kept = _kept(path, paper, seeds) if resume and path else []
+    kept = _kept(path, fingerprint(parts, preset), seeds) if resume and path else []
     done = {entry["id"] for entry in kept}
     wanted = [claim for claim in wanted if claim.id not in done]
-    record = Record(paper, preset, (), seeds, tuple(kept))
+    record = Record(paper, preset, (), seeds, tuple(kept), parts)
     task = progress.add_task(paper.slug, total=sum(seeds or claim.seeds for claim in wanted)) if progress else None
     unwritten = ""
     for claim in wanted:
         result = _measure(claim, config, seeds or claim.seeds, paper, progress, task)
-        record = Record(paper, preset, (*record.results, result), seeds, tuple(kept))
+        record = replace(record, results=(*record.results, result))
         if path:
             unwritten = _write(path, record.as_json())
     if progress:
@@ -230,12 +233,12 @@ def _measure(claim: Claim, config: Any, seeds: int, paper: Paper, progress: Prog
     return Result(claim, verdict, tuple(samples), time.perf_counter() - start)
 
 
-def _kept(path: Path, paper: Paper, seeds: int | None) -> list[dict[str, Any]]:
+def _kept(path: Path, wanted: str, seeds: int | None) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
         record = json.loads(path.read_text())
-        same = record["source_digest"] == source_digest(paper) and record["seeds"] == seeds
+        same = record["fingerprint"] == wanted and record["seeds"] == seeds
         return [entry for entry in record["claims"] if entry["verdict"] != "not tested"] if same else []
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is not a record that can be resumed ({error!r}); delete it or run without --resume") from None
@@ -248,17 +251,6 @@ def _write(path: Path, record: dict[str, Any]) -> str:
     except OSError as error:
         return f"{path} could not be written: {reason_of(error)}"
     return ""
-
-
-def source_digest(paper: Paper) -> str:
-    """SHA-256 over the Python sources of the paper and of `quire.common`, shortened: what a record was measured with."""
-    digest = hashlib.sha256()
-    for module in (f"quire.{paper.slug}", "quire.common"):
-        spec = find_spec(module)
-        for root in spec.submodule_search_locations if spec else ():
-            for file in sorted(Path(root).rglob("*.py")):
-                digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def hardware() -> dict[str, Any]:

@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from quire.common.cli.console import JSON, err, fail, out, print_json
+from quire.common.cli.freshness import commands as freshness
 from quire.common.cli.measure import bench, run
 from quire.common.cli.surroundings import restart_with_huge_pages, settle
 from quire.common.errors import QuireError
@@ -20,6 +21,7 @@ from quire.common.output import reason_of
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(help="Data sets: what they are, where they lie, how to get them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(freshness)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -216,7 +218,8 @@ def report(
     as_json: JSON = False,
 ) -> None:
     """Write the HTML report: scoreboard, claim tables, rendered notebooks."""
-    from quire.common.report import find_root, write_report
+    from quire.common.freshness.checkout import find_root
+    from quire.common.report import write_report
 
     with err.status("rendering"):
         pages = write_report(find_root(root), folder, records)
@@ -235,7 +238,7 @@ def new(
 ) -> None:
     """Scaffold a paper that passes its own tests."""
     from quire.common.cli.scaffold import scaffold
-    from quire.common.report import find_root
+    from quire.common.freshness.checkout import find_root
 
     written = scaffold(find_root(root), slug.replace("-", "_"), title)
     if as_json:

@@ -181,6 +181,7 @@ def _cost_measurement(preset: Preset, key: jax.Array) -> Measurement:
         below(1.0, of="FFT route"),
     ),
     trivial="Clebsch-Gordan",
+    timed=True,
     seeds=1,
     expect="partly",
     because=(
@@ -207,6 +208,7 @@ def cost_exponents(preset: Preset, key: jax.Array) -> Measurement:
         below(1.0),
     ),
     trivial="Clebsch-Gordan",
+    timed=True,
     seeds=1,
     because="The band is one-sided here; that was decided after the measurement of C3.",
 )

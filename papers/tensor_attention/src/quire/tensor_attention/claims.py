@@ -244,6 +244,7 @@ def flops(config: Config, key: jax.Array) -> Measurement:
     metric="log-log slope of time against n",
     trivial=IGNORES_SCORES,
     holds=all_of(slope_below(1.25, of="low rank time"), slope_above(2.5, of="dense exact time")),
+    timed=True,
     seeds=1,
 )
 def times(config: Config, key: jax.Array) -> Measurement:

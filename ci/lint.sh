@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Style and layout.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+echo "== lint"
+ruff check .
+ruff format --check .
