@@ -10,14 +10,14 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quire.common.graphs.basis import enumerate_basis, orbit_count, p_in_q, q_in_p, set_partitions
-from quire.common.graphs.contraction import EDGE_BANK, NODE_BANK, Bank, contraction_plan
+from quire.common.graphs.basis import enumerate_basis, graphs_of_degree, orbit_count, p_in_q, q_in_p, set_partitions
+from quire.common.graphs.contraction import EDGE_BANK, NODE_BANK, Bank, contraction_plan, expressive_degree
 from quire.common.graphs.dense import pad_graphs, random_graphs, read_graph6, rook_4x4, shrikhande, triangular_8_and_chang
 from quire.common.graphs.evaluate import evaluate, evaluate_by_loops
 from quire.common.graphs.multigraph import MultiGraph
 from quire.common.graphs.ppgn import PPGN, NodePrototype, PPGNPlusPlus
 from quire.common.graphs.refinement import equal_share, fwl2, wl1
-from quire.common.testing import assert_close
+from quire.common.testing import assert_close, assert_degenerate, assert_dtypes
 
 
 @st.composite
@@ -189,3 +189,88 @@ def test_rematerialised_blocks_have_the_same_gradients():
 def test_one_node_has_no_rest():
     out = PPGN(1, 2, 1, 1, rngs=nnx.Rngs(0))(jnp.ones((1, 1, 1, 1)), jnp.ones((1, 1, 1, 1)), jnp.ones(1, jnp.int32))
     assert bool(jnp.isfinite(out).all())
+
+
+# --- Inputs at the edge ---
+
+CLIQUE = MultiGraph.from_spec("ab,ac,ad,bc,bd,cd->")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, bool, np.int32])
+def test_adjacency_matrices_of_any_type_count_alike(dtype, as_installed):
+    """Sums of products of uint8 wrap at 256, and those of booleans end at 1."""
+    A = triangular_8_and_chang()[0].astype(dtype)
+    assert float(evaluate(CLIQUE, jnp.asarray(A), distinct=True)) == 24 * 8 * 35  # four of the seven pairs with one number
+    assert float(evaluate(MultiGraph.from_spec("ab,bc->"), A)) == 28 * 12**2
+    path = MultiGraph.from_spec("ab,bc->ac")
+    assert_close(contraction_plan(path, EDGE_BANK)(jnp.asarray(A)), A.astype(float) @ A, 0)
+    assert evaluate_by_loops(path, A[:5, :5]).max() == (A[:5, :5].astype(int) @ A[:5, :5]).max()
+
+
+def test_polynomials_at_the_edge():
+    X = np.random.default_rng(0).standard_normal((2, 3, 3))
+    for graph in (CLIQUE, MultiGraph.from_spec("ab,bc->ac"), MultiGraph(2, ((0, 1),), (0, 0))):
+        assert_degenerate(lambda X, graph=graph: evaluate(graph, X), X, scales=(1e-30, 1e5))
+        assert_dtypes(jax.jit(lambda X, graph=graph: evaluate(graph, X)), X)
+
+
+def test_long_paths_are_contracted_at_once():
+    """The best order of 10 edges took 17 seconds to find; that of 40 would never end."""
+    A = np.eye(4, k=1, dtype=np.float32) + np.eye(4, k=-3, dtype=np.float32)  # a cycle: 40 steps lead back
+    path = MultiGraph(41, tuple((i, i + 1) for i in range(40)), red=(0, 40))
+    with jax.disable_jit():
+        assert_close(evaluate(path, jnp.asarray(A)), np.eye(4), 0)
+
+
+def test_refinement_sees_weights():
+    """Two hexagons with weights 1.2 and 1.7 by turns, and by halves."""
+    around = np.arange(6)
+
+    def hexagon(weights):
+        A = np.zeros((6, 6))
+        A[around, (around + 1) % 6] = A[(around + 1) % 6, around] = weights
+        return A
+
+    turns, halves = hexagon([1.2, 1.7] * 3), hexagon([1.2] * 3 + [1.7] * 3)
+    assert equal_share(wl1([turns, halves])) == 0 and equal_share(wl1([turns, np.roll(turns, 1, (0, 1))])) == 1
+    assert wl1([np.zeros((0, 0))] * 2).shape == (2, 0) and fwl2([np.zeros((0, 0))] * 2).shape == (2, 0, 0)
+
+
+def test_graphs_of_mixed_types_are_promoted():
+    Z, mask, _ = pad_graphs([np.ones((1, 1, 1), np.uint8), np.full((1, 2, 2), 0.5)])
+    assert Z.dtype == mask.dtype == np.float64 and Z[1].max() == 0.5
+
+
+@NETWORKS
+def test_networks_at_the_edge(build):
+    model, sizes = build(nnx.Rngs(0)), np.array([5, 3], np.int32)
+
+    def outputs(Z):
+        mask = jnp.ones((Z.shape[0], 1, *Z.shape[2:]), Z.dtype)
+        return model(Z, mask, jnp.full(Z.shape[0], Z.shape[2], jnp.int32))
+
+    Z = np.asarray(_batch()[0], np.float32)
+    assert_degenerate(outputs, Z, scales=(1e-30, 10.0))
+    assert_dtypes(nnx.jit(outputs), Z, tolerance=1e-4)
+    with pytest.raises(ValueError, match="sizes runs from 3 to 7; it must lie between 0 and 5"):
+        model(jnp.asarray(Z), jnp.ones((2, 1, 5, 5)), jnp.asarray(sizes).at[0].set(7))
+    empty = model(jnp.zeros((1, 2, 5, 5)), jnp.zeros((1, 1, 5, 5)), jnp.zeros(1, jnp.int32))
+    assert bool(jnp.isfinite(empty).all())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: MultiGraph(-1), "num_nodes is -1; it must be at least 0"),
+        (lambda: expressive_degree(EDGE_BANK, "edge", -1), "max_degree is -1"),
+        (lambda: list(set_partitions(-1)), "count is -1"),
+        (lambda: orbit_count(-1, "node"), "degree is -1"),
+        (lambda: orbit_count(1, "graph"), "output is 'graph'"),
+        (lambda: graphs_of_degree(-2), "degree is -2"),
+        (lambda: wl1([]), "graphs is empty"),
+        (lambda: wl1([np.full((2, 2), np.nan)]), "not finite"),
+    ],
+)
+def test_errors(as_installed, call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

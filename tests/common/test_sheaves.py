@@ -15,14 +15,13 @@ from quire.common.graphs.edges import (
     symmetric_product,
     undirected,
 )
-from quire.common.graphs.propagation import GCNConv, NGCFConv, gcn_propagate, lightgcn_propagate, ngcf_propagate
+from quire.common.graphs.propagation import GCNConv, NGCFConv
 from quire.common.graphs.sheaf_layers import SheafConv, SheafDiffusion, SheafLearner, edge_params, num_map_params, sheaf_maps
 from quire.common.graphs.sheaves import sheaf_laplacian
 from quire.common.graphs.stalk_maps import inverse_sqrt, orthogonal_map, stalk_product
 from quire.common.layers.intermediates import capture
 from quire.common.testing import (
     assert_close,
-    assert_equivariant,
     assert_gradients,
     assert_jit_consistent,
     assert_vmap_consistent,
@@ -104,6 +103,8 @@ def test_symmetric_product_and_its_derivatives(graph):
         (lambda: undirected([[0], [2]], 2), "pairs runs from 0 to 2; nodes lie between 0 and num_nodes - 1 = 1"),
         (lambda: undirected([0, 1], 2), r"shape \(2,\).*integers of shape \(2, edges\)"),
         (lambda: undirected([[0.0], [1.0]], 2), "float64; it must be integers"),
+        (lambda: undirected(np.zeros((2, 0), int), -1), "num_nodes is -1"),
+        (lambda: bipartite([0, 1], [0], 2, 3), r"item has shape \(1,\); user and item need one number"),
         (lambda: bipartite([0], [3], 1, 3), "item runs from 3 to 3; it must lie between 0 and 2"),
         (lambda: from_directed([[0, 1], [1, 2]], 3), "2 edges without their reverse"),
         (lambda: from_directed([[0, 1, 0], [1, 0, 1]], 3), "an edge more than once"),
@@ -277,42 +278,3 @@ def test_layer_errors(as_installed, graph):
         SheafDiffusion(4, 2, activation="relu", rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="this layer has stalks of dimension 2"):
         SheafDiffusion(4, 2, rngs=nnx.Rngs(0))(graph, jnp.ones((N, 3, 4)))
-
-
-# --- Propagation ---
-
-
-def test_propagation_against_dense_matrices(graph):
-    A, x = adjacency(), normal(0, N, 3)
-    root = np.where(A.sum(1) > 0, np.maximum(A.sum(1), 1) ** -0.5, 0)
-    norm = root[:, None] * A * root
-    assert_close(lightgcn_propagate(graph, x), norm @ np.asarray(x), 1e-5)
-    hat = (A.sum(1) + 1) ** -0.5
-    assert_close(gcn_propagate(graph, x), (hat[:, None] * (A + np.eye(N)) * hat) @ np.asarray(x), 1e-5)
-    w1, w2, b1, b2 = (np.asarray(normal(k, *s)) for k, s in ((1, (4, 3)), (2, (4, 3)), (3, (4,)), (4, (4,))))
-    xs = np.asarray(x)
-    expected = xs @ w1.T + b1
-    for s, t in np.asarray(graph.directed).T:
-        expected[s] += norm[s, t] * (xs[t] @ w1.T + b1 + (xs[t] * xs[s]) @ w2.T + b2)
-    assert_close(ngcf_propagate(graph, x, *map(jnp.asarray, (w1, b1, w2, b2))), expected, 1e-5)
-
-
-def test_dropout_needs_a_key(graph):
-    layer, x = NGCFConv(4, dropout=0.5, rngs=nnx.Rngs(0)), normal(0, N, 4)
-    assert_close(layer(graph, x), layer(graph, x), 0)
-    dropped = layer(graph, x, jax.random.key(0))
-    assert 0.2 < float(jnp.mean(dropped == 0)) < 0.8
-
-
-def test_lightgcn_keeps_users_apart_from_items():
-    graph = bipartite([0, 1, 1], [0, 0, 1], 2, 2)
-    x = jnp.eye(4)
-    assert_equivariant(
-        lambda x: lightgcn_propagate(graph, x),
-        x,
-        elements=[2.0],
-        act_in=lambda g, x: g * x,
-        act_out=lambda g, y: g * y,
-        tolerance=1e-6,
-    )
-    assert_close(lightgcn_propagate(graph, x)[:2, :2], np.zeros((2, 2)), 0)

@@ -1,13 +1,12 @@
 """Clebsch-Gordan and Gaunt coefficients of real spherical harmonics."""
 
-from functools import cache, lru_cache
-
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 from scipy.special import gammaln
 
 from quire.common.equivariant.irreps import num_coefficients, orders
 from quire.common.equivariant.sphere_grid import from_grid_matrix, to_grid_matrix
+from quire.common.tables import cached_table
 
 
 def is_path(l1: int, l2: int, l3: int) -> bool:
@@ -15,13 +14,12 @@ def is_path(l1: int, l2: int, l3: int) -> bool:
     return abs(l1 - l2) <= l3 <= l1 + l2
 
 
-@cache
+@cached_table(maxsize=None)
 def _complex_clebsch_gordan(l1: int, l2: int) -> dict[tuple[int, int], np.ndarray]:
     """`<l1 m1 l2 m2 | l M>` for `M >= 0` as vectors over m1, by `(l, M)`; Condon-Shortley phases.
 
-    The total angular momentum squared is tridiagonal in m1 at fixed M, and its eigenvalues `l (l + 1)` are
-    well apart: the eigenvectors
-    are accurate at any degree, where the alternating sums of factorials are not. Ladder operators fix the signs.
+    The total angular momentum squared is tridiagonal in m1 at fixed M, and its eigenvalues `l (l + 1)` are well apart: the
+    eigenvectors are accurate at any degree, where the alternating sums of factorials are not. Ladder operators fix the signs.
     """
     vectors: dict[tuple[int, int], np.ndarray] = {}
     for M in range(l1 + l2, -1, -1):
@@ -44,7 +42,7 @@ def _complex_clebsch_gordan(l1: int, l2: int) -> dict[tuple[int, int], np.ndarra
     return vectors
 
 
-@cache
+@cached_table(maxsize=None)
 def real_clebsch_gordan(l1: int, l2: int, l3: int) -> np.ndarray:
     """Real Clebsch-Gordan coefficients of unit norm, the invariant tensor of three degrees.
 
@@ -111,7 +109,7 @@ def gaunt_path_weights(l1max: int, l2max: int, l3max: int) -> np.ndarray:
     return np.where(allowed, np.sqrt(square), 0.0)
 
 
-@lru_cache(maxsize=32)
+@cached_table(maxsize=32)
 def gaunt(l1max: int, l2max: int, l3max: int) -> np.ndarray:
     """Gaunt coefficients `int Y_a1 Y_a2 Y_a3`, by a quadrature that is exact for them.
 

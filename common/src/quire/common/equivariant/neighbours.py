@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int32
 
+from quire.common.checks import floating
+
 
 class Neighbours(NamedTuple):
     """Who is within the cutoff of whom.
@@ -36,46 +38,79 @@ def neighbour_list(
             `overflow`, the farthest first, since a compiled function cannot raise.
         present: False for atoms that only pad a batch.
 
+    An atom at a position that is not finite is the first neighbour of all others: what is computed from its vectors is NaN, where
+    an atom that silently had no neighbours would give a plausible number.
+
     Raises:
-        ValueError: if the cutoff is not positive, or `places` lies outside `1 .. atoms - 1`.
+        ValueError: if positions are not 3-dimensional, `present` is not one flag an atom, the cutoff is not positive, or `places`
+            lies outside `1 .. atoms - 1`.
 
     >>> near = neighbour_list(jnp.array([[0.0, 0, 0], [1, 0, 0], [5, 0, 0]]), 2.0, 1)
     >>> near.index[:, 0].tolist(), near.mask[:, 0].tolist(), int(near.overflow)
     ([1, 0, 0], [True, True, False], 0)
     """
+    (positions,) = floating(positions)
+    if positions.ndim != 2 or positions.shape[1] != 3 or (present is not None and present.shape != positions.shape[:1]):
+        flags = None if present is None else present.shape
+        raise ValueError(f"positions has shape {positions.shape} and present {flags}; they need (atoms, 3) and (atoms,)")
     atoms = positions.shape[0]
-    if not cutoff > 0 or not 1 <= places < max(atoms, 2):
+    if not cutoff > 0 or not 1 <= places < max(atoms, 2) or not atoms:
         raise ValueError(
             f"cutoff is {cutoff} and places {places}; the cutoff must be positive and {atoms} atoms have 1 to {atoms - 1} places"
         )
     present = jnp.ones(atoms, bool) if present is None else present
     difference = positions[:, None] - positions[None]
     square = jnp.sum(difference * difference, axis=-1)
-    near = (square < cutoff * cutoff) & present[:, None] & present[None] & ~np.eye(atoms, dtype=bool)
-    order = jnp.argsort(jnp.where(near, square, jnp.inf), axis=1)[:, :places].astype(jnp.int32)
+    lost = ~jnp.isfinite(positions).all(axis=1)
+    lost = lost[:, None] | lost[None]
+    near = ((square < cutoff * cutoff) | lost) & present[:, None] & present[None] & ~np.eye(atoms, dtype=bool)
+    order = jnp.argsort(jnp.where(near, jnp.where(lost, -1, square), jnp.inf), axis=1)[:, :places].astype(jnp.int32)
     count = near.sum(axis=1)
     mask = jnp.arange(places)[None] < count[:, None]
     return Neighbours(jnp.where(mask, order, 0), mask, jnp.sum(jnp.maximum(count - places, 0)).astype(jnp.int32))
 
 
 def most_neighbours(positions: np.ndarray, cutoff: float, present: np.ndarray | None = None) -> int:
-    """Largest number of neighbours of an atom in any of several frames `[frames, atoms, 3]`, at least 1: the
-    places to provide."""
-    present = np.ones(positions.shape[:2], bool) if present is None else present
+    """Largest number of neighbours of an atom in any of several frames `[frames, atoms, 3]`, at least 1: the places to provide.
+
+    Args:
+        positions, cutoff: as for `neighbour_list`.
+        present: `[frames, atoms]`, False for atoms that only pad a frame.
+
+    Raises:
+        ValueError: if a present position is not finite, the cutoff is not positive, or the shapes do not fit.
+    """
+    positions = np.asarray(positions, float)
+    present = np.ones(positions.shape[:2], bool) if present is None else np.asarray(present)
+    if positions.ndim != 3 or positions.shape[2] != 3 or present.shape != positions.shape[:2] or not cutoff > 0:
+        raise ValueError(
+            f"positions has shape {positions.shape}, present {present.shape} and cutoff is {cutoff}; "
+            "they must be (frames, atoms, 3), (frames, atoms) and positive"
+        )
+    if not np.isfinite(positions[present]).all():
+        raise ValueError("positions holds numbers that are not finite; they have no distances")
     most = 1
-    for frame, here in zip(np.asarray(positions), present, strict=True):
+    for frame, here in zip(positions, present, strict=True):
         square = np.sum((frame[:, None] - frame) ** 2, axis=-1)
         near = (square < cutoff**2) & here[:, None] & here
-        most = max(most, int(near.sum(axis=1).max()) - 1)
+        most = max(most, int(near.sum(axis=1).max(initial=0)) - 1)
     return most
 
 
 def edge_vectors(positions: Float[Array, "atoms 3"], neighbours: Neighbours) -> Float[Array, "atoms places 3"]:
     """From every atom to its neighbours, `r_j - r_i`; zero in empty places.
 
+    Raises:
+        ValueError: unless there is a row of neighbours for every position.
+
     >>> x = jnp.array([[0.0, 0, 0], [1, 0, 0]])
     >>> edge_vectors(x, neighbour_list(x, 2.0, 1))[:, 0, 0].tolist()
     [1.0, -1.0]
     """
+    (positions,) = floating(positions)
+    if neighbours.index.ndim != 2 or len(neighbours.index) != len(positions):
+        raise ValueError(
+            f"positions has {len(positions)} rows and neighbours.index shape {neighbours.index.shape}; rows must agree"
+        )
     vectors = positions[neighbours.index] - positions[:, None]
     return jnp.where(neighbours.mask[..., None], vectors, 0)

@@ -1,15 +1,17 @@
 """Rotations and their Wigner matrices on fields over the sphere."""
 
-from functools import lru_cache, partial
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.checks import floating
 from quire.common.equivariant.irreps import degrees, lmax_of, orders
 from quire.common.equivariant.sphere_grid import PRECISION, from_grid_matrix, sphere_grid
-from quire.common.equivariant.spherical_harmonics import harmonics_table, spherical_harmonics
+from quire.common.equivariant.spherical_harmonics import harmonics_table, normalize, spherical_harmonics
+from quire.common.tables import cached_table
 
 
 @partial(jax.jit, static_argnums=1)
@@ -30,7 +32,7 @@ def random_rotation(key: jax.Array, shape: tuple[int, ...] = ()) -> Float[Array,
     return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-@lru_cache
+@cached_table()
 def _same_degree(lmax: int) -> np.ndarray:
     return degrees(lmax)[:, None] == degrees(lmax)
 
@@ -57,6 +59,7 @@ def wigner_d(lmax: int, rotation: Float[Array, "*batch 3 3"]) -> Float[Array, "*
     """
     if rotation.shape[-2:] != (3, 3):
         raise ValueError(f"rotation has shape {rotation.shape}; rotations are 3 x 3 matrices")
+    (rotation,) = floating(rotation)
     points = sphere_grid(2 * lmax).points.astype(rotation.dtype)
     rotated = jnp.einsum("...ij,qj->...qi", rotation, points, precision=PRECISION)
     weighted = from_grid_matrix(lmax, 2 * lmax).astype(rotation.dtype)
@@ -68,7 +71,7 @@ def wigner_d(lmax: int, rotation: Float[Array, "*batch 3 3"]) -> Float[Array, "*
 # --- To the pole and back, O(L^3) a vector ---
 
 
-@lru_cache
+@cached_table()
 def _pole_to_y(lmax: int) -> tuple[np.ndarray, ...]:
     """Wigner blocks of the quarter turn about x that takes the z axis to the y axis."""
     turn = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
@@ -105,34 +108,36 @@ def rotate_azimuth(
     return c * x + s * x[..., (l * l + l - m).astype(np.int32)]
 
 
-def _angles(rhat: Float[Array, "*batch 3"]):
-    """Cosine and sine of azimuth and polar angle; at the poles, where any azimuth will do, azimuth 0."""
-    x, y, z = rhat[..., 0], rhat[..., 1], rhat[..., 2]
+def _angles(r: Float[Array, "*batch 3"]):
+    """Cosine and sine of azimuth and polar angle; at the poles, where any azimuth will do, azimuth 0; of zero, the pole."""
+    unit, length = normalize(r)
+    x, y, z = unit[..., 0], unit[..., 1], jnp.where(length[..., 0] == 0, 1, unit[..., 2])
     square = x * x + y * y
-    off_pole = square > 0
-    rho = jnp.sqrt(jnp.where(off_pole, square, 1))
-    return (jnp.where(off_pole, x / rho, 1), jnp.where(off_pole, y / rho, 0)), (z, jnp.where(off_pole, rho, 0))
+    at_pole = square == 0
+    rho = jnp.sqrt(jnp.where(at_pole, 1, square))
+    return (jnp.where(at_pole, 1, x / rho), jnp.where(at_pole, 0, y / rho)), (z, jnp.where(at_pole, 0, rho))
 
 
 @jax.jit
-def align_to_pole(x: Float[Array, "*batch n"], rhat: Float[Array, "*batch 3"]) -> Float[Array, "*batch n"]:
-    """Rotate fields so that the direction `rhat` becomes the z axis: `R_y(-theta) R_z(-phi)`.
+def align_to_pole(x: Float[Array, "*batch n"], r: Float[Array, "*batch 3"]) -> Float[Array, "*batch n"]:
+    """Rotate fields so that the direction of `r` becomes the z axis: `R_y(-theta) R_z(-phi)`.
 
-    Two rotations about z and two constant quarter turns, instead of a full Wigner matrix. Derivatives in `rhat` are those of
-    the field away from the poles; exactly at a pole the azimuth is held fixed.
+    Two rotations about z and two constant quarter turns, instead of a full Wigner matrix. No choice of such a
+    rotation is continuous on the whole sphere: derivatives in `r` grow like one over the distance from the z axis, and exactly
+    on it the azimuth is held fixed.
 
     Args:
         x: coefficients `[..., (lmax + 1)^2]`.
-        rhat: unit vectors `[..., 3]`.
+        r: vectors `[..., 3]` of any length; a zero vector turns nothing.
     """
-    (cos_phi, sin_phi), (cos_theta, sin_theta) = _angles(rhat)
+    (cos_phi, sin_phi), (cos_theta, sin_theta) = _angles(r)
     x = rotate_azimuth(x, cos_phi, -sin_phi)
     return _turn_to_y(rotate_azimuth(_turn_to_y(x, back=True), cos_theta, -sin_theta), back=False)
 
 
 @jax.jit
-def align_from_pole(x: Float[Array, "*batch n"], rhat: Float[Array, "*batch 3"]) -> Float[Array, "*batch n"]:
-    """Undo `align_to_pole`: the z axis becomes `rhat`."""
-    (cos_phi, sin_phi), (cos_theta, sin_theta) = _angles(rhat)
+def align_from_pole(x: Float[Array, "*batch n"], r: Float[Array, "*batch 3"]) -> Float[Array, "*batch n"]:
+    """Undo `align_to_pole`: the z axis becomes the direction of `r`."""
+    (cos_phi, sin_phi), (cos_theta, sin_theta) = _angles(r)
     x = _turn_to_y(rotate_azimuth(_turn_to_y(x, back=True), cos_theta, sin_theta), back=False)
     return rotate_azimuth(x, cos_phi, sin_phi)

@@ -5,7 +5,6 @@ forms of the same transforms: one full matrix, `O(L^4)` a vector and fastest for
 after order, `O(L^3)`.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -13,8 +12,10 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.special import roots_legendre
 
+from quire.common.checks import floating
 from quire.common.equivariant.irreps import degrees, lmax_of, num_coefficients, orders
 from quire.common.equivariant.spherical_harmonics import harmonics_table, legendre_table
+from quire.common.tables import cached_table
 
 PRECISION = "highest"
 """Of every transform: reduced-precision matrix units would break the symmetry."""
@@ -39,7 +40,7 @@ class SphereGrid(NamedTuple):
         return np.repeat(self.weights, len(self.phi))
 
 
-@lru_cache
+@cached_table()
 def sphere_grid(degree: int) -> SphereGrid:
     """The smallest product grid that integrates polynomials up to `degree`.
 
@@ -57,13 +58,13 @@ def sphere_grid(degree: int) -> SphereGrid:
     return SphereGrid(np.arccos(nodes), 2 * np.pi * np.arange(count) / count, weights * 2 * np.pi / count)
 
 
-@lru_cache
+@cached_table()
 def to_grid_matrix(lmax: int, degree: int) -> np.ndarray:
     """Harmonics at the points of `sphere_grid(degree)`, `[(lmax + 1)^2, points]`: `x @ S` are the values of the field x."""
     return harmonics_table(lmax, sphere_grid(degree).points).T
 
 
-@lru_cache
+@cached_table()
 def from_grid_matrix(lmax: int, degree: int) -> np.ndarray:
     """Weighted harmonics, `[points, (lmax + 1)^2]`: `values @ A` are the coefficients, exact up to total degree `degree`."""
     grid = sphere_grid(degree)
@@ -91,32 +92,33 @@ def from_grid(values: Float[Array, "*batch points"], lmax: int, degree: int) -> 
     matrix = from_grid_matrix(lmax, degree)
     if values.shape[-1] != len(matrix):
         raise ValueError(f"values has {values.shape[-1]} points; sphere_grid({degree}) has {len(matrix)}")
+    (values,) = floating(values)
     return jnp.matmul(values, matrix.astype(values.dtype), precision=PRECISION)
 
 
 # --- Separable form ---
 
 
-@lru_cache
+@cached_table()
 def fold_index(lmax: int) -> np.ndarray:
     """Where `x[l, m]` stands, int32 `[2 lmax + 1, lmax + 1]`; places with `l < |m|` point at 0 and meet a zero of the table."""
     m, l = np.meshgrid(np.arange(-lmax, lmax + 1), np.arange(lmax + 1), indexing="ij")
     return np.where(l >= abs(m), l * l + l + m, 0).astype(np.int32)
 
 
-@lru_cache
+@cached_table()
 def unfold_index(lmax: int) -> np.ndarray:
     """Inverse of `fold_index`: place of every coefficient in the folded array, int32 `[(lmax + 1)^2]`."""
     return ((orders(lmax) + lmax) * (lmax + 1) + degrees(lmax)).astype(np.int32)
 
 
-@lru_cache
+@cached_table()
 def polar_table(lmax: int, degree: int) -> np.ndarray:
     """`N P_l^|m|` at the polar angles of `sphere_grid(degree)`, `[2 lmax + 1, lmax + 1, t]`, orders -lmax .. lmax."""
     return legendre_table(lmax, sphere_grid(degree).theta)[abs(np.arange(-lmax, lmax + 1))]
 
 
-@lru_cache
+@cached_table()
 def azimuth_table(lmax: int, degree: int) -> np.ndarray:
     """`{sqrt2 sin(|m| ph), 1, sqrt2 cos(m ph)}` at the azimuths of `sphere_grid(degree)`, `[2 lmax + 1, p]`."""
     m, phi = np.arange(-lmax, lmax + 1)[:, None], sphere_grid(degree).phi
@@ -141,9 +143,18 @@ def to_grid_separable(x: Float[Array, "rows n"], degree: int) -> Float[Array, "p
 
 
 def from_grid_separable(values: Float[Array, "p t rows"], lmax: int, degree: int) -> Float[Array, "rows n"]:
-    """Coefficients up to `lmax` of values on `sphere_grid(degree)`, the inverse order of `to_grid_separable`."""
+    """Coefficients up to `lmax` of values on `sphere_grid(degree)`, the inverse order of `to_grid_separable`.
+
+    Raises:
+        ValueError: if the values are not those of that grid.
+    """
     num_coefficients(lmax)
-    weighted = polar_table(lmax, degree) * sphere_grid(degree).weights
+    (values,), grid = floating(values), sphere_grid(degree)
+    if values.ndim != 3 or values.shape[:2] != (len(grid.phi), len(grid.theta)):
+        raise ValueError(
+            f"values has shape {values.shape}; sphere_grid({degree}) needs ({len(grid.phi)}, {len(grid.theta)}, rows)"
+        )
+    weighted = polar_table(lmax, degree) * grid.weights
     polar = jnp.einsum("mp,ptr->mtr", azimuth_table(lmax, degree).astype(values.dtype), values, precision=PRECISION)
     folded = jnp.einsum("mlt,mtr->mlr", weighted.astype(values.dtype), polar, precision=PRECISION)
-    return folded.reshape(-1, values.shape[-1])[unfold_index(lmax)].T
+    return folded.reshape((2 * lmax + 1) * (lmax + 1), values.shape[-1])[unfold_index(lmax)].T

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.checks import floating
 from quire.common.equivariant.irreps import degrees, num_coefficients
 
 Normalization = Literal["integral", "component", "norm"]
@@ -19,6 +20,9 @@ Normalization = Literal["integral", "component", "norm"]
 
 def normalize(xyz: Float[Array, "*batch 3"]) -> tuple[Float[Array, "*batch 3"], Float[Array, "*batch 1"]]:
     """Unit vectors and lengths; a zero vector stays zero, and so do the derivatives there.
+
+    Squares are taken of numbers of about 1, so that vectors of any length that the dtype holds will do. Numbers that are not
+    finite give NaN.
 
     Args:
         xyz: vectors `[..., 3]`.
@@ -30,10 +34,14 @@ def normalize(xyz: Float[Array, "*batch 3"]) -> tuple[Float[Array, "*batch 3"], 
     >>> unit.tolist()[1], length[:, 0].tolist()
     ([0.0, 0.0, 0.0], [5.0, 0.0])
     """
+    (xyz,) = floating(xyz)
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(xyz), axis=-1, keepdims=True))
+    size = jnp.where(largest == 0, 1, largest)
+    xyz = xyz / size
     square = jnp.sum(xyz * xyz, axis=-1, keepdims=True)
-    positive = square > 0
-    length = jnp.sqrt(jnp.where(positive, square, 1))  # double where: no derivative of sqrt at zero
-    return jnp.where(positive, xyz / length, 0), jnp.where(positive, length, 0)
+    zero = square == 0
+    length = jnp.sqrt(jnp.where(zero, 1, square))  # double where: no derivative of sqrt at zero
+    return jnp.where(zero, 0, xyz / length), jnp.where(zero, 0, size * length)
 
 
 @partial(jax.jit, static_argnums=(0, 2))
@@ -65,7 +73,7 @@ def spherical_harmonics(
     if not jnp.issubdtype(xyz.dtype, jnp.floating):
         raise ValueError(f"xyz has dtype {xyz.dtype}; coordinates are real floating-point numbers")
     unit, length = normalize(xyz)
-    Y = _solid(lmax, unit, jnp.where(length > 0, 1, 0).astype(xyz.dtype), jnp)
+    Y = _solid(lmax, unit, jnp.where(length == 0, 0, 1).astype(unit.dtype), jnp)
     scale = normalization_factors(lmax, normalization).astype(xyz.dtype)
     return Y * scale.reshape((1,) * (Y.ndim - 1) + (-1,))
 
@@ -88,6 +96,7 @@ def spherical_harmonics_angles(lmax: int, theta: Float[Array, "*batch"], phi: Fl
     """
     if theta.shape != phi.shape:
         raise ValueError(f"theta has shape {theta.shape} and phi {phi.shape}; they must be equal")
+    theta, phi = floating(theta, phi)
     unit = jnp.stack([jnp.sin(theta) * jnp.cos(phi), jnp.sin(theta) * jnp.sin(phi), jnp.cos(theta)], axis=-1)
     return _solid(lmax, unit, jnp.ones_like(unit[..., :1]), jnp)
 

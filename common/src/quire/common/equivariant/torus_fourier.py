@@ -8,7 +8,7 @@ by order, `O(L^3)`.
 Arrays `F [..., 2 U + 1, 2 V + 1]` are centred: `F[..., u + U, v + V]`.
 """
 
-from functools import lru_cache, partial
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +19,14 @@ from scipy.fft import next_fast_len
 from quire.common.equivariant.irreps import degrees, lmax_of, num_coefficients, orders
 from quire.common.equivariant.sphere_grid import PRECISION
 from quire.common.equivariant.spherical_harmonics import legendre_table
+from quire.common.tables import cached_table
 
 SQRT2 = float(np.sqrt(2))
 
 # --- Tables ---
 
 
-@lru_cache
+@cached_table()
 def polar_series(lmax: int) -> np.ndarray:
     """Fourier series in theta of `N P_l^m(cos theta)`, by an exact DFT: complex `[m, l, u + lmax]`."""
     num_coefficients(lmax)
@@ -36,7 +37,7 @@ def polar_series(lmax: int) -> np.ndarray:
     return np.where(np.abs(series) < 1e-15, 0, series)
 
 
-@lru_cache
+@cached_table()
 def polar_projection(lmax: int, u_max: int) -> np.ndarray:
     """`2 pi int_0^pi e^{i u th} N P_l^m(cos th) sin th dth`: from a series in theta back to degrees, complex `[m, l, u + u_max]`.
 
@@ -90,21 +91,17 @@ def _exponentials(m: int) -> list[tuple[int, complex]]:
 # --- Coefficients to half a series, order by order ---
 
 
-@lru_cache
+@cached_table()
 def _order_index(lmax: int, sign: int) -> np.ndarray:
     """Place of `x[l, sign m]`, int32 `[m, l]`; places with `l < m` point at 0 and meet a zero of the table."""
     m, l = np.meshgrid(np.arange(lmax + 1), np.arange(lmax + 1), indexing="ij")
     return np.where(l >= m, l * l + l + sign * m, 0).astype(np.int32)
 
 
-def complex_dtype(dtype: np.dtype) -> np.dtype:
-    """The complex type of the same precision; half precision computes in complex64."""
-    return jnp.promote_types(dtype, np.complex64)
-
-
 def half_series(x: Float[Array, "rows n"]) -> Complex[Array, "v u rows"]:
-    """Series of real fields for `v >= 0`: `[v, u + lmax, rows]`."""
+    """Series of real fields for `v >= 0`: `[v, u + lmax, rows]`; complex64 of half precision, which has no complex numbers."""
     lmax = lmax_of(x)
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     columns = x.T
     scale = np.where(np.arange(lmax + 1) > 0, 1 / SQRT2, 1.0)[:, None, None].astype(x.dtype)
     sines = np.where(np.arange(lmax + 1) > 0, 1 / SQRT2, 0.0)[:, None, None].astype(x.dtype)

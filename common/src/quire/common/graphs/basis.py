@@ -10,6 +10,7 @@ from functools import cache
 from itertools import permutations
 from typing import Literal
 
+from quire.common.checks import check_at_least
 from quire.common.graphs.multigraph import MultiGraph
 
 Output = Literal["edge", "node", "invariant"]
@@ -19,9 +20,13 @@ _NUM_RED = {"invariant": 0, "node": 1, "edge": 2}
 def set_partitions(count: int) -> Iterator[list[int]]:
     """All partitions of `count` things, each as the block number of every thing, blocks numbered as they appear.
 
+    Raises:
+        ValueError: for fewer than no things.
+
     >>> len(list(set_partitions(4)))
     15
     """
+    check_at_least("count", count, 0)
 
     def extend(blocks: list[int], used: int) -> Iterator[list[int]]:
         if len(blocks) == count:
@@ -41,9 +46,11 @@ def graphs_of_degree(degree: int, simple: bool = False, connected: bool = False)
         degree: number of edges.
         simple: undirected, without loops and parallel edges.
         connected: connected graphs only.
+
+    Raises:
+        ValueError: for a negative degree.
     """
-    if degree < 0:
-        raise ValueError(f"degree is {degree}; it must not be negative")
+    check_at_least("degree", degree, 0)
     if degree == 0:
         return (MultiGraph(0),)
     found = set()
@@ -110,9 +117,15 @@ def orbit_count(degree: int, output: Output) -> int:
     Endpoints of d ordered pairs are partitioned in all ways, output indices joined to blocks or apart; pairs are unordered
     among each other. Counted by Burnside's lemma over the permutations of the pairs.
 
+    Raises:
+        ValueError: for a negative degree or an unknown output.
+
     >>> [orbit_count(d, "node") for d in range(3)]
     [1, 5, 32]
     """
+    check_at_least("degree", degree, 0)
+    if output not in _NUM_RED:
+        raise ValueError(f"output is {output!r}; it must be one of {sorted(_NUM_RED)}")
     outputs = _NUM_RED[output]
     things = 2 * degree + outputs
     partitions = {tuple(p) for p in set_partitions(things)}

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
 from quire.common.graphs.basis import Output, graphs_of_degree, place_red
-from quire.common.graphs.evaluate import as_diagonal, check_matrices, edge_matrices
+from quire.common.graphs.evaluate import ORDER, as_diagonal, as_matrices, edge_matrices
 from quire.common.graphs.multigraph import MultiGraph, node_letters
 
 
@@ -70,7 +71,7 @@ class Plan:
 
     def __call__(self, X: Float[Array, "*batch n n"]) -> Array:
         """`P_H(X)` by these contractions alone. Arguments, result and errors as `evaluate`."""
-        check_matrices(self.graph, X)
+        X = as_matrices(self.graph, X)
         batch = X.shape[: -3 if self.graph.colors else -2]
         n = X.shape[-1]
         factors = list(zip(self.graph.edges, edge_matrices(self.graph, X), strict=True))
@@ -98,15 +99,14 @@ def _product(factors: Sequence[tuple[tuple[int, ...], Array]], keep: tuple[int, 
         here = [(s, x) for s, x in factors if set(s) == set(scope)]
         merged.append(jnp.stack([jnp.einsum(f"...{word(s)}->...{word(scope)}", x) for s, x in here]).prod(0))
     spec = ",".join("..." + word(s) for s in scopes)
-    return jnp.einsum(f"{spec}->...{word(keep)}", *merged, optimize="optimal")
+    return jnp.einsum(f"{spec}->...{word(keep)}", *merged, optimize=ORDER)
 
 
 def contraction_plan(graph: MultiGraph, bank: Bank) -> Plan | None:
     """A plan within the bank, or None: nodes are removed greedily, and the order does not matter.
 
     While a node that is not red has at most `bank.max_neighbours` distinct neighbours, remove it and join them. `P_H` is
-    computable
-    exactly when only red nodes remain.
+    computable exactly when only red nodes remain.
 
     >>> str(contraction_plan(MultiGraph.from_spec("ab,bc,cd->ad"), EDGE_BANK))
     'sum b -> [ac]; sum c -> [ad]; read [ad]'
@@ -147,8 +147,9 @@ def expressive_degree(bank: Bank, output: Output, max_degree: int = 6) -> int:
     Edge outputs include node outputs (the diagonal), and those include the invariants.
 
     Raises:
-        ValueError: for an unknown output.
+        ValueError: for an unknown output or a negative degree.
     """
+    check_at_least("max_degree", max_degree, 0)
     reds = {"invariant": (0,), "node": (0, 1), "edge": (0, 1, 2)}
     if output not in reds:
         raise ValueError(f"output is {output!r}; it must be one of {sorted(reds)}")

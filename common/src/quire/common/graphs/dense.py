@@ -17,11 +17,13 @@ def pad_graphs(graphs: Sequence[np.ndarray], size: int | None = None) -> tuple[n
         size: padded size; the largest graph by default.
 
     Returns:
-        `[B, C, size, size]`, a mask `[B, 1, size, size]` that is 1 on true pairs, and int32 sizes `[B]`.
+        `[B, C, size, size]` in the dtype that NumPy promotes all of them to, a mask `[B, 1, size, size]` that is 1 on true pairs,
+        and int32 sizes `[B]`.
 
     Raises:
         ValueError: if there is no graph, one is not square, channels differ, or `size` is too small.
     """
+    graphs = [np.asarray(g) for g in graphs]
     if not graphs:
         raise ValueError("graphs is empty; give at least one")
     for g in graphs:
@@ -31,8 +33,9 @@ def pad_graphs(graphs: Sequence[np.ndarray], size: int | None = None) -> tuple[n
     size = int(sizes.max()) if size is None else size
     if size < sizes.max():
         raise ValueError(f"size is {size}; the largest graph has {sizes.max()} nodes")
-    Z = np.zeros((len(graphs), graphs[0].shape[0], size, size), graphs[0].dtype)
-    mask = np.zeros((len(graphs), 1, size, size), graphs[0].dtype)
+    dtype = np.result_type(*graphs)
+    Z = np.zeros((len(graphs), graphs[0].shape[0], size, size), dtype)
+    mask = np.zeros((len(graphs), 1, size, size), dtype)
     for z, m, g in zip(Z, mask, graphs, strict=True):
         z[:, : g.shape[1], : g.shape[1]] = g
         m[:, : g.shape[1], : g.shape[1]] = 1

@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
+from quire.common.checks import check_at_least, check_ids, floating
+
 CHUNKS = 8
 """Chunks in which derivatives by edge weights are computed; see `symmetric_product`."""
 
@@ -49,7 +51,7 @@ def undirected(pairs: ArrayLike, num_nodes: int) -> Graph:
         num_nodes: number of nodes.
 
     Raises:
-        ValueError: for a node outside of `0 .. num_nodes - 1`, a self loop or an edge given twice.
+        ValueError: for a negative number of nodes, a node outside of `0 .. num_nodes - 1`, a self loop or an edge given twice.
 
     >>> undirected([[0, 1], [1, 2]], 3).directed.tolist()
     [[0, 1, 1, 2], [1, 2, 0, 1]]
@@ -74,11 +76,14 @@ def bipartite(user: ArrayLike, item: ArrayLike, num_users: int, num_items: int) 
     >>> bipartite([0, 1], [0, 0], num_users=2, num_items=1).pairs.tolist()
     [[0, 1], [2, 2]]
     """
-    user, item = np.asarray(user), np.asarray(item)
+    sides = []
     for name, index, size in (("user", user, num_users), ("item", item, num_items)):
-        if index.size and not 0 <= index.min() <= index.max() < size:
-            raise ValueError(f"{name} runs from {index.min()} to {index.max()}; it must lie between 0 and {size - 1}")
-    return undirected(np.stack([user, item + num_users]), num_users + num_items)
+        index = np.asarray(index)
+        if index.ndim != 1 or len(index) != len(np.atleast_1d(user)):
+            raise ValueError(f"{name} has shape {index.shape}; user and item need one number for each interaction")
+        check_ids(name, index, size)
+        sides.append(index.astype(np.int64))  # a small integer type has no room for num_users
+    return undirected(np.stack([sides[0], sides[1] + num_users]), num_users + num_items)
 
 
 def from_directed(edge_index: ArrayLike, num_nodes: int) -> tuple[Graph, np.ndarray]:
@@ -109,6 +114,7 @@ def from_directed(edge_index: ArrayLike, num_nodes: int) -> tuple[Graph, np.ndar
 
 
 def _edge_array(edges, name: str, num_nodes: int) -> np.ndarray:
+    check_at_least("num_nodes", num_nodes, 0)
     edges = np.asarray(edges)
     if edges.ndim != 2 or edges.shape[0] != 2 or (edges.size and not np.issubdtype(edges.dtype, np.integer)):
         raise ValueError(f"{name} has shape {edges.shape} and dtype {edges.dtype}; it must be integers of shape (2, edges)")
@@ -135,17 +141,24 @@ def scatter_sides(graph: Graph, first: Float[Array, "m *rest"], second: Float[Ar
 
 
 def sum_sides(graph: Graph, values: Float[Array, "sides *rest"]) -> Float[Array, "n *rest"]:
-    """Sum over the edges at each node of what belongs to its side, listed as in `graph.directed`."""
+    """Sum over the edges at each node of what belongs to its side, listed as in `graph.directed`.
+
+    Raises:
+        ValueError: unless there is a row for each side of each edge.
+    """
+    if values.shape[:1] != (2 * graph.num_edges,):
+        raise ValueError(f"values has shape {values.shape}; the sides of {graph.num_edges} edges need {2 * graph.num_edges} rows")
     return scatter_sides(graph, values[: graph.num_edges], values[graph.num_edges :])
 
 
 def degrees(graph: Graph, dtype: jnp.dtype | type = jnp.float32) -> Float[Array, " n"]:
-    """Number of edges at each node."""
-    return sum_sides(graph, jnp.ones(2 * graph.num_edges, dtype))
+    """Number of edges at each node; counted in integers, since in half precision a sum of ones ends at 256."""
+    return jnp.bincount(graph.pairs.reshape(-1), length=graph.num_nodes).astype(dtype)
 
 
 def naive_symmetric_product(graph: Graph, weight: Float[Array, " m"], x: Float[Array, "n c"]) -> Float[Array, "n c"]:
-    """`symmetric_product` with the derivatives that automatic differentiation finds."""
+    """`symmetric_product` with the derivatives that automatic differentiation finds. Arguments and errors as there."""
+    weight, x = _features(graph, weight, x)
     i, j = graph.pairs
     return scatter_sides(graph, weight[:, None] * x[j], weight[:, None] * x[i])
 
@@ -162,8 +175,28 @@ def symmetric_product(graph: Graph, weight: Float[Array, " m"], x: Float[Array, 
         graph: the edges.
         weight: one number per undirected edge.
         x: features of the nodes.
+
+    Raises:
+        ValueError: unless there is a weight for every edge and a row of x for every node.
     """
-    return _product(graph.num_nodes, graph.pairs, weight, x)
+    return _product(graph.num_nodes, graph.pairs, *_features(graph, weight, x))
+
+
+def _features(graph: Graph, weight: Array, x: Array) -> tuple[Array, Array]:
+    if weight.shape != (graph.num_edges,):
+        raise ValueError(f"weight has shape {weight.shape}; {graph.num_edges} edges need ({graph.num_edges},)")
+    check_features(graph, x)
+    return floating(weight, x)
+
+
+def check_features(graph: Graph, x: Array) -> None:
+    """A row for every node; JAX would read the last row in place of one that is missing.
+
+    Raises:
+        ValueError: otherwise.
+    """
+    if x.ndim != 2 or x.shape[0] != graph.num_nodes:
+        raise ValueError(f"x has shape {x.shape}; features of {graph.num_nodes} nodes need ({graph.num_nodes}, channels)")
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -7,12 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.checks import floating
 from quire.common.graphs.basis import q_in_p
 from quire.common.graphs.multigraph import MultiGraph, node_letters
 
+ORDER = "auto"
+"""How einsums find their order of contraction: the best one of few edges, a good one of many, where the search would not end."""
 
-def check_matrices(graph: MultiGraph, X: Array) -> None:
-    """Square matrices, and channels for every edge colour.
+
+def as_matrices(graph: MultiGraph, X: Array | np.ndarray) -> Array:
+    """Square matrices, with channels for every edge colour; numbers of JAX's default float if they are integers or booleans.
 
     Raises:
         ValueError: if they do not fit.
@@ -23,6 +27,7 @@ def check_matrices(graph: MultiGraph, X: Array) -> None:
         raise ValueError(
             f"X has shape {X.shape}; edges of colour {max(graph.colors)} need [..., channels, n, n] with that channel"
         )
+    return jnp.asarray(X) if jnp.issubdtype(X.dtype, jnp.inexact) else floating(X)[0]
 
 
 def edge_matrices(graph: MultiGraph, X: Array) -> list[Array]:
@@ -42,7 +47,7 @@ def evaluate(graph: MultiGraph, X: Float[Array, "*batch n n"], *, distinct: bool
 
     Args:
         graph: the multigraph H.
-        X: matrices `[..., n, n]`; `[..., channels, n, n]` where the edges have colours.
+        X: matrices `[..., n, n]`; `[..., channels, n, n]` where the edges have colours. Integers and booleans count as floats.
         distinct: sum over maps that send nodes to distinct indices.
 
     Returns:
@@ -57,7 +62,7 @@ def evaluate(graph: MultiGraph, X: Float[Array, "*batch n n"], *, distinct: bool
     >>> float(evaluate(triangles, jnp.ones((3, 3)))), float(evaluate(triangles, jnp.ones((3, 3)), distinct=True))
     (27.0, 6.0)
     """
-    check_matrices(graph, X)
+    X = as_matrices(graph, X)
     if distinct:
         return sum(coefficient * evaluate(h, X) for h, coefficient in q_in_p(graph).items())
     if len(set(graph.red)) < len(graph.red):
@@ -72,7 +77,7 @@ def evaluate(graph: MultiGraph, X: Float[Array, "*batch n n"], *, distinct: bool
     if not operands and not ones:
         return jnp.ones(batch, X.dtype)
     spec = ",".join(["..." + t for t in terms] + ["..." + letters[v] for v in lone])
-    return jnp.einsum(f"{spec}->...{''.join(letters[r] for r in graph.red)}", *operands, *ones, optimize="optimal")
+    return jnp.einsum(f"{spec}->...{''.join(letters[r] for r in graph.red)}", *operands, *ones, optimize=ORDER)
 
 
 def evaluate_by_slices(graph: MultiGraph, X: Float[Array, "n n"]) -> Array:
@@ -87,7 +92,7 @@ def evaluate_by_slices(graph: MultiGraph, X: Float[Array, "n n"]) -> Array:
     Raises:
         ValueError: if X is not one square matrix, or the graph has colours, equal red nodes or no edge at the node.
     """
-    check_matrices(graph, X)
+    X = as_matrices(graph, X)
     if X.ndim != 2 or graph.colors or len(set(graph.red)) < len(graph.red):
         raise ValueError(f"X has shape {X.shape} and H is {graph}; slices need one matrix, no colours and distinct red nodes")
     fixed = graph.red[0] if graph.red else max(range(graph.num_nodes), key=lambda v: len(graph.neighbours[v]), default=-1)
@@ -103,7 +108,7 @@ def evaluate_by_slices(graph: MultiGraph, X: Float[Array, "n n"]) -> Array:
     def slice_at(i):
         vectors = [X[:, i] if s == fixed else X[i] for r, s in graph.edges if fixed in (r, s) and r != s]
         loops = X[i, i] ** sum(r == s == fixed for r, s in graph.edges)
-        return loops * jnp.einsum(f"{','.join(terms)}->{out}", *[X] * len(kept), *vectors, optimize="optimal")
+        return loops * jnp.einsum(f"{','.join(terms)}->{out}", *[X] * len(kept), *vectors, optimize=ORDER)
 
     slices = jax.lax.map(slice_at, jnp.arange(X.shape[-1]))
     return slices if graph.red else slices.sum(0)
@@ -112,6 +117,7 @@ def evaluate_by_slices(graph: MultiGraph, X: Float[Array, "n n"]) -> Array:
 def evaluate_by_loops(graph: MultiGraph, X: np.ndarray, *, distinct: bool = False) -> np.ndarray:
     """The definition, map by map, in NumPy: `n^m` terms. Arguments and result as `evaluate`, without leading axes."""
     X = np.asarray(X)
+    X = X.astype(np.result_type(X, np.float64))
     n = X.shape[-1]
     out = np.zeros((n,) * len(graph.red), X.dtype)
     edges = [(*e, c) for e, c in zip(graph.edges, graph.colors or [None] * graph.degree, strict=True)]

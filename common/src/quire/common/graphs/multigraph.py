@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from string import ascii_letters
 
+from quire.common.checks import check_at_least
+
 Edge = tuple[int, int]
 
 
@@ -19,7 +21,8 @@ class MultiGraph:
         colors: channel of each edge, for several matrices; empty for one matrix.
 
     Raises:
-        ValueError: for a node out of range, more than two red nodes, or colours that do not fit the edges.
+        ValueError: for a negative number of nodes, a node out of range, more than two red nodes, or colours that do not fit the
+            edges.
 
     >>> MultiGraph(3, ((0, 1), (1, 2)), red=(0, 2)).einsum_spec()
     'ab,bc->ac'
@@ -31,6 +34,7 @@ class MultiGraph:
     colors: tuple[int, ...] = ()
 
     def __post_init__(self):
+        check_at_least("num_nodes", self.num_nodes, 0)
         object.__setattr__(self, "edges", tuple((int(r), int(s)) for r, s in self.edges))
         object.__setattr__(self, "red", tuple(int(r) for r in self.red))
         object.__setattr__(self, "colors", tuple(int(c) for c in self.colors))

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from quire.common.checks import check_ids
+
 _xavier = nnx.initializers.xavier_uniform()
 
 
@@ -57,11 +59,11 @@ def append_identity(Z: Float[Array, "B n n C"]) -> Float[Array, "B n n D"]:
 
 
 def pooled(Z: Float[Array, "B n n C"], sizes: Int[Array, " B"]) -> Float[Array, "B D"]:
-    """Means of the diagonal and of the rest over the true nodes, `D = 2 C`; one node has no rest, which counts as 0."""
+    """Means of the diagonal and of the rest over the true nodes, `D = 2 C`; 0 where there are none: one node has no rest."""
     diagonal = jnp.einsum("biic->bc", Z)
     rest = jnp.einsum("bijc->bc", Z) - diagonal
     n = sizes.astype(Z.dtype)[:, None]
-    return jnp.concatenate([diagonal / n, rest / jnp.maximum(n * (n - 1), 1)], -1)
+    return jnp.concatenate([diagonal / jnp.maximum(n, 1), rest / jnp.maximum(n * (n - 1), 1)], -1)
 
 
 def _rematerialised(block: PPGNBlock, Z: Array, mask: Array) -> Array:
@@ -133,7 +135,7 @@ def PPGNPlusPlus(
 
 
 def check_batch(Z: Array, mask: Array, sizes: Array, in_channels: int) -> None:
-    """Shapes of a padded batch.
+    """Shapes and sizes of a padded batch.
 
     Raises:
         ValueError: naming what does not fit.
@@ -144,6 +146,7 @@ def check_batch(Z: Array, mask: Array, sizes: Array, in_channels: int) -> None:
         raise ValueError(f"mask has shape {mask.shape}; it needs {(Z.shape[0], 1, *Z.shape[2:])} to fit Z")
     if sizes.shape != Z.shape[:1]:
         raise ValueError(f"sizes has shape {sizes.shape}; it needs one number for each of the {Z.shape[0]} graphs")
+    check_ids("sizes", sizes, Z.shape[2] + 1)
 
 
 class NodePrototype(nnx.Module):
@@ -179,7 +182,7 @@ class NodePrototype(nnx.Module):
         X = Z * mask
         for message, update in zip(self.message, self.update, strict=True):
             sums = jnp.einsum("bcij,bjw->bicw", X, message(h) * nodes)
-            h = update(jnp.concatenate([h, sums.reshape(*sums.shape[:2], -1)], -1)) * nodes
+            h = update(jnp.concatenate([h, sums.reshape(*sums.shape[:2], sums.shape[2] * sums.shape[3])], -1)) * nodes
         total = h.sum(1)
-        pooled = jnp.concatenate([total, total / sizes.astype(h.dtype)[:, None]], -1)
+        pooled = jnp.concatenate([total, total / jnp.maximum(sizes, 1).astype(h.dtype)[:, None]], -1)
         return self.out(jax.nn.relu(self.hidden(pooled)))

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from quire.common.graphs.edges import Graph, degrees, symmetric_product
+from quire.common.checks import check_at_least, floating
+from quire.common.graphs.edges import Graph, check_features, degrees, symmetric_product
 from quire.common.layers.dropout import dropout
 from quire.common.layers.initialisers import linear
 
@@ -19,15 +20,21 @@ def edge_weights(graph: Graph, dtype: jnp.dtype | type = jnp.float32) -> Float[A
 def lightgcn_propagate(graph: Graph, x: Float[Array, "n c"]) -> Float[Array, "n c"]:
     """`D^(-1/2) A D^(-1/2) x` (He et al. 2020); isolated nodes get 0.
 
+    Raises:
+        ValueError: unless x has a row for every node; so do the other functions.
+
     >>> from quire.common.graphs.edges import undirected
     >>> lightgcn_propagate(undirected([[0], [1]], 3), jnp.array([[1.0], [2.0], [3.0]])).tolist()
     [[2.0], [1.0], [0.0]]
     """
+    (x,) = floating(x)
     return symmetric_product(graph, edge_weights(graph, x.dtype), x)
 
 
 def gcn_propagate(graph: Graph, x: Float[Array, "n c"]) -> Float[Array, "n c"]:
     """`(D + I)^(-1/2) (A + I) (D + I)^(-1/2) x` (Kipf and Welling 2017)."""
+    check_features(graph, x)
+    (x,) = floating(x)
     root = jax.lax.rsqrt(degrees(graph, x.dtype) + 1)[:, None]
     scaled = root * x
     return root * (symmetric_product(graph, jnp.ones(graph.num_edges, x.dtype), scaled) + scaled)
@@ -50,7 +57,17 @@ def ngcf_propagate(
         graph: the edges.
         x: features of the nodes.
         w1, b1, w2, b2: the two linear maps.
+
+    Raises:
+        ValueError: if the maps do not fit x or each other.
     """
+    out = w1.shape[0]
+    if w1.shape != w2.shape or w1.shape != (out, x.shape[-1]) or not b1.shape == b2.shape == (out,):
+        raise ValueError(
+            f"w1, b1, w2, b2 have shapes {w1.shape}, {b1.shape}, {w2.shape}, {b2.shape}; x with {x.shape[-1]} channels needs "
+            f"({out}, {x.shape[-1]}) and ({out},) of both maps"
+        )
+    x, w1, b1, w2, b2 = floating(x, w1, b1, w2, b2)
     weights = edge_weights(graph, x.dtype)
     z = symmetric_product(graph, weights, x)
     s = symmetric_product(graph, weights, jnp.ones((graph.num_nodes, 1), x.dtype))
@@ -68,6 +85,7 @@ class NGCFConv(nnx.Module):
     """
 
     def __init__(self, dim: int, *, dropout: float = 0.1, slope: float = 0.01, rngs: nnx.Rngs):
+        check_at_least("dim", dim)
         self.dropout, self.slope = dropout, slope
         self.neighbour, self.product = linear(dim, dim, rngs=rngs), linear(dim, dim, rngs=rngs)
 
@@ -87,6 +105,7 @@ class GCNConv(nnx.Module):
     """
 
     def __init__(self, dim: int, *, rngs: nnx.Rngs):
+        check_at_least("dim", dim)
         self.linear = linear(dim, dim, rngs=rngs)
 
     def __call__(self, graph: Graph, x: Float[Array, "n dim"]) -> Float[Array, "n dim"]:

@@ -13,45 +13,57 @@ def _relabelled(signatures: list[np.ndarray]) -> list[np.ndarray]:
 
 def _check(graphs: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
     graphs = [np.asarray(a) for a in graphs]
+    if not graphs:
+        raise ValueError("graphs is empty; give at least one")
     for a in graphs:
         if a.ndim != 2 or a.shape[0] != a.shape[1]:
             raise ValueError(f"a graph has shape {a.shape}; it needs an adjacency matrix [n, n]")
+        if not np.isfinite(a).all():
+            raise ValueError("a graph holds weights that are not finite; they cannot be told apart")
     if len({len(a) for a in graphs}) > 1:
         raise ValueError(f"graphs have {sorted({len(a) for a in graphs})} nodes; refine graphs of one size together")
     return graphs
 
 
 def _until_stable(colors: list[np.ndarray], refine) -> np.ndarray:
-    while True:
+    while colors[0].size:
         finer = refine(colors)
         if len(np.unique(np.concatenate(finer))) == len(np.unique(np.concatenate(colors))):
             return np.stack(colors)
         colors = finer
+    return np.stack(colors)
 
 
 def wl1(graphs: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Stable node colours of several graphs of one size, comparable between them.
 
+    A colour is refined by the multiset of weights and colours of the neighbours.
+
     Args:
-        graphs: adjacency matrices `[n, n]`.
+        graphs: adjacency matrices `[n, n]`; where a number is not 0, there is an edge of that weight.
 
     Returns:
         Integers `[graphs, n]`.
 
     Raises:
-        ValueError: if a matrix is not square or the sizes differ.
+        ValueError: if there is no graph, a matrix is not square or finite, or the sizes differ.
 
     >>> wl1([np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])]).tolist()
     [[0, 1, 0]]
     """
     graphs = _check(graphs)
+    n = len(graphs[0])
+    weights = [w.reshape(n, n) for w in _relabelled([a.reshape(-1, 1) for a in graphs])]
 
     def refine(colors):
         count = max(c.max() for c in colors) + 1
-        onehot = [np.eye(count, dtype=int)[c] for c in colors]
-        return _relabelled([np.column_stack([c, a.astype(int) @ h]) for a, h, c in zip(graphs, onehot, colors, strict=True)])
+        rows = []
+        for a, w, c in zip(graphs, weights, colors, strict=True):
+            neighbours = np.sort(np.where(a == 0, -1, w * count + c), axis=1)
+            rows.append(np.column_stack([c, neighbours]))
+        return _relabelled(rows)
 
-    return _until_stable([np.zeros(len(a), int) for a in graphs], refine)
+    return _until_stable([np.zeros(n, int) for _ in graphs], refine)
 
 
 def fwl2(graphs: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:

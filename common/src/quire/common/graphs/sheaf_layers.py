@@ -7,15 +7,22 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from quire.common.graphs.edges import Graph
-from quire.common.graphs.sheaves import MapKind, SheafLaplacian, apply_maps, sheaf_laplacian
+from quire.common.checks import check_at_least
+from quire.common.graphs.edges import Graph, check_features
+from quire.common.graphs.sheaves import MapKind, SheafLaplacian, apply_maps, check_kind, sheaf_laplacian
 from quire.common.graphs.stalk_maps import OrthogonalForm, num_orthogonal_params, orthogonal_map
 from quire.common.layers.initialisers import linear, uniform_fan_in
 from quire.common.layers.intermediates import sow
 
 
 def num_map_params(kind: MapKind, d: int) -> int:
-    """Numbers that determine one restriction map: 1, d, `d (d - 1) / 2` or `d^2`."""
+    """Numbers that determine one restriction map: 1, d, `d (d - 1) / 2` or `d^2`.
+
+    Raises:
+        ValueError: for another kind, or a dimension below 1.
+    """
+    check_at_least("d", d)
+    check_kind(kind)
     return {"scalar": 1, "diagonal": d, "orthogonal": num_orthogonal_params(d), "general": d * d}[kind]
 
 
@@ -31,8 +38,9 @@ def edge_params(graph: Graph, x: Float[Array, "n f"], weight: Float[Array, "p tw
         weight: both halves of W, side by side.
 
     Raises:
-        ValueError: if the weight is not twice as wide as the features.
+        ValueError: if the weight is not twice as wide as the features, or a node has no features.
     """
+    check_features(graph, x)
     f = x.shape[-1]
     if weight.shape[-1] != 2 * f:
         raise ValueError(f"weight has shape {weight.shape}; features of width {f} need (p, {2 * f})")
@@ -90,7 +98,7 @@ class SheafLearner(nnx.Module):
         rngs: for the initial weight.
 
     Raises:
-        ValueError: for scalar maps with d other than 1, or orthogonal ones with d = 1.
+        ValueError: for another kind, a size below 1, scalar maps with d other than 1, or orthogonal ones with d = 1.
     """
 
     def __init__(
@@ -98,6 +106,7 @@ class SheafLearner(nnx.Module):
     ):
         if (kind == "scalar") != (d == 1) and kind in ("scalar", "orthogonal"):
             raise ValueError(f"d is {d} for {kind} maps; scalar maps need d = 1, orthogonal ones d > 1")
+        check_at_least("in_features", in_features)
         self.kind, self.d, self.form = kind, d, form
         init = uniform_fan_in(2 * in_features)
         self.weight = nnx.Param(init(rngs.params(), (num_map_params(kind, d), 2 * in_features)))
@@ -123,6 +132,7 @@ class SheafConv(nnx.Module):
     """
 
     def __init__(self, dim: int, *, step: float = 1.0, rngs: nnx.Rngs):
+        check_at_least("dim", dim)
         self.step = step
         self.linear = linear(dim, dim, rngs=rngs)
         self.learner = SheafLearner(dim, rngs=rngs)

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from quire.common.checks import floating, is_concrete
 from quire.common.graphs.edges import Graph, degrees, scatter_sides, sum_sides, symmetric_product
 from quire.common.graphs.stalk_maps import inverse_sqrt, stalk_product
 
@@ -82,16 +83,30 @@ class SheafLaplacian:
         """Dirichlet energy `tr(x^T L x) = |delta x|^2`: one term for each undirected edge."""
         return jnp.sum(self.coboundary(x) ** 2)
 
-    def harmonic(self, x: Array, *, tolerance: float = 1e-6, max_steps: int = 1000) -> Array:
+    def harmonic(self, x: Array, *, tolerance: float = 1e-6, max_steps: int | None = None) -> Array:
         """Orthogonal projection to the kernel of the operator: `x - z` with `L z = L x`, z by conjugate gradients from zero.
 
         Args:
             x: features.
-            tolerance: relative residual to stop at.
-            max_steps: iterations at most.
+            tolerance: relative residual to stop at; float32 reaches 1e-6 on well-conditioned graphs.
+            max_steps: iterations at most; twice the number of unknowns if left out.
+
+        Returns:
+            The projection; NaN in a traced function if the residual stays above ten times the tolerance.
+
+        Raises:
+            ValueError: if the residual stays above ten times the tolerance.
         """
-        z, _ = jax.scipy.sparse.linalg.cg(self.matvec, self.matvec(x), tol=tolerance, maxiter=max_steps)
-        return x - z
+        steps = 2 * self.graph.num_nodes * (self.stalk_shape or (1,))[0] if max_steps is None else max_steps
+        target = self.matvec(x)
+        z, _ = jax.scipy.sparse.linalg.cg(self.matvec, target, tol=tolerance, maxiter=steps)
+        left, bound = jnp.linalg.norm(target - self.matvec(z)), jnp.linalg.norm(target)
+        if is_concrete(left) and not left <= 10 * tolerance * bound:
+            raise ValueError(
+                f"max_steps is {steps} and tolerance {tolerance}; a residual of {float(left / bound):.1e} is left: "
+                "allow more steps or a larger tolerance, or work in float64"
+            )
+        return jnp.where(left <= 10 * tolerance * bound, x - z, jnp.nan)
 
     def todense(self) -> Float[Array, "nd nd"]:
         """The matrix, rows and columns ordered by node, then by stalk coordinate; for tests and small graphs."""
@@ -115,6 +130,16 @@ class SheafLaplacian:
             raise ValueError(f"x has shape {x.shape}; {self.kind} maps on {wanted[0]} nodes need {(*wanted, 'channels')}")
 
 
+def check_kind(kind: str) -> None:
+    """One of the kinds of maps.
+
+    Raises:
+        ValueError: otherwise.
+    """
+    if kind not in get_args(MapKind):
+        raise ValueError(f"kind is {kind!r}; it must be one of {list(get_args(MapKind))}")
+
+
 def sheaf_laplacian(graph: Graph, maps: Array, kind: MapKind, *, normalised: bool = True) -> SheafLaplacian:
     """Laplacian of a sheaf, normalised as `(D + I)^(-1/2) L (D + I)^(-1/2)`; D is its block diagonal.
 
@@ -135,8 +160,8 @@ def sheaf_laplacian(graph: Graph, maps: Array, kind: MapKind, *, normalised: boo
     >>> sheaf_laplacian(undirected([[0], [1]], 2), jnp.array([2.0, 1.0]), "scalar", normalised=False).todense().tolist()
     [[4.0, -2.0], [-2.0, 1.0]]
     """
-    if kind not in get_args(MapKind):
-        raise ValueError(f"kind is {kind!r}; it must be one of {list(get_args(MapKind))}")
+    check_kind(kind)
+    (maps,) = floating(maps)
     ndim = {"scalar": 1, "diagonal": 2}.get(kind, 3)
     if maps.ndim != ndim or maps.shape[0] != 2 * graph.num_edges or (ndim == 3 and maps.shape[1] != maps.shape[2]):
         shape = ("2 m", "d", "d")[:ndim]

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least, floating
+
 OrthogonalForm = Literal["cayley", "matrix_exp", "householder", "euler"]
 
 
@@ -31,7 +33,6 @@ def _stalk_product_backward(saved, cotangent):
 stalk_product.defvjp(lambda a, b: (_sum_of_products(a, b), (a, b)), _stalk_product_backward)
 
 
-@jax.custom_jvp
 def inverse_sqrt(blocks: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
     """`A^(-1/2)` of symmetric positive definite blocks, with a derivative that stays finite at repeated eigenvalues.
 
@@ -40,11 +41,18 @@ def inverse_sqrt(blocks: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d
     >>> inverse_sqrt(jnp.diag(jnp.array([4.0, 0.25]))).round(6).tolist()
     [[0.5, 0.0], [0.0, 2.0]]
     """
+    (blocks,) = floating(blocks)
+    single = jnp.promote_types(blocks.dtype, jnp.float32)  # LAPACK has no half precision
+    return _inverse_sqrt(blocks.astype(single)).astype(blocks.dtype)
+
+
+@jax.custom_jvp
+def _inverse_sqrt(blocks):
     values, vectors = jnp.linalg.eigh(blocks)
     return (vectors * jax.lax.rsqrt(values)[..., None, :]) @ vectors.mT
 
 
-@inverse_sqrt.defjvp
+@_inverse_sqrt.defjvp
 def _inverse_sqrt_jvp(primals, tangents):
     (blocks,), (tangent,) = primals, tangents
     values, vectors = jnp.linalg.eigh(blocks)
@@ -78,6 +86,8 @@ def orthogonal_map(params: Float[Array, "*batch p"], d: int, form: OrthogonalFor
     >>> (orthogonal_map(jnp.array([0.25]), 2, "euler").round(6) + 0).tolist()  # a quarter of a turn
     [[0.0, -1.0], [1.0, 0.0]]
     """
+    check_at_least("d", d)
+    (params,) = floating(params)
     if form not in get_args(OrthogonalForm):
         raise ValueError(f"form is {form!r}; it must be one of {list(get_args(OrthogonalForm))}")
     free, with_diagonal = num_orthogonal_params(d), d * (d + 1) // 2

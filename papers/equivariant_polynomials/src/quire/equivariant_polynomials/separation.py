@@ -16,7 +16,7 @@ from quire.equivariant_polynomials.features import polynomial_features
 
 
 def indistinguishable_fraction(embeddings: np.ndarray, tol: float = 1e-8) -> float:
-    """Share of pairs of rows closer than `tol` times the largest norm.
+    """Share of pairs of rows at most `tol` times the largest norm apart.
 
     Args:
         embeddings: `[graphs, out]`.
@@ -31,7 +31,7 @@ def indistinguishable_fraction(embeddings: np.ndarray, tol: float = 1e-8) -> flo
     if not np.isfinite(embeddings).all():
         raise ValueError("embeddings holds numbers that are not finite; scale the features")
     distance = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=-1)[np.triu_indices(len(embeddings), 1)]
-    return float((distance < tol * np.linalg.norm(embeddings, axis=1).max()).mean())
+    return float((distance <= tol * np.linalg.norm(embeddings, axis=1).max()).mean())
 
 
 def families(names: Sequence[str]) -> Source[Mapping[str, np.ndarray]]:
