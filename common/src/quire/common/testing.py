@@ -154,7 +154,13 @@ def assert_degenerate(
             _assert_finite(name, result)
 
 
-def assert_dtypes(function: Callable[..., Any], *inputs: Any, tolerance: float = 1e-5, dtypes: Sequence[str] = DTYPES) -> None:
+def assert_dtypes(
+    function: Callable[..., Any],
+    *inputs: Any,
+    tolerance: float = 1e-5,
+    dtypes: Sequence[str] = DTYPES,
+    jit: bool = True,
+) -> None:
     """`f` takes what JAX would promote, or refuses it with a `ValueError`; it never truncates and never fails otherwise.
 
     The answer to inputs of another dtype is that to the same numbers in float32, to the rounding of the dtype. A mixture of
@@ -165,6 +171,7 @@ def assert_dtypes(function: Callable[..., Any], *inputs: Any, tolerance: float =
         inputs: floating-point numbers of about 1, some negative; integer and boolean arrays keep their dtypes.
         tolerance: in float32, on `max_relative_error`; it grows with the rounding of the dtype.
         dtypes: to try.
+        jit: as for `assert_degenerate`.
 
     Raises:
         AssertionError: naming the dtype.
@@ -175,6 +182,7 @@ def assert_dtypes(function: Callable[..., Any], *inputs: Any, tolerance: float =
     AssertionError: int32: max abs error / max abs reference is 1, more than 1e-05
     """
     inputs = [np.asarray(x, np.float32) if _is_floating(x) else x for x in inputs]
+    function = jax.jit(function) if jit else function
     with _as_users_call():
         for dtype in dtypes:
             _assert_same_answer(dtype, function, _cast_all(inputs, dtype), inputs, tolerance)
