@@ -22,8 +22,53 @@ from quire.common.metrics.forecast import (
     smape,
 )
 from quire.common.metrics.similarity import linear_cka
-from quire.common.testing import assert_close, assert_gradients, assert_jit_consistent
+from quire.common.testing import (
+    assert_close,
+    assert_degenerate,
+    assert_dtypes,
+    assert_gradients,
+    assert_jit_consistent,
+    assert_matches_float64,
+)
 from quire.common.train import early_stopping
+
+# --- Conformance: every metric and loss of a forecast and its target, and similarity. A new one adds one line. ---
+
+FORECAST = np.array([[0.2, 1.5, -0.9], [2.1, 0.4, 0.9]], np.float32)
+TARGET = np.array([[0.7, 1.1, -1.2], [1.6, -0.5, 0.4]], np.float32)
+SERIES = np.array([[1.0, 3.0, 2.0, 5.0], [2.0, 1.0, 2.0, -1.0]], np.float32)
+NUMPY = {
+    "mse": (mse, (FORECAST, TARGET)),
+    "mae": (mae, (FORECAST, TARGET)),
+    "smape": (lambda f, y: smape(f, y).mean(), (FORECAST, TARGET)),
+    "mape": (lambda f, y: mape(f, y).mean(), (FORECAST, TARGET)),
+    "mase": (lambda x, f, y: mase(x, f, y, 1), (SERIES[0], FORECAST[0], TARGET[0])),
+    "owa": (lambda x, f, y: owa(list(x), f, y, 2)["owa"], (np.tile(SERIES, 2), FORECAST, TARGET)),
+    "repeat_last": (lambda x: repeat_last(np.asarray(x), 3, 2), (SERIES,)),
+    "naive2": (lambda x: naive2(x, 3, 2), (np.tile(SERIES[0], 3),)),
+}
+ARRAYS = {
+    "smape_loss": (smape_loss, (FORECAST, TARGET)),
+    "mape_loss": (mape_loss, (FORECAST, TARGET)),
+    "mase_loss": (lambda x, f, y: mase_loss(x, f, y, 1), (SERIES, FORECAST, TARGET)),
+    "linear_cka": (linear_cka, (SERIES.T, np.append(FORECAST, TARGET).reshape(4, 3))),
+}
+
+
+@pytest.mark.parametrize("name", NUMPY)
+def test_metrics_at_the_edge(name):
+    metric, inputs = NUMPY[name]
+    assert_degenerate(metric, *inputs, differentiable=False, jit=False)
+    assert_dtypes(metric, *inputs, jit=False)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_losses_at_the_edge(name):
+    loss, inputs = ARRAYS[name]
+    assert_degenerate(loss, *inputs, axes=(0, 1), scales=(1e-12, 1e6))  # the derivative of 1 / s is 1 / s^2
+    assert_dtypes(loss, *inputs)
+    assert_matches_float64(loss, *inputs)
+
 
 RNG = np.random.default_rng(0)
 WAVE = 10 + 3 * np.sin(2 * np.pi * np.arange(96) / 12)
@@ -60,6 +105,21 @@ def test_seasonality():
         seasonal_indices(WAVE[:20], 12)
 
 
+def test_seasons_of_series_that_are_not_positive(as_installed):
+    season = np.tile([2.0, -1.0, 0.0, -1.0], 8)
+    assert_close(naive2(season, 5, 4), season[:5], 1e-9)
+    drifting = season + 0.01 * np.arange(32)
+    assert np.abs(naive2(drifting, 4, 4) - drifting[28:]).max() < 0.1
+    assert_close(seasonal_indices(season, 4, "additive"), season[:4], 1e-9)
+    with pytest.raises(ValueError, match="x falls to -1"):
+        seasonal_indices(season, 4)
+    with pytest.raises(ValueError, match="kind is 'log'"):
+        seasonal_indices(WAVE, 12, "log")
+    for broken in (np.array([1.0, np.nan, 2.0]), np.array([]), np.ones((2, 3))):
+        with pytest.raises(ValueError, match="it must be one series"):
+            naive2(broken, 1, 1)
+
+
 def test_naive_forecasts(as_installed):
     assert_close(naive2(WAVE, 12, 12), WAVE[:12], 1e-2)
     walk = np.cumsum(np.random.default_rng(0).standard_normal(50))
@@ -75,6 +135,14 @@ def test_the_benchmark_has_owa_one(as_installed):
     benchmark = np.stack([naive2(x, 12, 12) for x in series])
     assert owa(series, benchmark, targets, 12)["owa"] == pytest.approx(1)
     assert owa(series, targets, targets, 12) == {"smape": 0, "mase": 0, "owa": 0}
+    perfect = [np.tile(np.arange(1.0, 5.0), 6)] * 2
+    follows = np.array([[1.0, 2.0, 3.0]] * 2)
+    with pytest.raises(ValueError, match="no scale"):
+        owa(perfect, follows, follows, 4)
+    level = [np.array([1.0, 3.0, 1.0, 2.0])]
+    assert owa(level, np.array([[2.0]]), np.array([[2.0]]), 1)["owa"] == 1, "two perfect forecasts"
+    with pytest.raises(ValueError, match="Naive2 is perfect on targets"):
+        owa(level, np.array([[1.0]]), np.array([[2.0]]), 1)
     with pytest.raises(ValueError, match="2, 3, 3 series"):
         owa(series[:2], benchmark, targets, 12)
 
@@ -99,6 +167,21 @@ def test_losses_by_hand():
     assert float(mase_loss(0 * insample, f, y, 2)) == 0, "a series that does not move has no scale"
     with pytest.raises(ValueError, match="frequency is 4"):
         mase_loss(insample, f, y, 4)
+
+
+def test_losses_refuse_what_would_broadcast_and_do_not_see_what_is_masked(as_installed):
+    f, y = jnp.ones((2, 3)), jnp.full((2, 3), 2.0)
+    for call in (lambda: smape_loss(f, y[:1]), lambda: mape_loss(f, y, jnp.ones((2, 1))), lambda: smape_loss(f[:0], y[:0])):
+        with pytest.raises(ValueError, match="they must be the same"):
+            call()
+    with pytest.raises(ValueError, match="insample has 1 series and target 2"):
+        mase_loss(jnp.ones((1, 4)), f, y, 1)
+    mask = jnp.asarray(np.array([[0.0, 1, 1], [1, 1, 1]], np.float32))
+    with jax.debug_nans(False):
+        missing = jnp.where(mask == 0, jnp.nan, y)
+        value, gradient = jax.value_and_grad(smape_loss)(f, missing, mask)
+    assert_close(value, 200 * (5 / 3) / 6, 1e-6)
+    assert np.isfinite(gradient).all()
 
 
 def test_gradients_of_losses():
@@ -147,6 +230,12 @@ def test_detection_and_threshold(as_installed):
         anomaly_threshold(scores, scores, 101)
     with pytest.raises(ValueError, match="must be the same"):
         point_adjust(truth, truth[:2])
+    with pytest.raises(ValueError, match=r"flagged has shape \(3,\) and truth \(1,\)"):
+        detection(np.ones(3), np.ones(1))
+    with pytest.raises(ValueError, match="flagged holds nan"):
+        detection(np.full(4, np.nan), truth)
+    with pytest.raises(ValueError, match="1 of 2 scores are NaN"):
+        anomaly_threshold(np.array([1.0]), np.array([np.nan]), 1)
 
 
 # --- Similarity, early stopping ---
@@ -161,6 +250,12 @@ def test_cka_forgets_rotations(as_installed):
         assert_jit_consistent(linear_cka, x, y)
     with pytest.raises(ValueError, match="20 examples and y 19"):
         linear_cka(x, y[:19])
+
+
+def test_constant_features_are_similar_to_nothing():
+    x = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
+    assert float(linear_cka(jnp.full((6, 2), 0.1), jnp.asarray(x))) == 0
+    assert_matches_float64(linear_cka, 1e3 + x, (x**2)[:, :2] * 1e-20)
 
 
 def test_early_stopping():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from quire.common.metrics.ranking import hits_at_k, ranked_hits, ranking_metrics, user_metrics
 from quire.common.retrieval.bpr import bpr_loss, embedding_penalty, interactions, sample_bpr, unseen_item
-from quire.common.testing import assert_close, assert_gradients
+from quire.common.testing import assert_close, assert_degenerate, assert_dtypes, assert_gradients
 
 
 def by_hand(scores, relevant, seen, k):
@@ -51,8 +51,43 @@ def test_metrics_by_hand(seed, k):
 def test_masking_by_zero_lets_seen_items_pass():
     scores, seen = jnp.array([[-1.0, -2.0, 5.0]]), jnp.array([[False, False, True]])
     relevant = jnp.array([[True, False, False]])
-    assert bool(ranked_hits(scores, relevant, 1, seen)[0, 0])
-    assert not bool(ranked_hits(scores, relevant, 1, seen, masking="zero")[0, 0])
+    assert ranked_hits(scores, relevant, 1, seen)[0, 0] == 1
+    assert ranked_hits(scores, relevant, 1, seen, masking="zero")[0, 0] == 0
+    assert ranked_hits(scores, seen, 3, seen).tolist() == [[0, 0, 0]], "a seen item is no hit"
+
+
+# --- Conformance: every metric of scores. A new one adds one line. ---
+
+RELEVANT = np.array([[True, False, False, True], [False, True, False, False]])
+SCORES = np.array([[0.2, 1.5, -0.9, 1.1], [2.1, 0.4, 0.9, -1.4]], np.float32)
+METRICS = {
+    "ranking_metrics": (lambda scores, relevant: ranking_metrics(scores, relevant, (1, 2)), (SCORES, RELEVANT)),
+    "hits_at_k": (lambda positive, negative: hits_at_k(positive, negative, 2), (SCORES[0], SCORES[1])),
+    "bpr_loss": (bpr_loss, (SCORES[0], SCORES[1])),
+    "embedding_penalty": (embedding_penalty, (SCORES, SCORES + 1)),
+}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_at_the_edge(name):
+    metric, inputs = METRICS[name]
+    assert_degenerate(metric, *inputs)
+    assert_dtypes(metric, *inputs)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_score_that_is_no_number_gives_no_number(name, as_installed):
+    metric, (scores, *rest) = METRICS[name]
+    with jax.debug_nans(False):
+        values = jax.tree.leaves(jax.jit(metric)(scores * np.where(np.arange(4) == 2, np.nan, 1), *rest))
+    assert np.isnan(values).all()
+
+
+def test_users_without_items_do_not_count(as_installed):
+    with jax.debug_nans(False):
+        scores = jnp.array([[3.0, 2.0], [jnp.nan, 1.0]])
+        metrics = ranking_metrics(scores, jnp.array([[True, False], [False, False]]), (1,))
+    assert set(map(float, metrics.values())) == {1.0}
 
 
 def test_metric_errors(as_installed):
@@ -65,6 +100,10 @@ def test_metric_errors(as_installed):
         ranked_hits(scores, relevant, 1, masking="none")
     with pytest.raises(ValueError, match=r"ks is \(3,\); each must lie between 1 and the places given, 2"):
         user_metrics(relevant[:, :2], jnp.ones(2), (3,))
+    with pytest.raises(ValueError, match="num_relevant has shape \\(1,\\); it needs one number for each of 2 users"):
+        user_metrics(jnp.zeros((2, 2)), jnp.ones(1), (1,))
+    with pytest.raises(ValueError, match="relevant has dtype int32"):
+        ranked_hits(scores, relevant.astype(int), 1)
     with pytest.raises(ValueError, match="k is 0"):
         hits_at_k(jnp.ones(1), jnp.ones(1), 0)
 
@@ -72,6 +111,10 @@ def test_metric_errors(as_installed):
 def test_hits_are_strict_and_few_negatives_are_a_hit():
     assert float(hits_at_k(jnp.array([1.0, 2.0]), jnp.array([1.0, 0.0]), 1)) == 0.5
     assert float(hits_at_k(jnp.array([-9.0]), jnp.array([1.0]), 2)) == 1.0
+
+
+def test_hits_of_whole_numbers(as_installed):
+    assert float(hits_at_k(jnp.array([1, 2]), jnp.array([1, 0]), 1)) == 0.5
 
 
 @pytest.fixture
@@ -104,6 +147,16 @@ def test_samples_are_exact_and_uniform(data):
     assert sorted(few.tolist()) == list(range(9))
 
 
+def test_sampling_errors(data, as_installed):
+    one = jnp.zeros(1, jnp.int32)
+    with pytest.raises(ValueError, match="rank runs from 14 to 14"):
+        unseen_item(data[1], one, one + 14)
+    with pytest.raises(ValueError, match="user runs from 9 to 9"):
+        unseen_item(data[1], one + 9, one)
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        sample_bpr(jax.random.key(0), data[1], 0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -112,6 +165,9 @@ def test_samples_are_exact_and_uniform(data):
         (([0, 0], [0, 1], 1, 2), "user 0 has all 2 items"),
         (([0], [3], 1, 3), "item runs from 3 to 3"),
         (([0], [0], 2**16, 2**16), "keys of 32 bits need less than"),
+        (([0, 1], [0], 2, 3), "user has shape \\(2,\\) and item \\(1,\\)"),
+        (([0.5], [0], 1, 3), "user has dtype float64; ids are integers"),
+        (([], [], 0, 3), "num_users is 0"),
     ],
 )
 def test_interaction_errors(as_installed, arguments, message):
@@ -124,3 +180,10 @@ def test_loss():
     assert_close(bpr_loss(a, b), np.mean(np.log1p(np.exp(np.array([-0.5, 3.0])))), 1e-6)
     assert_gradients(bpr_loss, a, b)
     assert_close(embedding_penalty(jnp.ones((2, 3)), jnp.ones((2, 3))), 3.0, 1e-6)
+
+
+def test_loss_errors(as_installed):
+    with pytest.raises(ValueError, match="positive has shape \\(2,\\) and negative \\(1,\\)"):
+        bpr_loss(jnp.ones(2), jnp.ones(1))
+    with pytest.raises(ValueError, match=r"rows hold \[1, 2\] embeddings"):
+        embedding_penalty(jnp.ones((2, 3)), jnp.ones((1, 3)))

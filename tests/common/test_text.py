@@ -67,6 +67,40 @@ def test_analogies_and_similarities():
     with pytest.raises(ValueError, match="1 of 4 pairs"):
         similarity_correlation(vectors, {"man": 0, "king": 2}, pairs)
     np.testing.assert_array_equal(normalised(np.zeros((1, 2))), np.zeros((1, 2)))
+    np.testing.assert_allclose(normalised(np.array([[3e-30, 4e-30], [3e30, 4e30]], np.float32)), [[0.6, 0.8]] * 2, rtol=1e-6)
+
+
+def test_vectors_that_know_nothing_score_nothing(as_installed):
+    index, question = {word: i for i, word in enumerate("abcd")}, ("b", "c", "d", "a")
+    assert analogy_accuracy(np.ones((5, 2)), index, [question]).value == 0, "a word among equals is no answer"
+    for call, message in (
+        (lambda: analogy_accuracy(np.full((5, 2), np.nan), index, [question]), "10 numbers that are not finite"),
+        (lambda: analogy_accuracy(np.ones((3, 2)), index, [question]), "index runs from 0 to 3"),
+        (lambda: analogy_accuracy(np.ones((5, 2)), index, [question[:3]] * 4), "a question has four words"),
+        (lambda: analogy_accuracy(np.ones((5, 2)), index, [question], batch=-1), "batch is -1"),
+        (
+            lambda: similarity_correlation(np.ones((5, 2)), index, [("a", "b", 1.0), ("a", "c", 2.0), ("a", "d", 3.0)]),
+            "all equal",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_event_errors(as_installed):
+    cumulative = jnp.linspace(0.1, 1, 10)
+    for tokens, options, message in (
+        (jnp.zeros(9), {"window": 1, "negatives": 1}, "tokens has dtype float32"),
+        (jnp.zeros(9, jnp.int32), {"window": 0, "negatives": 1}, "window is 0"),
+        (jnp.zeros(9, jnp.int32), {"window": 1, "negatives": -1}, "negatives is -1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            draw_events.__wrapped__(jax.random.key(0), tokens, cumulative, shape=(2,), **options)
+    for counts in ([0, 0], [1, -1], [1, np.nan]):
+        with pytest.raises(ValueError, match="at least one of them positive"):
+            negative_cumulative(np.array(counts))
+    with pytest.raises(ValueError, match="tokens runs from -1"):
+        subsampled(np.array([-1]), np.array([3, 1]), 0.1)
 
 
 def test_language_reference_is_at_hand():

@@ -53,6 +53,18 @@ def check_ids(name: str, ids: Any, size: int) -> None:
         raise ValueError(f"{name} runs from {lowest} to {highest}; it must lie between 0 and {size - 1}")
 
 
+def check_positive(name: str, value: Any) -> Any:
+    """The value, or a `ValueError` unless it is positive; a traced value passes.
+
+    >>> check_positive("eps", 0.0)
+    Traceback (most recent call last):
+    ValueError: eps is 0.0; it must be positive
+    """
+    if is_concrete(value) and not value > 0:
+        raise ValueError(f"{name} is {value}; it must be positive")
+    return value
+
+
 def floating(*arrays: Any) -> tuple[Array, ...]:
     """The arrays in the one floating dtype that JAX promotes them to; integers and booleans become the default float.
 

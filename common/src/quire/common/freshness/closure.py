@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from quire.common.freshness.modules import Module, Sources, digest
 
 EXEMPT = (
-    "quire.common.bench",
     "quire.common.claims.display",
     "quire.common.cli",
     "quire.common.freshness",
     "quire.common.output",
     "quire.common.report",
 )
-"""Modules that show or write numbers, or time operations. They are not followed: the papers say what is computed."""
+"""Modules that show or write numbers. They are not followed: the papers say what is computed."""
 
 _DOTTED = re.compile(r"(quire(?:\.\w+)+)(?::(\w+))?")
 

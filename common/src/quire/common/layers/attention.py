@@ -1,10 +1,13 @@
 """Scaled dot-product attention: dense, masked, streamed, and its multi-head module."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, ScalarLike
 
+from quire.common.checks import check_at_least, floating
 from quire.common.layers.intermediates import sow
 from quire.common.layers.streaming import default_tiles, streaming_softmax_attention
 
@@ -13,7 +16,7 @@ def attention_weights(
     q: Float[Array, "*batch n d"],
     k: Float[Array, "*batch m d"],
     *,
-    scale: float | None = None,
+    scale: ScalarLike | None = None,
     mask: Bool[Array, "*#mask m"] | None = None,
     causal: bool = False,
 ) -> Float[Array, "*batch n m"]:
@@ -22,7 +25,7 @@ def attention_weights(
     Args:
         q: queries `[..., n, d]`.
         k: keys `[..., m, d]`.
-        scale: factor on the scores, `1 / sqrt(d)` by default.
+        scale: factor on the scores, `1 / sqrt(d)` by default; may be traced.
         mask: booleans that broadcast to `[..., n, m]`, True where attention is allowed.
         causal: attend only to `j <= i`.
 
@@ -30,12 +33,15 @@ def attention_weights(
         `[..., n, m]`; rows sum to one, or to zero where a query has nothing to attend to.
 
     Raises:
-        ValueError: if `q` and `k` differ in their last axis.
+        ValueError: if `q` and `k` differ in their last axis, or `mask` is not boolean.
     """
-    _check(q, k)
+    q, k = floating(q, k)
+    _check(q, k, mask)
     scores = jnp.einsum("...nd,...md->...nm", q * _scale(q, scale), k)
+    n, m = scores.shape[-2:]
+    if m == 0:
+        return scores
     if causal:
-        n, m = scores.shape[-2:]
         ahead = jnp.tri(n, m, dtype=bool)
         mask = ahead if mask is None else jnp.broadcast_to(mask, scores.shape) & jnp.broadcast_to(ahead, scores.shape)
     if mask is None:
@@ -44,7 +50,7 @@ def attention_weights(
 
 
 def masked_softmax(scores: Float[Array, "*tokens m"], mask: Bool[Array, "*tokens m"]) -> Float[Array, "*tokens m"]:
-    """Softmax over the last axis among the entries that `mask` allows; zeros where it allows none."""
+    """Softmax over the last axis among the entries that `mask` allows, at least one entry; zeros where it allows none."""
     scores = jnp.where(mask, scores, -jnp.inf)
     top = jnp.max(scores, axis=-1, keepdims=True)
     exp = jnp.exp(scores - jnp.where(jnp.isfinite(top), top, 0))
@@ -57,7 +63,7 @@ def attention(
     k: Float[Array, "*batch m d"],
     v: Float[Array, "*batch m c"],
     *,
-    scale: float | None = None,
+    scale: ScalarLike | None = None,
     mask: Bool[Array, "*#mask m"] | None = None,
     causal: bool = False,
 ) -> Float[Array, "*batch n c"]:
@@ -73,8 +79,8 @@ def attention(
     Raises:
         ValueError: if the shapes do not fit together.
     """
-    if v.shape[-2] != k.shape[-2]:
-        raise ValueError(f"v holds {v.shape[-2]} tokens and k {k.shape[-2]}; every key needs one value")
+    q, k, v = floating(q, k, v)
+    _check(q, k, mask, v)
     return attention_weights(q, k, scale=scale, mask=mask, causal=causal) @ v
 
 
@@ -83,7 +89,7 @@ def streaming_attention(
     k: Float[Array, "*batch m d"],
     v: Float[Array, "*batch m c"],
     *,
-    scale: float | None = None,
+    scale: ScalarLike | None = None,
     mask: Bool[Array, "*#mask m"] | None = None,
     causal: bool = False,
     block: int | None = None,
@@ -100,36 +106,63 @@ def streaming_attention(
     Raises:
         ValueError: if the shapes do not fit together or `block` is not positive.
     """
-    _check(q, k)
-    if v.shape[-2] != k.shape[-2]:
-        raise ValueError(f"v holds {v.shape[-2]} tokens and k {k.shape[-2]}; every key needs one value")
+    q, k, v = floating(q, k, v)
+    _check(q, k, mask, v)
     if block is not None and block < 1:
         raise ValueError(f"block is {block}; it must be a positive tile length or None")
-    tiles = default_tiles(q.shape[-2], k.shape[-2:-1], block)
+    batch, n, m = q.shape[:-2], q.shape[-2], k.shape[-2]
+    if not k.shape[:-2] == v.shape[:-2] == batch:
+        raise ValueError(f"q, k and v have batch shapes {batch}, {k.shape[:-2]} and {v.shape[:-2]}; they must be the same")
+    if not all((*batch, n, m)):
+        return jnp.zeros((*batch, n, v.shape[-1]), v.dtype)
+    tiles = default_tiles(n, [m], block)
     scale = _scale(q, scale)
-    batch = q.shape[:-2]
 
     def one(q, k, v, mask=None):
         masks = None if mask is None else [mask]
         return streaming_softmax_attention(q, [k], [v], scale, masks, causal, tiles)
 
-    args = [x.reshape((-1, *x.shape[-2:])) for x in (q, k, v)]
+    args = [x.reshape((math.prod(batch), *x.shape[-2:])) for x in (q, k, v)]
     if mask is not None:
-        mask = jnp.broadcast_to(mask, (*batch, *jnp.atleast_2d(mask).shape[-2:]))
+        mask = jnp.broadcast_to(mask, (*batch, jnp.atleast_2d(mask).shape[-2], m))
         args.append(mask.reshape((-1, *mask.shape[-2:])))
     out = jax.vmap(one)(*args)
     return out.reshape((*batch, *out.shape[1:]))
 
 
 def split_heads(x: Float[Array, "*batch n f"], num_heads: int) -> Float[Array, "*batch {num_heads} n h"]:
-    """`[..., n, num_heads * head_dim] -> [..., num_heads, n, head_dim]`; channels of one head are contiguous."""
-    return jnp.moveaxis(x.reshape((*x.shape[:-1], num_heads, -1)), -2, -3)
+    """`[..., n, num_heads * head_dim] -> [..., num_heads, n, head_dim]`; channels of one head are contiguous.
+
+    Raises:
+        ValueError: if `num_heads` does not divide the channels.
+    """
+    if num_heads < 1 or x.shape[-1] % num_heads:
+        raise ValueError(f"num_heads is {num_heads}; it must divide the {x.shape[-1]} channels of x")
+    return jnp.moveaxis(x.reshape((*x.shape[:-1], num_heads, x.shape[-1] // num_heads)), -2, -3)
 
 
 def merge_heads(x: Float[Array, "*batch num_heads n h"]) -> Float[Array, "*batch n f"]:
     """Inverse of `split_heads`."""
     x = jnp.moveaxis(x, -3, -2)
-    return x.reshape((*x.shape[:-2], -1))
+    return x.reshape((*x.shape[:-2], x.shape[-2] * x.shape[-1]))
+
+
+def head_size(dim: int, num_heads: int, head_dim: int | None = None) -> int:
+    """Channels of a head, `dim // num_heads` where `head_dim` is None.
+
+    Raises:
+        ValueError: if a size is below 1, or `num_heads` does not divide `dim` and no `head_dim` is given.
+
+    >>> head_size(12, 3), head_size(12, 5, 2)
+    (4, 2)
+    """
+    check_at_least("dim", dim)
+    check_at_least("num_heads", num_heads)
+    if head_dim is not None:
+        return check_at_least("head_dim", head_dim)
+    if dim % num_heads:
+        raise ValueError(f"dim is {dim} and num_heads {num_heads}; num_heads must divide dim, or give head_dim")
+    return dim // num_heads
 
 
 class MultiHeadAttention(nnx.Module):
@@ -146,7 +179,7 @@ class MultiHeadAttention(nnx.Module):
         rngs: for the initial weights.
 
     Raises:
-        ValueError: if `num_heads` does not divide `dim` and no `head_dim` is given.
+        ValueError: as for `head_size`.
     """
 
     def __init__(
@@ -159,9 +192,7 @@ class MultiHeadAttention(nnx.Module):
         qkv_bias: bool = False,
         rngs: nnx.Rngs,
     ):
-        if head_dim is None and dim % num_heads:
-            raise ValueError(f"dim is {dim} and num_heads {num_heads}; num_heads must divide dim, or give head_dim")
-        head_dim = head_dim or dim // num_heads
+        head_dim = head_size(dim, num_heads, head_dim)
         self.num_heads = num_heads
         self.causal = causal
         self.qkv = nnx.Linear(dim, 3 * num_heads * head_dim, use_bias=qkv_bias, rngs=rngs)
@@ -176,10 +207,16 @@ class MultiHeadAttention(nnx.Module):
         return self.out(merge_heads(weights @ v))
 
 
-def _scale(q: Array, scale: float | None) -> float:
-    return q.shape[-1] ** -0.5 if scale is None else scale
+def _scale(q: Array, scale: ScalarLike | None) -> Array:
+    return jnp.asarray(q.shape[-1] ** -0.5 if scale is None else scale, q.dtype)
 
 
-def _check(q: Array, k: Array) -> None:
+def _check(q: Array, k: Array, mask: Array | None, v: Array | None = None) -> None:
+    if q.shape[-1] == 0:
+        raise ValueError("q has 0 channels; scores need at least one")
+    if mask is not None and mask.dtype != bool:
+        raise ValueError(f"mask has dtype {mask.dtype}; it must be boolean, True where attention is allowed")
+    if v is not None and v.shape[-2] != k.shape[-2]:
+        raise ValueError(f"v holds {v.shape[-2]} tokens and k {k.shape[-2]}; every key needs one value")
     if q.shape[-1] != k.shape[-1]:
         raise ValueError(f"q has {q.shape[-1]} channels and k {k.shape[-1]}; scores need the same number")

@@ -9,7 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from quire.common.checks import floating
+
 MAX_RANK = 20_000
+MAX_RADIUS = 16.0
+"""Beyond it `exp(-radius)` is below the rounding of `exp(radius)` in float64, and no interpolant shows it."""
 
 
 def num_monomials(dim: int, degree: int) -> int:
@@ -54,10 +58,16 @@ def monomial_exponents(dim: int, degree: int) -> Int[np.ndarray, "r dim"]:
 def _recurrence(dim: int, degree: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     """For each degree t: positions of the parent monomial within degree t - 1, and the variable to multiply it by."""
     tables = []
+
+    def read_only(numbers):
+        table = np.array(numbers, np.int32)
+        table.setflags(write=False)
+        return table
+
     for t in range(1, degree + 1):
         monomials = list(combinations_with_replacement(range(dim), t))
         parents = {m: i for i, m in enumerate(combinations_with_replacement(range(dim), t - 1))}
-        tables.append((np.array([parents[m[:-1]] for m in monomials], np.int32), np.array([m[-1] for m in monomials], np.int32)))
+        tables.append((read_only([parents[m[:-1]] for m in monomials]), read_only([m[-1] for m in monomials])))
     return tuple(tables)
 
 
@@ -77,6 +87,7 @@ def monomial_features(x: Float[Array, "*batch n dim"], degree: int) -> Float[Arr
         ValueError: if `degree < 0` or `r` exceeds `MAX_RANK`.
     """
     _check_rank(x.shape[-1], degree)
+    (x,) = floating(x)
     graded = [jnp.ones((*x.shape[:-1], 1), x.dtype)]
     for parent, variable in _recurrence(x.shape[-1], degree):
         graded.append(graded[-1][..., parent] * x[..., variable])
@@ -87,12 +98,19 @@ def monomial_features(x: Float[Array, "*batch n dim"], degree: int) -> Float[Arr
 def multinomial_coefficients(dim: int, degree: int) -> Float[np.ndarray, " r"]:
     """`|alpha|! / alpha!` for each row of `monomial_exponents`: the coefficients of `(x_1 + ... + x_dim)^t`, float64.
 
+    Read-only, one array per `(dim, degree)`.
+
+    Raises:
+        ValueError: as for `monomial_exponents`.
+
     >>> multinomial_coefficients(2, 2).tolist()
     [1.0, 1.0, 1.0, 1.0, 2.0, 1.0]
     """
-    factorial = np.array([math.factorial(t) for t in range(degree + 1)], float)
     exponents = monomial_exponents(dim, degree)
-    return factorial[exponents.sum(1)] / factorial[exponents].prod(1)
+    factorial = np.array([math.factorial(t) for t in range(degree + 1)], object)  # exact, of any size
+    coefficients = (factorial[exponents.sum(1)] // factorial[exponents].prod(1)).astype(float)
+    coefficients.setflags(write=False)
+    return coefficients
 
 
 def exp_polynomial(
@@ -101,7 +119,8 @@ def exp_polynomial(
     """Coefficients of a polynomial close to `exp` on `[-radius, radius]`, in the monomial basis, float64.
 
     `taylor` is `c_t = 1 / t!`; `chebyshev` interpolates at the Chebyshev points of `[-radius, radius]`, which spreads the
-    error evenly and needs a lower degree once `radius` exceeds about 3.
+    error evenly and needs a lower degree once `radius` exceeds about 3. Terms below the rounding of the largest are left out: they
+    are noise, which the monomial basis would multiply by `2^degree`.
 
     Args:
         degree: degree of the polynomial.
@@ -123,11 +142,22 @@ def exp_polynomial(
         return np.array([1 / math.factorial(t) for t in range(degree + 1)])
     if kind != "chebyshev":
         raise ValueError(f"kind is {kind!r}; it must be 'taylor' or 'chebyshev'")
-    if radius is None or not radius > 0:
-        raise ValueError(f"radius is {radius}; chebyshev needs the positive half-width of its interval")
-    domain = [-radius, radius]
-    interpolant = np.polynomial.Chebyshev.interpolate(np.exp, degree, domain=domain)
-    return interpolant.convert(kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1]).coef
+    if radius is None or not 0 < radius <= MAX_RADIUS:
+        raise ValueError(f"radius is {radius}; chebyshev needs the half-width of its interval, positive and at most {MAX_RADIUS}")
+    useful = min(degree, _resolved_degree(radius))
+    interpolant = np.polynomial.Chebyshev.interpolate(np.exp, useful, domain=[-radius, radius])
+    kept = interpolant.convert(kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1]).coef
+    return np.pad(kept, (0, degree - useful))
+
+
+def _resolved_degree(radius: float) -> int:
+    """Where the Chebyshev coefficients of `exp`, `2 I_k(radius) ~ 2 (radius / 2)^k / k!`, fall below the rounding of the first."""
+    smallest = np.finfo(float).eps * math.exp(radius) / math.sqrt(2 * math.pi * radius + 1)
+    degree, term = 0, 1.0
+    while term > smallest or degree < radius:
+        degree += 1
+        term *= radius / 2 / degree
+    return degree
 
 
 def _check_rank(dim: int, degree: int) -> None:

@@ -148,9 +148,9 @@ def _tiled(q, ks, vs, masks, tiles):
     )
 
 
-def _tile_scores(q, ks, masks, causal, scale, query_tile, index, tiles):
+def _tile_scores(q, ks, masks, causal, query_tile, index, tiles):
     """Scores of one tile, minus infinity where attention is not allowed."""
-    scores = tuple_scores(q, ks, scale)
+    scores = tuple_scores(q, ks, 1.0)
     # mask tiles: [query tiles or 1, memory tiles, queries or 1, memory]
     mask = None if masks is None else [m[query_tile if m.shape[0] > 1 else 0, j] for m, j in zip(masks, index, strict=True)]
     rows = query_tile * tiles[0] + jnp.arange(tiles[0])
@@ -159,7 +159,6 @@ def _tile_scores(q, ks, masks, causal, scale, query_tile, index, tiles):
     return scores if allowed is None else jnp.where(allowed, scores, -jnp.inf)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3, 5, 6))
 def streaming_softmax_attention(q, ks, vs, scale, masks, causal, tiles):
     """Softmax attention over tuples by an online softmax: the output of `dense_softmax_attention` in O(tile) memory.
 
@@ -168,7 +167,7 @@ def streaming_softmax_attention(q, ks, vs, scale, masks, causal, tiles):
 
     Args:
         q, ks, vs: queries `[n, d]`, keys `[n_l, d]` and values `[n_l, c]` of each memory.
-        scale: factor on the scores.
+        scale: factor on the scores; may be traced, and has a derivative.
         masks: per memory `[n or 1, n_l]` booleans, or None.
         causal: attend only to tuples with every `j_l <= i`.
         tiles: tile lengths `(queries, memory 1, ..., memory m)`.
@@ -176,10 +175,15 @@ def streaming_softmax_attention(q, ks, vs, scale, masks, causal, tiles):
     Returns:
         `[n, c]`.
     """
-    return _forward(q, ks, vs, scale, masks, causal, tiles)[0]
+    return _streamed(q * scale, ks, vs, masks, causal, tiles)
 
 
-def _forward(q, ks, vs, scale, masks, causal, tiles):
+@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def _streamed(q, ks, vs, masks, causal, tiles):
+    return _forward(q, ks, vs, masks, causal, tiles)[0]
+
+
+def _forward(q, ks, vs, masks, causal, tiles):
     q_tiles, k_tiles, v_tiles, mask_tiles = _tiled(q, ks, vs, masks, tiles)
     counts = [k.shape[0] for k in k_tiles]
 
@@ -191,7 +195,7 @@ def _forward(q, ks, vs, scale, masks, causal, tiles):
             index = _tuple_index(flat, counts)
             k = [tile[j] for tile, j in zip(k_tiles, index, strict=True)]
             v = [tile[j] for tile, j in zip(v_tiles, index, strict=True)]
-            scores = _tile_scores(q_tile, k, mask_tiles, causal, scale, i, index, tiles)
+            scores = _tile_scores(q_tile, k, mask_tiles, causal, i, index, tiles)
             axes = tuple(range(1, scores.ndim))
             new_top = jnp.maximum(top, scores.max(axes))
             shift = jnp.where(jnp.isfinite(new_top), new_top, 0)  # a row that has seen nothing yet has top = -inf
@@ -210,12 +214,12 @@ def _forward(q, ks, vs, scale, masks, causal, tiles):
     return out.reshape(-1, out.shape[-1])[:n], log_total.reshape(-1)[:n]
 
 
-def _forward_rule(q, ks, vs, scale, masks, causal, tiles):
-    out, log_total = _forward(q, ks, vs, scale, masks, causal, tiles)
+def _forward_rule(q, ks, vs, masks, causal, tiles):
+    out, log_total = _forward(q, ks, vs, masks, causal, tiles)
     return out, (q, ks, vs, masks, out, log_total)
 
 
-def _backward_rule(scale, causal, tiles, saved, grad_out):
+def _backward_rule(causal, tiles, saved, grad_out):
     q, ks, vs, masks, out, log_total = saved
     q_tiles, k_tiles, v_tiles, mask_tiles = _tiled(q, ks, vs, masks, tiles)
     counts = [k.shape[0] for k in k_tiles]
@@ -225,7 +229,7 @@ def _backward_rule(scale, causal, tiles, saved, grad_out):
     def tile_loss(q_tile, k, v, g, d, log_z, i, index):
         # With log Z and delta = <g, out> held fixed, this sum has the gradient of <g, out>: the softmax rule
         # dS = P * (g.V - delta) comes out of the exponential, dV = P g out of the second factor.
-        scores = _tile_scores(q_tile, k, mask_tiles, causal, scale, i, index, tiles)
+        scores = _tile_scores(q_tile, k, mask_tiles, causal, i, index, tiles)
         shape = (-1,) + (1,) * len(k)
         weights = jnp.exp(scores - log_z.reshape(shape))
         return jnp.sum(weights * (tuple_scores(g, v, 1.0) - d.reshape(shape)))
@@ -257,4 +261,4 @@ def _backward_rule(scale, causal, tiles, saved, grad_out):
     return rows(grad_q, q), grad_k, grad_v, None
 
 
-streaming_softmax_attention.defvjp(_forward_rule, _backward_rule)
+_streamed.defvjp(_forward_rule, _backward_rule)

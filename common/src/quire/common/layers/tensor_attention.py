@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, ScalarLike
 
+from quire.common.checks import check_at_least, check_positive, floating, is_concrete
 from quire.common.layers.attention import merge_heads, split_heads
 from quire.common.layers.polynomials import (
     exp_polynomial,
@@ -22,6 +23,9 @@ from quire.common.layers.polynomials import (
     multinomial_coefficients,
 )
 from quire.common.layers.streaming import default_tiles, dense_softmax_attention, streaming_softmax_attention
+
+MAX_CANCELLATION = 0.1
+"""Share of a denominator that rounding may make up: `eps sum |terms|` over the denominator."""
 
 
 def khatri_rao(*mats: Float[Array, "_ d"]) -> Float[Array, "rows d"]:
@@ -46,7 +50,7 @@ def khatri_rao(*mats: Float[Array, "_ d"]) -> Float[Array, "rows d"]:
         raise ValueError(f"mats have {columns} columns; khatri_rao needs the same number in each")
     out = mats[0]
     for a in mats[1:]:
-        out = (out[:, None] * a[None]).reshape(-1, a.shape[-1])
+        out = (out[:, None] * a[None]).reshape(out.shape[0] * a.shape[0], a.shape[-1])
     return out
 
 
@@ -55,7 +59,7 @@ def tensor_attention(
     ks: Sequence[Float[Array, "*batch _ d"]],
     vs: Sequence[Float[Array, "*batch _ c"]],
     *,
-    scale: float | None = None,
+    scale: ScalarLike | None = None,
     masks: Sequence[Bool[Array, "..."]] | None = None,
     causal: bool = False,
     block: int | Literal["auto"] | None = None,
@@ -68,7 +72,7 @@ def tensor_attention(
         q: queries `[..., n, d]`.
         ks: keys of each memory `[..., n_l, d]`; lengths may differ.
         vs: values of each memory `[..., n_l, c]`.
-        scale: factor on the scores, `1 / d` by default (not `1 / sqrt(d)`).
+        scale: factor on the scores, `1 / d` by default (not `1 / sqrt(d)`); may be traced.
         masks: per memory, booleans `[n_l]` or `[n, n_l]`, True where attention is allowed.
         causal: attend only to tuples with every `j_l <= i`.
         block: None holds all `n n_1 ... n_m` scores; "auto" or a tile length streams them in O(tile) memory.
@@ -87,11 +91,13 @@ def tensor_attention(
     References:
         Alman and Song, *How to Capture Higher-order Correlations?*, ICLR 2024, definition 1.1 and the section on higher orders.
     """
-    _check_memories(q, ks, vs)
+    q, ks, vs = _memories(q, ks, vs)
     masks = _check_masks(q, ks, masks)
-    scale = _default_scale(q, scale)
-    if block not in (None, "auto") and block < 1:
+    scale = jnp.asarray(_default_scale(q, scale), q.dtype)
+    if block not in (None, "auto") and (isinstance(block, str) or block < 1):
         raise ValueError(f"block is {block}; it must be None, 'auto' or a positive tile length")
+    if 0 in q.shape[:-1]:
+        return jnp.zeros((*q.shape[:-1], vs[0].shape[-1]), q.dtype)
     tiles = None
     if block is not None:
         tiles = default_tiles(q.shape[-2], [k.shape[-2] for k in ks], None if block == "auto" else block)
@@ -101,7 +107,7 @@ def tensor_attention(
             return dense_softmax_attention(q, ks, vs, scale, masks, causal)[1]
         return streaming_softmax_attention(q, ks, vs, scale, masks, causal, tiles)
 
-    return _over_batch(one, q.ndim - 2)(q, list(ks), list(vs))
+    return _over_batch(one, q.ndim - 2)(q, ks, vs)
 
 
 def low_rank_weights(dim: int, coefficients: Float[np.ndarray, " coefficients"], scale: float) -> Float[np.ndarray, " r"]:
@@ -122,7 +128,7 @@ def low_rank_tensor_attention(
     degree: int,
     radius: float | None = None,
     kind: Literal["taylor", "chebyshev"] = "taylor",
-    scale: float | None = None,
+    scale: ScalarLike | None = None,
     masks: Sequence[Bool[Array, "..."]] | None = None,
     block: int | None = 1024,
 ) -> Float[Array, "*batch n c"]:
@@ -138,10 +144,10 @@ def low_rank_tensor_attention(
     Args:
         q, ks, vs, scale: as for `tensor_attention`.
         degree: degree of the polynomial; `r = C(d + degree, degree)`.
-        radius: bound on `|scale * score|`; needed for `chebyshev` and for odd degrees.
+        radius: bound on `|scale * score|`, positive; needed for `chebyshev` and for odd degrees.
         kind: Taylor series or Chebyshev interpolant of `exp`.
         masks: per memory, booleans `[n_l]`, True where attention is allowed.
-        block: rows per tile of the feature maps; None forms them whole.
+        block: rows per tile of the feature maps, positive; None forms them whole.
 
     Returns:
         `[..., n, c]`.
@@ -149,67 +155,78 @@ def low_rank_tensor_attention(
     Raises:
         ValueError: if the shapes do not fit together, `r` is too large, or the denominator may lose its sign: even Taylor
             polynomials are positive everywhere, any other must be positive on `[-radius, radius]`. With concrete arrays the
-            computed denominators are checked too; under `jit` rows whose denominator is not positive are NaN.
+            computed denominators are checked too; under `jit` rows whose denominator is not positive, or lost to rounding
+            (`MAX_CANCELLATION`), are NaN.
 
     References:
         Alman and Song, ICLR 2024, section on the polynomial method; Aggarwal and Alman 2022 for the degree.
     """
-    _check_memories(q, ks, vs)
+    q, ks, vs = _memories(q, ks, vs)
     masks = _check_masks(q, ks, masks)
-    if masks is not None and any(mask.shape[0] > 1 for mask in masks):
-        raise ValueError("masks must be one boolean vector [n_l] per memory; the low-rank form has no masks per query")
-    concrete = masks is not None and not any(isinstance(m, jax.core.Tracer) for m in masks)
-    if concrete and not all(bool(m.any()) for m in masks):
-        raise ValueError("masks leave a memory without any token; each needs at least one")
-    scale = _default_scale(q, scale)
+    if block is not None:
+        check_at_least("block", block)
+    _check_one_mask_per_memory(masks)
+    q, scale = (q, _default_scale(q, scale)) if is_concrete(scale) else (q * scale, 1.0)
     coefficients = exp_polynomial(degree, radius, kind)
-    positive_everywhere = kind == "taylor" and degree % 2 == 0
-    if not positive_everywhere:
+    if kind != "taylor" or degree % 2:
         _check_positive(coefficients, radius)
-    weights = jnp.asarray(low_rank_weights(q.shape[-1], coefficients, scale), q.dtype)
+    weights = jnp.asarray(low_rank_weights(q.shape[-1], coefficients, scale), q.dtype)[:, None]
 
     def one(q, ks, vs):
-        sums = weights[:, None]
+        signed, absolute = weights, jnp.abs(weights)
         for axis, (k, v) in enumerate(zip(ks, vs, strict=True)):
             values = jnp.concatenate([v, jnp.ones((v.shape[0], 1), v.dtype)], axis=1)
             if masks is not None:
-                values = values * masks[axis][0][:, None]
-            sums = sums * _feature_sums(k, values, degree, block)
-        return _feature_product(q, sums, degree, block)
+                values = jnp.where(masks[axis][0][:, None], values, 0)
+            sums = _feature_sums(k, values, degree, block)
+            signed, absolute = signed * sums[:, :-1], absolute * sums[:, -1:]
+        return _feature_product(q, signed, absolute, degree, block)
 
-    out = _over_batch(one, q.ndim - 2)(q, list(ks), list(vs))
-    numerator, denominator = out[..., :-1], out[..., -1:]
-    if not isinstance(denominator, jax.core.Tracer) and not bool((denominator > 0).all()):
+    return _quotient(_over_batch(one, q.ndim - 2)(q, ks, vs))
+
+
+def _quotient(out: Array) -> Array:
+    """Numerators over denominators, `[..., n, c + 2]` with the sizes of the terms of the denominators in the last channel."""
+    numerator, denominator, size = out[..., :-2], out[..., -2:-1], out[..., -1:]
+    sound = denominator > jnp.finfo(size.dtype).eps * size / MAX_CANCELLATION
+    if is_concrete(sound) and not bool(sound.all()):
         raise ValueError(
-            f"the denominator falls to {float(denominator.min()):.3g}: the scores leave the interval on which "
-            f"the degree-{degree} {kind} polynomial is positive; use an even Taylor degree or a radius that covers the scores"
+            f"the denominator falls to {float(denominator.min()):.3g}: the scores leave the interval on which the polynomial "
+            "is positive, or terms of opposite sign cancel to rounding; use an even Taylor degree or a radius that covers the "
+            "scores, smaller scores, or float64"
         )
-    return numerator / jnp.where(denominator > 0, denominator, jnp.nan) if not positive_everywhere else numerator / denominator
+    return numerator / jnp.where(sound, denominator, jnp.nan)
 
 
 def _feature_sums(k: Array, values: Array, degree: int, block: int | None) -> Array:
-    """`phi(K)^T [V, 1]`, over tiles of `block` tokens."""
+    """`phi(K)^T [V, 1]` and beside it `|phi(K)|^T 1`, over tiles of `block` tokens."""
+
+    def sums(k, values):
+        features = monomial_features(k, degree)
+        return jnp.concatenate([features.T @ values, jnp.abs(features).T @ values[:, -1:]], axis=1)
+
     n = k.shape[0]
     if block is None or n <= block:
-        return monomial_features(k, degree).T @ values
+        return sums(k, values)
     padding = ((0, -n % block), (0, 0))  # padded values are zero, so padded tokens add nothing
     tiles = [jnp.pad(x, padding).reshape(-1, block, x.shape[1]) for x in (k, values)]
-
-    def add(total, tile):
-        return total + monomial_features(tile[0], degree).T @ tile[1], None
-
     rank = monomial_exponents(k.shape[1], degree).shape[0]
-    return lax.scan(add, jnp.zeros((rank, values.shape[1]), k.dtype), tiles)[0]
+    start = jnp.zeros((rank, values.shape[1] + 1), k.dtype)
+    return lax.scan(lambda total, tile: (total + sums(*tile), None), start, tiles)[0]
 
 
-def _feature_product(q: Array, sums: Array, degree: int, block: int | None) -> Array:
-    """`phi(Q) sums`, over tiles of `block` queries."""
+def _feature_product(q: Array, signed: Array, absolute: Array, degree: int, block: int | None) -> Array:
+    """`phi(Q) S` and beside it `|phi(Q)| |S|`, over tiles of `block` queries."""
+
+    def product(q):
+        features = monomial_features(q, degree)
+        return jnp.concatenate([features @ signed, jnp.abs(features) @ absolute], axis=1)
+
     n = q.shape[0]
     if block is None or n <= block:
-        return monomial_features(q, degree) @ sums
+        return product(q)
     tiles = jnp.pad(q, ((0, -n % block), (0, 0))).reshape(-1, block, q.shape[1])
-    out = lax.map(lambda tile: monomial_features(tile, degree) @ sums, tiles)
-    return out.reshape(-1, sums.shape[1])[:n]
+    return lax.map(product, tiles).reshape(-1, signed.shape[1] + 1)[:n]
 
 
 class TensorAttention(nnx.Module):
@@ -227,7 +244,7 @@ class TensorAttention(nnx.Module):
         rngs: for the initial weights, `N(0, 1 / fan_in)`.
 
     Raises:
-        ValueError: if `order < 2`.
+        ValueError: if `order < 2` or another size is below 1.
     """
 
     def __init__(
@@ -243,13 +260,16 @@ class TensorAttention(nnx.Module):
         block: int | Literal["auto"] | None = None,
         rngs: nnx.Rngs,
     ):
+        for name, size in (("in_features", in_features), ("num_heads", num_heads), ("head_dim", head_dim)):
+            check_at_least(name, size)
         if order < 2:
             raise ValueError(f"order is {order}; it must be at least 2 (ordinary attention)")
         self.num_heads, self.memories, self.causal, self.block = num_heads, order - 1, causal, block
+        out_features = in_features if out_features is None else check_at_least("out_features", out_features)
         init = nnx.initializers.variance_scaling(1.0, "fan_in", "normal")
         maps = 1 + 2 * self.memories
         self.qkv = nnx.Linear(in_features, maps * num_heads * head_dim, use_bias=False, kernel_init=init, rngs=rngs)
-        self.out = nnx.Linear(num_heads * head_dim, out_features or in_features, use_bias=out_bias, kernel_init=init, rngs=rngs)
+        self.out = nnx.Linear(num_heads * head_dim, out_features, use_bias=out_bias, kernel_init=init, rngs=rngs)
 
     def __call__(self, x: Float[Array, "*batch n f"]) -> Float[Array, "*batch n o"]:
         maps = jnp.split(self.qkv(x), 1 + 2 * self.memories, axis=-1)
@@ -264,8 +284,24 @@ def _over_batch(function, batch_axes: int):
     return function
 
 
-def _default_scale(q: Array, scale: float | None) -> float:
+def _default_scale(q: Array, scale: ScalarLike | None) -> ScalarLike:
+    if q.shape[-1] == 0:
+        raise ValueError("q has 0 channels; scores need at least one")
     return 1 / q.shape[-1] if scale is None else scale
+
+
+def _check_one_mask_per_memory(masks: Sequence[Array] | None) -> None:
+    if masks is not None and any(mask.shape[0] > 1 for mask in masks):
+        raise ValueError("masks must be one boolean vector [n_l] per memory; the low-rank form has no masks per query")
+    if masks is not None and is_concrete(*masks) and not all(bool(m.any()) for m in masks):
+        raise ValueError("masks leave a memory without any token; each needs at least one")
+
+
+def _memories(q: Array, ks: Sequence[Array], vs: Sequence[Array]) -> tuple[Array, list[Array], list[Array]]:
+    """Everything in one dtype, when it fits together."""
+    _check_memories(q, ks, vs)
+    q, *kv = floating(q, *ks, *vs)
+    return q, kv[: len(ks)], kv[len(ks) :]
 
 
 def _check_memories(q: Array, ks: Sequence[Array], vs: Sequence[Array]) -> None:
@@ -312,6 +348,7 @@ def _check_positive(coefficients: np.ndarray, radius: float | None) -> None:
         raise ValueError(
             "radius is None; an odd degree or chebyshev needs a bound on |scale * score| to keep the denominator positive"
         )
+    check_positive("radius", radius)
     polynomial = np.polynomial.Polynomial(coefficients)
     turning = polynomial.deriv().roots() if len(coefficients) > 2 else np.array([])
     turning = turning.real[(abs(turning.imag) < 1e-9) & (abs(turning.real) <= radius)]

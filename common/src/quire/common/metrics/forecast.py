@@ -1,9 +1,12 @@
 """Metrics of forecasts: squared and absolute errors, sMAPE, MAPE, MASE, and OWA against Naive2, the benchmark of M4."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
+
+from quire.common.checks import check_at_least
 
 
 def mse(forecast: Float[np.ndarray, "*shape"], target: Float[np.ndarray, "*shape"]) -> float:
@@ -64,19 +67,31 @@ def owa(
         `{"smape": ..., "mase": ..., "owa": ...}`; Naive2 itself has an OWA of 1.
 
     Raises:
-        ValueError: as for `mase` and `naive2`, or if the numbers of series differ.
+        ValueError: as for `mase` and `naive2`, if the numbers of series differ or are 0, or if Naive2 is perfect and the
+            forecasts are not.
     """
-    if not len(insamples) == len(forecasts) == len(targets):
-        raise ValueError(f"insamples, forecasts, targets have {len(insamples)}, {len(forecasts)}, {len(targets)} series")
-    horizon = targets.shape[1]
-    benchmark = np.stack([naive2(x, horizon, frequency) for x in insamples])
+    if not len(insamples) == len(forecasts) == len(targets) > 0:
+        raise ValueError(
+            f"insamples, forecasts, targets have {len(insamples)}, {len(forecasts)}, {len(targets)} series; "
+            "they must be the same number, at least 1"
+        )
+    forecasts, targets = _float(forecasts), _like(forecasts, targets)
+    benchmark = np.stack([naive2(x, targets.shape[1], frequency) for x in insamples])
 
     def scores(values):
         scaled = [mase(x, f, y, frequency) for x, f, y in zip(insamples, values, targets, strict=True)]
         return float(smape(values, targets).mean()), float(np.mean(scaled))
 
     (ours_smape, ours_mase), (ref_smape, ref_mase) = scores(forecasts), scores(benchmark)
-    return {"smape": ours_smape, "mase": ours_mase, "owa": (ours_smape / ref_smape + ours_mase / ref_mase) / 2}
+    relative = (_relative(ours_smape, ref_smape) + _relative(ours_mase, ref_mase)) / 2
+    return {"smape": ours_smape, "mase": ours_mase, "owa": relative}
+
+
+def _relative(ours: float, reference: float) -> float:
+    """`ours / reference`; 1 for two perfect forecasts."""
+    if reference == 0 and ours != 0:
+        raise ValueError(f"Naive2 is perfect on targets; an error of {ours:.3g} relative to its own, 0, has no value")
+    return ours / reference if reference else 1.0
 
 
 # --- Naive forecasts ---
@@ -91,6 +106,7 @@ def repeat_last(x: Float[np.ndarray, "*batch t"], horizon: int, season: int = 1)
     >>> repeat_last(np.array([1.0, 2.0, 3.0]), 5, season=2).tolist()
     [2.0, 3.0, 2.0, 3.0, 2.0]
     """
+    check_at_least("horizon", horizon, 0)
     if not 1 <= season <= x.shape[-1]:
         raise ValueError(f"season is {season}; it must lie between 1 and the {x.shape[-1]} steps of the series")
     return x[..., x.shape[-1] - season + np.arange(horizon) % season]
@@ -101,10 +117,14 @@ def is_seasonal(x: Float[np.ndarray, " t"], frequency: int) -> bool:
 
     Series shorter than three seasons are not, and neither are constant ones.
 
+    Raises:
+        ValueError: if `frequency` is below 1, or the series is empty or not finite.
+
     References:
         Makridakis, Spiliotis and Assimakopoulos, *The M4 Competition*, 2020, section 3 (benchmarks).
     """
-    x = _float(x)
+    x = _series(x)
+    check_at_least("frequency", frequency)
     if frequency < 2 or len(x) < 3 * frequency or np.ptp(x) == 0:
         return False
     centred = x - x.mean()
@@ -112,16 +132,23 @@ def is_seasonal(x: Float[np.ndarray, " t"], frequency: int) -> bool:
     return bool(abs(r[-1]) > 1.645 * np.sqrt((1 + 2 * np.sum(r[:-1] ** 2)) / len(x)))
 
 
-def seasonal_indices(x: Float[np.ndarray, " t"], frequency: int) -> Float[np.ndarray, " frequency"]:
-    """Factors of the classical multiplicative decomposition, of mean 1; entry i belongs to steps `i, i + frequency, ...`.
+def seasonal_indices(
+    x: Float[np.ndarray, " t"], frequency: int, kind: Literal["multiplicative", "additive"] = "multiplicative"
+) -> Float[np.ndarray, " frequency"]:
+    """Indices of the classical decomposition; entry i belongs to steps `i, i + frequency, ...`.
 
-    The trend is the centred moving average over one season (with half weights at the ends when the season is even); a factor is
-    the mean ratio of value and trend.
+    The trend is the centred moving average over one season (with half weights at the ends when the season is even); an index is
+    the mean ratio of value and trend, scaled to mean 1, or additively their mean difference, shifted to mean 0.
 
     Raises:
-        ValueError: for fewer than two seasons.
+        ValueError: for fewer than two seasons, another kind, or ratios of a series that is not positive.
     """
-    x = _float(x)
+    x = _series(x)
+    check_at_least("frequency", frequency)
+    if kind not in ("multiplicative", "additive"):
+        raise ValueError(f"kind is {kind!r}; it must be 'multiplicative' or 'additive'")
+    if kind == "multiplicative" and x.min() <= 0:
+        raise ValueError(f"x falls to {x.min():g}; a multiplicative decomposition needs positive numbers")
     if len(x) < 2 * frequency:
         raise ValueError(f"x has {len(x)} steps; a decomposition with frequency {frequency} needs at least {2 * frequency}")
     even = frequency % 2 == 0
@@ -130,35 +157,58 @@ def seasonal_indices(x: Float[np.ndarray, " t"], frequency: int) -> Float[np.nda
         weights[[0, -1]] = 0.5
     trend = np.convolve(x, weights / frequency, "valid")
     first = len(weights) // 2
-    ratio = x[first : first + len(trend)] / _not_zero(trend)
-    season = (first + np.arange(len(ratio))) % frequency
-    means = np.bincount(season, ratio, frequency) / np.bincount(season, minlength=frequency)
-    return means / means.mean()
+    values = x[first : first + len(trend)]
+    rest = values / trend if kind == "multiplicative" else values - trend
+    season = (first + np.arange(len(rest))) % frequency
+    means = np.bincount(season, rest, frequency) / np.bincount(season, minlength=frequency)
+    return means / means.mean() if kind == "multiplicative" else means - means.mean()
 
 
 def naive2(x: Float[np.ndarray, " t"], horizon: int, frequency: int) -> Float[np.ndarray, " horizon"]:
     """The last value of the seasonally adjusted series times the factors of the coming steps; the last value where the series
     is not seasonal.
 
+    Factors have no meaning for a series that is not positive, as those of M4 are; it is decomposed additively.
+
+    Raises:
+        ValueError: as for `is_seasonal`, or for a negative horizon.
+
     >>> season = np.array([1.0, 2.0, 3.0, 2.0])
     >>> naive2(np.tile(season, 8), 5, 4).round(6).tolist()
     [1.0, 2.0, 3.0, 2.0, 1.0]
     """
-    x = _float(x)
+    x = _series(x)
+    check_at_least("horizon", horizon, 0)
     if not is_seasonal(x, frequency):
         return np.full(horizon, x[-1])
-    factors = seasonal_indices(x, frequency)
-    steps = len(x) + np.arange(horizon)
-    return x[-1] / _not_zero(factors[(len(x) - 1) % frequency]) * factors[steps % frequency]
+    last, coming = (len(x) - 1) % frequency, (len(x) + np.arange(horizon)) % frequency
+    if x.min() <= 0:
+        index = seasonal_indices(x, frequency, "additive")
+        return x[-1] - index[last] + index[coming]
+    index = seasonal_indices(x, frequency)
+    return x[-1] / index[last] * index[coming]
 
 
 def _float(x) -> np.ndarray:
+    if np.iscomplexobj(x):
+        raise ValueError(f"an array has dtype {np.asarray(x).dtype}; it must hold real numbers")
     return np.asarray(x, np.float64)
+
+
+def _series(x) -> np.ndarray:
+    x = _float(x)
+    if x.ndim != 1 or not x.size or not np.isfinite(x).all():
+        raise ValueError(
+            f"x has shape {x.shape} and {(~np.isfinite(x)).sum()} entries that are not finite; it must be one series"
+        )
+    return x
 
 
 def _like(forecast, target) -> np.ndarray:
     if np.shape(forecast) != np.shape(target):
         raise ValueError(f"forecast has shape {np.shape(forecast)} and target {np.shape(target)}; they must be the same")
+    if np.size(target) == 0:
+        raise ValueError(f"forecast and target have shape {np.shape(target)}; a mean needs at least one step")
     return _float(target)
 
 

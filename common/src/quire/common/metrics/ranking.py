@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from quire.common.checks import check_at_least, floating
+
 Masking = Literal["exclude", "zero"]
 
 
@@ -17,33 +19,42 @@ def ranked_hits(
     seen: Bool[Array, "u i"] | None = None,
     *,
     masking: Masking = "exclude",
-) -> Bool[Array, "u k"]:
-    """Whether the items on the first k places of each user are relevant; ties go to the lower index.
+) -> Float[Array, "u k"]:
+    """1 where the items on the first k places of each user are relevant, 0 where not; ties go to the lower index.
+
+    A user with a score that is not a number has no ranking: NaN on every place.
 
     Args:
         scores: of all items.
         relevant: test items.
         k: length of the list.
         seen: items to leave out of the ranking, those of the training set.
-        masking: `"exclude"` gives seen items the score -inf. `"zero"` multiplies their scores by 0, as some published code
-            does: a seen item then outranks every item with a negative score.
+        masking: `"exclude"` gives seen items the score -inf and counts none of them as a hit. `"zero"` multiplies their scores
+            by 0, as some published code does: a seen item then outranks every item with a negative score.
 
     Raises:
-        ValueError: if k is larger than the number of items, shapes differ, or for another masking.
+        ValueError: if k is larger than the number of items, shapes differ, items are not marked by booleans, or for another
+            masking.
     """
     if not 1 <= k <= scores.shape[-1]:
         raise ValueError(f"k is {k}; it must lie between 1 and the number of items, {scores.shape[-1]}")
+    relevant, seen = jnp.asarray(relevant), None if seen is None else jnp.asarray(seen)
+    if relevant.dtype != bool or (seen is not None and seen.dtype != bool):
+        raise ValueError(f"relevant has dtype {relevant.dtype}, seen {getattr(seen, 'dtype', None)}; both must be boolean")
     if relevant.shape != scores.shape or (seen is not None and seen.shape != scores.shape):
         raise ValueError(f"scores, relevant and seen must have one shape; scores has {scores.shape}, relevant {relevant.shape}")
     if masking not in ("exclude", "zero"):
         raise ValueError(f"masking is {masking!r}; it must be 'exclude' or 'zero'")
+    (scores,) = floating(scores)
     if seen is not None:
         scores = jnp.where(seen, -jnp.inf if masking == "exclude" else 0, scores)
+        relevant = relevant & ~seen if masking == "exclude" else relevant
     best = jax.lax.top_k(scores, k)[1]
-    return jnp.take_along_axis(relevant, best, axis=-1)
+    hits = jnp.take_along_axis(relevant, best, axis=-1).astype(jnp.result_type(float))
+    return jnp.where(jnp.isnan(scores).any(-1, keepdims=True), jnp.nan, hits)
 
 
-def user_metrics(hits: Bool[Array, "u top"], num_relevant: Array, ks: Sequence[int]) -> dict[str, Float[Array, " u"]]:
+def user_metrics(hits: Float[Array, "u top"], num_relevant: Array, ks: Sequence[int]) -> dict[str, Float[Array, " u"]]:
     """Metrics of each user from the hits on the first places.
 
     `precision = hits / K`, `recall = hits / |test|`, `ndcg` with gain 1 and discount `1 / log2(rank + 1)` over the best
@@ -59,8 +70,10 @@ def user_metrics(hits: Bool[Array, "u top"], num_relevant: Array, ks: Sequence[i
         `{"precision@K": [u], ...}` for every K.
 
     Raises:
-        ValueError: if a K is beyond the places given.
+        ValueError: if a K is beyond the places given, or `num_relevant` is not one number a user.
     """
+    if num_relevant.shape != hits.shape[:1]:
+        raise ValueError(f"num_relevant has shape {num_relevant.shape}; it needs one number for each of {hits.shape[0]} users")
     if not ks or not 1 <= min(ks) <= max(ks) <= hits.shape[-1]:
         raise ValueError(f"ks is {tuple(ks)}; each must lie between 1 and the places given, {hits.shape[-1]}")
     dtype = jnp.result_type(float)
@@ -81,9 +94,10 @@ def user_metrics(hits: Bool[Array, "u top"], num_relevant: Array, ks: Sequence[i
 
 
 def summarise(per_user: Mapping[str, Array], num_relevant: Array) -> dict[str, Float[Array, ""]]:
-    """Means over the users with test items, and `f1@K`, the harmonic mean of mean precision and mean recall."""
-    counted = (num_relevant > 0).astype(jnp.result_type(float))
-    mean = {name: jnp.sum(values * counted) / jnp.maximum(counted.sum(), 1) for name, values in per_user.items()}
+    """Means over the users with test items (0 without any), and `f1@K`, the harmonic mean of mean precision and mean recall."""
+    counted = num_relevant > 0
+    count = jnp.maximum(counted.sum(), 1).astype(jnp.result_type(float))
+    mean = {name: jnp.sum(jnp.where(counted, values, 0)) / count for name, values in per_user.items()}
     for name in [name for name in mean if name.startswith("precision@")]:
         k = name.removeprefix("precision@")
         precision, recall = mean[name], mean[f"recall@{k}"]
@@ -101,12 +115,14 @@ def ranking_metrics(
 ) -> dict[str, Float[Array, ""]]:
     """`ranked_hits`, `user_metrics` and `summarise` in one: precision, recall, f1, ndcg, mrr and mrr_authors at every K.
 
+    NaN as soon as a score of a user with test items is.
+
     >>> m = ranking_metrics(jnp.array([[3.0, 2.0, 1.0]]), jnp.array([[False, True, False]]), (1, 2))
     >>> float(m["recall@1"]), float(m["recall@2"]), float(m["precision@2"]), float(m["mrr@2"])
     (0.0, 1.0, 0.5, 0.5)
     """
     hits = ranked_hits(scores, relevant, max(ks), seen, masking=masking)
-    num_relevant = relevant.sum(-1)
+    num_relevant = jnp.asarray(relevant).sum(-1)
     return summarise(user_metrics(hits, num_relevant, ks), num_relevant)
 
 
@@ -116,11 +132,15 @@ def hits_at_k(positive: Float[Array, " p"], negative: Float[Array, " q"], k: int
     >>> float(hits_at_k(jnp.array([0.5, 2.0]), jnp.array([1.0, 0.0, -1.0]), 1))
     0.5
 
+    NaN if a score is.
+
     Raises:
         ValueError: for k below 1 or no positive score.
     """
-    if k < 1 or positive.shape[0] == 0:
-        raise ValueError(f"k is {k} with {positive.shape[0]} positive scores; both must be at least 1")
-    if negative.shape[0] < k:
-        return jnp.ones((), positive.dtype)
-    return jnp.mean(positive > jax.lax.top_k(negative, k)[0][-1], dtype=positive.dtype)
+    check_at_least("k", k)
+    check_at_least("number of positive scores", positive.shape[0])
+    positive, negative = floating(positive, negative)
+    few = negative.shape[0] < k
+    above = jnp.ones(positive.shape, bool) if few else positive > jax.lax.top_k(negative, k)[0][-1]
+    broken = jnp.isnan(positive).any() | jnp.isnan(negative).any()
+    return jnp.where(broken, jnp.nan, jnp.mean(above, dtype=positive.dtype))

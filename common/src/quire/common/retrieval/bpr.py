@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from quire.common.checks import check_at_least, check_ids, floating, is_concrete
+
 
 @partial(jax.tree_util.register_dataclass, data_fields=["starts", "items", "keys"], meta_fields=["num_users", "num_items"])
 @dataclass(frozen=True)
@@ -36,16 +38,19 @@ def interactions(user: np.ndarray, item: np.ndarray, num_users: int, num_items: 
         num_users, num_items: sizes.
 
     Raises:
-        ValueError: for an index out of range, a repeated pair, a user without items or with all of them, or more than 2^31
-        pairs of
-            a user and an item.
+        ValueError: if `user` and `item` differ in length, for an index out of range, a repeated pair, a user without items or
+            with all of them, or if keys would not fit in 32 bits.
     """
-    user, item = np.asarray(user, np.int64), np.asarray(item, np.int64)
+    check_at_least("num_users", num_users)
+    check_at_least("num_items", num_items)
+    user, item = np.asarray(user), np.asarray(item)
+    if user.ndim != 1 or user.shape != item.shape:
+        raise ValueError(f"user has shape {user.shape} and item {item.shape}; both need one entry for every interaction")
     if num_users * (num_items + 1) >= 2**31:
         raise ValueError(f"num_users * (num_items + 1) is {num_users * (num_items + 1)}; keys of 32 bits need less than 2^31")
-    for name, index, size in (("user", user, num_users), ("item", item, num_items)):
-        if index.size and not 0 <= index.min() <= index.max() < size:
-            raise ValueError(f"{name} runs from {index.min()} to {index.max()}; it must lie between 0 and {size - 1}")
+    check_ids("user", user, num_users)
+    check_ids("item", item, num_items)
+    user, item = user.astype(np.int64), item.astype(np.int64)
     count = np.bincount(user, minlength=num_users)
     if (count == 0).any():
         raise ValueError(f"{int((count == 0).sum())} users have no item, the first is {int(count.argmin())}; remove them")
@@ -65,7 +70,15 @@ def unseen_item(data: Interactions, user: Int[Array, " b"], rank: Int[Array, " b
 
     `p_j - j` items below the j-th item of the user are unseen, so the answer is rank plus the number of j with
     `p_j - j <= rank`: one binary search in the keys, no rejection.
+
+    Raises:
+        ValueError: if a user is out of range, or has fewer unseen items than `rank` says; unless they are traced.
     """
+    check_ids("user", user, data.num_users)
+    if is_concrete(user, rank, data.starts):
+        unseen = data.num_items - (data.starts[user + 1] - data.starts[user])
+        if ((rank < 0) | (rank >= unseen)).any():
+            raise ValueError(f"rank runs from {rank.min()} to {rank.max()}; it must lie between 0 and the number of unseen items")
     base = user * (data.num_items + 1)
     below = jnp.searchsorted(data.keys, base + rank, side="right").astype(rank.dtype)
     return rank + below - data.starts[user]
@@ -83,7 +96,11 @@ def sample_bpr(
 
     Returns:
         Users, positive items, negative items, int32.
+
+    Raises:
+        ValueError: if `batch_size` is below 1.
     """
+    check_at_least("batch_size", batch_size)
     pick, positive, negative = jax.random.split(key, 3)
     distinct = batch_size <= data.num_users
     user = (
@@ -100,12 +117,25 @@ def sample_bpr(
 def bpr_loss(positive: Float[Array, " b"], negative: Float[Array, " b"]) -> Float[Array, ""]:
     """`mean softplus(s_neg - s_pos)`; `log 2` for scores that know nothing.
 
+    Raises:
+        ValueError: if the shapes differ or there is no pair.
+
     >>> round(float(bpr_loss(jnp.zeros(3), jnp.zeros(3))), 4)
     0.6931
     """
+    if positive.shape != negative.shape or not positive.size:
+        raise ValueError(f"positive has shape {positive.shape} and negative {negative.shape}; they must be the same, with a pair")
+    positive, negative = floating(positive, negative)
     return jnp.mean(jax.nn.softplus(negative - positive))
 
 
 def embedding_penalty(*rows: Float[Array, "b c"]) -> Float[Array, ""]:
-    """`sum of |rows|^2 / (2 B)` over the embeddings of a batch of B."""
-    return sum(jnp.sum(r**2) for r in rows) / (2 * rows[0].shape[0])
+    """`sum of |rows|^2 / (2 B)` over the embeddings of a batch of B.
+
+    Raises:
+        ValueError: without rows, or if their numbers differ.
+    """
+    sizes = {r.shape[0] for r in rows}
+    if len(sizes) != 1 or 0 in sizes:
+        raise ValueError(f"rows hold {sorted(sizes)} embeddings; all need the same number, at least 1")
+    return sum(jnp.sum(r**2) for r in floating(*rows)) / (2 * rows[0].shape[0])

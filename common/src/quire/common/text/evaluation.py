@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from quire.common.checks import check_at_least, check_ids
+from quire.common.metrics.rank_correlation import spearman
+
 
 class Score(NamedTuple):
     """A score and the number of questions whose words are all known."""
@@ -14,9 +17,21 @@ class Score(NamedTuple):
 
 
 def normalised(vectors: np.ndarray) -> np.ndarray:
-    """Rows of unit length; zero rows stay zero."""
+    """Rows of unit length, however short or long they were; zero rows stay zero.
+
+    Raises:
+        ValueError: if a number is not finite.
+
+    >>> normalised(np.array([[3, 4], [0, 0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
     vectors = np.asarray(vectors)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(vectors.dtype).tiny)
+    vectors = vectors.astype(np.result_type(vectors, np.float32)) if vectors.dtype.kind == "f" else vectors.astype(float)
+    if not np.isfinite(vectors).all():
+        raise ValueError(f"vectors holds {(~np.isfinite(vectors)).sum()} numbers that are not finite; none can be compared")
+    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
+    scaled = vectors / np.where(largest == 0, 1, largest)  # whose squares neither vanish nor overflow
+    return scaled / np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), np.finfo(scaled.dtype).tiny)
 
 
 def analogy_accuracy(
@@ -31,10 +46,17 @@ def analogy_accuracy(
         batch: questions scored at once.
 
     Returns:
-        Accuracy (0 without questions) and the number of questions.
+        Accuracy (0 without questions) and the number of questions. Of several nearest words none is the answer.
+
+    Raises:
+        ValueError: if a question has not four words, a vector is not finite or missing, or `batch` is below 1.
     """
+    check_at_least("batch", batch)
+    if wrong := [q for q in questions if len(q) != 4]:
+        raise ValueError(f"questions holds {wrong[0]}; a question has four words")
     known = np.array([[index[w] for w in q] for q in questions if all(w in index for w in q)], int).reshape(-1, 4)
     unit = normalised(vectors)
+    check_ids("index", known, len(unit))
     right = 0
     for start in range(0, len(known), batch):
         a, b, c, answer = known[start : start + batch].T
@@ -42,7 +64,7 @@ def analogy_accuracy(
         rows = np.arange(len(a))
         for word in (a, b, c):
             scores[rows, word] = -np.inf
-        right += int((scores.argmax(1) == answer).sum())
+        right += int(((scores >= scores[rows, answer][:, None]).sum(1) == 1).sum())
     return Score(right / len(known) if len(known) else 0.0, len(known))
 
 
@@ -50,13 +72,15 @@ def similarity_correlation(vectors: np.ndarray, index: Mapping[str, int], pairs:
     """Spearman correlation of cosines with human ratings; pairs with an unknown word are left out.
 
     Raises:
-        ValueError: if fewer than three pairs are known.
+        ValueError: if fewer than three pairs are known, all cosines or ratings are equal, or a vector is missing or not finite.
     """
     known = [(index[a], index[b], rating) for a, b, rating in pairs if a in index and b in index]
     if len(known) < 3:
         raise ValueError(f"{len(known)} of {len(pairs)} pairs are in the vocabulary; a correlation needs at least 3")
     first, second, ratings = (np.array(column) for column in zip(*known, strict=True))
     unit = normalised(vectors)
-    from scipy import stats  # a second to import
-
-    return Score(float(stats.spearmanr((unit[first] * unit[second]).sum(1), ratings).statistic), len(known))
+    check_ids("index", np.concatenate([first, second]), len(unit))
+    cosines = (unit[first] * unit[second]).sum(1)
+    if np.ptp(cosines) == 0 or np.ptp(ratings) == 0 or not np.isfinite(ratings).all():
+        raise ValueError("pairs have cosines or ratings that are all equal or not finite; ranks need finite ones that differ")
+    return Score(spearman(cosines, ratings), len(known))

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from quire.common.checks import check_at_least, check_ids
+
 
 class Vocabulary(NamedTuple):
     """Words by frequency, their counts, and the text as indices into them."""
@@ -50,16 +52,17 @@ def subsampled(tokens: np.ndarray, counts: np.ndarray, threshold: float, *, seed
         seed: of the draws.
 
     Raises:
-        ValueError: if the threshold is negative.
+        ValueError: if the threshold is negative or a token has no count.
 
     References:
         word2vec.c (Mikolov et al. 2013), which draws anew in every epoch; here the text is thinned once.
     """
-    if threshold < 0:
+    check_ids("tokens", tokens, len(counts))
+    if not threshold >= 0:
         raise ValueError(f"threshold is {threshold}; it cannot be negative")
     if threshold == 0:
         return tokens
-    rarity = threshold * counts.sum() / counts
+    rarity = threshold * np.sum(counts) / np.maximum(counts, 1)
     return tokens[np.random.default_rng(seed).random(len(tokens)) < (np.sqrt(rarity) + rarity)[tokens]]
 
 
@@ -76,8 +79,15 @@ class Events(NamedTuple):
 
 
 def negative_cumulative(counts: np.ndarray, power: float = 0.75) -> Float[np.ndarray, " v"]:
-    """Cumulative distribution of negatives, `count^power` normalised."""
-    weights = np.asarray(counts, float) ** power
+    """Cumulative distribution of negatives, `count^power` normalised.
+
+    Raises:
+        ValueError: if a count is negative or not finite, or none is positive.
+    """
+    counts = np.asarray(counts, float)
+    if not (np.isfinite(counts).all() and (counts >= 0).all() and (counts > 0).any()):
+        raise ValueError(f"counts is {counts}; it must hold numbers from 0, at least one of them positive")
+    weights = np.where(counts > 0, np.where(counts > 0, counts, 1) ** power, 0)
     return np.cumsum(weights / weights.sum())
 
 
@@ -102,8 +112,11 @@ def draw_events(
         negatives: how many to draw; those equal to the target are marked absent.
 
     Raises:
-        ValueError: if the text is shorter than a window.
+        ValueError: if the text is shorter than a window, `window` is below 1, `negatives` is negative, or tokens are no integers.
     """
+    check_at_least("window", window)
+    check_at_least("negatives", negatives, 0)
+    check_ids("tokens", tokens, len(cumulative))
     if len(tokens) < 2 * window + 1:
         raise ValueError(f"tokens has {len(tokens)} words; a window of {window} needs at least {2 * window + 1}")
     where, how_far, which = jax.random.split(key, 3)
