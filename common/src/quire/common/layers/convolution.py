@@ -41,8 +41,7 @@ def conv_nd(
         padding: `"SAME"` (`ceil(space / stride)` outputs, an odd zero goes behind), `"VALID"` (none), or `(before, after)` for
             each dimension; negative numbers cut off.
         groups: parts of the channels that do not mix; must divide `in` and `out`.
-        impl: one of `quire.common.layers.lowerings`, or `auto`. `canonical` (and so `auto`, on CPU) has no forward-mode
-            derivative by itself; all others have.
+        impl: one of `quire.common.layers.lowerings`, or `auto`.
 
     Returns:
         `[batch, *space', out]` in the dtype that both promote to.
@@ -109,7 +108,7 @@ def _window(x_shape, kernel_shape, stride, padding, groups, dilation) -> lowerin
 
 
 def _for_each(value, dims, name):
-    values = (value,) * dims if isinstance(value, int) else tuple(value)
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * dims
     if len(values) != dims or not all(isinstance(v, int) and v >= 1 for v in values):
         raise ValueError(f"{name} is {value}; it must be a positive integer, or {dims} of them")
     return values

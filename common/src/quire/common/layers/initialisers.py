@@ -1,6 +1,7 @@
 """Initial weights that several papers draw alike."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ def linear(fan_in: int, fan_out: int, *, use_bias: bool = True, rngs: nnx.Rngs) 
     return nnx.Linear(fan_in, fan_out, use_bias=use_bias, kernel_init=init, bias_init=init, rngs=rngs)
 
 
-def he_normal(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
+def he_normal(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
     """He's normal weights, of variance `2 / fan_in`, the last axis of `shape` being the outputs.
 
     Drawn on the host, also inside of a traced function: JAX would compile a generator for every shape, which takes a network

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.custom_batching import custom_vmap
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
 Signal = Float[Array, "_batch *_space _channels"]
@@ -62,33 +63,41 @@ def canonical(x: Signal, kernel: Kernel, window: Window) -> Signal:
     times faster, and elsewhere they are the same. Groups, and models side by side under `vmap`, are computed one after the other,
     since XLA's grouped convolution is slow on CPU too.
 
-    Reverse mode of any order and forward over reverse; no forward mode alone.
+    It is a primitive of its own, bilinear, so that derivatives of every mode and order stay in the family.
     """
     if window.groups == 1:
-        return _canonical(x, kernel, window)
-    grouped = x.reshape(*x.shape[:-1], window.groups, -1), kernel.reshape(*kernel.shape[:-1], window.groups, -1)
-    out = jax.vmap(partial(_canonical, window=window._replace(groups=1)), (-2, -2), -2)(*grouped)
-    return out.reshape(*out.shape[:-2], -1)
+        return convolution_p.bind(x, kernel, window=window)
+    grouped = [a.reshape(*a.shape[:-1], window.groups, a.shape[-1] // window.groups) for a in (x, kernel)]
+    out = jax.vmap(partial(canonical, window=window._replace(groups=1)), (-2, -2), -2)(*grouped)
+    return out.reshape(*out.shape[:-2], kernel.shape[-1])
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _canonical(x, kernel, window):
-    convolve = custom_vmap(partial(xla, window=window))
-
-    @convolve.def_vmap
-    def _(size, batched, x, kernel):
-        if not batched[1]:
-            merged = _canonical(x.reshape(-1, *x.shape[2:]), kernel, window)
-            return merged.reshape(size, -1, *merged.shape[1:]), True
-        if batched[0]:
-            return lax.map(lambda pair: _canonical(*pair, window), (x, kernel)), True
-        return lax.map(lambda kernel: _canonical(x, kernel, window), kernel), True
-
-    return convolve(x, kernel)
+convolution_p = Primitive("channels_last_convolution")
+convolution_p.def_impl(xla)
+mlir.register_lowering(convolution_p, mlir.lower_fun(xla, multiple_results=False))
 
 
-def _towards_kernel_and_input(x, kernel, window):
-    """Windows of the two convolutions that a gradient of the output goes through."""
+@convolution_p.def_abstract_eval
+def _(x, kernel, *, window):
+    out = jax.eval_shape(partial(xla, window=window), *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, kernel)))
+    return x.update(shape=out.shape, dtype=out.dtype)
+
+
+def _one_after_the_other(arrays, axes, *, window):
+    x, kernel = (a if axis is None else jnp.moveaxis(a, axis, 0) for a, axis in zip(arrays, axes, strict=True))
+    if axes[1] is None:
+        merged = canonical(lax.collapse(x, 0, 2), kernel, window)
+        return merged.reshape(*x.shape[:2], *merged.shape[1:]), 0
+    if axes[0] is None:
+        return lax.map(lambda kernel: canonical(x, kernel, window), kernel), 0
+    return lax.map(lambda pair: canonical(*pair, window), (x, kernel)), 0
+
+
+batching.primitive_batchers[convolution_p] = _one_after_the_other
+
+
+def _windows(x, kernel, window):
+    """Windows of the convolutions that lead from the gradient of the output to those of x and of the kernel."""
     towards_input, towards_kernel = [], []
     for axis, (stride, (before, _), dilation, spread) in enumerate(
         zip(window.strides, window.padding, window.dilation, window.spread, strict=True)
@@ -104,20 +113,19 @@ def _towards_kernel_and_input(x, kernel, window):
     )
 
 
-def _transpose(x, kernel, window, dy):
-    towards_input, towards_kernel = _towards_kernel_and_input(x, kernel, window)
-    space = range(kernel.ndim - 2)
-    turned = jnp.swapaxes(jnp.flip(kernel, tuple(space)), -1, -2)
-    dx = _canonical(dy, turned, towards_input)
-    # The channels of x take the place of the batch, and the batch that of the channels.
-    dkernel = _canonical(jnp.swapaxes(x, 0, -1), jnp.moveaxis(dy, 0, -2), towards_kernel)
-    return dx, jnp.moveaxis(dkernel, 0, -2)
+def _towards_input(dy, x, kernel, *, window):
+    """Gradient of x, whose shape alone is known."""
+    turned = jnp.swapaxes(jnp.flip(kernel, tuple(range(kernel.ndim - 2))), -1, -2)
+    return canonical(dy, turned, _windows(x.aval, kernel, window)[0])
 
 
-_canonical.defvjp(
-    lambda x, kernel, window: (_canonical(x, kernel, window), (x, kernel)),
-    lambda window, residuals, dy: _transpose(*residuals, window, dy),
-)
+def _towards_kernel(dy, x, kernel, *, window):
+    """Gradient of the kernel: the channels of x take the place of the batch, and the batch that of the channels."""
+    out = canonical(jnp.swapaxes(x, 0, -1), jnp.moveaxis(dy, 0, -2), _windows(x, kernel.aval, window)[1])
+    return jnp.moveaxis(out, 0, -2)
+
+
+ad.defbilinear(convolution_p, _towards_input, _towards_kernel)
 
 # --- By matrix products ---
 
@@ -141,8 +149,9 @@ def contract(columns: Signal, kernel: Kernel, groups: int) -> Signal:
     if groups == 1:
         return columns @ kernel.reshape(-1, out)
     if channels == 1 and kernel.size == out:  # one tap, depthwise
-        return (columns[..., None] * kernel.reshape(groups, -1)).reshape(*columns.shape[:-1], out)
-    columns = columns.reshape(*columns.shape[:-1], -1, groups, channels)
+        weights = kernel.reshape((1,) * (columns.ndim - 1) + (groups, -1))
+        return (columns[..., None] * weights).reshape(*columns.shape[:-1], out)
+    columns = columns.reshape(*columns.shape[:-1], columns.shape[-1] // (groups * channels), groups, channels)
     product = jnp.einsum("...kgi,kigo->...go", columns, kernel.reshape(-1, channels, groups, out // groups))
     return product.reshape(*product.shape[:-2], out)
 
@@ -187,4 +196,4 @@ def patches(x: Signal, kernel: Kernel, window: Window) -> Signal:
     x = x.reshape(x.shape[0], *shape, x.shape[-1])
     order = itertools.chain([0], range(1, 2 * dims, 2), range(2, 2 * dims + 1, 2), [2 * dims + 1])
     columns = x.transpose(*order)
-    return contract(columns.reshape(*columns.shape[: dims + 1], -1), kernel, window.groups)
+    return contract(lax.collapse(columns, dims + 1), kernel, window.groups)
