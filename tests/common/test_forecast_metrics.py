@@ -23,7 +23,7 @@ from quire.common.metrics.forecast import (
 )
 from quire.common.metrics.similarity import linear_cka
 from quire.common.testing import assert_close, assert_gradients, assert_jit_consistent
-from quire.common.train import early_stopping
+from quire.common.train.selection import early_stopping
 
 RNG = np.random.default_rng(0)
 WAVE = 10 + 3 * np.sin(2 * np.pi * np.arange(96) / 12)

@@ -8,7 +8,7 @@ from flax import nnx
 
 from quire.common.data import DatasetCorrupt, DatasetUnavailable, registry, three_bpa
 from quire.common.data.molecules import read_extxyz, stack_frames
-from quire.common.train import fit_seeds
+from quire.common.train.seeds import fit_seeds
 
 FRAME = """2
 energy=-3.5 config="a b" Properties=species:S:1:pos:R:3:forces:R:3
