@@ -30,7 +30,7 @@ from quire.common.testing import (
     assert_jit_consistent,
     assert_matches_float64,
 )
-from quire.common.train import early_stopping
+from quire.common.train.selection import early_stopping
 
 # --- Conformance: every metric and loss of a forecast and its target, and similarity. A new one adds one line. ---
 

@@ -9,7 +9,7 @@ from flax import nnx
 from quire.common.data import registry
 from quire.common.data.molecules import read_extxyz, stack_frames, three_bpa
 from quire.common.errors import DatasetCorrupt, DatasetUnavailable
-from quire.common.train import fit_seeds
+from quire.common.train.seeds import fit_seeds
 
 FRAME = """2
 energy=-3.5 config="a b" Properties=species:S:1:pos:R:3:forces:R:3

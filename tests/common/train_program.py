@@ -20,7 +20,8 @@ from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 
 from quire.common.layers.transformer import MLP
-from quire.common.train import epoch_indices, fit, take_batch
+from quire.common.train.batches import epoch_indices, take_batch
+from quire.common.train.fit import fit
 
 STEPS, CHUNK = 120, 10
 x = jax.random.normal(jax.random.key(0), (256, 16))

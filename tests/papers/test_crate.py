@@ -678,7 +678,7 @@ def test_streamed_images_train_the_same_way(tmp_path, monkeypatch):
     assert source.stand_in_for == ""
     assert data.mean_image.shape == (8, 8, 3)
     cfg = replace(SMALL_IMAGES, channels=3, num_classes=2, depth=1)
-    training = Training(steps=3, batch_size=4, learning_rate=1e-3, optimizer="lion", b2=0.99)
+    training = Training(steps=3, batch_size=4, learning_rate=1e-3, optimiser="lion", b2=0.99)
     keys = jnp.stack([jax.random.key(0), jax.random.key(1)])
     graph, state, losses = train_on_images(lambda r: CRATE(cfg, rngs=r), classification_loss(0.1, 2), training, data, keys)
     assert losses.shape == (2, 3)
@@ -697,7 +697,7 @@ def test_bits_per_byte_of_a_uniform_model():
 
 def test_presets_name_what_the_paper_used():
     training = PRESETS["paper"].classifier_training
-    assert (training.optimizer, training.learning_rate, training.batch_size) == ("lion", 2e-4, 512)
+    assert (training.optimiser, training.learning_rate, training.batch_size) == ("lion", 2e-4, 512)
     assert (training.weight_decay, training.label_smoothing) == (0.05, 0.1)
     assert training.steps == round(200 * 1_281_167 / 512)
     assert PRESETS["paper"].classifier == TINY

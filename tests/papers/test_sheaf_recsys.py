@@ -175,8 +175,10 @@ def test_converter_errors(as_installed, vectors):
     arrays = weights(vectors)
     with pytest.raises(ValueError, match="it needs emb0 and lin_w_0"):
         load_sheaf_rec({"emb0": arrays["emb0"]})
-    with pytest.raises(ValueError, match=r"arrays has nothing for sheaf_w_0; it must have shape \(1, "):
+    with pytest.raises(ValueError, match="missing: sheaf_w_0"):
         load_sheaf_rec({name: x for name, x in arrays.items() if name != "sheaf_w_0"})
+    with pytest.raises(ValueError, match="unexpected: sheaf_w_9"):
+        load_sheaf_rec({**arrays, "sheaf_w_9": arrays["sheaf_w_0"]})
 
 
 # --- Models ---

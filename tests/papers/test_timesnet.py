@@ -31,7 +31,7 @@ from quire.timesnet.models import (
     representation_cka,
 )
 from quire.timesnet.paper import paper
-from quire.timesnet.training import optimiser, predict, train
+from quire.timesnet.training import predict, train
 
 KEY = jax.random.key(0)
 PARTS = pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float64, 1e-9), (jnp.float32, 2e-4)], ids=["f64", "f32"])
@@ -214,9 +214,9 @@ def test_converter_errors(as_installed, vectors):
     arrays = params(vectors.case("imputation"))
     with pytest.raises(ValueError, match=r"nothing for predict_linear\.weight"):
         load_timesnet(Forecaster, arrays, top_k=2)
-    with pytest.raises(ValueError, match=r"nothing for layer_norm\.bias"):
+    with pytest.raises(ValueError, match=r"missing: layer_norm\.bias"):
         load_timesnet(Imputer, {n: x for n, x in arrays.items() if n != "layer_norm.bias"}, top_k=2)
-    with pytest.raises(ValueError, match=r"layer_norm\.weight becomes \(3,\)"):
+    with pytest.raises(ValueError, match=r"layer_norm\.weight is \(3,\), not "):
         load_timesnet(Imputer, {**arrays, "layer_norm.weight": np.ones(3)}, top_k=2)
     with pytest.raises(ValueError, match="is it a TimesNet"):
         load_timesnet(Imputer, {n: x for n, x in arrays.items() if "kernels" not in n}, top_k=2)
@@ -386,15 +386,6 @@ def test_epochs_are_chosen_by_validation(as_installed):
     assert seen == [0, 1] and same == [True, False]
     with pytest.raises(ValueError, match="early stopping needs validate"):
         train_two(config, training)
-
-
-@pytest.mark.parametrize("name", ["adam", "radam"])
-@pytest.mark.parametrize("schedule", ["cosine", "halve", "constant"])
-def test_optimisers(name, schedule):
-    tx = optimiser(Training(10, 2, 0.1, schedule, epochs=2, optimiser=name))
-    state = tx.init(jnp.zeros(2))
-    updates, _ = tx.update(jnp.ones(2), state)
-    assert np.isfinite(updates).all()
 
 
 # --- Claims ---

@@ -24,6 +24,7 @@ from quire.common.layers.crate import (
 from quire.common.layers.patches import patchify
 from quire.common.random import generator
 from quire.common.testing import max_relative_error
+from quire.common.train.seeds import initial_states, over_seeds
 from quire.crate import brute_force, figures
 from quire.crate.classifier import CRATE, ViT, parameter_count
 from quire.crate.config import Preset
@@ -44,10 +45,8 @@ from quire.crate.training import (
     accuracy,
     bits_per_byte,
     classification_loss,
-    initial_states,
     majority_accuracy,
     next_byte_loss,
-    over_seeds,
     train_on_images,
     train_on_text,
 )
@@ -274,7 +273,7 @@ def trained_classifiers(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         right = accuracy(graph, state, data)
         result[name] = {"graph": graph, "state": state, "losses": losses, "accuracy": right, "parameters": parameter_count(build)}
     crate = result["CRATE"]
-    crate["initial state"] = initial_states(builds["CRATE"], keys)
+    crate["initial state"] = initial_states(builds["CRATE"], keys)[1]
     report = over_seeds(crate["graph"], lambda model, images: layer_report(model, pixels(images)))
     images, _ = data.sample(preset.report_images)
     result["before"], result["after"] = (

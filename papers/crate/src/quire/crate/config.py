@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import optax
-
-from quire.common.train import warmup_cosine
+from quire.common.train.recipe import Recipe
 from quire.crate.classifier import TINY, CRATEConfig
 from quire.crate.language_model import CRATELMConfig
 from quire.crate.masked_autoencoder import MAE_BASE, CRATEMAEConfig
@@ -15,34 +13,16 @@ Corpus = Literal["wikitext-2", "openwebtext"]
 
 
 @dataclass(frozen=True)
-class Training:
-    """Optimiser and length of a training run: linear warm-up, then a cosine to zero.
+class Training(Recipe):
+    """Recipe of a training run: linear warm-up, then a cosine to zero; AdamW or Lion, whose decay is on every parameter.
 
     Attributes:
-        steps: number of steps.
-        batch_size: examples a step.
-        learning_rate: its peak.
-        weight_decay: decoupled, on every parameter.
-        optimizer: `"adamw"` or `"lion"`.
-        b2: decay of the second moment (AdamW) or of the momentum (Lion).
-        warmup: fraction of the steps.
         label_smoothing: for classifiers.
     """
 
-    steps: int
-    batch_size: int
-    learning_rate: float
     weight_decay: float = 0.01
-    optimizer: Literal["adamw", "lion"] = "adamw"
-    b2: float = 0.999
     warmup: float = 0.05
     label_smoothing: float = 0.0
-
-    def transformation(self) -> optax.GradientTransformation:
-        """The optimiser."""
-        make = {"adamw": optax.adamw, "lion": optax.lion}[self.optimizer]
-        schedule = warmup_cosine(self.learning_rate, self.steps, warmup=self.warmup)
-        return make(schedule, b2=self.b2, weight_decay=self.weight_decay)
 
 
 @dataclass(frozen=True)
@@ -110,7 +90,7 @@ PAPER = Preset(
         batch_size=512,
         learning_rate=2e-4,
         weight_decay=0.05,
-        optimizer="lion",
+        optimiser="lion",
         b2=0.99,
         label_smoothing=0.1,
     ),

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from quire.common.checkpoints import load, transposed
 from quire.common.layers.crate import ISTA, MSSA, CRATEBlock, CRATEDecoderBlock
 from quire.common.layers.transformer import TokenClassifier
 from quire.crate.classifier import CRATE, CRATEConfig
@@ -241,39 +242,9 @@ def _blocks(module: nnx.Module, prefix: str) -> Names:
 
 
 def _load(build: Callable[[nnx.Rngs], M], state: StateDict, dtype) -> M:
-    module = nnx.eval_shape(lambda: build(nnx.Rngs(0)))
-    graph, params = nnx.split(module, nnx.Param)
-    leaves = dict(nnx.to_flat_state(params))
-    names = torch_names(module)
-    _check(state, {name: _theirs(path, leaves[path].shape) for path, name in names.items()})
-    for path, name in names.items():
-        value = np.asarray(state[name]).reshape(_theirs(path, leaves[path].shape))
-        leaves[path].set_value(jnp.asarray(value.T if path[-1] == "kernel" else value, dtype))
-    return nnx.merge(graph, params)
-
-
-def _theirs(path: tuple, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return shape[::-1] if path[-1] == "kernel" else shape
-
-
-def _check(state: StateDict, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """One error for all that does not fit; PyTorch's leading axes of length 1 (`[1, n, d]`) are fine."""
-    problems = []
-    if missing := sorted(set(shapes) - set(state)):
-        problems.append(f"missing: {_listed(missing)}")
-    if unexpected := sorted(set(state) - set(shapes)):
-        problems.append(f"unexpected: {_listed(unexpected)}")
-    for name in sorted(set(shapes) & set(state)):
-        shape, needed = tuple(np.shape(state[name])), shapes[name]
-        extra = len(shape) - len(needed)
-        if extra < 0 or shape != (1,) * extra + needed:
-            problems.append(f"mis-shaped: {name} is {shape}, not {needed}")
-    if problems:
-        raise ValueError(f"state dictionary does not fit the model; {'; '.join(problems)}")
-
-
-def _listed(names: list[str], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    model = nnx.eval_shape(lambda: build(nnx.Rngs(0)))
+    names = {path: transposed(name) if path[-1] == "kernel" else name for path, name in torch_names(model).items()}
+    return load(model, state, names, dtype=dtype)
 
 
 def _shape(state: StateDict, name: str, ndim: int) -> tuple[int, ...]:

@@ -11,12 +11,13 @@ from flax import nnx
 from jaxtyping import Array, Float, Integer
 
 from quire.common.layers.transformer import next_token_loss
-from quire.common.train import HostBatches, epoch_indices, fit, fit_seeds, take_batch
+from quire.common.train.batches import HostBatches, epoch_indices, take_batch
+from quire.common.train.fit import fit
+from quire.common.train.seeds import Build, fit_seeds, fold_keys, over_seeds, stack
 from quire.crate.config import Training
 from quire.crate.language_model import random_windows
 from quire.crate.sources import Images, Text, pixels
 
-Build = Callable[[nnx.Rngs], nnx.Module]
 Trained = tuple[nnx.GraphDef, Any, jax.Array]
 """Graph, state with a leading seed axis, losses `[seeds, steps]`."""
 
@@ -37,10 +38,9 @@ def train_on_images(build: Build, loss: Callable, training: Training, data: Imag
     if data.arrays is None:
         return _train_streamed(build, loss, training, lambda seed: data.stream(training.batch_size, seed), keys)
 
-    def indices(key):
-        return epoch_indices(jax.random.fold_in(key, 1), len(data.arrays[1]), training.batch_size, training.steps)
-
-    return _train_resident(build, loss, training, data.arrays, jax.vmap(indices)(keys), keys)
+    sizes = len(data.arrays[1]), training.batch_size, training.steps
+    indices = stack([epoch_indices(key, *sizes) for key in fold_keys(keys, 1)])
+    return _train_resident(build, loss, training, data.arrays, indices, keys)
 
 
 def train_on_text(build: Build, loss: Callable, training: Training, text: Text, window: int, keys: jax.Array) -> Trained:
@@ -55,7 +55,7 @@ def train_on_text(build: Build, loss: Callable, training: Training, text: Text, 
 def _train_resident(build, loss, training, arrays, indices, keys) -> Trained:
     data = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a), (len(keys), *a.shape)), arrays)
     tx = training.transformation()
-    return fit_seeds(build, tx, loss, take_batch, (data, indices), steps=training.steps, keys=keys)
+    return fit_seeds(build, tx, loss, take_batch, (data, indices), steps=training.steps, keys=keys, ema=training.ema)
 
 
 def _train_streamed(build, loss, training, stream: Callable[[int], Iterator], keys) -> Trained:
@@ -69,12 +69,13 @@ def _train_streamed(build, loss, training, stream: Callable[[int], Iterator], ke
             HostBatches(lambda _, batches=batches: next(batches)),
             steps=training.steps,
             key=key,
+            ema=training.ema,
             chunk_steps=10,
         )
         graph, state = nnx.split(model)
         states.append(state)
         losses.append(history.losses)
-    return graph, jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), jnp.stack(losses)
+    return graph, stack(states), stack(losses)
 
 
 def _windows(text: Text, batch_size: int, window: int, seed: int) -> Iterator[np.ndarray]:
@@ -82,20 +83,6 @@ def _windows(text: Text, batch_size: int, window: int, seed: int) -> Iterator[np
     while True:
         starts = rng.integers(0, len(text.train) - window + 1, (batch_size, 1))
         yield text.train[starts + np.arange(window)]
-
-
-def initial_states(build: Build, keys: jax.Array) -> Any:
-    """States of the models before training, `[seeds, ...]`: what `fit_seeds` starts from."""
-    return jax.jit(jax.vmap(lambda key: nnx.split(build(nnx.Rngs(key)))[1]))(keys)
-
-
-def over_seeds(graph: nnx.GraphDef, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function(model, *args)` for every seed of a state in one compiled call: `(state, *args) -> [seeds, ...]`."""
-
-    def call(state, *args):
-        return jax.vmap(lambda s: function(nnx.merge(graph, s), *args))(state)
-
-    return jax.jit(call)
 
 
 # --- Losses and scores ---

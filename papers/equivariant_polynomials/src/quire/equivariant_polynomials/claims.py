@@ -19,7 +19,8 @@ from quire.common.graphs.ppgn import NodePrototype, PPGNPlusPlus
 from quire.common.graphs.refinement import equal_share, fwl2, wl1
 from quire.common.random import generator
 from quire.common.testing import max_relative_error
-from quire.common.train import epoch_indices, fit_seeds, take_batch
+from quire.common.train.batches import epoch_indices, take_batch
+from quire.common.train.seeds import fit_seeds, fold_keys, stack
 from quire.equivariant_polynomials import figures
 from quire.equivariant_polynomials.config import Preset
 from quire.equivariant_polynomials.features import missing_polynomials, polynomial_features
@@ -264,12 +265,12 @@ def regression_errors(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
     the noise of the last step out of each.
     """
     count, cut = preset.graphs, preset.graphs - preset.test_graphs
-    A, y = (jnp.stack(x) for x in zip(*[clique_task(jax.random.fold_in(k, 1), count, preset.nodes) for k in keys], strict=True))
+    A, y = stack([clique_task(key, count, preset.nodes) for key in fold_keys(keys, 1)])
     F = jnp.log1p(jnp.stack([polynomial_features(a, missing_polynomials(6)) for a in A]))
     top = F[:, :cut].max((1, 3, 4), keepdims=True)
     F = jnp.concatenate([F / jnp.where(top > 0, top, 1), A[:, :, None]], 2)
     mask, sizes = jnp.ones((*A.shape[:2], 1, *A.shape[2:])), jnp.full(A.shape[:2], preset.nodes, jnp.int32)
-    order = jnp.stack([epoch_indices(jax.random.fold_in(k, 2), cut, preset.batch_size, preset.steps) for k in keys])
+    order = stack([epoch_indices(key, cut, preset.batch_size, preset.steps) for key in fold_keys(keys, 2)])
     builds = {
         "message passing": (A[:, :, None], lambda r: NodePrototype(1, preset.node_width, preset.depth, 1, rngs=r)),
         "PPGN++": (A[:, :, None], lambda r: PPGNPlusPlus(1, preset.width, preset.depth, 1, rngs=r)),

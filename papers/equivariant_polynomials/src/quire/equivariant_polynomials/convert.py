@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from quire.common.checkpoints import Source, load
 from quire.common.graphs.ppgn import PPGN
 
 
@@ -34,29 +35,24 @@ def load_ppgn(state: Mapping[str, np.ndarray], *, dtype=jnp.float32) -> PPGN:
         raise ValueError(f"state dictionary does not fit the model; missing: {', '.join(missing)}")
     left, right, head, out = (state[name].shape for name in needed)
     plus = left[1] == 2 * right[1]
-    model = PPGN(right[1] - plus, right[0], depth, out[0], head[0], plus=plus, rngs=nnx.Rngs(0))
-    layers = _layers(model)
-    expected = {f"{name}.{part}" for name in layers for part in ("weight", "bias")}
-    if missing := sorted(expected - set(state)):
-        raise ValueError(f"state dictionary does not fit the model; missing: {', '.join(missing)}")
-    if unexpected := sorted(set(state) - expected):
-        raise ValueError(f"state dictionary does not fit the model; unexpected: {', '.join(unexpected)}")
-    for name, layer in layers.items():
-        weight, bias = np.asarray(state[f"{name}.weight"]), np.asarray(state[f"{name}.bias"])
-        shape = layer.kernel[...].shape[::-1]
-        if weight.shape not in (shape, (*shape, 1, 1)) or bias.shape != shape[:1]:
-            raise ValueError(f"state dictionary does not fit the model; mis-shaped: {name} is {weight.shape}, not {shape}")
-        layer.kernel.set_value(jnp.asarray(weight.reshape(shape).T, dtype))
-        layer.bias.set_value(jnp.asarray(bias, dtype))
-    return model
+    sizes = right[1] - plus, right[0], depth, out[0], head[0]
+    model = nnx.eval_shape(lambda: PPGN(*sizes, plus=plus, rngs=nnx.Rngs(0)))
+    names = {}
+    for name, path in _layers(depth).items():
+        names |= {(*path, "kernel"): Source((f"{name}.weight",), _matrix), (*path, "bias"): f"{name}.bias"}
+    return load(model, state, names, dtype=dtype)
 
 
-def _layers(model: PPGN) -> dict[str, nnx.Linear]:
-    """The linear maps of the network by the authors' names."""
-    named = {"fc_layers.0.fc": model.hidden, "fc_layers.1.fc": model.out}
-    for i, block in enumerate(model.blocks):
-        named[f"reg_blocks.{i}.skip.conv"] = block.skip
+def _matrix(weight: np.ndarray) -> np.ndarray:
+    """`[in, out]` of a linear map, or of a convolution with kernels of one point."""
+    return weight.reshape(weight.shape[:2]).T
+
+
+def _layers(depth: int) -> dict[str, tuple]:
+    """Paths of the linear maps of the network by the authors' names."""
+    paths: dict[str, tuple] = {"fc_layers.0.fc": ("hidden",), "fc_layers.1.fc": ("out",)}
+    for i in range(depth):
+        paths[f"reg_blocks.{i}.skip.conv"] = ("blocks", i, "skip")
         for mlp in ("mlp1", "mlp2"):
-            for j, conv in enumerate(getattr(block, mlp).convs):
-                named[f"reg_blocks.{i}.{mlp}.convs.{j}"] = conv
-    return named
+            paths |= {f"reg_blocks.{i}.{mlp}.convs.{j}": ("blocks", i, mlp, "convs", j) for j in (0, 1)}
+    return paths

@@ -12,6 +12,7 @@ from quire.common.data.source import Source, open_or
 from quire.common.graphs.dense import rook_4x4, shrikhande, triangular_8_and_chang
 from quire.common.graphs.multigraph import MultiGraph
 from quire.common.graphs.ppgn import PPGNPlusPlus
+from quire.common.train.seeds import stack
 from quire.equivariant_polynomials.features import polynomial_features
 
 
@@ -68,6 +69,6 @@ def untrained_embeddings(
         mask, sizes = jnp.ones((len(A), 1, *A.shape[1:])), jnp.full(len(A), A.shape[1], jnp.int32)
         models = [PPGNPlusPlus(Z.shape[1], width, depth, out, rngs=nnx.Rngs(key)) for key in keys]
         graph = nnx.split(models[0])[0]
-        state = jax.tree.map(lambda *x: jnp.stack(x).astype(jnp.float64), *[nnx.split(m)[1] for m in models])
+        state = jax.tree.map(lambda x: x.astype(np.float64), stack([nnx.split(m)[1] for m in models]))
         outputs = jax.jit(jax.vmap(lambda s, *graphs: nnx.merge(graph, s)(*graphs), (0, None, None, None)))
         return np.asarray(outputs(state, Z, mask, sizes))

@@ -33,7 +33,8 @@ from quire.common.equivariant.torus_fourier import from_half_series, half_series
 from quire.common.errors import DatasetUnavailable
 from quire.common.random import generator
 from quire.common.testing import max_relative_error
-from quire.common.train import fit_seeds, stacked_batch
+from quire.common.train.batches import stacked_batch
+from quire.common.train.seeds import fit_seeds, over_seeds
 from quire.gaunt_tensor_product import figures
 from quire.gaunt_tensor_product.benchmark import cases
 from quire.gaunt_tensor_product.cg_product import cg_flops, cg_paths, cg_tensor_product
@@ -315,7 +316,7 @@ def shape_classifiers(preset: Preset, keys: jax.Array) -> dict[str, Any]:
             steps=task.steps,
             keys=keys,
         )
-        logits = jax.jit(jax.vmap(lambda s, x, g=graph: nnx.merge(g, s)(x), in_axes=(0, None)))(state, points)
+        logits = over_seeds(graph, lambda model, x: model(x))(state, points)
         results[f"selfmix {selfmix}"] = jnp.mean(logits.argmax(-1) == labels[None], axis=1)
         results[f"losses {selfmix}"] = losses
     return results

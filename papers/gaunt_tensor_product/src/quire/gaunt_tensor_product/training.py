@@ -7,49 +7,33 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 from jaxtyping import Array, Float
 
 from quire.common.data.molecules import Molecules
 from quire.common.equivariant.neighbours import Neighbours, edge_vectors, most_neighbours, neighbour_list
-from quire.common.train import epoch_indices, fit_seeds, take_batch
+from quire.common.train.batches import epoch_indices, take_batch
+from quire.common.train.recipe import Optimiser, Recipe
+from quire.common.train.seeds import fit_seeds, fold_keys, stack
 from quire.gaunt_tensor_product.mace import MACE, Edges, MACEConfig, edges_with_slopes, energy_and_forces_of_edges
 
 
 @dataclass(frozen=True)
-class Training:
-    """The authors' optimiser: AMSGrad with clipped gradients, weight decay on linear maps, an average of the parameters.
+class Training(Recipe):
+    """The authors' recipe: AMSGrad with clipped gradients, weight decay on linear maps, an average of the parameters.
 
     Attributes:
-        steps, batch_size: length.
-        learning_rate: its start; it falls to 0 as a cosine.
         energy_weight, forces_weight: of the two parts of the loss.
-        weight_decay: on the kernels of linear maps.
-        clip: largest norm of the gradient.
-        ema: decay of the average.
     """
 
-    steps: int
-    batch_size: int
     learning_rate: float = 0.01
+    optimiser: Optimiser = "amsgrad"
+    weight_decay: float = 5e-7
+    decay_kernels_only: bool = True
+    clip: float | None = 10.0
+    ema: float = 0.99
     energy_weight: float = 1.0
     forces_weight: float = 1000.0
-    weight_decay: float = 5e-7
-    clip: float = 10.0
-    ema: float = 0.99
-
-    def transformation(self) -> optax.GradientTransformation:
-        """The optimiser."""
-        return optax.chain(
-            optax.clip_by_global_norm(self.clip),
-            optax.add_decayed_weights(self.weight_decay, mask=_is_kernel),
-            optax.flatten(optax.amsgrad(optax.cosine_decay_schedule(self.learning_rate, self.steps))),
-        )
-
-
-def _is_kernel(params: Any) -> Any:
-    return jax.tree.map_with_path(lambda path, _: "kernel" in jax.tree_util.keystr(path), params)
 
 
 class Frames(NamedTuple):
@@ -143,12 +127,12 @@ def train_force_field(config: MACEConfig, training: Training, frames: Frames, ke
     Returns:
         Graph, averaged state with a leading seed axis, losses `[seeds, steps]`.
     """
-    count = len(frames.energy)
-    indices = jax.vmap(lambda key: epoch_indices(jax.random.fold_in(key, 1), count, training.batch_size, training.steps))(keys)
+    sizes = len(frames.energy), training.batch_size, training.steps
+    indices = stack([epoch_indices(key, *sizes) for key in fold_keys(keys, 1)])
     data = jax.tree.map(lambda a: jnp.broadcast_to(a, (len(keys), *a.shape)), frames)
     return fit_seeds(
         lambda rngs: MACE(config, rngs=rngs),
-        training.transformation(),
+        training.transformation(flat=True),
         force_field_loss(training),
         take_batch,
         (data, indices),

@@ -24,6 +24,7 @@ from quire.common.claims import (
 from quire.common.mup import ABC, gauss_hermite
 from quire.common.mup.mlp import scales, standard_normals, train_abc
 from quire.common.testing import max_relative_error
+from quire.common.train.seeds import stack
 from quire.infinite_width import brute_force, figures, transfer
 from quire.infinite_width.config import Preset
 from quire.infinite_width.convergence import gaussian_problem, mean_errors
@@ -223,8 +224,7 @@ def trained_embeddings(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     source = open_words(preset.word2vec.corpus, preset.word2vec.vocabulary, fallback=preset.fallback)
     words = source.value
     runs = [train_all(words, preset.word2vec, key) for key in keys]
-    stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(x) for x in leaves]), *runs)
-    return stacked | {"data": source.name, "stand_in_for": source.stand_in_for, "words": words.vocabulary.words}
+    return stack(runs) | {"data": source.name, "stand_in_for": source.stand_in_for, "words": words.vocabulary.words}
 
 
 @paper.claim(

@@ -9,7 +9,8 @@ import optax
 from jaxtyping import Array, Float
 
 from quire.common.mup.optimisers import mup_sgd, width_shapes
-from quire.common.train import epoch_indices
+from quire.common.train.batches import epoch_indices
+from quire.common.train.seeds import fold_keys, stack
 from quire.infinite_width.config import Transfer
 from quire.infinite_width.sources import Patterns
 
@@ -63,7 +64,7 @@ def _final_losses(keys: Array, x: Array, y: Array, indices: Array, *, width: int
 def sweep(data: Patterns, cfg: Transfer, keys: Array) -> dict[str, np.ndarray]:
     """Loss after training under muP and SP, `[seeds, widths, rates]`; infinite where training diverged."""
     x, y = jnp.asarray(data.inputs), jnp.asarray(data.labels)
-    indices = jnp.stack([epoch_indices(jax.random.fold_in(key, 1), len(x), cfg.batch, cfg.steps) for key in keys])
+    indices = stack([epoch_indices(key, len(x), cfg.batch, cfg.steps) for key in fold_keys(keys, 1)])
     base = cfg.widths[0]
     found: dict[str, list[np.ndarray]] = {"muP": [], "SP": []}
     for width in cfg.widths:

@@ -21,6 +21,7 @@ from quire.common.pde.minimise import Draw, Info, minimise_best
 from quire.common.pde.precision import working_precision
 from quire.common.pde.samplers import sides, stratified, uniform
 from quire.common.pde.stepping import march
+from quire.common.train.seeds import stack
 from quire.insr_pde.config import AdvectionRun, FluidRun, Network, Solvers, TwoScales
 from quire.insr_pde.pinn import pinn_objective
 
@@ -53,8 +54,7 @@ def fit_network(
 
 def _over_seeds(program: Callable[[jax.Array], Any], keys: jax.Array) -> Any:
     """Results of one compiled program for each key, as NumPy arrays with a leading axis."""
-    results = [jax.device_get(program(key)) for key in keys]
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *results)
+    return stack([program(key) for key in keys])
 
 
 # --- Advection ---

@@ -11,6 +11,7 @@ from quire.common.claims import Measurement, all_of, at_least, at_most, beats, e
 from quire.common.pde.elastic_elements import nodal_displacement
 from quire.common.pde.elastodynamics import penetration
 from quire.common.pde.precision import working_precision
+from quire.common.train.seeds import stack
 from quire.insr_pde import solids_figures
 from quire.insr_pde.config import Preset
 from quire.insr_pde.paper import paper
@@ -66,7 +67,7 @@ def collisions(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     return {
         "INSR": moved,
         "FEM": elements,
-        "infos": jax.tree.map(lambda *leaves: np.stack(leaves), *[path.infos for path in paths]),
+        "infos": stack([path.infos for path in paths]),
         "FEM energies": on_mesh.infos.loss.tolist(),
         "floats": _floats(_at(paths[0], 0)),
         "FEM floats": mesh.nodes.size,
@@ -147,7 +148,7 @@ def stretches(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         result: dict[str, Any] = {
             "energy": np.array([float(energy(one)) for one in layers]),
             "INSR": np.stack([positions(run, one, x) for one in layers]),
-            "infos": jax.tree.map(lambda *leaves: np.stack(leaves), *[path.infos for path in paths]),
+            "infos": stack([path.infos for path in paths]),
             "floats": _floats(layers[0]),
         }
         for name, cells, raised in (("FEM", run.cells, [None]), ("fine FEM", run.fine_cells, [])):

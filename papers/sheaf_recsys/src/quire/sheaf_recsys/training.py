@@ -1,6 +1,5 @@
 """Training: several runs of a model, each with its own seed, learning rate, penalty and length, in one compiled program."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -14,9 +13,9 @@ from jaxtyping import Array
 
 from quire.common.graphs.edges import Graph, bipartite, undirected
 from quire.common.retrieval.bpr import Interactions, bpr_loss, embedding_penalty, interactions, sample_bpr, unseen_item
-from quire.common.train import TrainingDiverged
+from quire.common.train.finite import check_losses, check_state
+from quire.common.train.seeds import Build, initial_states, stack
 
-Build = Callable[[nnx.Rngs], nnx.Module]
 Objective = Literal["bpr", "bce"]
 
 CHUNK_STEPS = 100
@@ -144,7 +143,7 @@ def _advance(skeleton, state, batches, keys, rates, penalties, counts, graph, *,
 
             value, grads = jax.value_and_grad(loss)(params)
             updates, moments = ADAM.update(grads, moments, params)
-            params = jax.tree.map(lambda p, u: p - rate * u, params, updates)
+            params = optax.apply_updates(params, jax.tree.map(lambda u: -rate * u, updates))  # each keeps its type
             return (params, moments), losses.at[number].set(value)
 
         return jax.lax.fori_loop(0, count, body, (state, jnp.zeros(batches[0].shape[0])))
@@ -176,27 +175,26 @@ def train(
 
     Raises:
         ValueError: if the lists differ in length or a number of steps is below 1.
-        TrainingDiverged: if a loss is not finite.
+        TrainingDiverged: naming the run, if a loss, a parameter or a moment is not finite.
     """
     if not len(settings) == len(keys) == len(steps) or min(steps, default=0) < 1:
         raise ValueError(f"settings, keys and steps have {len(settings)}, {len(keys)}, {len(steps)} entries; steps are {steps}")
-    split = [nnx.split(build(nnx.Rngs(key))) for key in keys]
-    params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(state for _, state in split))
+    keys = stack(keys)
+    skeleton, params = initial_states(build, keys)
     rates, penalties = (jnp.array([getattr(s, name) for s in settings]) for name in ("learning_rate", "penalty"))
-    state, losses, keys = (params, jax.vmap(ADAM.init)(params)), [], jnp.stack(keys)
+    state, losses = (params, jax.vmap(ADAM.init)(params)), []
     longest = max(steps)
     for first in range(0, longest, CHUNK_STEPS):
         count = min(CHUNK_STEPS, longest - first)
         batches = _draw(task, keys, jnp.array(first), count=count, batch_size=batch_size)
         counts = jnp.clip(jnp.array(steps) - first, 0, count)
         dropout = jax.vmap(jax.random.fold_in, (0, None))(keys, first)
-        state, values = _advance(split[0][0], state, batches, dropout, rates, penalties, counts, task.graph, objective=objective)
+        state, values = _advance(skeleton, state, batches, dropout, rates, penalties, counts, task.graph, objective=objective)
         losses.append(np.asarray(values))
     losses = np.concatenate(losses, axis=1)
-    if not np.isfinite(losses).all():
-        run, step = np.argwhere(~np.isfinite(losses))[0]
-        raise TrainingDiverged(int(step), float(losses[run, step]))
-    return split[0][0], state[0], losses
+    check_losses(losses)
+    check_state({"params": state[0], "optimiser": state[1]}, 0, longest, of_seeds=True)
+    return skeleton, state[0], losses
 
 
 @partial(jax.jit, static_argnums=0)

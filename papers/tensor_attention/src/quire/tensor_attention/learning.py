@@ -9,7 +9,8 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from quire.common.layers.tensor_attention import TensorAttention
-from quire.common.train import fit_seeds, stacked_batch
+from quire.common.train.batches import stacked_batch
+from quire.common.train.seeds import fit_seeds
 from quire.tensor_attention.config import LearningConfig
 from quire.tensor_attention.match3 import angle_features, match3
 

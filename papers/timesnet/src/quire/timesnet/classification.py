@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -11,7 +10,8 @@ from jaxtyping import Array
 
 from quire.common.data.cases import Cases, generated_cases, uea
 from quire.common.data.source import Source, open_or
-from quire.common.train import epoch_indices, take_batch
+from quire.common.train.batches import epoch_indices, take_batch
+from quire.common.train.seeds import fold_keys, stack
 from quire.timesnet.config import Classification
 from quire.timesnet.forecasting import config_for
 from quire.timesnet.models import Classifier
@@ -35,17 +35,14 @@ def train_classifier(cases: Cases, task: Classification, keys: jax.Array) -> Run
     config = config_for(task.model, seq_len=x.shape[1], channels=x.shape[2], num_classes=len(cases.classes))
     training = task.training
 
-    def order(key):
-        return epoch_indices(jax.random.fold_in(key, 1), len(x), training.batch_size, training.steps)
-
     arrays = tuple(np.broadcast_to(a, (len(keys), *a.shape)) for a in (x, mask, cases.train_labels))
 
     def validate(graph, epochs, run):
         guess = predict((graph, epochs), (test_x, test_mask), task.batch).argmax(-1)
         return 1 - np.mean(guess == cases.test_labels, axis=1)
 
-    data = arrays, jnp.stack([order(key) for key in keys])
-    return train(lambda rngs: Classifier(config, rngs=rngs), class_loss, take_batch, data, training, keys, validate)
+    order = stack([epoch_indices(key, len(x), training.batch_size, training.steps) for key in fold_keys(keys, 1)])
+    return train(lambda rngs: Classifier(config, rngs=rngs), class_loss, take_batch, (arrays, order), training, keys, validate)
 
 
 def compare_classifiers(task: Classification, keys: jax.Array, *, fallback: bool = False) -> dict[str, Any]:

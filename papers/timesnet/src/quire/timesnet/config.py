@@ -1,11 +1,11 @@
 """Presets: which data, which models, how long. A preset changes sizes, never the code path."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from quire.common.data.m4 import Group
 from quire.common.data.telemetry import AnomalySet
 from quire.common.data.time_series import SeriesName
+from quire.common.train.recipe import Optimiser, Recipe
 
 
 @dataclass(frozen=True)
@@ -25,24 +25,15 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Training:
-    """How a model is trained.
+class Training(Recipe):
+    """Recipe of a training run, by Adam or RAdam; with several epochs, early stopping chooses the one whose state is kept.
 
     Attributes:
-        steps, batch_size, learning_rate: of Adam, or RAdam.
-        schedule: `"cosine"` to zero, `"halve"` after each epoch, or `"constant"`.
-        epochs: into which the steps are divided; with more than one, the state of the epoch that early stopping keeps.
         patience: epochs without improvement on validation data that end the run.
-        optimiser: `"adam"` or `"radam"`.
     """
 
-    steps: int
-    batch_size: int
-    learning_rate: float
-    schedule: Literal["cosine", "halve", "constant"] = "cosine"
-    epochs: int = 1
+    optimiser: Optimiser = "adam"
     patience: int = 3
-    optimiser: Literal["adam", "radam"] = "adam"
 
 
 @dataclass(frozen=True)

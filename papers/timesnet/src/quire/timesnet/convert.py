@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from quire.common.checkpoints import Source, load, same, transposed
 from quire.common.layers.timesnet import Inception
 from quire.timesnet.models import Classifier, Forecaster, Imputer, Reconstructor, TimesNet, TimesNetConfig
 
@@ -32,14 +33,15 @@ def load_timesnet(kind: type[Head], arrays: Arrays, *, top_k: int, dtype: jnp.dt
         The model, without dropout.
 
     Raises:
-        ValueError: if an array is missing or does not have the shape that the others ask for.
+        ValueError: listing arrays that are missing, unexpected or mis-shaped.
     """
-    model = kind(config_of(kind, arrays, top_k=top_k), rngs=nnx.Rngs(0))
-    _set_backbone(model.backbone, arrays, dtype)
-    _set_linear(model.project, arrays, "projection", dtype)
+    config = config_of(kind, arrays, top_k=top_k)
+    model = nnx.eval_shape(lambda: kind(config, rngs=nnx.Rngs(0)))
+    names = _linear_names("projection", ("project",))
     if kind is Forecaster:
-        _set_linear(model.extend, arrays, "predict_linear", dtype)
-    return model
+        names |= _linear_names("predict_linear", ("extend",))
+    used = {name: x for name, x in arrays.items() if not name.endswith(".pe")}
+    return load(model, used, names | _backbone_names(model.backbone, arrays), dtype=dtype)
 
 
 def config_of(kind: type, arrays: Arrays, *, top_k: int) -> TimesNetConfig:
@@ -76,30 +78,43 @@ def config_of(kind: type, arrays: Arrays, *, top_k: int) -> TimesNetConfig:
     )
 
 
-def _set_backbone(backbone: TimesNet, arrays: Arrays, dtype) -> None:
-    value = _find(arrays, "enc_embedding.value_embedding.tokenConv.weight")
-    _put(backbone.embedding.value, value.transpose(2, 1, 0), "enc_embedding.value_embedding.tokenConv.weight", dtype)
-    if backbone.embedding.mark is not None:
-        _set_linear(backbone.embedding.mark, arrays, "enc_embedding.temporal_embedding.embed", dtype)
-    for layer, block in enumerate(backbone.blocks):
-        set_inception(block.up, arrays, f"model.{layer}.conv.0", dtype)
-        set_inception(block.down, arrays, f"model.{layer}.conv.2", dtype)
-    _put(backbone.norm.scale, _find(arrays, "layer_norm.weight"), "layer_norm.weight", dtype)
-    _put(backbone.norm.bias, _find(arrays, "layer_norm.bias"), "layer_norm.bias", dtype)
-
-
 def set_inception(layer: Inception, arrays: Arrays, prefix: str, dtype: jnp.dtype | type = jnp.float32) -> None:
     """Weights of one inception, `<prefix>.kernels.<i>.weight` and `.bias`.
 
     Raises:
         ValueError: as for `load_timesnet`.
     """
-    names = _inception_names(arrays, prefix)
-    if len(names) != len(layer.kernels):
-        raise ValueError(f"arrays has {len(names)} kernels for {prefix}; it needs {len(layer.kernels)}")
-    for name, kernel, bias in zip(names, layer.kernels, layer.biases, strict=True):
-        _put(kernel, _find(arrays, f"{name}.weight").transpose(2, 3, 1, 0), f"{name}.weight", dtype)
-        _put(bias, _find(arrays, f"{name}.bias"), f"{name}.bias", dtype)
+    names = _inception_paths(arrays, prefix, ())
+    own = f"{prefix}.kernels." if prefix else "kernels."
+    load(layer, {name: x for name, x in arrays.items() if name.startswith(own)}, names, dtype=dtype)
+
+
+# --- Names ---
+
+
+def _backbone_names(backbone: TimesNet, arrays: Arrays) -> dict[tuple, Source]:
+    embedding = ("backbone", "embedding")
+    value = "enc_embedding.value_embedding.tokenConv.weight"
+    names = {(*embedding, "value"): Source((value,), lambda x: x.transpose(2, 1, 0), lambda shape: shape[::-1])}
+    if backbone.embedding.mark is not None:
+        names |= {(*embedding, "mark", "kernel"): transposed("enc_embedding.temporal_embedding.embed.weight")}
+    for layer in range(len(backbone.blocks)):
+        for place, part in ((0, "up"), (2, "down")):
+            names |= _inception_paths(arrays, f"model.{layer}.conv.{place}", ("backbone", "blocks", layer, part))
+    norm = ("backbone", "norm")
+    return names | {(*norm, "scale"): same("layer_norm.weight"), (*norm, "bias"): same("layer_norm.bias")}
+
+
+def _linear_names(name: str, path: tuple) -> dict[tuple, Source]:
+    return {(*path, "kernel"): transposed(f"{name}.weight"), (*path, "bias"): same(f"{name}.bias")}
+
+
+def _inception_paths(arrays: Arrays, prefix: str, path: tuple) -> dict[tuple, Source]:
+    names = {}
+    for i, name in enumerate(_inception_names(arrays, prefix)):
+        convolution = Source((f"{name}.weight",), lambda x: x.transpose(2, 3, 1, 0), lambda s: (s[3], s[2], s[0], s[1]))
+        names |= {(*path, "kernels", i): convolution, (*path, "biases", i): same(f"{name}.bias")}
+    return names
 
 
 def _inception_names(arrays: Arrays, prefix: str) -> list[str]:
@@ -108,18 +123,6 @@ def _inception_names(arrays: Arrays, prefix: str) -> list[str]:
     if not numbers:
         raise ValueError(f"arrays has nothing for {prefix}.kernels.0.weight; is it a TimesNet?")
     return [f"{prefix}.kernels.{i}" if prefix else f"kernels.{i}" for i in numbers]
-
-
-def _set_linear(module: nnx.Linear, arrays: Arrays, name: str, dtype) -> None:
-    _put(module.kernel, _find(arrays, f"{name}.weight").T, f"{name}.weight", dtype)
-    if module.bias is not None:
-        _put(module.bias, _find(arrays, f"{name}.bias"), f"{name}.bias", dtype)
-
-
-def _put(param: nnx.Param, value: np.ndarray, name: str, dtype) -> None:
-    if value.shape != param.shape:
-        raise ValueError(f"{name} becomes {value.shape}; the other arrays ask for {param.shape}")
-    param.set_value(jnp.asarray(value, dtype))
 
 
 def _find(arrays: Arrays, name: str) -> np.ndarray:

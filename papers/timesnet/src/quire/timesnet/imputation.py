@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Real
 
 from quire.common.data.time_series import Series, windows
 from quire.common.random import generator
-from quire.common.train import stacked_batch
+from quire.common.train.batches import stacked_batch
 from quire.timesnet.config import Gaps, Imputation
 from quire.timesnet.forecasting import VALIDATION_WINDOWS, config_for, open_series, spaced, window_at, window_data
 from quire.timesnet.models import Imputer

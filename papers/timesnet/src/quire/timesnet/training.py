@@ -5,14 +5,14 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from quire.common.train import early_stopping, fit_seeds
-from quire.common.train.loop import BatchAt, Loss
+from quire.common.train.batches import BatchAt
+from quire.common.train.seeds import Build, fit_seeds, stack
+from quire.common.train.selection import early_stopping
+from quire.common.train.step import Loss
 from quire.timesnet.config import Training
 
 Runs = tuple[nnx.GraphDef, Any]
@@ -22,20 +22,8 @@ Validate = Callable[[nnx.GraphDef, Any, int], np.ndarray]
 """`(graph, states [epochs, ...], run) -> losses [epochs]` on validation data."""
 
 
-def optimiser(training: Training) -> optax.GradientTransformation:
-    """Adam or RAdam with the schedule of a training."""
-    epoch = training.steps // training.epochs
-    schedules = {
-        "cosine": lambda: optax.cosine_decay_schedule(training.learning_rate, training.steps),
-        "halve": lambda: optax.exponential_decay(training.learning_rate, epoch, 0.5, staircase=True),
-        "constant": lambda: training.learning_rate,
-    }
-    tx = {"adam": optax.adam, "radam": optax.radam}[training.optimiser](schedules[training.schedule]())
-    return optax.flatten(tx)  # one vector of parameters: an update is one kernel to compile instead of one for each of them
-
-
 def train(
-    build: Callable[[nnx.Rngs], nnx.Module],
+    build: Build,
     loss: Loss,
     batch_at: BatchAt,
     data: Any,
@@ -56,14 +44,14 @@ def train(
         validate: needed when the training has several epochs; their validation losses decide which state is kept.
 
     Raises:
-        ValueError: if there are several epochs and nothing to choose by, or they do not divide the steps.
-        TrainingDiverged: if a loss is not finite.
+        ValueError: if there are several epochs and nothing to choose by.
+        TrainingDiverged: as for `fit_seeds`.
     """
     if training.epochs > 1 and validate is None:
         raise ValueError(f"training has {training.epochs} epochs; early stopping needs validate")
     graph, states, _ = fit_seeds(
         build,
-        optimiser(training),
+        training.transformation(flat=True),
         loss,
         batch_at,
         data,
@@ -74,10 +62,11 @@ def train(
     )
     if training.epochs == 1:
         return graph, states
+    states = jax.device_get(states)
     runs = [jax.tree.map(lambda x, run=run: x[run], states) for run in range(len(keys))]
     kept = [early_stopping(validate(graph, epochs, run), training.patience) for run, epochs in enumerate(runs)]
     best = [jax.tree.map(lambda x, epoch=epoch: x[epoch], run) for run, epoch in zip(runs, kept, strict=True)]
-    return graph, jax.tree.map(lambda *leaves: jnp.stack(leaves), *best)
+    return graph, stack(best)
 
 
 def predict(runs: Runs, inputs: Sequence[np.ndarray], batch_size: int, *, own: bool = False) -> Float[np.ndarray, "runs n ..."]:
