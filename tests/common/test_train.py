@@ -16,25 +16,24 @@ import optax
 import pytest
 from flax import nnx
 
-from quire.common.train import (
-    CheckpointError,
-    Checkpoints,
-    HostBatches,
-    TrainingDiverged,
-    epoch_indices,
-    fit,
-    fit_seeds,
-    take_batch,
-    warmup_cosine,
-)
+from quire.common.train.batches import HostBatches, epoch_indices, take_batch
+from quire.common.train.checkpoint import CheckpointError, Checkpoints
+from quire.common.train.finite import TrainingDiverged
+from quire.common.train.fit import fit
+from quire.common.train.recipe import OPTIMISERS, Recipe
+from quire.common.train.seeds import fit_seeds, fold_keys, initial_states, over_seeds, stack
+from quire.common.train.step import move_average
 
 PROGRAM = Path(__file__).parent / "train_program.py"
 
 
+KEY = jax.random.key(0)
+
+
 def regression(seed=0):
     """A linear map to learn, its data, and the loss."""
-    x = jax.random.normal(jax.random.key(seed), (64, 4))
-    y = x @ jnp.arange(1.0, 5.0)[:, None]
+    x = np.random.default_rng(seed).standard_normal((64, 4)).astype(np.float32)
+    y = x @ np.arange(1, 5, dtype=np.float32)[:, None]
     indices = epoch_indices(jax.random.key(1), 64, 8, 40)
     model = nnx.Linear(4, 1, rngs=nnx.Rngs(seed))
 
@@ -42,6 +41,26 @@ def regression(seed=0):
         return jnp.mean((model(batch[0]) - batch[1]) ** 2)
 
     return model, loss, ((x, y), indices)
+
+
+class Restless(nnx.Module):
+    """Statistics, dropout and a variable of its own, all changed by the forward pass; a NumPy array that must stay one."""
+
+    def __init__(self, rngs: nnx.Rngs):
+        self.norm, self.dropout = nnx.BatchNorm(4, momentum=0.9, rngs=rngs), nnx.Dropout(0.25, rngs=rngs)
+        self.linear, self.calls = nnx.Linear(4, 1, rngs=rngs), nnx.Variable(jnp.zeros((), jnp.int32))
+        self.mask = nnx.Variable(jnp.array([0.0, -jnp.inf]))
+        self.order = np.arange(4)
+
+    def __call__(self, x):
+        self.calls[...] += 1
+        return self.linear(self.dropout(self.norm(x[:, np.arange(4)[self.order]])))
+
+
+def numbers_of(model):
+    """Every variable of a model as an array."""
+    keys, rest = nnx.state(model, nnx.RngKey, ...)
+    return [np.asarray(jax.random.key_data(x)) for x in jax.tree.leaves(keys)] + [np.asarray(x) for x in jax.tree.leaves(rest)]
 
 
 def test_fit_learns_and_reports_every_loss():
@@ -56,7 +75,7 @@ def test_fit_learns_and_reports_every_loss():
         steps=40,
         key=jax.random.key(0),
         chunk_steps=15,
-        evaluate=lambda m: seen.append(m.kernel[...].copy()) or {"w": float(m.kernel[0, 0])},
+        evaluate=lambda m: seen.append(m.kernel[...]) or {"w": float(m.kernel[0, 0])},
     )
     assert history.losses.shape == (40,)
     assert history.losses[-1] < 0.05 * history.losses[0]
@@ -78,19 +97,14 @@ def test_chunks_and_host_batches_do_not_change_the_numbers():
 
 
 def test_epochs_visit_every_example_once():
-    indices = np.asarray(epoch_indices(jax.random.key(0), 12, 5, 12))
+    indices = epoch_indices(jax.random.key(0), 12, 5, 12)
     assert indices.shape == (12, 5)
     for epoch in indices.reshape(5, 12):
         assert sorted(epoch) == list(range(12))
+    np.testing.assert_array_equal(indices, epoch_indices(jax.random.key(0), 12, 5, 12))
+    assert not np.array_equal(indices, epoch_indices(jax.random.key(1), 12, 5, 12))
     with pytest.raises(ValueError, match="at least 1"):
         epoch_indices(jax.random.key(0), 0, 5, 12)
-
-
-def test_schedule_warms_up_and_ends_at_zero():
-    schedule = warmup_cosine(1.0, 100, warmup=0.1)
-    assert schedule(0) == 0
-    assert schedule(10) == pytest.approx(1.0)
-    assert schedule(100) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_divergence_names_the_step_and_saves_nothing_of_it(tmp_path):
@@ -122,59 +136,289 @@ def test_divergence_names_the_step_and_saves_nothing_of_it(tmp_path):
 def test_wrong_arguments():
     model, loss, data = regression()
     with pytest.raises(ValueError, match="steps is 0"):
-        fit(model, optax.sgd(0.1), loss, take_batch, data, steps=0, key=jax.random.key(0))
+        fit(model, optax.sgd(0.1), loss, take_batch, data, steps=0, key=KEY)
+    with pytest.raises(ValueError, match="ema is 1"):
+        fit(model, optax.sgd(0.1), loss, take_batch, data, steps=1, key=KEY, ema=1.0)
     with pytest.raises(ValueError, match="snapshots must divide"):
-        keys = jax.random.split(jax.random.key(0), 2)
+        keys = jax.random.split(KEY, 2)
         fit_seeds(lambda r: model, optax.sgd(0.1), loss, take_batch, data, steps=10, keys=keys, snapshots=3)
+
+
+# --- State that is not trained ---
+
+
+def test_statistics_follow_the_batches():
+    _, loss, data = regression()
+    model = Restless(nnx.Rngs(0))
+    fit(model, optax.sgd(0.0), loss, take_batch, data, steps=5, key=KEY, chunk_steps=3)
+    mean = np.zeros(4)
+    for step in range(5):
+        mean = 0.9 * mean + 0.1 * take_batch(data, step)[0].mean(0)
+    np.testing.assert_allclose(model.norm.mean[...], mean, rtol=1e-4)
+    assert (int(model.calls[...]), int(model.dropout.rngs.count[...])) == (5, 5)
+
+
+def test_a_dropout_draws_anew_every_step():
+    model, loss, data = Restless(nnx.Rngs(0)), regression()[1], regression()[2]
+    first = take_batch(data, 0)
+    history = fit(model, optax.sgd(0.0), loss, lambda data, step: data, first, steps=4, key=KEY)
+    assert len(set(history.losses.tolist())) == 4
+
+
+def test_variables_may_not_come_and_go():
+    class Lazy(nnx.Module):
+        def __init__(self):
+            self.w, self.seen = nnx.Param(jnp.ones(())), nnx.Variable(jnp.zeros(()))
+
+    def run(change):
+        def loss(model, batch, key):
+            change(model)
+            return model.w[...] ** 2
+
+        fit(Lazy(), optax.sgd(0.1), loss, lambda data, step: data, jnp.zeros(()), steps=1, key=KEY)
+
+    with pytest.raises(ValueError, match="makes or drops the variables late"):
+        run(lambda model: setattr(model, "late", nnx.Variable(jnp.zeros(()))))
+    with pytest.raises(ValueError, match=r"turns seen from \(\) float32 into \(3,\)"):
+        run(lambda model: model.seen.set_value(jnp.zeros(3)))
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
 def test_seeds_train_apart_and_like_fit(one_by_one):
     _, loss, data = regression()
     keys = jax.random.split(jax.random.key(3), 2)
-    stacked = jax.tree.map(lambda a: jnp.stack([a, a]), data)
-    graph, state, losses = fit_seeds(
-        lambda rngs: nnx.Linear(4, 1, rngs=rngs),
-        optax.adam(0.1),
-        loss,
-        take_batch,
-        stacked,
-        steps=40,
-        keys=keys,
-        snapshots=4,
-        one_by_one=one_by_one,
-    )
+    options = {"steps": 40, "keys": keys, "snapshots": 4, "ema": 0.9, "one_by_one": one_by_one}
+    graph, state, losses = fit_seeds(Restless, optax.adam(0.1), loss, take_batch, stack([data, data]), **options)
     assert losses.shape == (2, 40)
     assert not np.array_equal(losses[0], losses[1])
     assert jax.tree.leaves(state)[0].shape[:2] == (2, 4)
-    model = nnx.Linear(4, 1, rngs=nnx.Rngs(keys[1]))
-    alone = fit(model, optax.adam(0.1), loss, take_batch, data, steps=40, key=keys[1])
+    model = Restless(nnx.Rngs(keys[1]))
+    alone = fit(model, optax.adam(0.1), loss, take_batch, data, steps=40, key=keys[1], ema=0.9)
     np.testing.assert_allclose(losses[1], alone.losses, rtol=1e-4)
     trained = nnx.merge(graph, jax.tree.map(lambda x: x[1, -1], state))
-    np.testing.assert_allclose(trained.kernel[...], model.kernel[...], rtol=1e-4)
+    for ours, theirs in zip(numbers_of(trained), numbers_of(model), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-class Noisy(nnx.Module):
-    """A model with random state of its own, besides its parameters."""
+def test_arrays_that_differ_between_seeds_are_variables():
+    class Ordered(Restless):
+        def __init__(self, rngs):
+            super().__init__(rngs)
+            self.order = np.asarray(jax.random.key_data(rngs.params()))
 
-    def __init__(self, *, rngs: nnx.Rngs):
-        self.linear, self.dropout = nnx.Linear(4, 1, rngs=rngs), nnx.Dropout(0.5, rngs=rngs)
+    _, loss, data = regression()
+    with pytest.raises(ValueError, match=r"keep it as an nnx\.Variable"):
+        keys = jax.random.split(KEY, 2)
+        fit_seeds(Ordered, optax.sgd(0.1), loss, take_batch, stack([data, data]), steps=1, keys=keys)
+
+
+def test_states_of_seeds():
+    keys = jax.random.split(KEY, 2)
+    x = np.ones((3, 4), np.float32)
+
+    def build(rngs):
+        return nnx.Sequential(nnx.Linear(4, 1, rngs=rngs), nnx.Dropout(0.5, rngs=rngs))
+
+    def evaluate(model, x):
+        model.eval()
+        return model(x)
+
+    graph, states = initial_states(build, keys)
+    one = evaluate(build(nnx.Rngs(keys[1])), x)
+    for one_by_one in (False, True):
+        out = over_seeds(graph, evaluate, one_by_one=one_by_one)(states, x)
+        np.testing.assert_allclose(out[1], one, rtol=1e-6)
+    assert [x.shape for x in jax.tree.leaves(nnx.filter_state(states, nnx.RngKey))] == [(2,)]
+    with pytest.raises(ValueError, match="trees is empty"):
+        stack([])
+    assert [bool(key == jax.random.fold_in(own, 7)) for key, own in zip(fold_keys(keys, 7), keys, strict=True)] == [True, True]
+
+
+# --- What the caller holds, and what may not be finite ---
+
+
+def test_the_arrays_of_the_caller_survive():
+    model, loss, data = regression()
+    twin, kernel = nnx.clone(model), model.kernel[...]
+    before, kept = np.array(kernel), []
+    fit(
+        model,
+        optax.contrib.schedule_free_sgd(0.1),  # its state begins as the parameters themselves
+        loss,
+        take_batch,
+        data,
+        steps=4,
+        key=KEY,
+        chunk_steps=2,
+        evaluate=lambda m: kept.append(m.kernel[...]) or {},
+    )
+    np.testing.assert_array_equal(kernel, before)
+    np.testing.assert_array_equal(twin.kernel[...], before)
+    assert not np.array_equal(kept[0], kept[1])
+    np.testing.assert_array_equal(kept[1], model.kernel[...])
+
+
+class Idle(nnx.Module):
+    """A parameter, an `idle` one that no loss sees, and a statistic."""
+
+    def __init__(self, rngs=None):
+        self.w, self.idle, self.seen = nnx.Param(jnp.ones(3)), nnx.Param(jnp.ones(2)), nnx.BatchStat(jnp.zeros(()))
+
+
+def spoil(where, at):
+    """Loss and optimiser by which something that the loss does not see becomes infinite at step `at`; seed 0 is spared."""
+
+    def loss(model, batch, key):
+        seed, step = batch
+        late = jnp.where((step >= at) & (seed > 0), jnp.inf, 1.0)
+        model.seen[...] = late if where == "seen" else jnp.ones(())
+        return jnp.sum(model.w[...] ** 2) + late * 1e-3 if where == "loss" else jnp.sum(model.w[...] ** 2 + 0 * seed)
+
+    def update(updates, state, params=None):
+        count = state["count"] + 1
+        late = jnp.where((count > at) & (state["moment"] >= 0), jnp.inf, 0.0)
+        updates = jax.tree.map(lambda u: -0.01 * u, updates)
+        if where == "idle":
+            updates["idle"] = jax.tree.map(lambda u: u + late, updates["idle"])
+        return updates, {"count": count, "moment": late if where == "moment" else state["moment"]}
+
+    tx = optax.GradientTransformation(lambda params: {"count": jnp.zeros((), jnp.int32), "moment": jnp.zeros(())}, update)
+    return loss, tx
+
+
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [("loss", "the loss"), ("idle", "params.idle is"), ("seen", "other.seen is"), ("moment", "optimiser.moment")],
+)
+def test_nothing_may_become_infinite(where, named, tmp_path):
+    loss, tx = spoil(where, at=5)
+    model, checkpoints = Idle(), Checkpoints(tmp_path)
+    options = {"steps": 8, "key": KEY, "chunk_steps": 2, "checkpoints": checkpoints}
+    seen = []
+    options["evaluate"] = lambda m: seen.append(m.w[...]) or {}
+    with pytest.raises(TrainingDiverged, match=named) as caught:
+        fit(model, tx, loss, lambda data, step: (data, step), jnp.ones(()), **options)
+    assert caught.value.step == (5 if where == "loss" else 4)
+    assert "steps 4 to 5" in str(caught.value) or where == "loss"
+    assert checkpoints.steps() == [2, 4]
+    np.testing.assert_array_equal(model.w[...], seen[-1])
+    np.testing.assert_allclose(model.w[...], np.full(3, 0.98**4), rtol=1e-5)
+    assert all(np.isfinite(x).all() for x in numbers_of(model))
+
+
+@pytest.mark.parametrize("where", ["loss", "seen"])
+def test_the_seed_that_fails_is_named(where):
+    loss, tx = spoil(where, at=1)
+    with pytest.raises(TrainingDiverged, match="of seed 1"):
+        keys = jax.random.split(KEY, 2)
+        fit_seeds(Idle, tx, loss, lambda data, step: (data, step), np.arange(2.0), steps=2, keys=keys)
+
+
+# --- The average of the parameters ---
+
+
+def test_the_model_holds_the_average():
+    model, loss, data = regression()
+    plain, _, _ = regression()
+    kernels = []
+    options = {"steps": 6, "key": KEY, "chunk_steps": 1}
+    fit(plain, optax.sgd(0.05), loss, take_batch, data, evaluate=lambda m: kernels.append(m.kernel[...]) or {}, **options)
+    average = regression()[0].kernel[...]
+    for step, kernel in enumerate(kernels):
+        average = move_average(average, kernel, step, 0.5)
+    fit(model, optax.sgd(0.05), loss, take_batch, data, ema=0.5, **options)
+    np.testing.assert_allclose(model.kernel[...], average, rtol=1e-5)
+    assert not np.allclose(model.kernel[...], plain.kernel[...])
+
+
+def test_a_resumed_run_is_bit_equal(tmp_path):
+    """Statistics, keys, counts and average come back; the model that resumes differs in all of them."""
+    _, loss, data = regression()
+    unbroken, broken, resumed = (Restless(nnx.Rngs(seed)) for seed in (0, 0, 1))
+    options = {"key": KEY, "chunk_steps": 5, "ema": 0.9}
+    whole = fit(unbroken, optax.adam(0.1), loss, take_batch, data, steps=20, **options)
+    fit(broken, optax.adam(0.1), loss, take_batch, data, steps=10, checkpoints=tmp_path, **options)
+    rest = fit(resumed, optax.adam(0.1), loss, take_batch, data, steps=20, checkpoints=tmp_path, **options)
+    assert rest.first_step == 10
+    np.testing.assert_array_equal(rest.losses, whole.losses[10:])
+    for ours, theirs in zip(numbers_of(resumed), numbers_of(unbroken), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+# --- Types ---
+
+
+class Mixed(nnx.Module):
+    """Parameters of several types; integers are not trained."""
+
+    def __init__(self, rngs: nnx.Rngs):
+        self.norm = nnx.BatchNorm(4, rngs=rngs)
+        self.linear = nnx.Linear(4, 1, rngs=rngs, param_dtype=jnp.bfloat16)
+        self.order = nnx.Param(jnp.arange(4, dtype=jnp.int32))
+        self.z = nnx.Param(jnp.ones((), jnp.complex64))
 
     def __call__(self, x):
-        return self.linear(x)
+        return self.linear(self.norm(x)[:, self.order[...]]) + jnp.abs(self.z[...] - 3j) ** 2
 
 
-@pytest.mark.parametrize("one_by_one", [False, True])
-def test_seeds_keep_random_state(one_by_one):
-    _, loss, data = regression()
-    keys = jax.random.split(jax.random.key(3), 2)
-    stacked = jax.tree.map(lambda a: np.stack([a, a]), data)
-    graph, state, _ = fit_seeds(
-        lambda rngs: Noisy(rngs=rngs), optax.adam(0.1), loss, take_batch, stacked, steps=4, keys=keys, one_by_one=one_by_one
-    )
-    model = nnx.merge(graph, jax.tree.map(lambda x: x[1], state))
-    assert model.dropout.rngs.key[...] == Noisy(rngs=nnx.Rngs(keys[1])).dropout.rngs.key[...]
-    assert model.linear.kernel.shape == (4, 1)
+@pytest.mark.parametrize("x64", [False, True])
+def test_every_parameter_keeps_its_type(x64):
+    with jax.enable_x64(x64):
+        _, loss, data = regression()
+        model = Mixed(nnx.Rngs(0))
+        types = [x.dtype for x in jax.tree.leaves(nnx.state(model))]
+        recipe = Recipe(40, 8, 0.05, warmup=0.1, weight_decay=1e-3, clip=100.0, ema=0.9)
+        fit(model, recipe.transformation(), loss, take_batch, data, steps=40, key=KEY, ema=recipe.ema)
+        assert [x.dtype for x in jax.tree.leaves(nnx.state(model))] == types
+        assert model.order[...].tolist() == [0, 1, 2, 3]
+        assert abs(model.z[...] - 3j) < abs(1 - 3j)  # downhill, the imaginary part too
+        keys = jax.random.split(KEY, 2)
+        state = fit_seeds(Mixed, recipe.transformation(), loss, take_batch, stack([data, data]), steps=2, keys=keys)[1]
+        assert [x.dtype for x in jax.tree.leaves(state)] == types
+
+
+# --- Recipes ---
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_optimisers_step_downhill(name):
+    params = {"kernel": np.ones(2, np.float32), "bias": np.ones(2, np.float32)}
+    tx = Recipe(10, 2, 0.1, "constant", name, clip=1.0).transformation(flat=True)
+    updates, _ = tx.update(params, tx.init(params), params)
+    assert all((np.asarray(u) < 0).all() for u in jax.tree.leaves(updates)) or name == "radam"
+    assert all(np.isfinite(u).all() for u in jax.tree.leaves(updates))
+
+
+def test_decay_may_spare_all_but_kernels():
+    params = {"kernel": np.ones(2, np.float32), "bias": np.ones(2, np.float32)}
+    for name in ("sgd", "adamw"):
+        tx = Recipe(10, 2, 0.1, "constant", name, weight_decay=0.5, decay_kernels_only=True).transformation()
+        updates, _ = tx.update(jax.tree.map(np.zeros_like, params), tx.init(params), params)
+        np.testing.assert_allclose(updates["kernel"], -0.05, rtol=1e-6)
+        np.testing.assert_array_equal(updates["bias"], 0)
+
+
+def test_schedules():
+    halved = Recipe(10, 2, 0.8, "halve", epochs=2).rate()
+    assert [round(float(halved(step)), 6) for step in (0, 4, 5, 9)] == [0.8, 0.8, 0.4, 0.4]
+    assert float(Recipe(10, 2, 0.8).rate()(10)) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "all must be at least 1"),
+        ({"epochs": 3}, "epochs divide steps"),
+        ({"schedule": "linear"}, "schedule is 'linear'"),
+        ({"optimiser": "lamb"}, "optimiser is 'lamb'"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0"),
+        ({"schedule": "constant", "warmup": 0.1}, "only 'cosine' has a warm-up"),
+        ({"optimiser": "sgd", "b2": 0.9}, "SGD has no second moment"),
+    ],
+)
+def test_recipe_errors(as_installed, change, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**{"steps": 10, "batch_size": 2, "learning_rate": 0.1} | change)
 
 
 # --- Checkpoints ---
@@ -189,6 +433,13 @@ def saved(tmp_path, steps=(1, 2)):
 
 def data_files(folder: Path, step: int) -> list[Path]:
     return [f for f in (folder / str(step)).rglob("*") if f.is_file()]
+
+
+def test_random_keys_come_back(tmp_path):
+    state = {"key": jax.random.split(KEY, 3), "count": jnp.ones((), jnp.uint32)}
+    Checkpoints(tmp_path).save(1, state)
+    _, found = Checkpoints(tmp_path).restore_latest(state)
+    assert bool((found["key"] == state["key"]).all())
 
 
 def test_newest_checkpoint_comes_back(tmp_path):

@@ -27,7 +27,20 @@ STEPS, CHUNK = 120, 10
 x = jax.random.normal(jax.random.key(0), (256, 16))
 y = jnp.sin(x @ jax.random.normal(jax.random.key(1), (16, 16)))
 data = ((x, y), epoch_indices(jax.random.key(2), 256, 32, STEPS))
-model = MLP(16, 64, rngs=nnx.Rngs(3))
+
+
+class Network(nnx.Module):
+    """Everything that a run has to carry: parameters, running statistics, the key and the count of dropout."""
+
+    def __init__(self, rngs: nnx.Rngs):
+        self.norm, self.dropout = nnx.BatchNorm(16, rngs=rngs), nnx.Dropout(0.1, rngs=rngs)
+        self.mlp = MLP(16, 64, rngs=rngs)
+
+    def __call__(self, x):
+        return self.mlp(self.dropout(self.norm(x)))
+
+
+model = Network(nnx.Rngs(3))
 
 
 def loss(model, batch, key):
@@ -50,13 +63,15 @@ history = fit(
     data,
     steps=STEPS,
     key=jax.random.key(4),
+    ema=0.99,
     chunk_steps=CHUNK,
     checkpoints=folder,
     mesh=mesh,
     partition=by_rows if mode == "sharded" else None,
     evaluate=(lambda m: time.sleep(slow) or {}) if slow else None,
 )
-leaves = [np.asarray(s.data) for leaf in jax.tree.leaves(nnx.state(model)) for s in leaf.addressable_shards[:1]]
+state = jax.tree.leaves(nnx.state(model, nnx.Not(nnx.RngKey)))
+leaves = [np.asarray(s.data) for leaf in state for s in leaf.addressable_shards[:1]]
 digest = hashlib.sha256(b"".join(leaf.tobytes() for leaf in leaves)).hexdigest()
 result = {"losses": history.losses.tolist(), "first_step": history.first_step, "digest": digest, "devices": jax.device_count()}
 print(json.dumps(result))

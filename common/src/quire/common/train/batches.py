@@ -39,7 +39,7 @@ def epoch_indices(key: jax.Array, num_examples: int, batch_size: int, steps: int
         ValueError: if a size is not positive.
 
     >>> epoch_indices(jax.random.key(0), num_examples=3, batch_size=2, steps=3).tolist()
-    [[1, 2], [0, 2], [1, 0]]
+    [[2, 0], [1, 2], [1, 0]]
     """
     if min(num_examples, batch_size, steps) < 1:
         raise ValueError(f"num_examples, batch_size and steps are {num_examples}, {batch_size}, {steps}; all must be at least 1")

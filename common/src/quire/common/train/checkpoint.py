@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
 from quire.common.errors import QuireError
+from quire.common.train.keys import with_keys, without_keys
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Checkpoints:
 
     def save(self, step: int, state: Any) -> None:
         """Save a pytree of arrays and random keys. A process killed on the way leaves the earlier checkpoints untouched."""
-        state = _without_keys(state)
+        state = without_keys(state)
         self._manager.save(
             step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), digests=ocp.args.JsonSave(_digests(state)))
         )
@@ -74,7 +74,7 @@ class Checkpoints:
         )
 
     def _restore(self, step: int, like: Any) -> Any:
-        stored = _without_keys(like)
+        stored = without_keys(like)
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), stored)
         found = self._manager.restore(
             step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract), digests=ocp.args.JsonRestore())
@@ -82,20 +82,7 @@ class Checkpoints:
         wrong = [name for name, digest in _digests(found["state"]).items() if found["digests"].get(name) != digest]
         if wrong:
             raise CheckpointError(f"{len(wrong)} arrays differ from their digests, the first is {wrong[0]}")
-        return jax.tree.map(_as_key_of, like, found["state"])
-
-
-def _is_key(x: Any) -> bool:
-    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-
-
-def _without_keys(state: Any) -> Any:
-    """The state with the integers of its random keys, which is what files hold."""
-    return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, state)
-
-
-def _as_key_of(like: Any, stored: Any) -> Any:
-    return jax.random.wrap_key_data(stored, impl=jax.random.key_impl(like)) if _is_key(like) else stored
+        return with_keys(like, found["state"])
 
 
 def _digests(state: Any) -> dict[str, str]:

@@ -65,10 +65,15 @@ def infinite_leaves(state: Any) -> frozenset[str]:
     return frozenset(name for name, x in _floating_leaves(state) if np.isinf(np.asarray(x)).any())
 
 
+def leaf_name(path: tuple) -> str:
+    """A leaf of a state as one writes it, `blocks.0.kernel`: without the attribute that holds the value of a variable."""
+    return jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value")
+
+
 def _floating_leaves(state: Any) -> Iterator[tuple[str, Any]]:
     for path, x in jax.tree.leaves_with_path(state):
         if jnp.issubdtype(x.dtype, jnp.inexact):
-            yield jax.tree_util.keystr(path, simple=True, separator="."), x
+            yield leaf_name(path), x
 
 
 def _sound(x: Any, may_be_infinite: bool, of_seeds: bool) -> Any:

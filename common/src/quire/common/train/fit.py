@@ -21,6 +21,7 @@ from rich.progress import Progress
 from quire.common.train.batches import BatchAt, HostBatches
 from quire.common.train.checkpoint import Checkpoints
 from quire.common.train.finite import check_losses, check_state, infinite_leaves
+from quire.common.train.keys import with_keys, without_keys
 from quire.common.train.step import Loss, Weights, make_step, split_model
 
 Partition = Callable[[tuple, jax.Array], PartitionSpec]
@@ -131,7 +132,8 @@ def _placed(weights: Weights, tx: optax.GradientTransformation, data: Any, mesh:
         def place(params):
             return jax.tree.map_with_path(lambda path, x: jax.device_put(x, NamedSharding(mesh, spec(path, x))), params)
 
-        other, data = jax.device_put((weights.other, data), replicated)
+        rest = (weights.other, data)
+        other, data = with_keys(rest, jax.device_put(without_keys(rest), replicated))
         weights = Weights(place(weights.params), other, place(weights.average))
     else:
         data = jax.device_put(data)  # once, not with every chunk

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
 
 from quire.common.train.batches import BatchAt
 from quire.common.train.finite import check_losses, check_state, infinite_leaves
+from quire.common.train.keys import with_keys, without_keys
 from quire.common.train.step import Loss, make_step, split_model
 
 Build = Callable[[nnx.Rngs], nnx.Module]
@@ -115,10 +115,7 @@ def stack(trees: Sequence[Any]) -> Any:
         raise ValueError("trees is empty; at least one is needed")
 
     def join(*leaves):
-        if jnp.issubdtype(jnp.result_type(leaves[0]), jax.dtypes.prng_key):
-            data = np.stack([jax.random.key_data(x) for x in leaves])
-            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaves[0]))
-        return np.stack(leaves)
+        return with_keys(leaves[0], np.stack([without_keys(x) for x in leaves]))
 
     return jax.tree.map(join, *trees)
 

@@ -10,6 +10,7 @@ import optax
 from flax import nnx
 
 from quire.common.train.batches import Batch
+from quire.common.train.finite import leaf_name
 
 Loss = Callable[[nnx.Module, Batch, jax.Array], jax.Array]
 """`loss(model, batch, key) -> scalar`; the key is for masking and the like. What the forward pass changes in the model (running
@@ -103,8 +104,7 @@ def _carried(before: nnx.State, after: nnx.State) -> nnx.State:
     Raises:
         ValueError: if the pass made, dropped, reshaped or retyped a variable.
     """
-    found = {jax.tree_util.keystr(path, simple=True, separator="."): x for path, x in jax.tree.leaves_with_path(after)}
-    wanted = {jax.tree_util.keystr(path, simple=True, separator="."): x for path, x in jax.tree.leaves_with_path(before)}
+    found, wanted = ({leaf_name(path): x for path, x in jax.tree.leaves_with_path(state)} for state in (after, before))
     if changed := sorted(found.keys() ^ wanted.keys()):
         raise ValueError(f"the forward pass makes or drops the variables {', '.join(changed)}; make all of them in __init__")
     return jax.tree.unflatten(jax.tree.structure(before), [_same_type(name, x, found[name]) for name, x in wanted.items()])
