@@ -1,8 +1,8 @@
 """Normalisation, channels last: of layers, groups and batches.
 
-Variances are means of squares of what is left after the mean is taken off (and once more, since a mean in float32 is itself
-rounded), never differences of two large moments: inputs with a mean of 10^4 come out as precise as any. Half-precision inputs
-are normalised in float32, integers become float32.
+Variances are means of squares of what is left after the mean is taken off, never differences of two large moments, and before
+either one of the values is subtracted from all: a difference of near numbers is exact, while a mean of large ones is rounded.
+Inputs with a mean of 10^4 come out as precise as any. Half-precision inputs are normalised in float32, integers become float32.
 """
 
 from collections.abc import Sequence
@@ -80,7 +80,7 @@ def group_norm(
     """
     if x.ndim < 2 or groups < 1 or x.shape[-1] % groups:
         raise ValueError(f"groups is {groups} for x of shape {x.shape}; it must divide the last axis, after that of the batch")
-    grouped = x.reshape(*x.shape[:-1], groups, -1)
+    grouped = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
     normed = layer_norm(grouped, (*range(1, x.ndim - 1), -1), eps=eps).reshape(x.shape)
     return _affine(normed.astype(_floating(x).dtype), (x.ndim - 1,), scale, shift).astype(_result_dtype(x))
 
@@ -158,10 +158,12 @@ class BatchNorm(nnx.Module):
             local = x.mean(axes)
             return local if self.axis_name is None else lax.pmean(local, self.axis_name)
 
-        first = mean_of(x)
-        rest = mean_of(x - _over(first, x.ndim))
-        centred = x - _over(first, x.ndim) - _over(rest, x.ndim)
-        mean, var = first + rest, mean_of(centred**2)
+        pivot = _pivot(x, axes)
+        if self.axis_name is not None:
+            pivot = lax.pmax(pivot, self.axis_name)
+        off = mean_of(x - pivot)
+        centred = x - pivot - _over(off, x.ndim)
+        mean, var = off + pivot.ravel(), mean_of(centred**2)
         seen = var * (count / max(count - 1, 1)) if self.unbiased else var
         for running, value in ((self.mean, mean), (self.var, seen)):
             old = running[...]
@@ -225,8 +227,15 @@ def _axes(x, axes):
     return tuple(axis % x.ndim for axis in axes)
 
 
+def _pivot(x, axes):
+    """One of the values that are normalised together. What is left when the mean is off does not depend on it."""
+    for axis in axes:
+        x = lax.slice_in_dim(x, 0, min(1, x.shape[axis]), axis=axis)
+    return lax.stop_gradient(x)
+
+
 def _centred(x, axes):
-    x = x - x.mean(axes, keepdims=True)
+    x = x - _pivot(x, axes)
     return x - x.mean(axes, keepdims=True)
 
 
