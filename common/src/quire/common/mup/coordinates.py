@@ -12,6 +12,7 @@ from flax import nnx
 from jaxtyping import Array
 from scipy import stats
 
+from quire.common.checks import check_at_least
 from quire.common.claims.measurement import Numbers
 from quire.common.layers.intermediates import capture
 
@@ -68,8 +69,9 @@ def coord_check(
         steps: optimiser steps.
 
     Raises:
-        ValueError: if the model sows nothing.
+        ValueError: if the model sows nothing or `steps` is below 1.
     """
+    check_at_least("steps", steps)
     movements: dict[str, list[float]] = {}
     for width in widths:
         model = build(width)
