@@ -37,7 +37,15 @@ from quire.common.mup import (
     width_shapes,
 )
 from quire.common.mup.arc_cosine import relu_correlation
-from quire.common.testing import assert_close, assert_gradients, assert_jit_consistent, assert_vmap_consistent
+from quire.common.testing import (
+    assert_close,
+    assert_degenerate,
+    assert_dtypes,
+    assert_gradients,
+    assert_jit_consistent,
+    assert_matches_float64,
+    assert_vmap_consistent,
+)
 
 exponents = st.fractions(-2, 2, max_denominator=8)
 
@@ -262,7 +270,55 @@ def test_kernels_are_expectations():
     assert_close(jax.grad(lambda c: relu_correlation(c).sum())(jnp.array([-1.0, 1.0])), np.array([0, 0.5]), 1e-6)
 
 
+KERNELS = {
+    "relu_gp": relu_gp,
+    "relu_ntk": relu_ntk,
+    "relu_ntk with biases": partial(relu_ntk, varw=2.0, varb=0.5),
+    "relu_gp of inputs with themselves": lambda x, y: relu_gp(x, x),
+    "relu_ntk of inputs with themselves": lambda x, y: relu_ntk(x, x),
+    "relu_covariance": lambda x, y: relu_covariance(x @ x.T),
+    "step_covariance": lambda x, y: step_covariance(x @ x.T),
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernels_at_the_edge(name):
+    x, y = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)
+    assert_degenerate(KERNELS[name], x, y)
+    assert_matches_float64(KERNELS[name], x, y)
+    if "covariance" not in name:
+        assert_dtypes(KERNELS[name], x, y, dtypes=["uint8", "bfloat16"], tolerance=1e-4)
+
+
+def test_kernels_of_nothing_and_of_an_input_with_itself():
+    assert relu_gp(jnp.zeros((1, 2)), jnp.ones((1, 2))).tolist() == [[0.0]]
+    x = jnp.array([[3.0, 4.0]])
+    assert_close(jax.grad(lambda x: relu_ntk(x, x).sum())(x), 2 * x, 1e-6)  # relu_ntk(x, x) = |x|^2
+    degenerate = jnp.array([[4.0, 0.0], [0.0, 0.0]])
+    assert relu_covariance(degenerate).tolist() == [[2.0, 0.0], [0.0, 0.0]]
+    assert step_covariance(degenerate).tolist() == [[0.5, 0.0], [0.0, 0.0]]
+
+
+def test_training_errors(as_installed):
+    normals, scale = standard_normals(jax.random.key(0), 2, 4, 1), scales(ABC.ntk(1), 4)
+    X, y = jnp.ones((3, 2)), jnp.ones((3, 1))
+    for call, message in (
+        (lambda: train_abc(normals, scale, X, y[:, 0], 0.1, jnp.tanh), r"y has shape \(3,\); it needs \[steps, 1\]"),
+        (lambda: train_abc(normals, scale, X, y, -0.1, jnp.tanh), "eta is -0.1"),
+        (lambda: mlp(normals, scale.multipliers[:1], X, jnp.tanh), "2 weights need one each"),
+        (lambda: standard_normals(jax.random.key(0), 2, 0, 1), "width is 0"),
+        (lambda: gaussian_particles(jax.random.key(0), 4, 0), "dim is 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert train_abc(normals, scale, X.astype(int), y.astype(int), 0.1, jnp.tanh)[2].dtype == jnp.float32
+
+
 def test_kernel_error(as_installed):
+    with pytest.raises(ValueError, match="varw is -1"):
+        relu_gp(jnp.ones((1, 2)), jnp.ones((1, 2)), varw=-1.0)
+    with pytest.raises(ValueError, match="a covariance is square"):
+        relu_covariance(jnp.ones((2, 1)))
     with pytest.raises(ValueError, match="x has 2 features and y 3"):
         relu_gp(jnp.ones((1, 2)), jnp.ones((1, 3)))
 
@@ -310,6 +366,8 @@ def test_program_errors():
         program.gaussian()
     with pytest.raises(ValueError, match="sigma is 0"):
         program.matrix(0.0)
+    with jax.debug_nans(False), pytest.raises(ValueError, match="a limit needs finite ones"):
+        program.matmul(program.matrix(), program.constant(float("nan")))
 
 
 def test_no_warning_for_stable_parametrisations():

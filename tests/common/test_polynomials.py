@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quire.common.layers.polynomials import (
+    _recurrence,
     exp_polynomial,
     monomial_exponents,
     monomial_features,
     multinomial_coefficients,
     num_monomials,
 )
+from quire.common.testing import assert_degenerate, assert_dtypes
 
 
 @settings(max_examples=15, deadline=None)
@@ -44,6 +46,27 @@ def test_taylor_and_chebyshev_approach_the_exponential():
     assert np.abs(chebyshev(x) - np.exp(x)).max() < 1e-5 < np.abs(taylor(x) - np.exp(x)).max()
 
 
+@pytest.mark.parametrize(("degree", "radius"), [(30, 10.0), (60, 10.0), (200, 3.0), (45, 12.0)])
+def test_high_degrees_add_no_noise(degree, radius):
+    coefficients = exp_polynomial(degree, radius, "chebyshev")
+    x = np.linspace(-radius, radius, 201)
+    assert coefficients.shape == (degree + 1,)
+    assert np.abs(np.polynomial.Polynomial(coefficients)(x) / np.exp(x) - 1).max() < 1e-4
+
+
+def test_what_is_kept_between_calls_cannot_be_changed():
+    for kept in (multinomial_coefficients(2, 3), monomial_exponents(2, 3), *_recurrence(2, 3)[0]):
+        with pytest.raises(ValueError, match="read-only"):
+            kept[0] = 5
+    assert multinomial_coefficients(1, 200)[-1] == 1, "factorials beyond float64 cancel exactly"
+
+
+def test_features_of_whole_numbers_do_not_wrap(as_installed):
+    assert monomial_features(jnp.array([[20, 3]], jnp.uint8), 3)[0, 6] == 20**3
+    assert_dtypes(lambda x: monomial_features(x, 3), np.array([[0.5, -1.5], [1.1, 0.3]]))
+    assert_degenerate(lambda x: monomial_features(x, 3), np.array([[0.5, -1.5], [1.1, 0.3]], np.float32))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -51,6 +74,8 @@ def test_taylor_and_chebyshev_approach_the_exponential():
         (lambda: monomial_exponents(0, 2), "dim is 0"),
         (lambda: exp_polynomial(-1), "degree is -1"),
         (lambda: exp_polynomial(3, kind="chebyshev"), "radius is None"),
+        (lambda: exp_polynomial(3, 800.0, kind="chebyshev"), "radius is 800"),
+        (lambda: exp_polynomial(80, 14.0, kind="chebyshev"), "adds but rounding"),
     ],
 )
 def test_wrong_arguments(as_installed, call, message):

@@ -35,7 +35,15 @@ from quire.common.layers.timesnet import (
     times_block_by_folding,
     unfold,
 )
-from quire.common.testing import assert_close, assert_equivariant, assert_gradients, assert_vmap_consistent
+from quire.common.testing import (
+    assert_close,
+    assert_degenerate,
+    assert_dtypes,
+    assert_equivariant,
+    assert_gradients,
+    assert_matches_float64,
+    assert_vmap_consistent,
+)
 
 KEY = jax.random.key(0)
 
@@ -82,6 +90,33 @@ def test_blocks_treat_all_samples_alike(block):
     )
 
 
+def test_blocks_at_the_edge(block):
+    x = np.random.default_rng(0).standard_normal((2, 8, 4)).astype(np.float32)
+    assert_degenerate(block, x, axes=(0, 1), scales=(1e-12, 1e6))
+    assert_dtypes(block, x, dtypes=["uint8", "bfloat16"])
+
+
+# --- Conformance of what acts on a series; a new one adds one line ---
+
+KERNEL = np.random.default_rng(1).standard_normal((3, 2, 2)).astype(np.float32)
+SERIES = {
+    "normalise_windows": normalise_windows,
+    "moving_average": lambda x: moving_average(x, 3),
+    "circular_conv": lambda x: circular_conv(x, KERNEL),
+    "series_conv": lambda x: series_conv(x, KERNEL, KERNEL[0, 0]),
+    "fft_periods": lambda x: fft_periods(x, 1)[1:],
+    "DLinear": DLinear(6, 2, width=3, rngs=nnx.Rngs(0)),
+    "SeriesEmbedding": SeriesEmbedding(2, 4, rngs=nnx.Rngs(0)),
+}
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_series_at_the_edge(name):
+    x = np.random.default_rng(0).standard_normal((2, 6, 2)).astype(np.float32)
+    assert_degenerate(SERIES[name], x, axes=(0, 1))
+    assert_dtypes(SERIES[name], x, dtypes=["bool", "uint8", "bfloat16"])
+
+
 # --- Periods ---
 
 
@@ -100,6 +135,13 @@ def test_periods_belong_to_the_batch_and_the_constant_is_none():
     assert fft_periods(x, 1)[1].tolist() == [12]
     assert fft_periods(x[1:], 1)[1].tolist() == [6]
     assert fft_periods(x + 100, 1)[1].tolist() == [12]
+
+
+def test_a_constant_has_the_longest_periods():
+    frequency, period, weight = fft_periods(jnp.ones((1, 24, 1)), 3)
+    assert frequency.tolist() == [1, 2, 3] and period.tolist() == [24, 12, 8] and not np.asarray(weight).any()
+    block, x = BLOCKS["square"](), jnp.ones((1, 12, 4))
+    assert_close(block(x), times_block_by_folding(block, x, [12, 6]), 1e-5)
 
 
 @pytest.mark.parametrize(("length", "k"), [(1, 1), (8, 5), (8, 0)])
@@ -129,6 +171,19 @@ def test_unfold_inverts_fold(length, period):
 def test_fold_refuses(as_installed):
     with pytest.raises(ValueError, match="period is 0"):
         fold(jnp.zeros((1, 4, 1)), 0)
+    with pytest.raises(ValueError, match="length is 1; it must be at least 2"):
+        canvas_length(1)
+    x, kernel, bias = jnp.zeros((1, 6, 2)), jnp.zeros((3, 3, 2, 1)), jnp.zeros(1)
+    for call, message in (
+        (lambda: folded_conv(x, kernel, bias, 0), "period is 0"),
+        (lambda: folded_conv(x, kernel[:2], bias, 2), "two odd sides"),
+        (lambda: folded_conv(x[..., :1], kernel, bias, 2), "then the 1 channels of x"),
+        (lambda: merge_kernels([]), "number of kernels is 0"),
+        (lambda: TimesBlock(4, 6, top_k=-1, rngs=nnx.Rngs(0)), "top_k is -1"),
+        (lambda: TimesBlock(0, 6, rngs=nnx.Rngs(0)), "in_features is 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
     with pytest.raises(ValueError, match="holds 6 steps"):
         unfold(jnp.zeros((1, 2, 3, 1)), 7)
 
@@ -277,6 +332,33 @@ def test_masked_windows():
     assert np.isfinite(grad).all()
 
 
+def test_what_was_not_observed_does_not_count(as_installed):
+    mask = jnp.array([[[1.0], [0.0], [1.0]]])
+    with jax.debug_nans(False):
+        x = jnp.array([[[1.0], [jnp.nan], [3.0]]])
+        (scaled, scale), gradient = (normalise_windows(x, mask), jax.grad(lambda x: normalise_windows(x, mask)[0][0, 0, 0])(x))
+    assert_close(scale.mean, np.full((1, 1, 1), 2.0), 1e-6)
+    assert_close(scaled, np.array([[[-1.0], [0.0], [1.0]]]), 1e-4)
+    assert np.isfinite(gradient).all()
+    with pytest.raises(ValueError, match=r"observed has shape \(1, 1, 1\)"):
+        normalise_windows(x, mask[:, :1])
+
+
+def test_a_large_level_costs_no_digits():
+    noise = np.random.default_rng(0).standard_normal((1, 336, 1))
+    assert_matches_float64(lambda x: moving_average(x, 25), 1e6 + noise)
+    assert_matches_float64(lambda x: moving_average(x, 25) - x, 1e6 + noise)
+    assert_matches_float64(lambda x: normalise_windows(x)[0], 1e6 + noise)
+    assert not np.asarray(normalise_windows(jnp.full((1, 336, 1), 1234567.0))[0]).any(), "a constant has no shape"
+
+
+@pytest.mark.parametrize("broken", [0, 50])
+def test_a_missing_value_spoils_its_neighbours_only(broken):
+    with jax.debug_nans(False):
+        averaged = moving_average(jnp.arange(100.0).reshape(1, 100, 1).at[0, broken].set(jnp.nan), 9)
+    assert np.isnan(averaged).sum() == (9 if broken else 5)
+
+
 def test_circular_conv_meets_its_ends():
     x = jnp.arange(5.0).reshape(1, 5, 1)
     kernel = jnp.array([1.0, 10.0, 100.0]).reshape(3, 1, 1)
@@ -291,6 +373,8 @@ def test_circular_conv_meets_its_ends():
     )
     with pytest.raises(ValueError, match="width 2"):
         circular_conv(x, kernel[:2])
+    with pytest.raises(ValueError, match="kernel reads 1 channels and x has 2"):
+        circular_conv(jnp.zeros((1, 5, 2)), kernel)
 
 
 def test_moving_average_and_dlinear(as_installed):

@@ -12,7 +12,13 @@ from quire.common.layers.crate import CRATEBlock, CRATEDecoderBlock
 from quire.common.layers.intermediates import capture
 from quire.common.layers.patches import PatchEmbed, patchify, pool_tokens, sincos_positions_2d, unpatchify
 from quire.common.layers.transformer import TokenClassifier, TokenLM, TransformerBlock, next_token_loss, vit_block
-from quire.common.testing import assert_equivariant, assert_jit_consistent, assert_vmap_consistent
+from quire.common.testing import (
+    assert_degenerate,
+    assert_dtypes,
+    assert_equivariant,
+    assert_jit_consistent,
+    assert_vmap_consistent,
+)
 
 # --- Blocks: maps of token sequences. A new one adds one line. ---
 
@@ -40,6 +46,11 @@ class TestBlock:
         assert_vmap_consistent(block, x)
         grads = nnx.grad(lambda b: jnp.sum(b(x) ** 2))(block)
         assert all(np.isfinite(g).all() and np.abs(g).max() > 0 for g in jax.tree.leaves(grads))
+
+    def test_edges(self, name):
+        block, x = BLOCKS[name](nnx.Rngs(0)), np.random.default_rng(0).standard_normal((2, 3, 8)).astype(np.float32)
+        assert_degenerate(block, x, axes=(0, 1))
+        assert_dtypes(block, x, dtypes=["uint8", "bfloat16"])
 
     def test_capture_finds_attention_and_plain_calls_keep_nothing(self, name):
         block = BLOCKS[name](nnx.Rngs(0))
@@ -123,6 +134,26 @@ def test_language_model_is_causal_and_its_loss_is_cross_entropy():
     assert next_token_loss(jnp.zeros((2, 3, 11)), jnp.zeros((2, 3), int)) == pytest.approx(np.log(11))
 
 
+def language_model(**options):
+    sizes = {"vocab_size": 11, "max_length": 6, "dim": 8, "depth": 1, "block": vit_block(8, 2, causal=True)}
+    return TokenLM(**(sizes | options), rngs=nnx.Rngs(0))
+
+
+def test_tokens_out_of_range_have_no_logits(as_installed):
+    model = language_model()
+    for wrong in (-1, 11):
+        tokens = jnp.array([[0, wrong, 1]])
+        with pytest.raises(ValueError, match="tokens runs from"):
+            model(tokens)
+        with pytest.raises(ValueError, match="targets runs from"):
+            next_token_loss(jnp.zeros((1, 3, 11)), tokens)
+        with jax.debug_nans(False):
+            assert np.isnan(jax.jit(model)(tokens)[0, 1]).all()
+            assert np.isnan(jax.jit(next_token_loss)(jnp.zeros((1, 3, 11)), tokens))
+    assert np.isfinite(model(jnp.array([[3, 10]], jnp.uint8))).all()
+    assert model(jnp.zeros((0, 4), jnp.int32)).shape == (0, 4, 11)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -135,6 +166,14 @@ def test_language_model_is_causal_and_its_loss_is_cross_entropy():
         (lambda: classifier()(jnp.zeros((1, 8, 4, 1))), "images are \\(8, 4, 1\\)"),
         (lambda: PatchEmbed((8, 8), 0, 1, 4, rngs=nnx.Rngs(0)), "patch_size is 0"),
         (lambda: CRATEBlock(8, 3, rngs=nnx.Rngs(0)), "num_heads must divide dim"),
+        (lambda: classifier(depth=-1), "depth is -1"),
+        (lambda: classifier(num_classes=0), "num_classes is 0"),
+        (lambda: language_model(vocab_size=0), "vocab_size is 0"),
+        (lambda: language_model()(jnp.zeros((1, 3))), "tokens has dtype float32"),
+        (lambda: TransformerBlock(8, 2, mlp_dim=0, rngs=nnx.Rngs(0)), "hidden_dim is 0"),
+        (lambda: next_token_loss(jnp.zeros((2, 3, 5)), jnp.zeros((2, 1), int)), "each token needs one target"),
+        (lambda: pool_tokens(jnp.zeros((2, 0, 3)), "mean"), "number of tokens is 0"),
+        (lambda: sincos_positions_2d(0, 2, 4), "rows is 0"),
         (
             lambda: TokenLM(vocab_size=3, max_length=2, dim=4, depth=1, block=vit_block(4, 1), rngs=nnx.Rngs(0))(
                 jnp.zeros((1, 3), int)

@@ -7,24 +7,26 @@ The first half of the module is the theory (given subspaces and dictionary), the
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, ScalarLike
 
-from quire.common.layers.attention import attention_weights, merge_heads, split_heads
+from quire.common.checks import check_at_least, check_positive, floating
+from quire.common.layers.attention import attention_weights, head_size, merge_heads, split_heads
 from quire.common.layers.intermediates import sow
 
 # --- Objective ---
 
 
 def _log_det_rate(z: Float[Array, "*batch n p"], factor: float) -> Float[Array, "*batch"]:
-    """`1/2 logdet(I + factor Z Z^T)`, through the smaller of the two Gram matrices."""
-    n, p = z.shape[-2:]
-    gram = jnp.einsum("...np,...mp->...nm", z, z) if n <= p else jnp.einsum("...np,...nq->...pq", z, z)
-    chol = jnp.linalg.cholesky(_identity_plus(factor * gram))
-    return jnp.sum(jnp.log(jnp.diagonal(chol, axis1=-2, axis2=-1)), axis=-1)
+    """`1/2 logdet(I + factor Z Z^T) = 1/2 sum_i log(1 + factor s_i^2)` with the singular values of Z.
 
-
-def _identity_plus(gram: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
-    return jnp.broadcast_to(jnp.eye(gram.shape[-1], dtype=gram.dtype), gram.shape) + gram
+    Where tokens repeat or `factor` is large, a Gram matrix in float32 has lost the small ones; their logarithms are what counts.
+    """
+    if 0 in z.shape:
+        return jnp.zeros(z.shape[:-2], z.dtype)
+    wide = z.astype(jnp.promote_types(z.dtype, jnp.float32))  # LAPACK knows no half precision
+    singular = jnp.linalg.svd(wide, compute_uv=False)
+    return (0.5 * jnp.sum(jnp.log1p(factor * singular**2), axis=-1)).astype(z.dtype)
 
 
 def coding_rate(Z: Float[Array, "*batch N d"], eps: float) -> Float[Array, "*batch"]:
@@ -37,11 +39,14 @@ def coding_rate(Z: Float[Array, "*batch N d"], eps: float) -> Float[Array, "*bat
     Returns:
         `[...]`.
 
+    Raises:
+        ValueError: if `eps` is not positive or there are no tokens.
+
     >>> round(float(coding_rate(jnp.eye(2), eps=1.0)), 4)
     0.6931
     """
-    N, d = Z.shape[-2:]
-    return _log_det_rate(Z, d / (N * _positive("eps", eps) ** 2))
+    (Z,) = floating(Z)
+    return _log_det_rate(Z, _per_token(Z.shape[-1], Z) / check_positive("eps", eps) ** 2)
 
 
 def coding_rate_subspaces(Z: Float[Array, "*batch N d"], U: Float[Array, "K d p"], eps: float) -> Float[Array, "*batch"]:
@@ -54,25 +59,57 @@ def coding_rate_subspaces(Z: Float[Array, "*batch N d"], U: Float[Array, "K d p"
 
     Returns:
         `[...]`, in nats.
+
+    Raises:
+        ValueError: as for `coding_rate`, or if the bases do not fit the tokens.
     """
+    Z, U = floating(Z, U)
     return _log_det_rate(_project(Z, U), _step_size(Z, U, eps)).sum(-1)
 
 
 def coding_rate_subspaces_grad(Z: Float[Array, "*batch N d"], U: Float[Array, "K d p"], eps: float) -> Float[Array, "*batch N d"]:
     """Exact gradient, `b sum_k (I + b P_k P_k^T)^{-1} P_k U_k^T` with `P_k = Z U_k`.
 
-    The push-through identity moves the inverse to the smaller, `p x p`, side.
+    The push-through identity moves the inverse to the smaller, `p x p`, side. With the QR factors of `[sqrt(b) P; I]` it is
+    `R^{-1} R^{-T}`, whose condition number is the root of that of `I + b P^T P`.
+
+    Args:
+        Z, U, eps: as for `coding_rate_subspaces`.
+
+    Returns:
+        `[..., N, d]`.
+
+    Raises:
+        ValueError: as for `coding_rate_subspaces`.
     """
+    Z, U = floating(Z, U)
     P, b = _project(Z, U), _step_size(Z, U, eps)
-    gram = _identity_plus(b * jnp.einsum("...np,...nq->...pq", P, P))
-    solved = jnp.linalg.solve(gram, jnp.swapaxes(P, -1, -2))
+    if 0 in P.shape:
+        return jnp.zeros_like(Z)
+    wide = P.astype(jnp.promote_types(P.dtype, jnp.float32))
+    p = P.shape[-1]
+    identity = jnp.broadcast_to(jnp.eye(p, dtype=wide.dtype), (*P.shape[:-2], p, p))
+    upper = jnp.linalg.qr(jnp.concatenate([b**0.5 * wide, identity], axis=-2), mode="r")
+    half = solve_triangular(upper, wide.mT, trans=1)
+    solved = solve_triangular(upper, half).astype(P.dtype)
     return b * jnp.einsum("...kpn,kdp->...nd", solved, U)
 
 
 def coding_rate_subspaces_grad_neumann(
     Z: Float[Array, "*batch N d"], U: Float[Array, "K d p"], eps: float
 ) -> Float[Array, "*batch N d"]:
-    """First-order Neumann expansion of the gradient, `b sum_k (P_k - b P_k P_k^T P_k) U_k^T`: the step before the softmax."""
+    """First-order Neumann expansion of the gradient, `b sum_k (P_k - b P_k P_k^T P_k) U_k^T`: the step before the softmax.
+
+    Args:
+        Z, U, eps: as for `coding_rate_subspaces`.
+
+    Returns:
+        `[..., N, d]`.
+
+    Raises:
+        ValueError: as for `coding_rate_subspaces`.
+    """
+    Z, U = floating(Z, U)
     P, b = _project(Z, U), _step_size(Z, U, eps)
     gram = jnp.einsum("...np,...nq->...pq", P, P)
     return b * jnp.einsum("...knp,kdp->...nd", P - b * P @ gram, U)
@@ -89,7 +126,11 @@ def sparse_rate_reduction(
 
     Returns:
         `[...]`.
+
+    Raises:
+        ValueError: as for `coding_rate_subspaces`.
     """
+    Z, U = floating(Z, U)
     non_zeros = jnp.count_nonzero(Z, axis=(-2, -1)).astype(Z.dtype)
     return coding_rate(Z, eps) - coding_rate_subspaces(Z, U, eps) - lam * non_zeros
 
@@ -98,7 +139,18 @@ def sparse_rate_reduction(
 
 
 def mssa(Z: Float[Array, "*batch N d"], U: Float[Array, "K d p"], eps: float) -> Float[Array, "*batch N d"]:
-    """Multi-head subspace self-attention, `MSSA(Z | U) = b sum_k softmax(P_k P_k^T) P_k U_k^T`, `P_k = Z U_k`."""
+    """Multi-head subspace self-attention, `MSSA(Z | U) = b sum_k softmax(P_k P_k^T) P_k U_k^T`, `P_k = Z U_k`.
+
+    Args:
+        Z, U, eps: as for `coding_rate_subspaces`.
+
+    Returns:
+        `[..., N, d]`.
+
+    Raises:
+        ValueError: as for `coding_rate_subspaces`.
+    """
+    Z, U = floating(Z, U)
     P = _project(Z, U)
     return _step_size(Z, U, eps) * jnp.einsum("...knp,kdp->...nd", attention_weights(P, P, scale=1.0) @ P, U)
 
@@ -114,15 +166,34 @@ def mssa_step(Z: Float[Array, "*batch N d"], U: Float[Array, "K d p"], eps: floa
 
     Returns:
         `[..., N, d]`.
+
+    Raises:
+        ValueError: as for `coding_rate_subspaces`.
     """
+    Z, U = floating(Z, U)
     step = kappa * _step_size(Z, U, eps)
     return (1 - step) * Z + step * mssa(Z, U, eps)
 
 
 def lasso_objective(
-    Z: Float[Array, "*batch d"], target: Float[Array, "*batch d"], D: Float[Array, "d m"], lam: ScalarLike
+    Z: Float[Array, "*batch m"], target: Float[Array, "*batch d"], D: Float[Array, "d m"], lam: ScalarLike
 ) -> Float[Array, ""]:
-    """`lam |Z|_1 + 1/2 |target - D Z|^2`, summed over tokens: what the ISTA step lowers."""
+    """`lam |Z|_1 + 1/2 |target - D Z|^2`, summed over tokens: what the ISTA step lowers.
+
+    Args:
+        Z: codes `[..., m]`.
+        target: tokens `[..., d]`.
+        D: dictionary `[d, m]`, atoms in columns.
+        lam: weight of the l1 norm.
+
+    Raises:
+        ValueError: if the shapes do not fit together.
+    """
+    Z, target, D = floating(Z, target, D)
+    if Z.shape[:-1] != target.shape[:-1] or D.shape != (target.shape[-1], Z.shape[-1]):
+        raise ValueError(
+            f"Z, target and D have shapes {Z.shape}, {target.shape}, {D.shape}; they need [..., m], [..., d], [d, m]"
+        )
     return lam * jnp.abs(Z).sum() + 0.5 * jnp.sum((target - Z @ D.T) ** 2)
 
 
@@ -144,8 +215,13 @@ def ista_step(
 
     Returns:
         Non-negative codes `[..., d]`.
+
+    Raises:
+        ValueError: if the shapes do not fit together.
     """
-    s = Z if start is None else start
+    Z, D, s = floating(Z, D, Z if start is None else start)
+    if s.shape != Z.shape or D.shape != (Z.shape[-1], Z.shape[-1]):
+        raise ValueError(f"Z, start and D have shapes {Z.shape}, {s.shape}, {D.shape}; they need [..., d], [..., d], [d, d]")
     return jax.nn.relu(s + eta * (Z - s @ D.T) @ D - eta * lam)
 
 
@@ -174,7 +250,7 @@ class MSSA(nnx.Module):
         rngs: for the initial weights.
 
     Raises:
-        ValueError: if `num_heads` does not divide `dim` and no `head_dim` is given.
+        ValueError: as for `quire.common.layers.attention.head_size`.
     """
 
     def __init__(
@@ -188,9 +264,7 @@ class MSSA(nnx.Module):
         kernel_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
     ):
-        if head_dim is None and dim % num_heads:
-            raise ValueError(f"dim is {dim} and num_heads {num_heads}; num_heads must divide dim, or give head_dim")
-        head_dim = head_dim or dim // num_heads
+        head_dim = head_size(dim, num_heads, head_dim)
         init = kernel_init or _torch_uniform()
         self.num_heads, self.causal, self.softmax = num_heads, causal, softmax
         self.qkv = nnx.Linear(dim, num_heads * head_dim, use_bias=False, kernel_init=init, rngs=rngs)
@@ -225,9 +299,13 @@ class ISTA(nnx.Module):
         eta: step size.
         lam: sparsity weight.
         rngs: for the initial dictionary, `U(-sqrt(6 / dim), sqrt(6 / dim))`.
+
+    Raises:
+        ValueError: if `dim` is below 1.
     """
 
     def __init__(self, dim: int, *, eta: float = 0.1, lam: float = 0.1, rngs: nnx.Rngs):
+        check_at_least("dim", dim)
         self.eta, self.lam = eta, lam
         self.weight = nnx.Param(_torch_uniform(6**0.5)(rngs.params(), (dim, dim)))
 
@@ -309,7 +387,7 @@ class CRATEDecoderBlock(nnx.Module):
 def projection_rate(projections: Float[Array, "*batch K n p"], eps: float = 0.01) -> Float[Array, "*batch"]:
     """The authors' proxy for `R^c`: `sum_k 1/2 logdet(I + p / (n eps) G_k)` with `G_k` the Gram matrix of unit-normalised tokens.
 
-    Here `eps` already stands for the square of a precision. Zero tokens stay zero.
+    Here `eps` already stands for the square of a precision. Zero tokens stay zero, and do not count in the gradient.
 
     Args:
         projections: head projections `LN(x) W` split in heads, `[..., K, n, p]`, as `MSSA` sows them.
@@ -317,11 +395,21 @@ def projection_rate(projections: Float[Array, "*batch K n p"], eps: float = 0.01
 
     Returns:
         `[...]`, in nats.
+
+    Raises:
+        ValueError: as for `coding_rate`.
     """
-    n, p = projections.shape[-2:]
-    norms = jnp.linalg.norm(projections, axis=-1, keepdims=True)
-    unit = projections / jnp.maximum(norms, jnp.finfo(projections.dtype).tiny)
-    return _log_det_rate(unit, p / (n * _positive("eps", eps))).sum(-1)
+    (projections,) = floating(projections)
+    factor = _per_token(projections.shape[-1], projections) / check_positive("eps", eps)
+    return _log_det_rate(_unit(projections), factor).sum(-1)
+
+
+def _unit(x: Float[Array, "*batch p"]) -> Float[Array, "*batch p"]:
+    """Tokens of length 1, however small they were; zeros stay zeros, with gradient 0."""
+    largest = jax.lax.stop_gradient(jnp.abs(x).max(axis=-1, keepdims=True, initial=0))  # its size does not matter: no derivative
+    scaled = x / jnp.where(largest == 0, 1, largest)  # so that no square underflows
+    squared = jnp.sum(scaled**2, axis=-1, keepdims=True)
+    return scaled * jax.lax.rsqrt(jnp.where(squared == 0, 1, squared))
 
 
 def _project(Z: Array, U: Array) -> Array:
@@ -333,10 +421,10 @@ def _project(Z: Array, U: Array) -> Array:
 
 
 def _step_size(Z: Array, U: Array, eps: float) -> float:
-    return U.shape[-1] / (Z.shape[-2] * _positive("eps", eps) ** 2)
+    return _per_token(U.shape[-1], Z) / check_positive("eps", eps) ** 2
 
 
-def _positive(name: str, value: float) -> float:
-    if isinstance(value, jax.core.Tracer) or value > 0:
-        return value
-    raise ValueError(f"{name} is {value}; it must be positive")
+def _per_token(size: int, Z: Array) -> float:
+    if 0 in Z.shape[-2:]:
+        raise ValueError(f"Z has shape {Z.shape}; a rate needs at least one token and one channel")
+    return size / Z.shape[-2]

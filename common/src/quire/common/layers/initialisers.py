@@ -8,10 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from quire.common.checks import check_at_least
+
 
 def uniform_fan_in(fan_in: int) -> nnx.Initializer:
-    """Uniform in `± 1 / sqrt(fan_in)`, the default of PyTorch's linear layers, for weights and biases."""
-    bound = fan_in**-0.5
+    """Uniform in `± 1 / sqrt(fan_in)`, the default of PyTorch's linear layers, for weights and biases.
+
+    Raises:
+        ValueError: if `fan_in` is below 1.
+    """
+    bound = check_at_least("fan_in", fan_in) ** -0.5
     return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)
 
 

@@ -5,6 +5,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
+
 
 def patchify(images: Float[Array, "*batch h w c"], patch_size: int) -> Float[Array, "*batch n p"]:
     """Cut images into square patches in reading order, each flattened `(row, column, channel)`.
@@ -37,8 +39,8 @@ def unpatchify(patches: Float[Array, "*batch n p"], image_size: tuple[int, int],
         raise ValueError(
             f"patches are [{n}, {size}]; an image of {image_size} needs [{rows * columns}, {patch_size**2} * channels]"
         )
-    x = patches.reshape((*batch, rows, columns, patch_size, patch_size, -1))
-    return jnp.moveaxis(x, -3, -4).reshape((*batch, *image_size, -1))
+    x = patches.reshape((*batch, rows, columns, patch_size, patch_size, size // patch_size**2))
+    return jnp.moveaxis(x, -3, -4).reshape((*batch, *image_size, size // patch_size**2))
 
 
 def patch_grid(image_size: tuple[int, int], patch_size: int) -> tuple[int, int]:
@@ -68,9 +70,11 @@ def sincos_positions_2d(rows: int, columns: int, dim: int, *, cls: bool = False)
         Float64 `[rows * columns (+ 1), dim]`.
 
     Raises:
-        ValueError: if `dim` is not a multiple of 4.
+        ValueError: if `dim` is not a multiple of 4, or a size is below 1.
     """
-    if dim % 4:
+    for name, size in (("rows", rows), ("columns", columns)):
+        check_at_least(name, size)
+    if dim < 1 or dim % 4:
         raise ValueError(f"dim is {dim}; two-dimensional sine-cosine positions need a multiple of 4")
     frequency = 10000.0 ** (-np.arange(dim // 4) / (dim / 4))
     r, c = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
@@ -128,5 +132,10 @@ def check_pool(pool: str) -> str:
 
 
 def pool_tokens(x: Float[Array, "*batch n dim"], pool: str) -> Float[Array, "*batch dim"]:
-    """One vector per sequence: the first token, or the mean of all of them."""
+    """One vector per sequence: the first token, or the mean of all of them.
+
+    Raises:
+        ValueError: for another pooling, or without tokens.
+    """
+    check_at_least("number of tokens", x.shape[-2])
     return x[..., 0, :] if check_pool(pool) == "cls" else x.mean(-2)

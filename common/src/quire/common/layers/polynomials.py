@@ -12,8 +12,10 @@ from jaxtyping import Array, Float, Int
 from quire.common.checks import floating
 
 MAX_RANK = 20_000
-MAX_RADIUS = 16.0
-"""Beyond it `exp(-radius)` is below the rounding of `exp(radius)` in float64, and no interpolant shows it."""
+MAX_EXPONENT = 700.0
+"""What `exp` in float64 can represent."""
+MAX_RESOLVED = 12.0
+"""Up to this radius an interpolant of sufficient degree is exact to 1e-4 relative to `exp(-radius)`, beyond it is not."""
 
 
 def num_monomials(dim: int, degree: int) -> int:
@@ -119,8 +121,8 @@ def exp_polynomial(
     """Coefficients of a polynomial close to `exp` on `[-radius, radius]`, in the monomial basis, float64.
 
     `taylor` is `c_t = 1 / t!`; `chebyshev` interpolates at the Chebyshev points of `[-radius, radius]`, which spreads the
-    error evenly and needs a lower degree once `radius` exceeds about 3. Terms below the rounding of the largest are left out: they
-    are noise, which the monomial basis would multiply by `2^degree`.
+    error evenly and needs a lower degree once `radius` exceeds about 3. Terms below the rounding of the largest are left out,
+    for they are noise, which the monomial basis would multiply by `2^degree`.
 
     Args:
         degree: degree of the polynomial.
@@ -142,16 +144,18 @@ def exp_polynomial(
         return np.array([1 / math.factorial(t) for t in range(degree + 1)])
     if kind != "chebyshev":
         raise ValueError(f"kind is {kind!r}; it must be 'taylor' or 'chebyshev'")
-    if radius is None or not 0 < radius <= MAX_RADIUS:
-        raise ValueError(f"radius is {radius}; chebyshev needs the half-width of its interval, positive and at most {MAX_RADIUS}")
+    if radius is None or not 0 < radius < MAX_EXPONENT:
+        raise ValueError(f"radius is {radius}; chebyshev needs the half-width of its interval, between 0 and {MAX_EXPONENT:g}")
     useful = min(degree, _resolved_degree(radius))
+    if useful < degree and radius > MAX_RESOLVED:
+        raise ValueError(f"radius is {radius}; degree {degree} adds but rounding beyond {MAX_RESOLVED:g}, take {useful} or less")
     interpolant = np.polynomial.Chebyshev.interpolate(np.exp, useful, domain=[-radius, radius])
     kept = interpolant.convert(kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1]).coef
     return np.pad(kept, (0, degree - useful))
 
 
 def _resolved_degree(radius: float) -> int:
-    """Where the Chebyshev coefficients of `exp`, `2 I_k(radius) ~ 2 (radius / 2)^k / k!`, fall below the rounding of the first."""
+    """Where the Chebyshev coefficients of `exp`, `2 I_k(radius) ~ 2 (radius / 2)^k / k!`, fall below rounding."""
     smallest = np.finfo(float).eps * math.exp(radius) / math.sqrt(2 * math.pi * radius + 1)
     degree, term = 0, 1.0
     while term > smallest or degree < radius:

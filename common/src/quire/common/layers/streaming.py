@@ -14,13 +14,13 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, ScalarLike
 
 # Scores held at once by the streamed form: 2 MB in float32, which fits the level-2 cache of a CPU core.
 TILE_ELEMENTS = 2**19
 
 
-def tuple_scores(q: Float[Array, "n d"], ks: Sequence[Float[Array, "_ d"]], scale: float) -> Float[Array, "n *tuples"]:
+def tuple_scores(q: Float[Array, "n d"], ks: Sequence[Float[Array, "_ d"]], scale: ScalarLike) -> Float[Array, "n *tuples"]:
     """Scores of every query with every tuple, `scale * sum_t Q_it prod_l K_l[j_l, t]`, one matrix product with the last memory.
 
     Args:

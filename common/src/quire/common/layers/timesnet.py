@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from quire.common.checks import check_at_least, floating, is_concrete
 from quire.common.layers.intermediates import sow
 from quire.common.random import draw_together
 
@@ -31,7 +32,8 @@ def fft_periods(x: Float[Array, "b t c"], k: int) -> tuple[Int[Array, " k"], Int
     `A = mean_(b, c) |rfft(x)|`, `f_1, ..., f_k = argtop_k A` without the constant, `p_i = floor(T / f_i)`,
     `w_(b, i) = mean_c |rfft(x_b)|_(f_i)`.
 
-    The choice is one for the whole batch: what a model makes of a series depends on the series beside it.
+    The choice is one for the whole batch: what a model makes of a series depends on the series beside it. Frequencies of equal
+    amplitude, as all those of a constant series, are taken in rising order.
 
     Args:
         x: series `[b, t, c]`, at least 2 steps.
@@ -51,18 +53,28 @@ def fft_periods(x: Float[Array, "b t c"], k: int) -> tuple[Int[Array, " k"], Int
     length = x.shape[1]
     if length < 2 or not 1 <= k <= length // 2:
         raise ValueError(f"k is {k} for series of {length} steps; it must lie between 1 and {length // 2}")
-    amplitude = jnp.abs(jnp.fft.rfft(x, axis=1)).mean(axis=2)
-    mean = jax.lax.stop_gradient(amplitude.mean(axis=0)).at[0].set(0)
-    frequency = jax.lax.top_k(mean, k)[1]
+    (x,) = floating(x)
+    amplitude = jnp.abs(_spectrum(x, length)).mean(axis=2).astype(x.dtype)
+    total = jax.lax.stop_gradient(amplitude.sum(axis=0))
+    frequency = jax.lax.top_k(total[1:], k)[1] + 1  # the constant is no frequency, however weak the others are
     return frequency, length // frequency, amplitude[:, frequency]
+
+
+def _spectrum(x: Float[Array, "b t c"], n: int) -> Array:
+    """`rfft` along time, which no half precision has."""
+    return jnp.fft.rfft(x.astype(jnp.promote_types(x.dtype, jnp.float32)), n, axis=1)
 
 
 def canvas_length(length: int) -> int:
     """Steps that every folding of `length` steps fits in: the largest multiple `ceil(T / p) p` of a period `p = floor(T / f)`.
 
+    Raises:
+        ValueError: for fewer than 2 steps, which have no period.
+
     >>> [canvas_length(t) for t in (36, 96, 192)]
     [42, 114, 228]
     """
+    check_at_least("length", length, 2)
     periods = (length // f for f in range(1, length // 2 + 1))
     return max(-(-length // p) * p for p in periods)
 
@@ -87,9 +99,10 @@ def unfold(folded: Float[Array, "b rows period c"], length: int) -> Float[Array,
     """Inverse of `fold`: the first `length` steps.
 
     Raises:
-        ValueError: if the map holds fewer.
+        ValueError: if the map holds fewer, or `length` is negative.
     """
     b, rows, period, c = folded.shape
+    check_at_least("length", length, 0)
     if length > rows * period:
         raise ValueError(f"length is {length}; a map of {rows} x {period} holds {rows * period} steps")
     return folded.reshape(b, rows * period, c)[:, :length]
@@ -102,8 +115,9 @@ def merge_kernels(kernels: Sequence[Float[Array, "_ _ i o"]]) -> Float[Array, "r
     """The mean of several centred kernels, as one: convolution is linear, so their mean needs one pass instead of many.
 
     Raises:
-        ValueError: if a side is even, for such a kernel has no centre.
+        ValueError: if there is no kernel or a side is even, for such a kernel has no centre.
     """
+    check_at_least("number of kernels", len(kernels))
     if bad := [k.shape[:2] for k in kernels if not (k.shape[0] % 2 and k.shape[1] % 2)]:
         raise ValueError(f"kernels has one of {bad[0]}; sides must be odd")
     rows, cols = (max(k.shape[axis] for k in kernels) for axis in (0, 1))
@@ -160,7 +174,15 @@ def folded_conv(
 
     Returns:
         The map, unfolded. From step `ceil(t / p) p` on, which is beyond the map, the numbers mean nothing.
+
+    Raises:
+        ValueError: if a side of the kernel is even, its channels are not those of x, or the period is below 1 (unless traced).
     """
+    x, kernel, bias = floating(x, kernel, bias)
+    if is_concrete(period):
+        check_at_least("period", int(period))
+    if not (kernel.shape[0] % 2 and kernel.shape[1] % 2) or kernel.shape[2] != x.shape[-1]:
+        raise ValueError(f"kernel has shape {kernel.shape}; it needs two odd sides, then the {x.shape[-1]} channels of x")
     length = x.shape[1]
     rows, cols, channels, out = kernel.shape
     cycles = jnp.concatenate([shift(x, (i - rows // 2) * period) for i in range(rows)], axis=-1)
@@ -202,9 +224,14 @@ class Inception(nnx.Module):
         in_features, out_features: channels.
         sizes: rows and columns of each, odd.
         rngs: for the initial weights.
+
+    Raises:
+        ValueError: if a size is below 1 or there is no kernel.
     """
 
     def __init__(self, in_features: int, out_features: int, sizes: Sequence[tuple[int, int]], *, rngs: nnx.Rngs):
+        for name, size in (("in_features", in_features), ("out_features", out_features), ("number of sizes", len(sizes))):
+            check_at_least(name, size)
         drawn = draw_together(rngs.params.normal, [(*size, in_features, out_features) for size in sizes])
         self.kernels = nnx.List(  # Kaiming's normal weights by fan-out
             [nnx.Param(part * (2 / (math.prod(size) * out_features)) ** 0.5) for part, size in zip(drawn, sizes, strict=True)]
@@ -233,6 +260,9 @@ class TimesBlock(nnx.Module):
         top_k: number of periods.
         num_kernels, form: of the inceptions.
         rngs: for the initial weights.
+
+    Raises:
+        ValueError: if a size is below 1 or the form unknown; when called, as for `fft_periods`.
     """
 
     def __init__(
@@ -245,13 +275,14 @@ class TimesBlock(nnx.Module):
         form: InceptionForm = "square",
         rngs: nnx.Rngs,
     ):
-        self.top_k = top_k
+        self.top_k = check_at_least("top_k", top_k)
         sizes = inception_sizes(num_kernels, form)
         self.up = Inception(dim, hidden_dim, sizes, rngs=rngs)
         self.down = Inception(hidden_dim, dim, sizes, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b t dim"]) -> Float[Array, "b t dim"]:
         length = x.shape[1]
+        x, _ = floating(x, self.up.kernels[0][...])
         _, periods, weights = fft_periods(x, self.top_k)
         sow(self, "period", periods)
         sow(self, "weight", weights)
@@ -285,18 +316,20 @@ def series_conv(x: Float[Array, "b t i"], kernel: Float[Array, "width i o"], bia
     Wide kernels cost no more than narrow ones.
 
     Raises:
-        ValueError: if the kernel's width is even.
+        ValueError: if the kernel's width is even, its channels are not those of x, or there is no step.
 
     >>> x, kernel = jnp.arange(1.0, 5.0).reshape(1, 4, 1), jnp.array([1.0, 10.0, 100.0]).reshape(3, 1, 1)
     >>> print(series_conv(x, kernel, jnp.zeros(1))[0, :, 0].round(2))
     [210. 321. 432.  43.]
     """
-    length, width = x.shape[1], kernel.shape[0]
-    if width % 2 == 0:
-        raise ValueError(f"kernel has width {width}; a centred kernel needs an odd one")
+    x, kernel, bias = floating(x, kernel, bias)
+    length, width = check_at_least("number of steps", x.shape[1]), kernel.shape[0]
+    if width % 2 == 0 or kernel.shape[1] != x.shape[-1]:
+        raise ValueError(f"kernel has width {width} and reads {kernel.shape[1]} channels; it needs an odd one and {x.shape[-1]}")
     n = 1 << (length + width - 2).bit_length()
-    spectra = jnp.einsum("bfi,fio->bfo", jnp.fft.rfft(x, n, axis=1), jnp.fft.rfft(kernel[::-1], n, axis=0))
-    return jnp.fft.irfft(spectra, n, axis=1)[:, width // 2 : width // 2 + length] + bias.reshape(1, 1, -1)
+    spectra = jnp.einsum("bfi,fio->bfo", _spectrum(x, n), _spectrum(jnp.swapaxes(kernel[::-1], 0, 1), n).swapaxes(0, 1))
+    out = jnp.fft.irfft(spectra, n, axis=1)[:, width // 2 : width // 2 + length].astype(x.dtype)
+    return out + bias.reshape(1, 1, -1)
 
 
 class SeriesBlock(nnx.Module):

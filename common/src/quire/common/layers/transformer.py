@@ -7,14 +7,21 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from quire.common.checks import check_at_least, check_ids, floating
 from quire.common.layers.attention import MultiHeadAttention
 from quire.common.layers.patches import ClassTokens, PatchEmbed, check_pool, pool_tokens
 
 
 class MLP(nnx.Module):
-    """Two linear maps with a GELU between them."""
+    """Two linear maps with a GELU between them.
+
+    Raises:
+        ValueError: if a size is below 1.
+    """
 
     def __init__(self, dim: int, hidden_dim: int, *, rngs: nnx.Rngs):
+        check_at_least("dim", dim)
+        check_at_least("hidden_dim", hidden_dim)
         self.up = nnx.Linear(dim, hidden_dim, rngs=rngs)
         self.down = nnx.Linear(hidden_dim, dim, rngs=rngs)
 
@@ -31,13 +38,16 @@ class TransformerBlock(nnx.Module):
         mlp_dim: hidden width of the MLP, `4 * dim` by default.
         causal: attend only to the past.
         rngs: for the initial weights.
+
+    Raises:
+        ValueError: if a size is below 1, or `num_heads` does not divide `dim`.
     """
 
     def __init__(self, dim: int, num_heads: int, *, mlp_dim: int | None = None, causal: bool = False, rngs: nnx.Rngs):
         self.attention_norm = nnx.LayerNorm(dim, epsilon=1e-5, rngs=rngs)
         self.attention = MultiHeadAttention(dim, num_heads, causal=causal, rngs=rngs)
         self.mlp_norm = nnx.LayerNorm(dim, epsilon=1e-5, rngs=rngs)
-        self.mlp = MLP(dim, mlp_dim or 4 * dim, rngs=rngs)
+        self.mlp = MLP(dim, 4 * dim if mlp_dim is None else mlp_dim, rngs=rngs)
 
     def __call__(self, x: Float[Array, "*batch n dim"]) -> Float[Array, "*batch n dim"]:
         x = x + self.attention(self.attention_norm(x))
@@ -63,7 +73,7 @@ class TokenClassifier(nnx.Module):
         rngs: for the initial weights.
 
     Raises:
-        ValueError: if the patch size does not divide the image or `pool` is unknown.
+        ValueError: if the patch size does not divide the image, `pool` is unknown, or a size is below 1 (`depth`: below 0).
     """
 
     def __init__(
@@ -79,6 +89,7 @@ class TokenClassifier(nnx.Module):
         pool: str = "cls",
         rngs: nnx.Rngs,
     ):
+        _check_sizes(depth, channels=channels, num_classes=num_classes, dim=dim)
         self.pool = check_pool(pool)
         self.embed = PatchEmbed(image_size, patch_size, channels, dim, rngs=rngs)
         self.tokens = ClassTokens(self.embed.num_patches, dim, rngs=rngs)
@@ -107,9 +118,14 @@ class TokenLM(nnx.Module):
         depth: number of blocks.
         block: makes one block; a causal block gives a next-token model.
         rngs: for the initial weights; embeddings and positions are `N(0, 0.02^2)`.
+
+    Raises:
+        ValueError: if a size is below 1 (`depth`: below 0); when called, if tokens are out of range or too many. The logits of
+            traced tokens that are out of range are NaN.
     """
 
     def __init__(self, *, vocab_size: int, max_length: int, dim: int, depth: int, block: BlockFactory, rngs: nnx.Rngs):
+        _check_sizes(depth, vocab_size=vocab_size, max_length=max_length, dim=dim)
         init = nnx.initializers.normal(0.02)
         self.embed = nnx.Embed(vocab_size, dim, embedding_init=init, rngs=rngs)
         self.positions = nnx.Param(init(rngs.params(), (max_length, dim)))
@@ -121,7 +137,10 @@ class TokenLM(nnx.Module):
         length, longest = tokens.shape[-1], self.positions.shape[0]
         if length > longest:
             raise ValueError(f"tokens have length {length}; this model reads at most {longest}")
-        x = self.embed(tokens)
+        vocab_size = self.embed.num_embeddings
+        check_ids("tokens", tokens, vocab_size)
+        tokens = tokens.astype(jnp.int32)
+        x = self.embed(jnp.where(tokens < 0, vocab_size, tokens))  # a negative id would count from the end
         x = x + jnp.broadcast_to(self.positions[:length], x.shape)
         for block in self.blocks:
             x = block(x)
@@ -134,6 +153,22 @@ def vit_block(dim: int, num_heads: int, *, mlp_dim: int | None = None, causal: b
 
 
 def next_token_loss(logits: Float[Array, "*batch t vocab"], targets: Int[Array, "*batch t"]) -> Float[Array, ""]:
-    """Mean cross-entropy in nats per token."""
-    log_probs = jax.nn.log_softmax(logits)
-    return -jnp.mean(jnp.take_along_axis(log_probs, targets[..., None], axis=-1))
+    """Mean cross-entropy in nats per token; NaN if a traced target is out of range.
+
+    Raises:
+        ValueError: if a target is out of range, the shapes do not fit together, or there is no token.
+    """
+    if targets.shape != logits.shape[:-1] or 0 in logits.shape:
+        raise ValueError(f"logits have shape {logits.shape} and targets {targets.shape}; each token needs one target")
+    vocab_size = logits.shape[-1]
+    check_ids("targets", targets, vocab_size)
+    (logits,) = floating(logits)
+    targets = targets.astype(jnp.int32)
+    targets = jnp.where(targets < 0, vocab_size, targets)
+    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), targets[..., None], axis=-1, mode="fill"))
+
+
+def _check_sizes(depth: int, **sizes: int) -> None:
+    check_at_least("depth", depth, 0)
+    for name, size in sizes.items():
+        check_at_least(name, size)

@@ -11,6 +11,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array
 
+from quire.common.checks import check_at_least
 from quire.common.claims.measurement import Numbers
 from quire.common.layers.intermediates import capture
 
@@ -69,8 +70,9 @@ def coord_check(
         steps: optimiser steps.
 
     Raises:
-        ValueError: if the model sows nothing.
+        ValueError: if the model sows nothing or `steps` is below 1.
     """
+    check_at_least("steps", steps)
     movements: dict[str, list[float]] = {}
     for width in widths:
         model = build(width)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least, floating, is_concrete
 from quire.common.layers.intermediates import sow
 from quire.common.mup.abc import ABC
 from quire.common.random import draw_together
@@ -44,7 +45,13 @@ def scales(abc: ABC, width: int) -> Scales:
 
 
 def standard_normals(key: jax.Array, dim: int, width: int, depth: int, out: int = 1) -> Weights:
-    """Weights `[dim, n], [n, n] .. [n, out]` of independent N(0, 1), to be multiplied by `Scales.initial`."""
+    """Weights `[dim, n], [n, n] .. [n, out]` of independent N(0, 1), to be multiplied by `Scales.initial`.
+
+    Raises:
+        ValueError: if a size is below 1.
+    """
+    for name, size in (("dim", dim), ("width", width), ("depth", depth), ("out", out)):
+        check_at_least(name, size)
     shapes = list(pairwise([dim, *[width] * depth, out]))
     return tuple(draw_together(lambda shape: jax.random.normal(key, shape), shapes))
 
@@ -56,7 +63,12 @@ def mlp(
 
     Returns:
         Output and the pre-activations `h^1 .. h^L`.
+
+    Raises:
+        ValueError: if there is not one multiplier for each weight.
     """
+    if multipliers.shape != (len(weights),):
+        raise ValueError(f"multipliers has shape {multipliers.shape}; {len(weights)} weights need one each")
     hidden = []
     for i, w in enumerate(weights):
         x = multipliers[i] * (x @ w)
@@ -97,10 +109,17 @@ def train_abc(
         Initial weights, trained weights, and the output at each example just before its step.
 
     Raises:
-        ValueError: if X and y differ in length.
+        ValueError: if X and y differ in length, y is not `[steps, out]`, or `eta` is negative.
     """
     if X.shape[0] != y.shape[0]:
         raise ValueError(f"X has {X.shape[0]} examples and y {y.shape[0]}; every step needs one of each")
+    if y.shape[1:] != normals[-1].shape[1:]:
+        raise ValueError(
+            f"y has shape {y.shape}; a network with {normals[-1].shape[1]} outputs needs [steps, {normals[-1].shape[1]}]"
+        )
+    if is_concrete(eta):
+        _check_rate(eta)
+    X, y = floating(X, y)
     initial = tuple(s * w for s, w in zip(scale.initial, normals, strict=True))
 
     def step(weights: Weights, example: tuple[Array, Array]):
@@ -112,7 +131,8 @@ def train_abc(
             return loss(f, target), f
 
         gradients, f = jax.grad(objective, has_aux=True)(weights)
-        return tuple(w - eta * scale.learning_rate * g for w, g in zip(weights, gradients, strict=True)), f
+        stepped = (w - eta * scale.learning_rate * g for w, g in zip(weights, gradients, strict=True))
+        return tuple(new.astype(w.dtype) for new, w in zip(stepped, weights, strict=True)), f
 
     trained, outputs = jax.lax.scan(step, initial, (X, y))
     return initial, trained, outputs
@@ -144,8 +164,7 @@ class ABCMLP(nnx.Module):
         Raises:
             ValueError: if `eta` is negative.
         """
-        if eta < 0:
-            raise ValueError(f"eta is {eta}; a learning rate cannot be negative")
+        _check_rate(eta)
         return eta * float(self.width) ** -float(self.abc.c)
 
     def __call__(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch out"]:
@@ -154,3 +173,8 @@ class ABCMLP(nnx.Module):
         for i, h in enumerate(hidden, 1):
             sow(self, f"h{i}", h)
         return f
+
+
+def _check_rate(eta: float) -> None:
+    if not eta >= 0:
+        raise ValueError(f"eta is {eta}; a learning rate cannot be negative")

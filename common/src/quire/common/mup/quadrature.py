@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy import special
 
+from quire.common.checks import check_at_least
+
 MAX_NODES = 2_000_000
 
 
@@ -40,8 +42,9 @@ def gaussian_particles(key: jax.Array, count: int, dim: int) -> tuple[Float[Arra
     """Monte-Carlo nodes and weights in place of a grid, in antithetic pairs, so that odd moments vanish.
 
     Raises:
-        ValueError: if `count` is odd or not positive.
+        ValueError: if `count` is odd or not positive, or `dim` below 1.
     """
+    check_at_least("dim", dim)
     if count < 2 or count % 2:
         raise ValueError(f"count is {count}; antithetic particles need a positive even number")
     half = jax.random.normal(key, (count // 2, dim))

@@ -109,11 +109,17 @@ class TensorProgram:
         return jnp.mean(x.samples * y.samples)
 
     def matmul(self, W: Matrix, x: Vector, *, transpose: bool = False) -> Vector:
-        """`W x`, or `W^T x`."""
+        """`W x`, or `W^T x`.
+
+        Raises:
+            ValueError: if a sample of x is not finite.
+        """
         arguments, gaussians = W.arguments[transpose], W.gaussians[transpose]
         inner = [self.moment(x, e) for e in arguments]
         rest = self.combine([1.0, *(-c for c in inner)], [x, *arguments])
         squared = float(self.moment(rest, rest))
+        if not np.isfinite(squared):
+            raise ValueError(f"x has samples whose mean square is {squared}; a limit needs finite ones")
         # Derivatives of x, not of what it is a combination of, decide the correction; so it comes before x joins the basis.
         earlier = list(zip(W.arguments[not transpose], W.gaussians[not transpose], strict=True))
         correction = [(W.sigma * jnp.mean(x.slopes[g]), e) for e, g in earlier if g in x.slopes]
