@@ -2,6 +2,8 @@
 
 import json
 import re
+import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,22 @@ def test_the_version_of_a_member_is_the_workspace_s():
         for p in [*ROOT.glob("*/pyproject.toml"), *ROOT.glob("papers/*/pyproject.toml")]
     }
     assert len(versions) == 1
+
+
+def test_the_list_of_common_s_modules_is_current(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "ci")
+    import common_readme
+
+    text = common_readme.README.read_text(encoding="utf-8")
+    assert common_readme.current(text) == text, "run python ci/common_readme.py"
+
+
+@pytest.mark.parametrize("name", ["jax", "jaxlib", "flax", "optax", "scipy", "scikit-learn", "orbax-checkpoint"])
+def test_what_numbers_depend_on_is_pinned(name):
+    constraints = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]["constraint-dependencies"]
+    assert f"{name}=={version(name)}" in constraints
+
+
+def test_no_two_test_files_share_a_name():
+    names = [path.name for path in ROOT.glob("tests/**/test_*.py")]
+    assert sorted(set(names)) == sorted(names)
