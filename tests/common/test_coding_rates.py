@@ -1,4 +1,4 @@
-"""Coding rates of tokens: against definitions in float64, for few, repeated, tiny and zero tokens; one layer in theory at the edge."""
+"""Coding rates of tokens: against definitions in float64, for few, repeated, tiny and zero tokens."""
 
 import jax
 import jax.numpy as jnp

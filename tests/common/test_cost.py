@@ -1,11 +1,14 @@
 """What models and functions cost."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
+from quire.common.layers.convolution import conv_nd
 from quire.common.metrics.cost import count_params, macs, tree_bytes
 
 
@@ -21,6 +24,9 @@ def test_costs_of_a_convolution_in_a_scan():
 
     x, kernel = jax.ShapeDtypeStruct((1, 4, 6, 6), jnp.float32), jax.ShapeDtypeStruct((4, 2, 3, 3), jnp.float32)
     assert macs(repeated, x, kernel) == 3 * (4 * 6 * 6) * (2 * 9)
+    image, channels_last = jnp.zeros((2, 6, 6, 4)), jnp.zeros((3, 3, 4, 5))
+    for impl in ("xla", "canonical", "im2col", "shifted"):
+        assert macs(partial(conv_nd, impl=impl), image, channels_last) == (2 * 6 * 6 * 5) * (9 * 4)
     assert count_params(nnx.eval_shape(lambda: nnx.Linear(1000, 7, rngs=nnx.Rngs(0)))) == 7007
     shared = np.zeros(4, np.float16)
     assert tree_bytes([shared, shared, jnp.zeros(3, jnp.float8_e4m3fn)]) == 11

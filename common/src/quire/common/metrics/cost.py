@@ -61,6 +61,8 @@ def _macs_of_equation(equation: Any) -> int:
     if name == "conv_general_dilated":
         kernel, layout = equation.invars[1].aval.shape, params["dimension_numbers"].rhs_spec
         return output * math.prod(kernel[axis] for axis in layout[1:])  # inputs of a group times the window
+    if name == "channels_last_convolution":  # of `common.layers.lowerings`
+        return output * math.prod(equation.invars[1].aval.shape[:-1])
     inner = [_macs_of(part) for value in params.values() for part in _jaxprs(value)]
     if name == "scan":
         return params["length"] * sum(inner)
