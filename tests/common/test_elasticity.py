@@ -38,7 +38,7 @@ from quire.common.pde.finite_elements import box_mesh, shape_gradients
 from quire.common.pde.minimise import Adam, LevenbergMarquardt, minimise
 from quire.common.pde.objective import Block, Objective
 from quire.common.pde.solid_samples import body_samples, box_samples, points_in_tetrahedra
-from quire.common.testing import assert_close, assert_jit_consistent, assert_vmap_consistent
+from quire.common.testing import assert_close, assert_degenerate, assert_dtypes, assert_jit_consistent, assert_vmap_consistent
 
 DIMS = pytest.mark.parametrize("dim", [2, 3])
 SIGNS = pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
@@ -177,6 +177,32 @@ def test_degenerate_gradients_are_finite(dim):
 
 
 @DIMS
+def test_energy_where_stretches_vanish(dim):
+    """`|F - R|^2` with an R that is not orthogonal falls short by one for every stretch of 0 too many."""
+    stretches = np.array([[0, 0, 0], [0, 0, 1], [0, 0, 2], [1e-5, 1e-5, 1], [1e-3, -1e-3, 1], [0.3, 0.3, 0.7], [1, 1, 1.001]])[
+        :, -dim:
+    ]
+    F = np.asarray(turn(dim)) @ (stretches[:, :, None] * np.eye(dim))
+    run = jax.jit(jax.vmap(jax.value_and_grad(arap_energy)))
+    for dtype in (np.float32, np.float64):
+        energies, slopes = run(F.astype(dtype))
+        np.testing.assert_allclose(energies, np.sum((np.abs(stretches) - 1) ** 2, axis=1), rtol=2e-3)
+        assert np.isfinite(slopes).all() and np.abs(slopes).max() <= 2 * (2 + dim)
+
+
+@DIMS
+def test_energies_at_the_edge(dim):
+    def everything(F):
+        return arap_energy(F), nearest_rotation(F), volume_energy(F), jnp.sum(arap_residual(F) ** 2)
+
+    F = np.asarray(gradients(dim, 1)[0], np.float32)
+    assert_degenerate(everything, F, scales=(1e-30, 1e3))
+    with jax.enable_x64(False):
+        assert_dtypes(jax.jit(everything), F, tolerance=1e-4, dtypes=("uint8", "bfloat16"))
+    assert_close(nearest_rotation(1e-30 * jnp.asarray(F)), nearest_rotation(jnp.asarray(F)), 1e-4)
+
+
+@DIMS
 def test_cofactors(dim):
     F = gradients(dim, 1)[0]
     assert_close(cofactor(F), np.linalg.det(F) * np.linalg.inv(F).T, 1e-12)
@@ -235,6 +261,13 @@ def test_contact_errors():
         Plane(-1.0, 0)
     with pytest.raises(ValueError, match=r"radius is -1.0; it must be positive"):
         Sphere((0.0, 0.0), -1.0, 1.0)
+
+
+def test_contact_has_derivatives_at_the_centre():
+    ball = Sphere((0.5, -2.0), 1.0, 4.0)
+    centre = jnp.array(ball.centre)
+    np.testing.assert_allclose(jax.jacobian(ball.curvature)(centre), np.append(2 * np.eye(2), [[0, 0]], axis=0), atol=1e-12)
+    np.testing.assert_allclose(jax.grad(ball.depth)(centre), 0)
 
 
 # --- Implicit Euler ---

@@ -8,7 +8,14 @@ from flax import nnx
 
 from quire.common.fields.operators import divergence, gradient, jacobian, laplacian, value_and_jacobian
 from quire.common.fields.siren import Siren, init_siren, siren
-from quire.common.testing import assert_close, assert_gradients, assert_jit_consistent, assert_vmap_consistent
+from quire.common.testing import (
+    assert_close,
+    assert_degenerate,
+    assert_dtypes,
+    assert_gradients,
+    assert_jit_consistent,
+    assert_vmap_consistent,
+)
 
 
 def swirl(x):
@@ -97,3 +104,14 @@ def test_the_module_holds_the_same_function():
 def test_errors(as_installed, call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_fields_at_the_edge():
+    layers = init_siren(jax.random.key(0), 2, 2, 5, 0, omega=1.0)
+    x = np.array([[0.4, -1.2], [0.9, 0.1]])
+    operators = (value_and_jacobian, divergence, laplacian)
+    for function in (lambda x: siren(layers, x), *(lambda x, f=f: jax.vmap(lambda y: f(swirl, y))(x) for f in operators)):
+        assert_degenerate(function, x, scales=(1e-30, 10.0))
+        assert_dtypes(jax.jit(function), x, tolerance=1e-4)
+    with pytest.raises(ValueError, match="layers is empty"):
+        siren([], jnp.zeros((3, 2)))

@@ -112,7 +112,11 @@ def test_mesh_errors(as_installed):
         box_mesh((2,), low, high)
     with pytest.raises(ValueError, match="pattern is 'zigzag'; choose from diagonal, alternating, crossed"):
         box_mesh((2, 2), low, high, pattern="zigzag")
+    with pytest.raises(ValueError, match=r"low is \[0.0, 0.0\] and high \[0.0, 0.0\]"):
+        box_mesh((2, 2), low, low)
     mesh = box_mesh((2, 2), low, high)
+    with pytest.raises(ValueError, match="axis is 2; the mesh has axes 0 to 1"):
+        side_faces(mesh, 2, 0.0)
     with pytest.raises(ValueError, match=r"no face of the mesh lies at x\[0\] = 0.3"):
         side_faces(mesh, 0, 0.3)
     with pytest.raises(ValueError, match="total is 0 and side_total 0"):

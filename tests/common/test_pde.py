@@ -141,6 +141,26 @@ def test_the_best_start_goes_on():
     assert_close(chosen, np.array([1.0, 2.1]), 1e-6)
 
 
+def test_minimisers_end_where_the_objective_is_not_finite():
+    """A logarithm that Adam walks out of: the last parameters with a finite objective, and the NaN reported."""
+
+    def logarithm(key):
+        return Objective({"main": Block(lambda theta, x: jnp.log(theta + 1 + x), jnp.zeros((1, 1)))})
+
+    def run(start, solver):
+        return jax.jit(lambda theta: minimise(logarithm, theta, KEY, solver))(jnp.array([start]))
+
+    with jax.debug_nans(False):
+        theta, info = run(0.5, Adam(50, 3.0, None))
+        assert bool(jnp.isfinite(theta).all()) and float(theta[0]) > -1
+        assert bool(jnp.isnan(info.loss)) and 1 < int(info.steps) < 50
+        for solver in (LevenbergMarquardt(5), Adam(50), (Adam(5), LevenbergMarquardt(5))):
+            theta, info = run(-3.0, solver)
+            assert float(theta[0]) == -3 and int(info.steps) <= 1 and bool(jnp.isnan(info.loss))
+        _, info = run(0.5, Adam(5, 1e-3, None))
+        assert bool(jnp.isfinite(info.loss)) and int(info.steps) == 5
+
+
 # --- Time steps ---
 
 
@@ -155,6 +175,21 @@ def test_extrapolation_is_offered_and_the_better_start_taken():
 def test_march_keeps_every_state():
     last, kept, infos = jax.jit(lambda x: march(lambda x, n, key: (x + n, n), x, KEY, 4))(jnp.array(1.0))
     assert kept.tolist() == [1.0, 1.0, 2.0, 4.0, 7.0] and float(last) == 7.0 and infos.tolist() == [0, 1, 2, 3]
+
+
+def test_march_ends_after_a_state_that_is_not_finite():
+    def step(state, n, key):
+        draw = lambda key: Objective({"main": Block(lambda x, shift: jnp.log(2 - n + x) + shift, jnp.zeros((1, 1)))})  # noqa: E731
+        state, info = advance(draw, [state], key, LevenbergMarquardt(1, 1e3))
+        return state, (info.loss, n, info.steps)
+
+    with jax.debug_nans(False):
+        last, kept, (losses, numbers, steps) = jax.jit(lambda x: march(step, x, KEY, 6))(jnp.array([0.5]))
+        last, kept, losses, numbers, steps = map(np.asarray, (last, kept, losses, numbers, steps))
+    finite = np.isfinite(kept[:, 0])
+    count = int(finite.sum())
+    assert 1 < count < 6 and finite[:count].all() and np.isnan(last).all() and np.isnan(losses[count:]).all()
+    assert numbers.tolist() == [*range(count), *[0] * (6 - count)] and not steps[count:].any()
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
@@ -390,3 +425,32 @@ def test_sampling_a_grid():
 def test_errors(as_installed, call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_grids_refuse_what_is_not_finite():
+    """Interpolation would read numbers from elsewhere."""
+    u = random_velocity(4)
+    u[1, 2, 0] = np.nan
+    for call in (lambda: grid_fluid(u, 0.1, 1), lambda: project(u), lambda: advect(u, 0.1)):
+        with pytest.raises(ValueError, match="u holds numbers that are not finite"):
+            call()
+    with pytest.raises(ValueError, match="points holds numbers that are not finite"):
+        sample(random_velocity(4), np.full((1, 2), np.nan))
+
+
+def test_vortices_have_derivatives_inside_their_block():
+    with jax.enable_x64():
+        x = jnp.array([-0.4, -0.3])
+        inner = jax.jacobian(lambda x: taylor_green((x + 0.5) / 0.5, rescale=False))(x)
+        assert_close(jax.jacobian(taylor_green_multi)(x), inner, 1e-12)
+
+
+def test_points_of_integer_boxes(as_installed):
+    low, high = jnp.array([0, 0]), jnp.array([2, 4])
+    for points in (uniform(KEY, 9, low, high), stratified(KEY, (3, 3), low, high), sides(KEY, 8, 1, low, high)):
+        assert points.dtype == jnp.float32 and len(np.unique(np.asarray(points)[:, 0])) > 4
+
+
+def test_a_block_has_points():
+    with pytest.raises(ValueError, match="num_points is 0; it must be at least 1"):
+        Block(lambda theta, x: theta - x, jnp.zeros((0, 2))).residuals(jnp.zeros(2))

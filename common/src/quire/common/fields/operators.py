@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from quire.common.checks import floating
+
 Field = Callable[[Array], Array]
 """`f(x[d]) -> [m]`."""
 
@@ -21,6 +23,7 @@ def value_and_jacobian(field: Field, x: Float[Array, " d"]) -> tuple[Float[Array
     >>> print(value, jacobian.tolist())
     [6. 4.] [[3.0, 2.0], [4.0, 0.0]]
     """
+    (x,) = floating(x)
     value, tangents = jax.vmap(lambda v: jax.jvp(field, (x,), (v,)), out_axes=(None, -1))(jnp.eye(x.size, dtype=x.dtype))
     return value, tangents
 
@@ -60,6 +63,8 @@ def laplacian(field: Field, x: Float[Array, " d"]) -> Float[Array, " m"]:
     >>> print(laplacian(lambda x: jnp.sum(x**3, keepdims=True), jnp.array([1.0, 2.0])))
     [18.]
     """
+
+    (x,) = floating(x)
 
     def second(v):
         return jax.jvp(lambda y: jax.jvp(field, (y,), (v,))[1], (x,), (v,))[1]

@@ -26,13 +26,15 @@ def siren(layers: Layers, x: Float[Array, "*batch d"], *, omega: float = 30.0) -
         Values `[..., m]`.
 
     Raises:
-        ValueError: if the points do not have the dimension of the first layer.
+        ValueError: if there are no layers, or the points do not have the dimension of the first.
 
     References:
         Sitzmann et al., *Implicit Neural Representations with Periodic Activation Functions*, 2020, arXiv 2006.09661, eq. 6.
     """
+    if not layers:
+        raise ValueError("layers is empty; a network has at least its output layer")
     dim = layers[0][0].shape[0]
-    if x.shape[-1] != dim:
+    if not x.ndim or x.shape[-1] != dim:
         raise ValueError(f"x has shape {x.shape}; this field lives in dimension {dim}")
     for weight, bias in layers[:-1]:
         x = jnp.sin(omega * (x @ weight + bias.reshape((1,) * (x.ndim - 1) + (-1,))))

@@ -7,6 +7,7 @@ frozen: the gradient flows through both factors, so that half of it pulls toward
 from dataclasses import dataclass
 
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float
 
 LAYER = 0.02
@@ -76,7 +77,7 @@ class Sphere:
         >>> print(Sphere((0.0, -2.0), 1.0, 1.0).depth(jnp.array([0.0, -1.25])))
         0.25
         """
-        return jnp.maximum(self.radius - jnp.linalg.norm(q - jnp.asarray(self.centre, q.dtype)), 0)
+        return jnp.maximum(self.radius - optax.safe_norm(q - jnp.asarray(self.centre, q.dtype), 0.0), 0)
 
     def energy(self, q: Float[Array, " d"], earlier: Float[Array, " d"]) -> Float[Array, ""]:
         """`-stiffness (q - q_n) . (q - centre)` inside, with `earlier` = q_n; 0 outside."""
@@ -92,7 +93,7 @@ class Sphere:
         layer. Without it a step ignores the barrier, is refused for the points that it carries inside, and the damping grows.
         """
         arm = q - jnp.asarray(self.centre, q.dtype)
-        distance = jnp.linalg.norm(arm)
+        distance = optax.safe_norm(arm, 0.0)  # at the centre, too, there is a derivative: 0
         inside, near = distance < self.radius, jnp.abs(distance - self.radius) < LAYER * self.radius
         across = jnp.where(near, (self.stiffness / LAYER) ** 0.5 * distance, 0)
         return jnp.append(jnp.where(inside, self.stiffness**0.5 * q, 0), across)

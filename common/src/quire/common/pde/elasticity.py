@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from quire.common.checks import floating
 from quire.common.fields.operators import Field, jacobian
 
 
@@ -38,7 +39,7 @@ def cofactor(F: Float[Array, "d d"]) -> Float[Array, "d d"]:
     Raises:
         ValueError: for another dimension than 2 or 3.
     """
-    _check(F)
+    F = _check(F)
     if F.shape[0] == 2:
         return jnp.array([[F[1, 1], -F[1, 0]], [-F[0, 1], F[0, 0]]])
     return jnp.stack([jnp.cross(F[1], F[2]), jnp.cross(F[2], F[0]), jnp.cross(F[0], F[1])])
@@ -50,6 +51,7 @@ def determinant(F: Float[Array, "d d"]) -> Float[Array, ""]:
     Raises:
         ValueError: for another dimension than 2 or 3.
     """
+    F = _check(F)
     return jnp.vdot(F[0], cofactor(F)[0])
 
 
@@ -70,18 +72,19 @@ def sum_of_stretches(F: Float[Array, "d d"], *, signed: bool = False) -> Float[A
     >>> print(sum_of_stretches(F).round(4), sum_of_stretches(F, signed=True).round(4))
     6.0 4.0
     """
-    _check(F)
-    return _sum_of_stretches(F, signed)
+    return _sum_of_stretches(_check(F), signed)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _sum_of_stretches(F, signed):
+    F, size = _rescaled(F)
     square = jnp.sum(F * F)
+    scale = jnp.sqrt(jnp.where(square == 0, 1, square))
+    F = F / scale
     det = determinant(F) if signed else jnp.abs(determinant(F))
     if F.shape[0] == 2:
-        return jnp.sqrt(jnp.maximum(square + 2 * det, 0))
-    scale = jnp.sqrt(jnp.where(square > 0, square, 1))
-    det, areas = det / scale**3, jnp.sum(cofactor(F / scale) ** 2)
+        return size * scale * jnp.sqrt(jnp.maximum(jnp.sum(F * F) + 2 * det, 0))
+    areas = jnp.sum(cofactor(F) ** 2)
 
     def newton(_, root):  # from above: falls monotonically to the largest root
         gap = root * root - 1
@@ -89,7 +92,7 @@ def _sum_of_stretches(F, signed):
         step = (gap * gap - 8 * det * root - 4 * areas) / jnp.where(slope > 0, slope, 1)
         return root - jnp.where(slope > 0, jnp.maximum(step, 0), 0)
 
-    return jnp.where(square > 0, scale, 0) * jax.lax.fori_loop(0, 30, newton, jnp.full_like(square, 3.0**0.5))
+    return jnp.where(square == 0, 0, size * scale) * jax.lax.fori_loop(0, 30, newton, jnp.full_like(square, 3.0**0.5))
 
 
 @_sum_of_stretches.defjvp
@@ -111,8 +114,8 @@ def nearest_rotation(F: Float[Array, "d d"], *, signed: bool = False) -> Float[A
         signed: the nearest *proper* rotation, `det R = 1`, also where F is mirrored.
 
     Returns:
-        R, differentiable wherever it is unique: everywhere but where two singular values vanish; there it is finite but not
-        orthogonal.
+        R, differentiable wherever it is unique: everywhere but where two singular values vanish (or, if signed, add up to 0);
+        there it is finite, no longer than a rotation, but not orthogonal.
 
     Raises:
         ValueError: for another dimension than 2 or 3.
@@ -125,7 +128,7 @@ def nearest_rotation(F: Float[Array, "d d"], *, signed: bool = False) -> Float[A
         Hoger and Carlson, *Determination of the stretch and rotation in the polar decomposition of the deformation gradient*,
         1984.
     """
-    _check(F)
+    F, _ = _rescaled(_check(F))
     det = determinant(F)
     sign = 1.0 if signed else jnp.where(det < 0, -1.0, 1.0).astype(F.dtype)
     total, square = sum_of_stretches(F, signed=signed), jnp.sum(F * F)
@@ -135,11 +138,16 @@ def nearest_rotation(F: Float[Array, "d d"], *, signed: bool = False) -> Float[A
         above = (total**2 + square) * F + 2 * sign * total * cofactor(F) - 2 * F @ F.T @ F
         below = total * (total**2 - square) - 2 * sign * det
     safe = below > jnp.finfo(F.dtype).tiny
-    return jnp.where(safe, above / jnp.where(safe, below, 1), 0)
+    R = jnp.where(safe, above / jnp.where(safe, below, 1), 0)
+    longest = 1.001 * F.shape[0] ** 0.5  # beyond it there is rounding only
+    return R * jax.lax.stop_gradient(longest / jnp.maximum(jnp.sqrt(jnp.sum(R * R)), longest))
 
 
 def arap_energy(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Array, ""]:
-    """`sum_k (s_k - 1)^2 = |F - R|^2`, the as-rigid-as-possible energy; derivatives of all orders are exact.
+    """`sum_k (s_k - 1)^2`, the as-rigid-as-possible energy; derivatives of all orders are exact.
+
+    It is `|F - R|^2`, in which nothing cancels close to rest, and `|F|^2 - 2 sum_k s_k + d`, which needs no R: where R is not
+    unique, the energy is at least 2. The gradient there is finite, but no derivative.
 
     Args:
         F: deformation gradient.
@@ -151,7 +159,11 @@ def arap_energy(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Array,
     >>> print(arap_energy(jnp.diag(jnp.array([2.0, -0.5]))))
     1.25
     """
-    return jnp.sum((F - nearest_rotation(F, signed=signed)) ** 2)
+    F = _check(F)
+    far = jnp.sum(F * F) - 2 * sum_of_stretches(F, signed=signed) + F.shape[0]
+    is_near = far < 0.5
+    near = jnp.where(is_near, F, jnp.eye(F.shape[0], dtype=F.dtype))
+    return jnp.where(is_near, jnp.sum((near - nearest_rotation(near, signed=signed)) ** 2), far)
 
 
 def arap_residual(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Array, "d d"]:
@@ -171,10 +183,12 @@ def arap_residual(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Arra
 
     Returns:
         `[d, d]`. First derivatives of its sum of squares are exact, higher ones are not; for those take `arap_energy`.
+        Where R is not unique, the squares fall short of the energy.
 
     Raises:
         ValueError: for another dimension than 2 or 3.
     """
+    F = _check(F)
     R, total = jax.lax.stop_gradient((nearest_rotation(F, signed=signed), sum_of_stretches(F, signed=signed)))
     share = F.shape[0] / jnp.maximum(total, jnp.finfo(F.dtype).tiny)
     turns = 1 - jnp.sqrt(jnp.maximum(1 - share, 0))
@@ -207,3 +221,11 @@ def volume_energy(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Arra
 def _check(F):
     if F.shape not in {(2, 2), (3, 3)}:
         raise ValueError(f"F has shape {F.shape}; elasticity needs [2, 2] or [3, 3]")
+    return floating(F)[0]
+
+
+def _rescaled(F):
+    """F over its largest entry, whose cubes are numbers of the dtype, and that entry, which derivatives need not see."""
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(F)))
+    size = jnp.where(largest == 0, 1, largest)
+    return F / size, size

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from quire.common.checks import floating
+
 Pattern = Literal["diagonal", "alternating", "crossed"]
 
 
@@ -40,7 +42,8 @@ def box_mesh(
             in the middle (those nodes come last). Cubes are cut into the six tetrahedra of Kuhn, whatever the pattern.
 
     Raises:
-        ValueError: if `cells` does not name two or three positive numbers, one per dimension, or the pattern is unknown.
+        ValueError: if `cells` does not name two or three positive numbers, one per dimension, the box has no volume, or the
+            pattern is unknown.
 
     >>> mesh = box_mesh((2, 2), jnp.zeros(2), jnp.ones(2))
     >>> mesh.nodes.shape, mesh.elements.shape
@@ -52,7 +55,9 @@ def box_mesh(
     if pattern not in (patterns := ("diagonal", "alternating", "crossed")):
         raise ValueError(f"pattern is {pattern!r}; choose from {', '.join(patterns)}")
     shape = tuple(n + 1 for n in cells)
-    low, high = np.asarray(low), np.asarray(high)
+    low, high = (np.asarray(corner) for corner in floating(low, high))
+    if low.shape != high.shape or not (high > low).all():
+        raise ValueError(f"low is {low.tolist()} and high {high.tolist()}; every coordinate of high must be above that of low")
     axes = [low[k] + (high[k] - low[k]) * np.arange(n, dtype=low.dtype) / (n - 1) for k, n in enumerate(shape)]
     nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, dim)
     corner = np.stack(np.meshgrid(*[np.arange(n) for n in cells], indexing="ij"), axis=-1).reshape(-1, dim)
@@ -123,8 +128,10 @@ def side_faces(mesh: Mesh, axis: int, position: float) -> tuple[np.ndarray, np.n
         Element of each face `[f]`, and its nodes by their place in that element `[f, d]`.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is none, or space has no such axis.
     """
+    if not 0 <= axis < mesh.nodes.shape[1]:
+        raise ValueError(f"axis is {axis}; the mesh has axes 0 to {mesh.nodes.shape[1] - 1}")
     there = np.isclose(np.asarray(mesh.nodes)[np.asarray(mesh.elements)][:, :, axis], position)
     found = np.flatnonzero(there.sum(axis=1) == there.shape[1] - 1)
     if not len(found):

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Bool, Float
 
+from quire.common.checks import floating
 from quire.common.fields.operators import Field, divergence, gradient, jacobian, laplacian
 from quire.common.fields.siren import Layers, siren
 from quire.common.pde.advection import Network
@@ -268,9 +270,10 @@ def taylor_green_multi(x: Float[Array, "*n 2"], *, scale: float = 8.0) -> Float[
     """
     if not scale >= 2:
         raise ValueError(f"scale is {scale}; it must be at least 2")
+    (x,) = floating(x)
     total = jnp.zeros_like(x)
     for centre, half in ((-0.5, 0.5), (1 - 1 / scale, 1 / scale)):
         inner = jnp.clip((x - centre) / half, -1, 1)
-        distance = jnp.linalg.norm(x - centre - half * inner, axis=-1, keepdims=True)
+        distance = optax.safe_norm(x - centre - half * inner, 0.0, axis=-1, keepdims=True)  # 0 inside, with a derivative
         total += jnp.clip(1 - distance / (half / 10), 0, 1) * taylor_green(inner, rescale=False)
     return total

@@ -38,7 +38,7 @@ def project(u: Velocity) -> Velocity:
     """The divergence-free part of a velocity with free slip: `u - grad p` with `laplace p = div u`, exact by FFT.
 
     Raises:
-        ValueError: unless u has shape `[n, n, 2]`.
+        ValueError: unless u has shape `[n, n, 2]` and is finite.
     """
     n = _cells(u)
     waves = fft.fft2(mirrored(u), axes=(0, 1))
@@ -69,11 +69,13 @@ def sample(u: Velocity, points: Float[np.ndarray, "*m 2"], *, order: int = 1) ->
         order: 1 for bilinear interpolation, 3 for cubic splines.
 
     Raises:
-        ValueError: for another order, or unless u has shape `[n, n, 2]`.
+        ValueError: for another order, points that are not finite, or unless u has shape `[n, n, 2]` and is finite.
     """
     n = _cells(u)
     if order not in (1, 3):
         raise ValueError(f"order is {order}; choose from 1 (bilinear), 3 (cubic spline)")
+    if not np.isfinite(points).all():
+        raise ValueError("points holds numbers that are not finite; they have no place in the box")
     places = np.moveaxis((points + 1) * n / 2 - 0.5, -1, 0)
     whole = mirrored(u)
     return np.stack([map_coordinates(whole[..., i], places, order=order, mode="grid-wrap") for i in (0, 1)], axis=-1)
@@ -105,4 +107,6 @@ def grid_fluid(u: Velocity, dt: float, steps: int, *, order: int = 1) -> Float[n
 def _cells(u: np.ndarray) -> int:
     if u.ndim != 3 or u.shape[0] != u.shape[1] or u.shape[2] != 2:
         raise ValueError(f"u has shape {u.shape}; a velocity on a grid has shape (n, n, 2)")
+    if not np.isfinite(u).all():
+        raise ValueError("u holds numbers that are not finite; interpolation would lose them")
     return u.shape[0]

@@ -107,7 +107,7 @@ class Info(NamedTuple):
     Attributes:
         steps: taken, over all solvers.
         start: the objective before, on the points of the first solver.
-        loss: the objective after, on the points of the last solver (Adam: on fresh points).
+        loss: the objective after, on the points of the last solver (Adam: on fresh points); NaN if it was ever not finite.
         terms: its parts by name (`main`, `boundary`, ...).
         learning_rate: reached by Adam at the end; 0 if it did not run.
         damping: reached by Levenberg-Marquardt at the end; 0 if it did not run.
@@ -140,6 +140,9 @@ def minimise(
 ) -> tuple[Params, Info]:
     """Minimise an objective from `params`, with one solver after the other. Traceable: call it under `jit`.
 
+    A solver ends at once where the objective is not finite. The parameters are then the last with a finite one (those given, if
+    there are none), and the loss reported is the one that is not finite, whatever the solvers after it find.
+
     Args:
         draw: `key -> Objective`, traced.
         params: where to start; their dtype is that of the computation.
@@ -158,7 +161,7 @@ def minimise(
         raise ValueError("solvers is empty; give at least one")
     steps, losses, taken = jnp.array(0), [], []
     zero = jnp.zeros((), ravel_pytree(params)[0].dtype)
-    rate, damping, start = zero, zero, None
+    rate, damping, start, broken = zero, zero, None, jnp.array(False)
     for place, solver in enumerate(solvers):
         own = jax.random.fold_in(key, place)
         if isinstance(solver, Adam):
@@ -166,11 +169,12 @@ def minimise(
         else:
             enough = solver.tolerance if tolerance is None else tolerance
             params, outcome = _levenberg_marquardt(draw, params, own, solver, enough)
-        count, first, terms, reached, curve, accepted = outcome
+        count, first, terms, reached, curve, accepted, lost = outcome
         rate, damping = (reached, damping) if isinstance(solver, Adam) else (rate, reached)
         start = first if start is None else start
-        steps, losses, taken = steps + count, [*losses, curve], [*taken, accepted]
-    info = Info(steps, start, sum(terms.values()), terms, rate, damping, jnp.concatenate(losses), jnp.concatenate(taken))
+        steps, losses, taken, broken = steps + count, [*losses, curve], [*taken, accepted], broken | lost
+    loss = jnp.where(broken, jnp.nan, sum(terms.values()))
+    info = Info(steps, start, loss, terms, rate, damping, jnp.concatenate(losses), jnp.concatenate(taken))
     return params, info
 
 
@@ -237,22 +241,26 @@ def _adam(draw: Draw, params: Params, key: jax.Array, solver: Adam):
         return total, terms.get(solver.watch, total)
 
     def going(carry):
-        step, _, state, _ = carry
-        within = step < solver.steps
+        step, _, _, state, losses = carry
+        within = (step < solver.steps) & jnp.isfinite(losses[jnp.maximum(step - 1, 0)])
         return within if plateau is None else within & (rate_of(state, step) > plateau.stop)
 
     def body(carry):
-        step, theta, state, losses = carry
+        step, theta, last, state, losses = carry
         (total, watched), grads = jax.value_and_grad(objective, has_aux=True)(theta, step)
         updates, state = tx.update(grads, state, theta, value=watched)
-        return step + 1, optax.apply_updates(theta, updates), state, losses.at[step].set(total)
+        finite = jnp.isfinite(total)
+        moved, kept = jnp.where(finite, optax.apply_updates(theta, updates), last), jnp.where(finite, theta, last)
+        return step + 1, moved, kept, state, losses.at[step].set(total)
 
-    carry = (jnp.array(0), theta, tx.init(theta), jnp.zeros(solver.steps, dtype))
-    count, theta, state, losses = jax.lax.while_loop(going, body, carry)
+    carry = (jnp.array(0), theta, theta, tx.init(theta), jnp.zeros(solver.steps, dtype))
+    count, theta, last, state, losses = jax.lax.while_loop(going, body, carry)
+    lost = ~jnp.isfinite(losses[count - 1]) | ~jnp.isfinite(theta).all()
+    theta = jnp.where(jnp.isfinite(theta).all(), theta, last)
     terms = terms_at(theta, count)
     numbers = jnp.arange(solver.steps)
     losses = jnp.where(numbers < count, losses, sum(terms.values()))
-    return unravel(theta), (count, losses[0], terms, rate_of(state, count), losses, numbers < count)
+    return unravel(theta), (count, losses[0], terms, rate_of(state, count), losses, numbers < count, lost)
 
 
 def _levenberg_marquardt(draw: Draw, params: Params, key: jax.Array, solver: LevenbergMarquardt, tolerance):
@@ -294,4 +302,4 @@ def _levenberg_marquardt(draw: Draw, params: Params, key: jax.Array, solver: Lev
         going, body, (jnp.array(0), theta, start, terms, lam, jnp.array(True), system, *history)
     )
     losses = jnp.where(jnp.arange(solver.steps) < count, losses, cost)
-    return unravel(theta), (count, start, terms, lam, losses, taken)
+    return unravel(theta), (count, start, terms, lam, losses, taken, ~jnp.isfinite(cost))

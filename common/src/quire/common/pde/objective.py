@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
+
 Params = Any
 
 
@@ -30,8 +32,12 @@ class Block(NamedTuple):
 
     @property
     def num_points(self) -> int:
-        """n"""
-        return jax.tree.leaves(self.points)[0].shape[0]
+        """n
+
+        Raises:
+            ValueError: if there is none.
+        """
+        return check_at_least("num_points", jax.tree.leaves(self.points)[0].shape[0])
 
     def residuals(self, params: Params) -> Float[Array, "n m"]:
         """`sqrt(w) r`, whose squares add up to the block's part of the objective."""
@@ -48,7 +54,8 @@ class Block(NamedTuple):
 
     def _weigh(self, values: Float[Array, "n *rest"]) -> Float[Array, "n *rest"]:
         """Times `sqrt(w)` of each point."""
-        roots = jnp.sqrt(jnp.asarray(1 / self.num_points if self.weight is None else self.weight, values.dtype))
+        count = self.num_points
+        roots = jnp.sqrt(jnp.asarray(1 / count if self.weight is None else self.weight, values.dtype))
         return values * roots.reshape((-1,) + (1,) * (values.ndim - 1))
 
 

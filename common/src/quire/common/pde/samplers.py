@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from quire.common.checks import floating
+
 
 def uniform(key: jax.Array, num_points: int, low: Float[Array, " d"], high: Float[Array, " d"]) -> Float[Array, "n d"]:
     """Independent uniform points of a box.
@@ -13,6 +15,7 @@ def uniform(key: jax.Array, num_points: int, low: Float[Array, " d"], high: Floa
     """
     if num_points < 1:
         raise ValueError(f"num_points is {num_points}; it must be at least 1")
+    low, high = floating(low, high)
     return low[None] + (high - low)[None] * jax.random.uniform(key, (num_points, low.size), low.dtype)
 
 
@@ -24,6 +27,7 @@ def cell_centres(resolution: tuple[int, ...], low: Float[Array, " d"], high: Flo
     """
     if len(resolution) != low.size or min(resolution) < 1:
         raise ValueError(f"resolution is {resolution}; it needs {low.size} positive numbers")
+    low, high = floating(low, high)
     axes = [(jnp.arange(n, dtype=low.dtype) + 0.5) / n for n in resolution]
     grid = jnp.stack(jnp.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, low.size)
     return low[None] + (high - low)[None] * grid
@@ -37,6 +41,7 @@ def stratified(
     Raises:
         ValueError: as for `cell_centres`.
     """
+    low, high = floating(low, high)
     centres = cell_centres(resolution, low, high)
     cell = (high - low) / jnp.asarray(resolution, low.dtype)
     return centres + cell[None] * (jax.random.uniform(key, centres.shape, low.dtype) - 0.5)
@@ -52,6 +57,7 @@ def sides(
     """
     if not 0 <= axis < low.size:
         raise ValueError(f"axis is {axis}; the box has axes 0 to {low.size - 1}")
+    low, high = floating(low, high)
     points = uniform(key, num_points, low, high)
     side = jnp.where(jnp.arange(num_points) % 2 == 0, low[axis], high[axis])
     shift = jitter * (points[:, axis] - (low[axis] + high[axis]) / 2)

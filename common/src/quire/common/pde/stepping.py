@@ -1,11 +1,12 @@
 """Time steps of fields that live in the weights of a network: one minimisation each, warm from the step before."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from quire.common.pde.minimise import Draw, Info, Solver, first_draw, lower_of, minimise
 from quire.common.pde.objective import Params
@@ -44,17 +45,22 @@ def advance(
         solvers, tolerance: as for `minimise`.
 
     Returns:
-        The weights of the new step, and how the minimisation went.
+        The weights of the new step, and how the minimisation went. Where the loss is not finite, the weights are NaN: those of
+        the step before would look like a solution.
     """
     # judged on the points on which Levenberg-Marquardt goes on, which are then drawn once
     start = starts[0] if len(starts) == 1 else lower_of(draw(first_draw(key)), starts)
-    return minimise(draw, start, key, solvers, tolerance=tolerance)
+    params, info = minimise(draw, start, key, solvers, tolerance=tolerance)
+    return jax.tree.map(lambda leaf: jnp.where(jnp.isfinite(info.loss), leaf, jnp.nan), params), info
 
 
 def march(
     step: Step, state: State, key: jax.Array, steps: int, *, keep: Callable[[State], Any] = lambda state: state
 ) -> tuple[State, Any, Any]:
     """Take several time steps in one compiled loop.
+
+    After a state that is not finite no further step is computed: the states, and what the steps report, are NaN (0 where they are
+    integers, False where they are flags).
 
     Args:
         step: one time step.
@@ -76,10 +82,27 @@ def march(
     if steps < 1:
         raise ValueError(f"steps is {steps}; it must be at least 1")
 
+    traced = jax.jit(step)  # once, for both branches
+
     def body(state, n):
-        state, info = step(state, n, jax.random.fold_in(key, n))
+        operands = state, n, jax.random.fold_in(key, n)
+        state, info = jax.lax.cond(_is_finite(state), traced, partial(_no_step, traced), *operands)
         return state, (keep(state), info)
 
     last, (kept, infos) = jax.lax.scan(body, state, jnp.arange(steps))
     first = keep(state)
     return last, jax.tree.map(lambda one, rest: jnp.concatenate([jnp.asarray(one)[None], rest]), first, kept), infos
+
+
+def _is_finite(state: State) -> Bool[Array, ""]:
+    leaves = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves] + [True]).all()
+
+
+def _no_step(step: Step, *operands: Any) -> tuple[State, Any]:
+    """Of the type that a step returns, all NaN."""
+
+    def nothing(leaf):
+        return jnp.full(leaf.shape, jnp.nan if jnp.issubdtype(leaf.dtype, jnp.inexact) else 0, leaf.dtype)
+
+    return jax.tree.map(nothing, jax.eval_shape(step, *operands))
