@@ -75,7 +75,7 @@ def _train_streamed(build, loss, training, stream: Callable[[int], Iterator], ke
         graph, state = nnx.split(model)
         states.append(state)
         losses.append(history.losses)
-    return graph, stack(states), stack(losses)
+    return graph, stack(states), jnp.asarray(stack(losses))
 
 
 def _windows(text: Text, batch_size: int, window: int, seed: int) -> Iterator[np.ndarray]:

@@ -97,9 +97,9 @@ def timed_forms(config: ScalingConfig) -> dict[str, tuple[Callable[..., Any], Se
 
 
 def low_rank_flops(n: int, dim: int, channels: int, degree: int, order: int = 3) -> float:
-    """Operations of the low-rank form: `n r` for each feature map, `2 n r (c + 1)` for each product with it."""
+    """Operations of the low-rank form: `2 n r` for each feature map and its size, `2 n r (c + 2)` for each product with them."""
     rank = num_monomials(dim, degree)
-    return order * n * rank * (1 + 2 * (channels + 1))
+    return order * n * rank * (2 + 2 * (channels + 2))
 
 
 def exact_flops(n: int, dim: int, channels: int) -> float:
