@@ -15,7 +15,8 @@ from quire.common.layers.convolution import Conv, ConvNormAct, conv_nd, separabl
 from quire.common.layers.initialisers import he_normal
 from quire.common.layers.patch_net import PatchNet
 from quire.common.testing import assert_close
-from quire.common.train.loop import fit_seeds, stacked_batch
+from quire.common.train.batches import stacked_batch
+from quire.common.train.seeds import fit_seeds
 
 # space, kernel, (in, out), stride, padding, groups, dilation
 CASES = {
