@@ -15,7 +15,8 @@ from quire.common.layers.convolution import Conv, ConvNormAct, conv_nd, separabl
 from quire.common.layers.initialisers import he_normal
 from quire.common.layers.patch_net import PatchNet
 from quire.common.testing import assert_close
-from quire.common.train.loop import fit_seeds, stacked_batch
+from quire.common.train.batches import stacked_batch
+from quire.common.train.seeds import fit_seeds
 
 # space, kernel, (in, out), stride, padding, groups, dilation
 CASES = {
@@ -136,15 +137,21 @@ def test_models_side_by_side(axes):
 def test_auto_depends_on_shapes_and_on_the_machine(monkeypatch):
     chosen = []
     for name in ("xla", "canonical", "im2col", "shifted", "patches"):
-        monkeypatch.setattr(lowerings, name, lambda x, kernel, window, name=name: chosen.append(name) or x[..., :2])
+
+        def record(x, kernel, window, name=name):
+            chosen.append(name)
+            return x[..., : kernel.shape[-1]]
+
+        monkeypatch.setattr(lowerings, name, record)
     x = jnp.ones((1, 6, 6, 4))
     for backend in ("cpu", "gpu"):
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
         conv_nd(x, jnp.ones((3, 3, 4, 2)))
         conv_nd(x, jnp.ones((3, 3, 2, 2)), groups=2)
+        conv_nd(x, jnp.ones((3, 3, 1, 4)), groups=4)
         conv_nd(x, jnp.ones((2, 2, 4, 2)), stride=2)
         conv_nd(x, jnp.ones((1, 1, 4, 2)))
-    assert chosen == ["canonical", "shifted", "patches", "patches"] + ["xla"] * 4
+    assert chosen == ["canonical", "canonical", "shifted", "patches", "patches"] + ["xla"] * 5
 
 
 @pytest.mark.parametrize("impl", ["xla", *IMPLEMENTATIONS])

@@ -31,8 +31,9 @@ def conv_nd(
     """`y[n, p, o] = sum_(t, i) x[n, stride p + dilation t - before, i] kernel[t, i, o]`: the kernel is not flipped.
 
     `auto` takes XLA's own convolution (`xla`) on GPU and TPU. On CPU it takes `patches` where no two outputs share an input,
-    `shifted` products where there are groups, and else `canonical`: XLA's convolution with derivatives that stay fast inside
-    `lax.scan`. None of this depends on whether a loop is around, which a traced function cannot know. `im2col` is never chosen.
+    `shifted` products where every channel is a group of its own, and else `canonical`: XLA's convolution with derivatives that
+    stay fast inside `lax.scan`. None of this depends on whether a loop is around, which a traced function cannot know. `im2col`
+    is never chosen: it needs more memory and is seldom faster. `quire.common.layers.convolution_bench` measures all of them.
 
     Args:
         x: `[batch, *space, in]` with one to three dimensions of space; the batch may be empty.
@@ -82,7 +83,7 @@ def _choose(impl, kernel_shape, window):
         return "xla"
     if tiles:
         return "patches"
-    return "shifted" if window.groups > 1 else "canonical"
+    return "shifted" if kernel_shape[-2] == 1 and window.groups > 1 else "canonical"
 
 
 def _window(x_shape, kernel_shape, stride, padding, groups, dilation) -> lowerings.Window:
