@@ -471,6 +471,7 @@ def test_entry_error_of_taylor_is_at_an_end():
     assert entry_error([1.0, 1.0], 0.5) == pytest.approx(1 - 0.5 * math.e**0.5)
     assert entry_error([1.0], 2.0) == pytest.approx(math.e**2 - 1)
     assert entry_error([1.0, 1.0, 0.5], 0.0) == 0
+    assert entry_error([1.0, 1.0, 0.0, 0.0], 0.5) == entry_error([1.0, 1.0], 0.5)  # as exp_polynomial ends at high degree
 
 
 @settings(max_examples=15, deadline=None)

@@ -99,7 +99,8 @@ def entry_error(coefficients: Sequence[float] | Float[np.ndarray, " g"], radius:
     if not 0 <= radius < math.inf:
         raise ValueError(f"radius is {radius}; it must be finite and not negative")
     p = np.polynomial.Polynomial(np.asarray(coefficients, float))
-    slope = (p.deriv() - p).coef * radius ** np.arange(len(p.coef))  # in u = x / R, so that roots of interest lie in [-1, 1]
+    slope = (p.deriv() - p).coef  # shorter than p's where its last coefficients are zero
+    slope = slope * radius ** np.arange(len(slope))  # in u = x / R, so that roots of interest lie in [-1, 1]
     roots = np.polynomial.Polynomial(slope / max(abs(slope).max(), 1e-300)).trim(1e-15).roots()
     roots = roots.real[(abs(roots.imag) < 1e-6) & (abs(roots.real) <= 1)]
     x = radius * np.concatenate([np.linspace(-1, 1, 1025), roots])
