@@ -1,4 +1,4 @@
-"""Coding rates of tokens: against definitions in float64, for few, repeated, tiny and zero tokens."""
+"""Coding rates of tokens: against definitions in float64, for repeated, tiny and zero tokens; one layer in theory."""
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +56,7 @@ def test_rates_of_repeated_tokens_and_fine_precision(name):
 
 
 def test_fine_precision_in_float32():
-    assert_matches_float64(lambda Z: coding_rate(Z, 1e-5), REPEATED)
+    assert_matches_float64(lambda Z: coding_rate(Z, 1e-5), REPEATED, differentiable=False)
     assert_matches_float64(lambda Z: coding_rate_subspaces_grad(Z, U, 1e-3), Z)
 
 

@@ -58,12 +58,14 @@ def normalise_windows(
     def average(y):
         return jnp.sum(jnp.where(seen, y, 0), axis=1, keepdims=True) / jnp.maximum(count, 1)
 
-    mean = jax.lax.stop_gradient(average(x))
-    mean = mean + jax.lax.stop_gradient(average(x - mean))  # what rounding left: a large constant is 0 afterwards, not noise
-    centred = jnp.where(seen, jnp.where(seen, x, mean) - mean, 0)
+    highest = jnp.max(jnp.where(seen, x, -jnp.inf), axis=1, keepdims=True)
+    level = jax.lax.stop_gradient(jnp.where(count > 0, highest, 0))  # taken off first, lest a mean far from 0 costs digits
+    near = jnp.where(seen, x, level) - level
+    rest = jax.lax.stop_gradient(average(near))
+    centred = jnp.where(seen, near - rest, 0)
     variance = average(centred**2)
     std = jnp.sqrt(jnp.where(count > 0, variance, 1) + VARIANCE_FLOOR)
-    return centred / std, WindowScale(mean, std)
+    return centred / std, WindowScale(level + rest, std)
 
 
 def sinusoidal_positions(length: int, dim: int) -> Float[np.ndarray, "length dim"]:
@@ -154,6 +156,7 @@ class SeriesEmbedding(nnx.Module):
         kernel = self.value[...]
         if x.shape[-1] != kernel.shape[1]:
             raise ValueError(f"x has {x.shape[-1]} channels; this embedding reads {kernel.shape[1]}")
+        x, kernel = floating(x, kernel)
         positions = jnp.asarray(sinusoidal_positions(x.shape[1], kernel.shape[2]), x.dtype)
         out = circular_conv(x, kernel) + positions[None]
         if marks is not None:

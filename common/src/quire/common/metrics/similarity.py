@@ -35,8 +35,7 @@ def linear_cka(x: Float[Array, "n p"], y: Float[Array, "n q"]) -> Float[Array, "
 
 def _centred(x: Float[Array, "n p"]) -> Float[Array, "n p"]:
     """Columns of mean 0, the largest entry 1. A constant column is exactly 0, not what rounding leaves of it."""
-    same = x.max(axis=0, keepdims=True) == x.min(axis=0, keepdims=True)
-    centred = jnp.where(same, 0, x - x.mean(axis=0, keepdims=True))
-    centred = centred - centred.mean(axis=0, keepdims=True)  # what rounding left of a large mean
+    x = x - x[:1]  # exact where all are equal, and the mean that is left costs no digits
+    centred = x - x.mean(axis=0, keepdims=True)
     size = jax.lax.stop_gradient(jnp.abs(centred).max(initial=0))  # no scale matters, so none needs a derivative
     return centred / jnp.where(size == 0, 1, size)

@@ -114,9 +114,7 @@ def train_abc(
     if X.shape[0] != y.shape[0]:
         raise ValueError(f"X has {X.shape[0]} examples and y {y.shape[0]}; every step needs one of each")
     if y.shape[1:] != normals[-1].shape[1:]:
-        raise ValueError(
-            f"y has shape {y.shape}; a network with {normals[-1].shape[1]} outputs needs [steps, {normals[-1].shape[1]}]"
-        )
+        raise ValueError(f"y has shape {y.shape}; it needs [steps, {normals[-1].shape[1]}], the outputs of the network")
     if is_concrete(eta):
         _check_rate(eta)
     X, y = floating(X, y)
