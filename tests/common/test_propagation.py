@@ -82,6 +82,19 @@ def test_lightgcn_keeps_users_apart_from_items():
     assert_close(lightgcn_propagate(graph, x)[:2, :2], np.zeros((2, 2)), 0)
 
 
+def test_products_part_by_part(monkeypatch, graph):
+    """Seven edges, three at a time: the same sums and derivatives, the missing two edges included."""
+    w, x = normal(0, graph.num_edges), normal(1, N, 3).at[0].set(1e30)
+
+    def everything(w, x):
+        return jax.value_and_grad(lambda w, x: jnp.sum(jnp.sin(1e-30 * symmetric_product(graph, w, x))), (0, 1))(w, x)
+
+    whole, product = everything(w, x), symmetric_product(graph, w, x)
+    monkeypatch.setattr("quire.common.graphs.edges.EDGES", 3)
+    assert_close(symmetric_product(graph, w, x), product, 1e-6)
+    assert_close(everything(w, x), whole, 1e-5)
+
+
 # --- Inputs at the edge ---
 
 

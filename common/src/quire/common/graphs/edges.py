@@ -18,6 +18,9 @@ from quire.common.checks import check_at_least, check_ids, floating
 CHUNKS = 8
 """Chunks in which derivatives by edge weights are computed; see `symmetric_product`."""
 
+EDGES = 8192
+"""Edges whose messages stand in memory at a time, in products over more."""
+
 
 @partial(jax.tree_util.register_dataclass, data_fields=["pairs"], meta_fields=["num_nodes"])
 @dataclass(frozen=True)
@@ -169,7 +172,9 @@ def symmetric_product(graph: Graph, weight: Float[Array, " m"], x: Float[Array, 
     The derivative by x is the same product of the cotangents. The derivative by the weights,
     `dw_e = <dout_i, x_j> + <dout_j, x_i>`, reads `4 m c` numbers; left to itself, XLA fuses it into everything that is computed
     from it and evaluates it again in each place, ten times the cost of the product. A loop over `CHUNKS` parts of the edges is
-    a border that fusion does not cross, and keeps the gathered rows small.
+    a border that fusion does not cross, and keeps the gathered rows small. So it is in the product: the messages of a million
+    edges are hundreds of megabytes, and memory is mapped afresh at every call; with `EDGES` edges at a time it takes a third
+    to a fifteenth of the time.
 
     Args:
         graph: the edges.
@@ -201,7 +206,18 @@ def check_features(graph: Graph, x: Array) -> None:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _product(num_nodes: int, pairs: Array, weight: Array, x: Array) -> Array:
-    return naive_symmetric_product(Graph(pairs, num_nodes), weight, x)
+    m = pairs.shape[1]
+    if m <= EDGES:
+        return naive_symmetric_product(Graph(pairs, num_nodes), weight, x)
+    # Edges that only fill the last part lead to a node that does not exist, where sums are dropped.
+    ends = jnp.pad(pairs, ((0, 0), (0, -m % EDGES)), constant_values=num_nodes).reshape(2, -1, EDGES).swapaxes(0, 1)
+    weights = jnp.pad(weight, (0, -m % EDGES)).reshape(-1, EDGES, 1)
+
+    def add(total, part):
+        (i, j), w = part
+        return total.at[i].add(w * x[j], mode="drop").at[j].add(w * x[i], mode="drop"), None
+
+    return jax.lax.scan(add, jnp.zeros_like(x), (ends, weights))[0]
 
 
 def _product_forward(num_nodes, pairs, weight, x):

@@ -128,10 +128,15 @@ def nearest_rotation(F: Float[Array, "d d"], *, signed: bool = False) -> Float[A
         Hoger and Carlson, *Determination of the stretch and rotation in the polar decomposition of the deformation gradient*,
         1984.
     """
-    F, _ = _rescaled(_check(F))
+    return _polar(_check(F), signed)[0]
+
+
+def _polar(F, signed):
+    """The nearest rotation, and the sum of stretches that it is made of."""
+    F, size = _rescaled(F)
     det = determinant(F)
     sign = 1.0 if signed else jnp.where(det < 0, -1.0, 1.0).astype(F.dtype)
-    total, square = sum_of_stretches(F, signed=signed), jnp.sum(F * F)
+    total, square = _sum_of_stretches(F, signed), jnp.sum(F * F)
     if F.shape[0] == 2:
         above, below = F + sign * cofactor(F), total
     else:
@@ -140,7 +145,8 @@ def nearest_rotation(F: Float[Array, "d d"], *, signed: bool = False) -> Float[A
     safe = below > jnp.finfo(F.dtype).tiny
     R = jnp.where(safe, above / jnp.where(safe, below, 1), 0)
     longest = 1.001 * F.shape[0] ** 0.5  # beyond it there is rounding only
-    return R * jax.lax.stop_gradient(longest / jnp.maximum(jnp.sqrt(jnp.sum(R * R)), longest))
+    R = R * jax.lax.stop_gradient(longest / jnp.maximum(jnp.sqrt(jnp.sum(R * R)), longest))
+    return R, size * total
 
 
 def arap_energy(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Array, ""]:
@@ -159,11 +165,20 @@ def arap_energy(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Array,
     >>> print(arap_energy(jnp.diag(jnp.array([2.0, -0.5]))))
     1.25
     """
-    F = _check(F)
-    far = jnp.sum(F * F) - 2 * sum_of_stretches(F, signed=signed) + F.shape[0]
-    is_near = far < 0.5
-    near = jnp.where(is_near, F, jnp.eye(F.shape[0], dtype=F.dtype))
-    return jnp.where(is_near, jnp.sum((near - nearest_rotation(near, signed=signed)) ** 2), far)
+    return _arap_energy(_check(F), signed)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _arap_energy(F, signed):
+    R, total = _polar(F, signed)
+    far = jnp.sum(F * F) - 2 * total + F.shape[0]
+    return jnp.where(far < 0.5, jnp.sum((F - R) ** 2), far)
+
+
+@_arap_energy.defjvp
+def _arap_energy_jvp(signed, primals, tangents):
+    (F,), (dF,) = primals, tangents
+    return _arap_energy(F, signed), 2 * jnp.sum((F - _polar(F, signed)[0]) * dF)
 
 
 def arap_residual(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Array, "d d"]:
@@ -189,7 +204,7 @@ def arap_residual(F: Float[Array, "d d"], *, signed: bool = False) -> Float[Arra
         ValueError: for another dimension than 2 or 3.
     """
     F = _check(F)
-    R, total = jax.lax.stop_gradient((nearest_rotation(F, signed=signed), sum_of_stretches(F, signed=signed)))
+    R, total = jax.lax.stop_gradient(_polar(F, signed))
     share = F.shape[0] / jnp.maximum(total, jnp.finfo(F.dtype).tiny)
     turns = 1 - jnp.sqrt(jnp.maximum(1 - share, 0))
     stretch = R.T @ F
