@@ -137,7 +137,7 @@ def test_a_folded_norm_is_the_norm(before, affine):
 
 
 def test_paths_are_dropped_whole_and_kept_in_the_mean():
-    x = jnp.ones((4000, 2, 3))
+    x = jnp.ones((4000, 2, 3), jnp.float32)
     out = np.asarray(drop_path(x, 0.25, jax.random.key(0)))
     assert {0.0, np.float32(1 / 0.75)} == set(np.unique(out))
     assert np.all(out == out[:, :1, :1])
