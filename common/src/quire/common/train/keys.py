@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 def is_key(x: Any) -> bool:
     """Whether an array is one of random keys."""
-    return jnp.issubdtype(jnp.result_type(x), jax.dtypes.prng_key)
+    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def without_keys(tree: Any) -> Any:
