@@ -34,7 +34,7 @@ MAX_SECONDS, MAX_PROGRAMS = 60, 1500
 """What one test file may cost: processor seconds on a quiet machine, compiled programs."""
 YARDSTICK = 1.6
 """Processor seconds of `ci/yardstick.py` on the machine, quiet, that the budget was made for."""
-HELD_PROGRAMS = 400
+HELD_PROGRAMS = 1000
 """Programs that a worker keeps at most: it holds a few megabytes of each."""
 
 

@@ -120,7 +120,7 @@ def nearest_rotation(F: Float[Array, "d d"], *, signed: bool = False) -> Float[A
     Raises:
         ValueError: for another dimension than 2 or 3.
 
-    >>> print(nearest_rotation(jnp.array([[0.0, -2.0], [1.0, 0.0]])))
+    >>> print(nearest_rotation(jnp.array([[0.0, -2.0], [1.0, 0.0]])).round(5))
     [[ 0. -1.]
      [ 1.  0.]]
 
