@@ -1,6 +1,6 @@
 """Equivariant convolution: the product with a filter `sum_l w_l Y_l(r)` along an edge (section 3.3)."""
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import Literal
 
 import jax
@@ -12,6 +12,7 @@ from quire.common.equivariant.irreps import lmax_of, num_coefficients, per_degre
 from quire.common.equivariant.rotations import align_from_pole, align_to_pole
 from quire.common.equivariant.sphere_grid import PRECISION, fold_index, polar_table, sphere_grid, unfold_index
 from quire.common.equivariant.spherical_harmonics import spherical_harmonics
+from quire.common.tables import cached_table
 from quire.gaunt_tensor_product.tensor_product import Method, gaunt_tensor_product
 
 
@@ -65,7 +66,7 @@ def gaunt_convolution(
     raise ValueError(f"frame is {frame!r}; choose from fixed, aligned")
 
 
-@lru_cache
+@cached_table()
 def _pole_values(lmax: int) -> np.ndarray:
     """`Y_l0` at the pole: `sqrt((2 l + 1) / 4 pi)`."""
     return np.sqrt((2 * np.arange(lmax + 1) + 1) / (4 * np.pi))

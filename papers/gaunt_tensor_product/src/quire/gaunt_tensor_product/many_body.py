@@ -3,7 +3,7 @@
 `B_nu = proj_{l <= lmax_out}(f^nu)`: on a grid, the nu-th power of the values.
 """
 
-from functools import cache, partial
+from functools import partial
 from itertools import combinations_with_replacement
 from typing import Literal
 
@@ -18,6 +18,7 @@ from quire.common.equivariant.clebsch_gordan import real_clebsch_gordan
 from quire.common.equivariant.irreps import lmax_of, num_coefficients, per_degree
 from quire.common.equivariant.sphere_grid import PRECISION, from_grid, to_grid
 from quire.common.equivariant.torus_fourier import from_half_series, from_torus, half_series, to_torus
+from quire.common.tables import cached_table
 
 
 @partial(jax.jit, static_argnames=("nu", "lmax_out", "method"))
@@ -152,14 +153,14 @@ def check_features(x: Array, channels: int, lmax: int) -> None:
 # --- The baseline: MACE's symmetric contraction ---
 
 
-@cache
+@cached_table(maxsize=None)
 def symmetric_monomials(size: int, nu: int) -> np.ndarray:
     """Monomials of degree nu in `size` variables, as factors: int32 `[monomials, nu]`."""
     monomials = list(combinations_with_replacement(range(size), nu))
     return np.array(monomials, np.int32).reshape(len(monomials), nu)
 
 
-@cache
+@cached_table(maxsize=None)
 def symmetric_couplings(lmax: int, nu: int, l_out: int) -> np.ndarray:
     """All independent ways to couple nu equal factors of degrees 0 .. lmax to degree `l_out`: the paths of MACE.
 
@@ -243,7 +244,7 @@ class SymmetricContraction(nnx.Module):
         return jnp.concatenate(parts, axis=-1)
 
 
-@cache
+@cached_table(maxsize=None)
 def _split_couplings(lmax: int, nu: int, l_out: int) -> np.ndarray:
     """`symmetric_couplings` with the last factor of each monomial apart: `[monomials of nu - 1, coefficients,
     paths, 2 l_out + 1]`.
@@ -259,7 +260,7 @@ def _split_couplings(lmax: int, nu: int, l_out: int) -> np.ndarray:
     return split
 
 
-@cache
+@cached_table(maxsize=None)
 def _selections(size: int, nu: int) -> tuple[np.ndarray, ...]:
     """One-hot matrices `[size, monomials]` that pick each factor: products scatter nothing in the backward pass."""
     return tuple(np.eye(size)[:, column] for column in symmetric_monomials(size, nu).T)
