@@ -367,6 +367,8 @@ def test_imagenet_folders_and_batches(elsewhere):
     again = imagenet_batches("train", image_size=16, batch_size=4, seed=1)
     for _ in range(3):
         np.testing.assert_array_equal(next(endless)[0], next(again)[0])
+    database = list(imagenet_batches("train", image_size=16, batch_size=4, ordered=True))
+    assert np.concatenate([labels for _, labels in database]).tolist() == [0, 0, 0, 1, 1, 1]
     with pytest.raises(ValueError, match="batch_size is 7; there are 6 training images"):
         imagenet_batches("train", image_size=16, batch_size=7)
     with pytest.raises(ValueError, match="image_size is 0"):

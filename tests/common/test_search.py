@@ -11,7 +11,7 @@ from quire.common.layers.nested import check_sizes, prefixes, truncate, unit_row
 from quire.common.metrics.pca import principal_axes
 from quire.common.metrics.probe import knn_predict, ridge_probe
 from quire.common.metrics.rank_correlation import spearman
-from quire.common.retrieval.search import rerank, top_k_inner
+from quire.common.retrieval.search import lift_euclidean, rerank, top_k_inner
 
 
 @pytest.fixture
@@ -53,6 +53,15 @@ def test_rerank_of_everything_is_the_search(rng):
     queries, database = (jnp.asarray(rng.normal(size=(n, 3)), jnp.float32) for n in (4, 9))
     candidates = jnp.tile(jnp.arange(9)[None], (4, 1))
     assert rerank(queries, database, candidates, 5)[1].tolist() == top_k_inner(queries, database, 5)[1].tolist()
+
+
+def test_lifted_vectors_are_ordered_by_distance(rng):
+    queries, database = (jnp.asarray(rng.normal(size=(n, 3)), jnp.float32) for n in (4, 9))
+    distances = ((np.asarray(queries)[:, None] - np.asarray(database)) ** 2).sum(-1)
+    scores, index = top_k_inner(*lift_euclidean(queries, database), 9)
+    assert index.tolist() == distances.argsort(1).tolist()
+    assert index.tolist() != top_k_inner(queries, database, 9)[1].tolist()
+    np.testing.assert_allclose((queries**2).sum(1)[:, None] - 2 * scores, np.sort(distances, 1), atol=1e-5)
 
 
 def test_rerank_shows_a_candidate_that_does_not_exist():

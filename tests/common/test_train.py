@@ -402,6 +402,9 @@ def test_schedules():
     halved = Recipe(10, 2, 0.8, "halve", epochs=2).rate()
     assert [round(float(halved(step)), 6) for step in (0, 4, 5, 9)] == [0.8, 0.8, 0.4, 0.4]
     assert float(Recipe(10, 2, 0.8).rate()(10)) == pytest.approx(0, abs=1e-6)
+    for warmup, expected in ((0.0, (0.8, 0.64, 0.4, 0)), (0.2, (0, 0.8, 0.5, 0))):
+        linear = Recipe(10, 2, 0.8, "linear", warmup=warmup).rate()
+        assert [round(float(linear(step)), 6) for step in (0, 2, 5, 10)] == list(expected)
 
 
 @pytest.mark.parametrize(
@@ -409,10 +412,10 @@ def test_schedules():
     [
         ({"steps": 0}, "all must be at least 1"),
         ({"epochs": 3}, "epochs divide steps"),
-        ({"schedule": "linear"}, "schedule is 'linear'"),
+        ({"schedule": "square"}, "schedule is 'square'"),
         ({"optimiser": "lamb"}, "optimiser is 'lamb'"),
         ({"learning_rate": -1.0}, "learning_rate is -1.0"),
-        ({"schedule": "constant", "warmup": 0.1}, "only 'cosine' has a warm-up"),
+        ({"schedule": "constant", "warmup": 0.1}, "only 'cosine' and 'linear' have a warm-up"),
         ({"optimiser": "sgd", "b2": 0.9}, "SGD has no second moment"),
     ],
 )

@@ -30,7 +30,7 @@ def imagenet_files(split: Literal["train", "val"]) -> list[tuple[Path, int]]:
 
 
 def imagenet_batches(
-    split: Literal["train", "val"], *, image_size: int, batch_size: int, seed: int = 0
+    split: Literal["train", "val"], *, image_size: int, batch_size: int, seed: int = 0, ordered: bool = False
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches of ImageNet-1K: shuffled random crops with flips for `train`, one ordered pass of central crops for `val`.
 
@@ -42,6 +42,7 @@ def imagenet_batches(
         image_size: side of the crops in pixels.
         batch_size: images per batch.
         seed: of shuffles and crops.
+        ordered: one ordered pass of central crops through the training set too: a database to search.
 
     Yields:
         Images uint8 `[batch, image_size, image_size, 3]` and labels int32 `[batch]`.
@@ -55,7 +56,7 @@ def imagenet_batches(
         raise ValueError(f"image_size is {image_size} and batch_size {batch_size}; both must be at least 1")
     if split == "train" and batch_size > len(files):
         raise ValueError(f"batch_size is {batch_size}; there are {len(files)} training images")
-    return _batches(files, split == "train", image_size, batch_size, seed)
+    return _batches(files, split == "train" and not ordered, image_size, batch_size, seed)
 
 
 def _batches(

@@ -3,11 +3,10 @@
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Real
 
-from quire.common.retrieval.search import top_k_inner
+from quire.common.retrieval.search import lift_euclidean, top_k_inner
 
 
 @partial(jax.jit, static_argnames=("k", "num_classes", "block"))
@@ -22,7 +21,7 @@ def knn_predict(
 ) -> Int[Array, " q"]:
     """Class of every query by the vote of its k nearest rows; scale rows to unit length for cosine.
 
-    Nearest in Euclidean distance, found as the largest `<q, x> - |x|^2 / 2`. The smaller class wins a tied vote.
+    Nearest in Euclidean distance. The smaller class wins a tied vote.
 
     Args:
         queries, database: one vector a row.
@@ -34,14 +33,12 @@ def knn_predict(
     Raises:
         ValueError: see `top_k_inner`; if there is not one label for every row.
 
-    >>> knn_predict(jnp.array([[0.9]]), jnp.array([[0.0], [1.0]]), jnp.array([0, 1]), num_classes=2).tolist()
+    >>> knn_predict(np.array([[0.9]]), np.array([[0.0], [1.0]]), np.array([0, 1]), num_classes=2).tolist()
     [1]
     """
     if len(labels) != len(database):
         raise ValueError(f"labels has {len(labels)} entries; it needs one for each of the {len(database)} rows of the database")
-    ones = jnp.ones((len(queries), 1), queries.dtype)
-    lifted = jnp.concatenate([database, -0.5 * jnp.sum(database**2, axis=1, keepdims=True)], axis=1)
-    _, nearest = top_k_inner(jnp.concatenate([queries, ones], axis=1), lifted, k, block)
+    _, nearest = top_k_inner(*lift_euclidean(queries, database), k, block)
     return jax.nn.one_hot(labels[nearest], num_classes).sum(axis=1).argmax(axis=-1)
 
 

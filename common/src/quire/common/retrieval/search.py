@@ -1,4 +1,4 @@
-"""Exact search by inner product: the best k of a database in blocks, and a shortlist scored again."""
+"""Exact search by inner product or distance: the best k of a database in blocks, and a shortlist scored again."""
 
 from functools import partial
 
@@ -54,6 +54,22 @@ def top_k_inner(
 
     starts = jnp.arange(1, blocks, dtype=jnp.int32) * block
     return jax.lax.scan(merge, tuple(jax.lax.top_k(queries @ padded[0].T, k)), (padded[1:], starts))[0]
+
+
+def lift_euclidean(
+    queries: Float[Array, "q dim"], database: Float[Array, "n dim"]
+) -> tuple[Float[Array, "q dim+1"], Float[Array, "n dim+1"]]:
+    """Vectors with one more number, whose inner products order the database by Euclidean distance.
+
+    `<(q, 1), (x, -|x|^2 / 2)> = (|q|^2 - |q - x|^2) / 2`, so `top_k_inner` and `rerank` of them find the nearest rows.
+
+    >>> queries, database = lift_euclidean(jnp.array([[0.9]]), jnp.array([[0.0], [1.0], [5.0]]))
+    >>> top_k_inner(queries, database, 1)[1].tolist()
+    [[1]]
+    """
+    ones = jnp.ones((len(queries), 1), queries.dtype)
+    halved_norms = -0.5 * jnp.sum(database**2, axis=1, keepdims=True)
+    return jnp.concatenate([queries, ones], axis=1), jnp.concatenate([database, halved_norms], axis=1)
 
 
 @partial(jax.jit, static_argnames="k")

@@ -1,12 +1,12 @@
 """How a network is trained, as a configuration: length, schedule, optimiser."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import optax
 
-Schedule = Literal["constant", "cosine", "halve"]
+Schedule = Literal["constant", "cosine", "halve", "linear"]
 Optimiser = Literal["adam", "adamw", "amsgrad", "lion", "radam", "sgd"]
 
 OPTIMISERS = {name: getattr(optax, name) for name in ("adam", "adamw", "amsgrad", "lion", "radam", "sgd")}
@@ -21,10 +21,10 @@ class Recipe:
     Attributes:
         steps, batch_size: length.
         learning_rate: its peak.
-        schedule: `"cosine"` to zero, `"halve"` after each epoch, or `"constant"`.
+        schedule: `"cosine"` or `"linear"` to zero, `"halve"` after each epoch, or `"constant"`.
         optimiser: `"adamw"` and `"lion"` decouple the weight decay, the others add it to the gradient.
         epochs: into which the steps are divided.
-        warmup: fraction of the steps in which the rate rises from zero to its peak; for `"cosine"`.
+        warmup: fraction of the steps in which the rate rises from zero to its peak; for `"cosine"` and `"linear"`.
         weight_decay: its coefficient.
         decay_kernels_only: whether all but the kernels of linear maps are spared the decay.
         b1, b2: decays of the moments, b1 being the momentum of SGD; those of optax for None.
@@ -54,14 +54,14 @@ class Recipe:
     ema: float = 0.0
 
     def __post_init__(self):
-        if self.schedule not in ("constant", "cosine", "halve"):
-            raise ValueError(f"schedule is {self.schedule!r}; it must be 'constant', 'cosine' or 'halve'")
+        if self.schedule not in get_args(Schedule):
+            raise ValueError(f"schedule is {self.schedule!r}; it must be one of {', '.join(get_args(Schedule))}")
         if self.optimiser not in OPTIMISERS:
             raise ValueError(f"optimiser is {self.optimiser!r}; it must be one of {', '.join(OPTIMISERS)}")
         if self.b2 is not None and self.optimiser == "sgd":
             raise ValueError(f"b2 is {self.b2}; SGD has no second moment")
-        if self.warmup and self.schedule != "cosine":
-            raise ValueError(f"warmup is {self.warmup} and schedule {self.schedule!r}; only 'cosine' has a warm-up")
+        if self.warmup and self.schedule not in ("cosine", "linear"):
+            raise ValueError(f"warmup is {self.warmup} and schedule {self.schedule!r}; only 'cosine' and 'linear' have a warm-up")
         lengths = {name: getattr(self, name) for name in ("steps", "batch_size", "epochs")}
         if min(lengths.values()) < 1 or self.steps % self.epochs:
             raise ValueError(f"{lengths}: all must be at least 1, and epochs divide steps")
@@ -76,9 +76,12 @@ class Recipe:
             return optax.constant_schedule(self.learning_rate)
         if self.schedule == "halve":
             return optax.exponential_decay(self.learning_rate, self.steps // self.epochs, 0.5, staircase=True)
-        if not self.warmup:
+        rise = max(1, round(self.warmup * self.steps)) if self.warmup else 0
+        if self.schedule == "linear":
+            fall = optax.linear_schedule(self.learning_rate, 0.0, self.steps - rise)
+            return optax.join_schedules([optax.linear_schedule(0.0, self.learning_rate, rise), fall], [rise]) if rise else fall
+        if not rise:
             return optax.cosine_decay_schedule(self.learning_rate, self.steps)
-        rise = max(1, round(self.warmup * self.steps))
         return optax.warmup_cosine_decay_schedule(0.0, self.learning_rate, rise, self.steps)
 
     def transformation(self, *, flat: bool = False) -> optax.GradientTransformation:
