@@ -271,11 +271,6 @@ def force_fields(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     holds=all_of(below(1.15), below(0.5, of="Gaunt RMSE / std"), below(0.5, of="CG RMSE / std")),
     trivial="zero forces",
     seeds=6,
-    expect="partly",
-    because=(
-        "Both force errors are well below half of the spread. The ratio varies from start to start, by a fifth on 3BPA, "
-        "and its interval over six seeds reaches beyond 1.15."
-    ),
 )
 def matches_mace(preset: Preset, key: jax.Array) -> Measurement:
     """The same network, data, batches and optimiser with either product."""
