@@ -1,0 +1,2 @@
+"""COAT."""
+from quire.coat.paper import paper
