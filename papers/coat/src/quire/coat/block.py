@@ -101,9 +101,7 @@ class Fp8Attention(nnx.Module):
         ValueError: if the heads do not divide dim.
     """
 
-    def __init__(
-        self, dim: int, num_heads: int, precision: Precision = COAT, *, rotary_base: float | None = 1e4, rngs: nnx.Rngs
-    ):
+    def __init__(self, dim: int, num_heads: int, precision: Precision = COAT, *, rotary_base: float | None = 1e4, rngs: nnx.Rngs):
         if num_heads < 1 or dim < 1 or dim % num_heads:
             raise ValueError(f"dim is {dim} and num_heads {num_heads}; the heads must divide it, both at least 1")
         self.num_heads, self.precision, self.rotary_base = num_heads, precision, rotary_base

@@ -35,7 +35,8 @@ class Preset:
     Attributes:
         corpus, lm, training: the language model that is trained in float32 and in eight bits.
         markov_concentration: of the transitions of generated text.
-        mlp_widths, mlp_training: the ReLU network on digits, whose dead units make moments that span many decades.
+        mlp_widths, mlp_training: the ReLU network on digits, whose dead units make moments that span many decades; it is not
+            trained for None.
         last: steps at the end whose mean loss is compared.
         rows, dim, hidden_dim: activations of the half-block of C6.
         memory_block, memory_batch: block and sequences whose saved activations are counted.
@@ -46,9 +47,9 @@ class Preset:
     training: Recipe
     memory_block: LanguageModelConfig
     memory_batch: int
-    markov_concentration: float = 0.1
+    markov_concentration: float = 0.02
     mlp_widths: tuple[int, ...] = (64, 128, 128, 10)
-    mlp_training: Recipe = Recipe(steps=300, batch_size=64, learning_rate=3e-3, schedule="constant", weight_decay=0.01)
+    mlp_training: Recipe | None = None
     last: int = 20
     rows: int = 256
     dim: int = 64
@@ -58,6 +59,7 @@ class Preset:
 _TINY = LanguageModelConfig(64, 1, 4, 128, vocab_size=27, max_length=32)
 _BYTES = LanguageModelConfig(512, 8, 8, 1408, vocab_size=256, max_length=512)
 _OLMO_1B = LanguageModelConfig(2048, 16, 16, 8192, vocab_size=256, max_length=2048)
+_DIGITS = Recipe(steps=400, batch_size=64, learning_rate=3e-3, schedule="constant", weight_decay=0.01)
 
 QUICK = Preset(
     corpus="markov",
@@ -74,7 +76,7 @@ STANDARD = Preset(
     training=Recipe(steps=2000, batch_size=16, learning_rate=3e-4, warmup=0.05, weight_decay=0.1, b2=0.95),
     memory_block=LanguageModelConfig(1024, 1, 16, 2816, vocab_size=256, max_length=1024),
     memory_batch=8,
-    mlp_training=Recipe(steps=3000, batch_size=64, learning_rate=3e-3, schedule="constant", weight_decay=0.01),
+    mlp_training=_DIGITS,
     last=100,
     rows=4096,
     dim=1024,
@@ -88,7 +90,7 @@ PAPER = Preset(
     training=Recipe(steps=150_000, batch_size=1024, learning_rate=4e-4, warmup=0.013, weight_decay=0.1, b2=0.95),
     memory_block=LanguageModelConfig(4096, 1, 32, 11008, vocab_size=32000, max_length=2048),
     memory_batch=4,
-    mlp_training=Recipe(steps=3000, batch_size=64, learning_rate=3e-3, schedule="constant", weight_decay=0.01),
+    mlp_training=_DIGITS,
     last=1000,
     rows=8192,
     dim=4096,

@@ -43,9 +43,7 @@ class MomentCodes(NamedTuple):
     center: Float[Array, " groups"] | None = None
 
 
-def expand_quantize(
-    x: Real[Array, "*shape"], group: int = 128, granularity: int = 16, *, format: Format = "e4m3"
-) -> MomentCodes:
+def expand_quantize(x: Real[Array, "*shape"], group: int = 128, granularity: int = 16, *, format: Format = "e4m3") -> MomentCodes:
     """Codes of `sign(x) (|x| / c)^k / S`, group by group.
 
     With M and m the largest and the smallest nonzero magnitude, `c = sqrt(M m)`, `R = M / m` and L the largest number of the

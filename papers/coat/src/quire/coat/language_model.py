@@ -28,9 +28,7 @@ def CoatLM(cfg: LanguageModelConfig, precision: Precision = COAT, *, rngs: nnx.R
     def block(rngs: nnx.Rngs) -> CoatBlock:
         return CoatBlock(cfg.dim, cfg.num_heads, cfg.hidden_dim, precision, style=cfg.style, rngs=rngs)
 
-    return TokenLM(
-        vocab_size=cfg.vocab_size, max_length=cfg.max_length, dim=cfg.dim, depth=cfg.depth, block=block, rngs=rngs
-    )
+    return TokenLM(vocab_size=cfg.vocab_size, max_length=cfg.max_length, dim=cfg.dim, depth=cfg.depth, block=block, rngs=rngs)
 
 
 def language_loss(model: nnx.Module, tokens: Int[Array, "*batch t"], key: jax.Array) -> Float[Array, ""]:

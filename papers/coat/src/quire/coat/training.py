@@ -1,6 +1,7 @@
 """Training in float32 and in eight bits, several seeds at once, with the optimiser's state at the end."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -66,9 +67,7 @@ def float32_adamw(recipe: Recipe) -> optax.GradientTransformation:
 
 def eight_bit_adamw(recipe: Recipe, *, expand: bool) -> optax.GradientTransformation:
     """`coat_adamw` of a recipe."""
-    return coat_adamw(
-        recipe.rate(), recipe.b1 or 0.9, recipe.b2 or 0.999, weight_decay=recipe.weight_decay, expand=expand
-    )
+    return coat_adamw(recipe.rate(), recipe.b1 or 0.9, recipe.b2 or 0.999, weight_decay=recipe.weight_decay, expand=expand)
 
 
 @shared
@@ -76,8 +75,8 @@ def language_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """The language model from the same weights on the same batches: float32, COAT, and COAT without expansion.
 
     Returns:
-        Losses `[seeds, steps]` by method; `m` and `v`, the float32 moments flattened one parameter after the other
-        `[seeds, n]`; the loss of bigram counts `[seeds]`; the name of the data and what they stand for.
+        Losses `[seeds, steps]` by method; `m` and `v`, the float32 moments `[seeds, n]`, see `moments`; the
+        loss of bigram counts `[seeds]`; the name of the data and what they stand for.
     """
     sources = [open_corpus(preset, key) for key in keys]
     batches = np.stack([windows(preset, source.value, key) for source, key in zip(sources, keys, strict=True)])
@@ -111,7 +110,11 @@ def classifier_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     order = np.stack([epoch_indices(key, len(data), recipe.batch_size, recipe.steps) for key in keys])
     batches = (pixels[order], data.labels[order])
     optimisers = {name: tx for name, (_, tx) in _methods(recipe).items()}
-    runs = {name: train(lambda rngs: ReLUNet(preset.mlp_widths, rngs), tx, _class_loss, batches, keys) for name, tx in optimisers.items()}
+
+    def build(rngs: nnx.Rngs) -> ReLUNet:
+        return ReLUNet(preset.mlp_widths, rngs)
+
+    runs = {name: train(build, tx, _class_loss, batches, keys) for name, tx in optimisers.items()}
     return {
         "losses": {name: np.asarray(run.losses) for name, run in runs.items()},
         **moments(runs["float32"].opt_state),
@@ -123,7 +126,7 @@ class ReLUNet(nnx.Module):
     """Linear maps of the given widths, with ReLUs between them."""
 
     def __init__(self, widths: Sequence[int], rngs: nnx.Rngs):
-        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in zip(widths[:-1], widths[1:], strict=True)])
+        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in pairwise(widths)])
 
     def __call__(self, x: Float[Array, "*batch dim"]) -> Float[Array, "*batch classes"]:
         for layer in self.layers[:-1]:
@@ -136,11 +139,15 @@ def _class_loss(model, batch, key):
     return optax.softmax_cross_entropy_with_integer_labels(model(images), labels).mean()
 
 
-def moments(opt_state: Any) -> dict[str, dict[str, np.ndarray]]:
-    """Moments of `optax.adamw` by parameter, `m` and `v`, each `[seeds, n]` on the host."""
+def moments(opt_state: Any, group: int = 128) -> dict[str, np.ndarray]:
+    """Moments `m` and `v` of `optax.adamw`, `[seeds, n]` on the host: one parameter after the other.
+
+    Each is filled up with zeros to whole groups, so that no group holds numbers of two parameters.
+    """
     adam = opt_state[0]
-    return {"m": _flat(adam.mu), "v": _flat(adam.nu)}
+    return {name: _in_groups(tree, group) for name, tree in (("m", adam.mu), ("v", adam.nu))}
 
 
-def _flat(tree):
-    return {jax.tree_util.keystr(path): np.asarray(x).reshape(len(x), -1) for path, x in jax.tree.leaves_with_path(tree)}
+def _in_groups(tree, group):
+    flat = [np.asarray(x).reshape(len(x), -1) for x in jax.tree.leaves(tree)]
+    return np.concatenate([np.pad(x, ((0, 0), (0, -x.shape[1] % group))) for x in flat], axis=1)
