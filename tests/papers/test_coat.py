@@ -196,7 +196,7 @@ def test_golden_half_block(vectors):
 
 @pytest.mark.parametrize(("decades", "grows"), [(2.0, True), (9.0, False)])
 def test_power_fills_the_format(decades, grows):
-    """The power grows for narrow groups and shrinks for wide ones; the codes' range is that of the format, up to the grid of k."""
+    """The power grows for narrow groups and shrinks for wide ones; the codes then fill the format."""
     q = expand(jnp.asarray(log_uniform(0, 512, decades)))
     assert ((np.asarray(q.k) > 1) == grows).all()
     np.testing.assert_array_equal(np.asarray(q.k) * 16 % 1, 0)
@@ -206,9 +206,9 @@ def test_power_fills_the_format(decades, grows):
 
 
 def test_expansion_keeps_small_numbers():
-    x = jnp.asarray(log_uniform(1, 256, 5.0))
+    x = jnp.asarray(log_uniform(1, 256, 7.0))
     expanded, plain = expand_dequantize(expand(x)), plain_dequantize(plain_quantize(x))
-    assert np.abs(expanded / x - 1).max() < 0.25  # half a step of a code with two bits, raised to 1 / k
+    assert np.abs(expanded / x - 1).max() < 0.4  # half a step of the smallest codes, to the power 1 / k
     assert (np.asarray(plain) == 0).any()
 
 
@@ -235,7 +235,8 @@ def test_expansion_at_the_edges():
 
     assert_degenerate(round_trip, log_uniform(4, 130), differentiable=False)
     np.testing.assert_allclose(jax.jit(round_trip)(jnp.full(8, -3.0)), -3, rtol=0.01)
-    assert np.isnan(expand_dequantize(expand(jnp.array([1.0, np.nan])))).any()
+    with jax.debug_nans(False):
+        assert np.isnan(expand_dequantize(expand(jnp.array([1.0, np.nan])))).any()
     assert_dtypes(round_trip, np.array([0.2, 1.5, -0.9]), tolerance=0.1, dtypes=["bfloat16", "float16", "int32"])
 
 
@@ -407,7 +408,8 @@ def test_stored_operations_at_the_edges():
     assert_dtypes(through, x, tolerance=0.3, dtypes=["bfloat16", "float16", "int32"])
     assert_jit_consistent(through, jnp.asarray(x), tolerance=1e-2)
     assert_vmap_consistent(lambda x: silu(store(x, "group")), jnp.asarray(x)[:, None])
-    assert np.isnan(through(jnp.full((1, 16), jnp.nan))).all()
+    with jax.debug_nans(False):
+        assert np.isnan(through(jnp.full((1, 16), jnp.nan))).all()
 
 
 @pytest.mark.parametrize(
@@ -435,10 +437,7 @@ def test_activations_refuse(call, message, as_installed):
 
 def test_wide_swiglu_is_the_plain_one():
     x = jnp.asarray(np.random.default_rng(13).normal(size=(5, 16)), jnp.float32)
-    ours, plain = (
-        make(rngs=nnx.Rngs(0))
-        for make in (lambda rngs: Fp8SwiGLU(16, 32, FLOAT32, rngs=rngs), lambda rngs: SwiGLU(16, 32, rngs=rngs))
-    )
+    ours, plain = Fp8SwiGLU(16, 32, FLOAT32, rngs=nnx.Rngs(0)), SwiGLU(16, 32, rngs=nnx.Rngs(0))
     np.testing.assert_allclose(ours(store(x, "float32")), plain(x), rtol=1e-4, atol=1e-5)
 
 
@@ -525,7 +524,7 @@ def test_presets_trace(name):
             assert logits.shape == (2, cfg.max_length, cfg.vocab_size)
 
 
-def test_windows_come_from_the_text():
+def test_windows_come_from_the_text(as_installed):
     preset = replace(PRESETS["quick"], training=replace(PRESETS["quick"].training, steps=2, batch_size=3))
     letters = Letters("counting", np.arange(200))
     drawn = windows(preset, letters, jax.random.key(0))

@@ -63,7 +63,7 @@ def quantize_group(x: Real[Array, "*shape dim"], group: int = GROUP, format: For
     ([384.0, 416.0, 448.0], 0.033447265625)
     """
     _check_divides(x, group)
-    return quantize_groups(x, group, format, scale_dtype=jnp.bfloat16)
+    return quantize_groups(x.astype(jnp.float32), group, format, scale_dtype=jnp.dtype(jnp.bfloat16))
 
 
 def quantize_tensor(
@@ -91,7 +91,7 @@ def quantize_tensor(
     ([224.0, 448.0], 0.00446)
     """
     _check_divides(x, group)
-    scales = group_scales(x, group, format).astype(jnp.bfloat16).astype(jnp.float32)
+    scales = group_scales(x.astype(jnp.float32), group, format).astype(jnp.bfloat16).astype(jnp.float32)
     scale = scales.max(initial=1e-10 / fp8_max(format))  # of no rows: that of zeros
     x = x.astype(jnp.bfloat16) if rounded else x
     return fp8_cast(x.astype(jnp.float32) / scale, format), scale

@@ -13,7 +13,7 @@ from quire.coat import figures
 from quire.coat.activations import store
 from quire.coat.adamw import coat_adamw
 from quire.coat.block import CoatBlock, Fp8RMSNorm, Fp8SwiGLU
-from quire.coat.config import Preset
+from quire.coat.config import LanguageModelConfig, Preset
 from quire.coat.diagnostics import direction_error, dynamic_range
 from quire.coat.expansion import expand_dequantize, expand_quantize, plain_dequantize, plain_quantize
 from quire.coat.memory import saved_bytes, state_bytes
@@ -229,10 +229,10 @@ def adamw_float64(
 def memory(preset: Preset, key: jax.Array) -> Measurement:
     """Counted on the arrays: the states of a block's optimisers, and what its backward pass holds, parameters left out."""
     cfg = preset.memory_block
-    params = nnx.state(_block(preset, "float32"), nnx.Param)
+    params = nnx.state(_block(cfg, "float32"), nnx.Param)
     count = count_params(params)
     states = {name: state_bytes(state) / count for name, state in optimiser_states(params).items()}
-    saved = activation_bytes(preset)
+    saved = activation_bytes(cfg, preset.memory_batch)
     tokens = preset.memory_batch * cfg.max_length * cfg.dim
     ratios = {f"activations, BF16 / {name}": saved["BF16"] / saved[name] for name in ("TE-like", "COAT")}
     return Measurement(
@@ -257,19 +257,19 @@ def optimiser_states(params: Any) -> dict[str, Any]:
     }
 
 
-def activation_bytes(preset: Preset, names: tuple[str, ...] = ("BF16", "TE-like", "COAT")) -> dict[str, int]:
-    """Bytes that the backward pass of the preset's block holds, by precision."""
-    cfg = preset.memory_block
-    x = jnp.zeros((preset.memory_batch, cfg.max_length, cfg.dim), jnp.bfloat16)
+def activation_bytes(
+    cfg: LanguageModelConfig, batch: int, names: tuple[str, ...] = ("BF16", "TE-like", "COAT")
+) -> dict[str, int]:
+    """Bytes that the backward pass of one block holds for a batch of sequences of full length, by precision."""
+    x = jnp.zeros((batch, cfg.max_length, cfg.dim), jnp.bfloat16)
     found = {}
     for name in names:
-        graph, params = nnx.split(_block(preset, name))
+        graph, params = nnx.split(_block(cfg, name))
         found[name] = saved_bytes(lambda params, x, graph=graph: nnx.merge(graph, params)(x), params, x)
     return found
 
 
-def _block(preset: Preset, name: str) -> CoatBlock:
-    cfg = preset.memory_block
+def _block(cfg: LanguageModelConfig, name: str) -> CoatBlock:
     return CoatBlock(cfg.dim, cfg.num_heads, cfg.hidden_dim, PRECISIONS[name], style=cfg.style, rngs=nnx.Rngs(0))
 
 
