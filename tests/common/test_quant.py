@@ -105,6 +105,7 @@ class TestFP8:
     def test_zero_group_and_partial_group(self):
         x = jnp.array([0.0, 0.0, 5.0])
         np.testing.assert_allclose(fp8.dequantize_groups(fp8.quantize_groups(x, 2), 2), x, rtol=1e-6)
+        assert fp8.dequantize_groups(fp8.quantize_groups(jnp.zeros((0, 3)), 2), 2).shape == (0, 3)
 
     def test_refuses(self, as_installed):
         with pytest.raises(ValueError, match="e3m4"):

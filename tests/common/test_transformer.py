@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from quire.common.layers.crate import CRATEBlock, CRATEDecoderBlock
 from quire.common.layers.intermediates import capture
 from quire.common.layers.patches import PatchEmbed, patchify, pool_tokens, sincos_positions_2d, unpatchify
-from quire.common.layers.transformer import TokenClassifier, TokenLM, TransformerBlock, next_token_loss, vit_block
+from quire.common.layers.transformer import SwiGLU, TokenClassifier, TokenLM, TransformerBlock, next_token_loss, vit_block
 from quire.common.testing import (
     assert_degenerate,
     assert_dtypes,
@@ -24,6 +24,7 @@ from quire.common.testing import (
 
 BLOCKS = {
     "TransformerBlock": lambda rngs: TransformerBlock(8, 2, rngs=rngs),
+    "SwiGLU": lambda rngs: SwiGLU(8, 12, rngs=rngs),
     "CRATEBlock": lambda rngs: CRATEBlock(8, 2, rngs=rngs),
     "CRATEDecoderBlock": lambda rngs: CRATEDecoderBlock(8, 2, rngs=rngs),
     "CRATEDecoderBlock, linear": lambda rngs: CRATEDecoderBlock(8, 2, softmax=False, rngs=rngs),
@@ -185,3 +186,13 @@ def test_tokens_out_of_range_have_no_logits(as_installed):
 def test_wrong_arguments_say_what_they_need(as_installed, call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_swiglu_is_a_gated_mlp():
+    mlp = SwiGLU(4, 6, rngs=nnx.Rngs(0))
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    gate, up, down = (np.asarray(part.kernel[...]) for part in (mlp.gate, mlp.up, mlp.down))
+    gated = x @ gate
+    np.testing.assert_allclose(mlp(x), (gated / (1 + np.exp(-gated)) * (x @ up)) @ down, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="hidden_dim is 0"):
+        SwiGLU(4, 0, rngs=nnx.Rngs(0))

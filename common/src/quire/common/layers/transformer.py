@@ -29,6 +29,23 @@ class MLP(nnx.Module):
         return self.down(jax.nn.gelu(self.up(x), approximate=False))
 
 
+class SwiGLU(nnx.Module):
+    """`down(silu(gate x) * up x)`, linear maps without biases (Shazeer 2020, arXiv 2002.05202).
+
+    Raises:
+        ValueError: if a size is below 1.
+    """
+
+    def __init__(self, dim: int, hidden_dim: int, *, rngs: nnx.Rngs):
+        check_at_least("dim", dim)
+        check_at_least("hidden_dim", hidden_dim)
+        self.gate, self.up = (nnx.Linear(dim, hidden_dim, use_bias=False, rngs=rngs) for _ in range(2))
+        self.down = nnx.Linear(hidden_dim, dim, use_bias=False, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
+        return self.down(jax.nn.silu(self.gate(x)) * self.up(x))
+
+
 class TransformerBlock(nnx.Module):
     """Pre-norm block: `h = x + MHSA(LN(x))`, `x' = h + MLP(LN(h))` (Dosovitskiy et al. 2020, eqs. 2 and 3).
 

@@ -73,12 +73,12 @@ def split_groups(x: Array, group: int, fill: float = 0.0) -> Array:
     """`[..., dim]` as `[..., groups, group]`, the last group filled up."""
     spare = -x.shape[-1] % group
     padded = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, spare)], constant_values=fill) if spare else x
-    return padded.reshape(*x.shape[:-1], -1, group)
+    return padded.reshape(*x.shape[:-1], padded.shape[-1] // group, group)
 
 
 def join_groups(x: Array, dim: int) -> Array:
     """`[..., groups, group]` as `[..., dim]`, without what fills the last group."""
-    return x.reshape(*x.shape[:-2], -1)[..., :dim]
+    return x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1])[..., :dim]
 
 
 def quantize_groups(
