@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, Real
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from quire.common.random import generator
 
@@ -107,10 +108,11 @@ def ppmi_svd(
     if not 1 <= dim <= size:
         raise ValueError(f"dim is {dim}; it must be between 1 and the {size} words")
     basis = generator(key).standard_normal((size, min(size, dim + 10)))
-    for _ in range(power_steps):
+    with threadpool_limits(1):  # several threads spend five times the processor time on matrices this narrow
+        for _ in range(power_steps):
+            basis = np.linalg.qr(matrix @ basis)[0]
+            basis = np.linalg.qr(matrix.T @ basis)[0]
         basis = np.linalg.qr(matrix @ basis)[0]
-        basis = np.linalg.qr(matrix.T @ basis)[0]
-    basis = np.linalg.qr(matrix @ basis)[0]
-    left, singular, _ = np.linalg.svd((matrix.T @ basis).T, full_matrices=False)
+        left, singular, _ = np.linalg.svd((matrix.T @ basis).T, full_matrices=False)
     vectors = (basis @ left)[:, :dim] * np.sqrt(singular[:dim])
     return vectors.astype(np.float32)
