@@ -99,7 +99,9 @@ def read_judgements(text: str, queries: int, documents: int, *, source: str = "t
         except ValueError:
             raise DatasetCorrupt(f"line {number} of {source} is {line[:40]!r}; it must be three whole numbers") from None
         if not (1 <= query <= queries and 1 <= document <= documents):
-            raise DatasetCorrupt(f"line {number} of {source} is {line[:40]!r}; there are {queries} queries, {documents} documents")
+            raise DatasetCorrupt(
+                f"line {number} of {source} is {line[:40]!r}; there are {queries} queries, {documents} documents"
+            )
         rows.append((query - 1, document - 1, grade))
     return np.array(rows, np.int32).reshape(-1, 3)
 

@@ -22,9 +22,7 @@ class Carved(NamedTuple):
 
 
 @jax.jit
-def ball_carve(
-    query: Float[Array, "m d"], tau: float | Float[Array, ""], mask: Bool[Array, " m"] | None = None
-) -> Carved:
+def ball_carve(query: Float[Array, "m d"], tau: float | Float[Array, ""], mask: Bool[Array, " m"] | None = None) -> Carved:
     """The first token that is in no group yet gathers all such tokens with `<q, q'> >= tau`, until none is left.
 
     Tokens are compared with the pivot only, not with each other.

@@ -49,9 +49,7 @@ def encode(
     return np.concatenate(blocks)
 
 
-def estimate(
-    query: Float[np.ndarray, "m d"], document: Float[np.ndarray, "n d"], simhash: Float[np.ndarray, "r d k"]
-) -> float:
+def estimate(query: Float[np.ndarray, "m d"], document: Float[np.ndarray, "n d"], simhash: Float[np.ndarray, "r d k"]) -> float:
     """`<F_q, F_doc> / (R |Q|)` without projection, filled, without the blocks: each query token meets the mean of the
     document's tokens with its own bits, or the first of those whose bits differ least. No memory grows with 2^k.
     """
@@ -79,3 +77,13 @@ def carve(query: Float[np.ndarray, "m d"], tau: float) -> Int[np.ndarray, " m"]:
             members[i] = True
             labels[members] = labels.max() + 1
     return labels
+
+
+def sketch(
+    x: Float[np.ndarray, " dim"], index: Int[np.ndarray, " dim"], sign: np.ndarray, out_dim: int
+) -> Float[np.ndarray, " out"]:
+    """Final projection, coordinate by coordinate."""
+    out = np.zeros(out_dim)
+    for value, i, s in zip(x, index, sign, strict=True):
+        out[i] += s * value
+    return out

@@ -9,6 +9,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from quire.muvera.token_sets import TokenSets
 
+Side = tuple[Array, Array]
+"""Tokens of many sets, and the set of each."""
+
 
 def chamfer(
     query: Float[Array, "*batch m d"],
@@ -74,36 +77,53 @@ def best_matches(
     Returns:
         -inf for a document without tokens.
     """
-    blocks = max(1, -(-len(tokens) // block))
-    block = min(block, max(1, len(tokens)))
-    spare = blocks * block - len(tokens)
-    parts = jnp.pad(tokens, ((0, spare), (0, 0))).reshape(blocks, block, -1)
-    places = jnp.pad(owners, (0, spare), constant_values=count).reshape(blocks, block)
 
     def add(best, part):
         rows, place = part
         return best.at[place].max(rows @ vectors.T, mode="drop"), None
 
     start = jnp.full((count, len(vectors)), -jnp.inf, jnp.result_type(vectors, tokens))
-    return jax.lax.scan(add, start, (parts, places))[0]
+    return jax.lax.scan(add, start, _in_blocks(tokens, owners, count, block))[0]
 
 
-def chamfer_matrix(queries: TokenSets, documents: TokenSets, *, block: int = 4096) -> Float[Array, "q n"]:
+def _in_blocks(tokens: Array, owners: Array, count: int, block: int) -> Side:
+    """Tokens `[blocks, block, d]` and owners `[blocks, block]`; what fills the last block belongs to no set."""
+    block = min(block, max(1, len(tokens)))
+    blocks = max(1, -(-len(tokens) // block))
+    spare = blocks * block - len(tokens)
+    parts = jnp.pad(tokens, ((0, spare), (0, 0))).reshape(blocks, block, -1)
+    return parts, jnp.pad(owners, (0, spare), constant_values=count).reshape(blocks, block)
+
+
+def chamfer_matrix(queries: TokenSets, documents: TokenSets, *, block: int = 2048) -> Float[Array, "q n"]:
     """Chamfer similarity of every query with every document.
 
     Args:
         queries, documents: sets of tokens.
-        block: document tokens compared at once.
+        block: tokens of either side compared at once, which bounds memory beside the result at `block * (block + n)`.
 
     Raises:
-        ValueError: if the tokens have different dimensions, or a document has none.
+        ValueError: if the tokens have different dimensions, or a document has none; for a block below 1.
     """
     if queries.dim != documents.dim:
         raise ValueError(f"queries have dimension {queries.dim}; documents have {documents.dim}")
     if len(documents) and not documents.lengths.all():
         raise ValueError(f"document {int(np.argmin(documents.lengths))} has no tokens; it needs at least 1")
-    best = best_matches(jnp.asarray(queries.tokens), jnp.asarray(documents.tokens), documents.owners, len(documents), block)
-    return jax.ops.segment_sum(best.T, jnp.asarray(queries.owners), len(queries))
+    if block < 1:
+        raise ValueError(f"block is {block}; it must be at least 1")
+    sides = ((jnp.asarray(side.tokens), jnp.asarray(side.owners)) for side in (queries, documents))
+    return _chamfer_matrix(*sides, len(queries), len(documents), block)
+
+
+@partial(jax.jit, static_argnums=(2, 3, 4))
+def _chamfer_matrix(queries: Side, documents: Side, num_queries: int, num_documents: int, block: int) -> Float[Array, "q n"]:
+    def add(total, part):
+        vectors, place = part
+        best = best_matches(vectors, *documents, num_documents, block)
+        return total.at[place].add(best.T, mode="drop"), None
+
+    start = jnp.zeros((num_queries, num_documents), jnp.result_type(queries[0], documents[0]))
+    return jax.lax.scan(add, start, _in_blocks(*queries, num_queries, block))[0]
 
 
 @jax.jit

@@ -81,9 +81,7 @@ class SimHash(NamedTuple):
         """Cluster of every token, for one repetition."""
         return gray_rank(simhash_bits(tokens, self.directions))
 
-    def nearest(
-        self, tokens: Float[Array, "t d"], owners: Int[Array, " t"], first: Int[Array, "n b"]
-    ) -> Int[Array, "n b"]:
+    def nearest(self, tokens: Float[Array, "t d"], owners: Int[Array, " t"], first: Int[Array, "n b"]) -> Int[Array, "n b"]:
         """For every set and cluster the set's token whose bits differ least from the cluster's, the first of equals.
 
         Only the first token of a cluster can win, and Hamming distances add up bit by bit: k rounds of minima between clusters
@@ -134,9 +132,7 @@ class Centres(NamedTuple):
         """Nearest centre of every token, for one repetition."""
         return assign(tokens, self.centres)
 
-    def nearest(
-        self, tokens: Float[Array, "t d"], owners: Int[Array, " t"], first: Int[Array, "n b"]
-    ) -> Int[Array, "n b"]:
+    def nearest(self, tokens: Float[Array, "t d"], owners: Int[Array, " t"], first: Int[Array, "n b"]) -> Int[Array, "n b"]:
         """For every set and centre the set's token nearest to the centre, the first of equals.
 
         Args:
@@ -155,9 +151,7 @@ class Centres(NamedTuple):
 Partition = SimHash | Centres
 
 
-def kmeans_partition(
-    key: jax.Array, tokens: Float[Array, "t d"], clusters: int, repetitions: int, iters: int = 10
-) -> Centres:
+def kmeans_partition(key: jax.Array, tokens: Float[Array, "t d"], clusters: int, repetitions: int, iters: int = 10) -> Centres:
     """The paper's other partition: centres of k-means on tokens, started anew for every repetition.
 
     Args:

@@ -1,5 +1,7 @@
 """Baselines: the single-vector heuristic, which searches document tokens, and one pooled vector a document."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +49,7 @@ def rank_by_rank(documents: Int[np.ndarray, "m k"], dedup: bool) -> Int[np.ndarr
     return listed[np.sort(first)]
 
 
+@partial(jax.jit, static_argnames="count")
 def mean_pool(tokens: Float[Array, "t d"], owners: Int[Array, " t"], count: int) -> Float[Array, "n d"]:
     """Mean token of every set: an encoding of one block. Zeros for a set without tokens.
 
