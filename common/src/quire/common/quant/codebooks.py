@@ -109,7 +109,7 @@ def kmeans(
     mass = jnp.ones(len(x), x.dtype) if weights is None else jnp.asarray(weights, x.dtype)
     if not isinstance(mass, jax.core.Tracer) and (mass.shape != (len(x),) or (mass < 0).any() or not (mass > 0).any()):
         raise ValueError(f"weights has shape {mass.shape}; it needs one weight that is not negative a row, not all zero")
-    centres = jnp.asarray(kmeans_start(x, k, key, weights) if start is None else start, x.dtype)
+    centres = jnp.asarray(kmeans_start(np.asarray(x), k, key, weights) if start is None else start, x.dtype)
     return _lloyd(jnp.asarray(x), centres, mass, iters)
 
 

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from quire.common.checks import floating
+
 
 class Carved(NamedTuple):
     """A query in fewer vectors.
@@ -36,6 +38,7 @@ def ball_carve(query: Float[Array, "m d"], tau: float | Float[Array, ""], mask: 
     >>> carved.labels.tolist(), carved.mask.tolist()
     ([0, 0, 1], [True, True, False])
     """
+    (query,) = floating(query)
     m = len(query)
     real = jnp.ones(m, bool) if mask is None else mask
     near = query @ query.T >= tau

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from quire.common.checks import floating
 from quire.muvera.token_sets import TokenSets
 
 Side = tuple[Array, Array]
@@ -41,7 +42,7 @@ def chamfer(
     _check_tokens("document", document, document_mask)
     if normalize:
         _check_tokens("query", query, query_mask)
-    scores = jnp.einsum("...md,...nd->...mn", query, document)
+    scores = jnp.einsum("...md,...nd->...mn", *floating(query, document))
     if document_mask is not None:
         scores = jnp.where(document_mask[..., None, :], scores, -jnp.inf)
     best = scores.max(-1)

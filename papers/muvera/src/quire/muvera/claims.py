@@ -171,7 +171,7 @@ def filling(config: Config, key: jax.Array) -> Measurement:
     bits = list(range(c.max_bits + 1))
     return Measurement(
         float(filled[-1]),
-        f"{c.pairs} pairs: {c.document_tokens} random unit tokens, {c.query_tokens} of them noisy; d = {c.dim}, R = {c.repetitions}",
+        f"{c.pairs} pairs: {c.document_tokens} random tokens, {c.query_tokens} of them noisy; d = {c.dim}, R = {c.repetitions}",
         baselines={"k = 0 (mean-pooled document)": float(filled[0]), "not filled": float(empty[-1])},
         extras={
             "largest rise from one k to the next, filled": float(np.diff(filled).max()),

@@ -1,22 +1,24 @@
 """Maximum inner product search over encodings: exact, over product-quantised codes, or along a graph by faiss."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, Integer
 
 from quire.common.quant.codebooks import ProductCodebook, product_encode, product_fit, product_score
 from quire.common.random import generator
 from quire.common.retrieval.search import top_k_inner
 
 
+@runtime_checkable
 class MIPS(Protocol):
     """What `MuveraIndex` asks of an index over document encodings."""
 
-    def search(self, queries: Float[Array, "q dim"], k: int) -> Int[np.ndarray, "q k"]:
+    def search(self, queries: Float[ArrayLike, "q dim"], k: int) -> Int[np.ndarray, "q k"]:
         """Documents with the largest inner products, best first."""
         ...
 
@@ -30,12 +32,12 @@ class ExactMIPS:
         block: rows scored at once; all by default.
     """
 
-    database: Float[Array, "n dim"]
+    database: Float[ArrayLike, "n dim"]
     block: int | None = None
 
-    def search(self, queries: Float[Array, "q dim"], k: int) -> Int[np.ndarray, "q k"]:
+    def search(self, queries: Float[ArrayLike, "q dim"], k: int) -> Int[np.ndarray, "q k"]:
         """Documents with the largest inner products, best first."""
-        return np.asarray(top_k_inner(queries, jnp.asarray(self.database), k, self.block)[1])
+        return np.asarray(top_k_inner(jnp.asarray(queries), jnp.asarray(self.database), k, self.block)[1])
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,11 @@ class QuantisedMIPS:
     """
 
     codebook: ProductCodebook
-    codes: Int[np.ndarray, "n groups"]
+    codes: Integer[np.ndarray, "n groups"]
 
     @staticmethod
     def fit(
-        database: Float[Array, "n dim"],
+        database: Float[ArrayLike, "n dim"],
         *,
         centres: int = 256,
         group_dim: int = 8,
@@ -73,6 +75,7 @@ class QuantisedMIPS:
         Raises:
             ValueError: if G does not divide D, or C lies outside 1..n.
         """
+        database = jnp.asarray(database)
         sample_key, start_key = jax.random.split(key)
         n = len(database)
         rows = np.sort(generator(sample_key).choice(n, sample, replace=False)) if n > sample else slice(None)
@@ -90,11 +93,11 @@ class QuantisedMIPS:
         """
         return 4.0 * self.codebook.centres.shape[-1] / self.codes.itemsize
 
-    def scores(self, queries: Float[Array, "q dim"]) -> Float[Array, "q n"]:
+    def scores(self, queries: Float[ArrayLike, "q dim"]) -> Float[Array, "q n"]:
         """Inner products of exact queries with coded documents, by look-up tables."""
-        return product_score(self.codebook, jnp.asarray(self.codes, jnp.int32), queries)
+        return product_score(self.codebook, jnp.asarray(self.codes, jnp.int32), jnp.asarray(queries))
 
-    def search(self, queries: Float[Array, "q dim"], k: int) -> Int[np.ndarray, "q k"]:
+    def search(self, queries: Float[ArrayLike, "q dim"], k: int) -> Int[np.ndarray, "q k"]:
         """Documents with the largest inner products, best first.
 
         Raises:
@@ -120,7 +123,7 @@ class GraphMIPS:
         ValueError: for a degree or beam below 1.
     """
 
-    def __init__(self, database: Float[Array, "n dim"], *, degree: int = 200, build_beam: int = 600, search_beam: int = 600):
+    def __init__(self, database: Float[ArrayLike, "n dim"], *, degree: int = 200, build_beam: int = 600, search_beam: int = 600):
         if min(degree, build_beam, search_beam) < 1:
             raise ValueError(f"degree and beams are {degree}, {build_beam}, {search_beam}; each must be at least 1")
         faiss = import_faiss()
@@ -131,7 +134,7 @@ class GraphMIPS:
         self.graph.hnsw.efSearch = search_beam
         self.graph.add(rows)
 
-    def search(self, queries: Float[Array, "q dim"], k: int) -> Int[np.ndarray, "q k"]:
+    def search(self, queries: Float[ArrayLike, "q dim"], k: int) -> Int[np.ndarray, "q k"]:
         """Documents with the largest inner products as far as the graph finds them, best first.
 
         Raises:

@@ -25,8 +25,7 @@ def gray_rank(bits: Bool[Array, "*batch k"]) -> Int[Array, "*batch"]:
     """
     k = bits.shape[-1]
     prefix = jnp.cumsum(bits.astype(jnp.int32), axis=-1) % 2
-    weights = jnp.asarray(2 ** np.arange(k)[::-1], jnp.int32)
-    return jnp.sum(prefix * weights, axis=-1, dtype=jnp.int32)
+    return prefix @ jnp.asarray(2 ** np.arange(k)[::-1], jnp.int32)
 
 
 def gray_bits(rank: Int[Array, "*batch"], k: int) -> Bool[Array, "*batch k"]:

@@ -5,20 +5,21 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from quire.common.retrieval.search import top_k_inner
 
 
 def nearest_tokens(
-    queries: Float[Array, "q d"], tokens: Float[Array, "t d"], k: int, *, block: int | None = 16384
+    queries: Float[ArrayLike, "q d"], tokens: Float[ArrayLike, "t d"], k: int, *, block: int | None = 16384
 ) -> Int[Array, "q k"]:
     """The k tokens with the largest inner product with every query token, best first; the earlier token wins a tie."""
-    return top_k_inner(queries, tokens, k, block)[1]
+    return top_k_inner(jnp.asarray(queries), jnp.asarray(tokens), k, block)[1]
 
 
 def sv_heuristic(
-    query: Float[Array, "m d"], tokens: Float[Array, "t d"], owners: Int[Array, " t"], k: int, *, dedup: bool = True
+    query: Float[ArrayLike, "m d"], tokens: Float[ArrayLike, "t d"], owners: Int[ArrayLike, " t"], k: int, *, dedup: bool = True
 ) -> Int[np.ndarray, " list"]:
     """Documents of the k nearest document tokens of every query token, as PLAID gathers candidates.
 
@@ -50,7 +51,7 @@ def rank_by_rank(documents: Int[np.ndarray, "m k"], dedup: bool) -> Int[np.ndarr
 
 
 @partial(jax.jit, static_argnames="count")
-def mean_pool(tokens: Float[Array, "t d"], owners: Int[Array, " t"], count: int) -> Float[Array, "n d"]:
+def mean_pool(tokens: Float[ArrayLike, "t d"], owners: Int[ArrayLike, " t"], count: int) -> Float[Array, "n d"]:
     """Mean token of every set: an encoding of one block. Zeros for a set without tokens.
 
     >>> mean_pool(jnp.array([[1.0], [3.0], [5.0]]), jnp.array([0, 0, 1]), 2).tolist()
