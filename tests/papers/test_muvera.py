@@ -1,11 +1,8 @@
 """MUVERA: the authors' vectors, the theorems as properties, the pipeline, errors."""
 
-import contextlib
-import io
 import re
 import sys
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +67,6 @@ from quire.muvera.partition import neighbours
 from quire.muvera.token_collections import needles, open_collection, reference_tokens, unit
 
 PRECISIONS = [pytest.param(jnp.float64, 1e-6, 1e-10, id="float64"), pytest.param(jnp.float32, 2e-5, 1e-5, id="float32")]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -617,7 +613,7 @@ def test_cranfield_tokens(quire_data):
     assert 80 < collection.documents.lengths.mean() < 95 and 9 < collection.queries.lengths.mean() < 12
 
 
-# --- Presets, claims, benchmark, README --------------------------------------------------------------------------------------
+# --- Presets, claims, benchmark ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("preset", ["standard", "paper"])
@@ -685,14 +681,6 @@ def test_benchmark_forms_agree():
     assert list(cases) == ["segment sums", "every cluster"]
     fast, slow = (case.function(*case.args) for case in cases.values())
     assert_close(fast, slow, 1e-5)
-
-
-def test_readme_example_prints_what_it_says():
-    code = re.search(r"```python\n(.*?)```", (ROOT / "papers/muvera/README.md").read_text(encoding="utf-8"), re.S)[1]
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(code, "README.md", "exec"), {})
-    assert printed.getvalue().splitlines() == re.findall(r"print\(.*\)  # (.*)", code)
 
 
 # --- Errors ------------------------------------------------------------------------------------------------------------------

@@ -158,8 +158,13 @@ def product_fit(x: Float[Array, "n dim"], group_dim: int, k: int, *, key: jax.Ar
     if not 1 <= k <= len(x):
         raise ValueError(f"k is {k}; it must be between 1 and the {len(x)} rows of x")
     start = parts[:, np.sort(generator(key).choice(len(x), k, replace=False))]
-    ones = jnp.ones(len(x), x.dtype)
-    return ProductCodebook(jax.vmap(lambda rows, centres: _lloyd(rows, centres, ones, iters).centres)(parts, start))
+    return ProductCodebook(_centres_of_groups(parts, start, iters))
+
+
+@partial(jax.jit, static_argnames="iters")
+def _centres_of_groups(parts: Array, start: Array, iters: int) -> Float[Array, "groups k group_dim"]:
+    ones = jnp.ones(parts.shape[1], parts.dtype)
+    return jax.vmap(lambda rows, centres: _lloyd(rows, centres, ones, iters).centres)(parts, start)
 
 
 def product_encode(codebook: ProductCodebook, x: Float[Array, "n dim"]) -> Int[Array, "n groups"]:

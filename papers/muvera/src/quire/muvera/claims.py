@@ -21,7 +21,7 @@ from quire.muvera.experiments import (
     POOLED,
     SV,
     SV_DEDUP,
-    baseline_ranks,
+    baseline_lists,
     encode_sides,
     errors_by_bits,
     fde_order,
@@ -203,8 +203,8 @@ def fewer_candidates(config: Config, key: jax.Array) -> Measurement:
     data_key, draw_key = jax.random.split(key)
     collection = needles(data_key, c.dim, queries=c.queries, tokens=c.tokens, distractors=c.distractors, others=c.others)
     targets = np.concatenate(collection.relevant)
-    ranks = baseline_ranks(collection, targets, c.sv_tokens)
-    ranks = {f"FDE {c.fde.label}": target_ranks(list(fde_order(collection, c.fde, draw_key)), targets), **ranks}
+    lists = {f"FDE {c.fde.label}": list(fde_order(collection, c.fde, draw_key)), **baseline_lists(collection, c.sv_tokens)}
+    ranks = {name: target_ranks(found, targets) for name, found in lists.items()}
     needed = {name: candidates_needed(r) for name, r in ranks.items()}
     value, *_ = needed.values()
     return Measurement(

@@ -78,20 +78,25 @@ class Exact:
     Attributes:
         source: the collection.
         targets: best document of every query.
-        ranks: of the targets, in the lists of each baseline, by its name.
+        lists: candidates of every query by each baseline, by its name.
         carved: Chamfer similarity `[q, n]` with the query as it is ("none"), carved at every tau, and as one group.
         kept: share of the query vectors that carving keeps, by tau.
     """
 
     source: Source[TokenCollection]
     targets: Int[np.ndarray, " q"]
-    ranks: dict[str, Float[np.ndarray, " q"]]
+    lists: dict[str, list[Int[np.ndarray, " _"]]]
     carved: dict[str, Float[np.ndarray, "q n"]]
     kept: dict[str, float]
 
     @property
     def collection(self) -> TokenCollection:
         return self.source.value
+
+    @property
+    def ranks(self) -> dict[str, Float[np.ndarray, " q"]]:
+        """Places of the targets in the lists of the baselines."""
+        return {name: target_ranks(lists, self.targets) for name, lists in self.lists.items()}
 
 
 POOLED, SV, SV_DEDUP = "mean pooling", "SV heuristic", "SV heuristic, deduplicated"
@@ -114,7 +119,7 @@ def search_exactly(config: SearchConfig) -> Exact:
     return Exact(
         source,
         targets,
-        baseline_ranks(collection, targets, config.sv_tokens),
+        baseline_lists(collection, config.sv_tokens),
         dict(zip(variants, similarity, strict=True)),
         {name: len(side.tokens) / len(queries.tokens) for name, side in variants.items()},
     )
@@ -145,13 +150,6 @@ def baseline_lists(collection: TokenCollection, sv_tokens: int) -> dict[str, lis
         SV: [rank_by_rank(one, False) for one in each],
         SV_DEDUP: [rank_by_rank(one, True) for one in each],
     }
-
-
-def baseline_ranks(
-    collection: TokenCollection, targets: Int[np.ndarray, " q"], sv_tokens: int
-) -> dict[str, Float[np.ndarray, " q"]]:
-    """Places of the targets in those lists."""
-    return {name: target_ranks(lists, targets) for name, lists in baseline_lists(collection, sv_tokens).items()}
 
 
 def encode_sides(

@@ -88,7 +88,8 @@ def failure_figure(
         axes.bar(place + 0.4 * (i - (len(failures) - 1) / 2), shares, 0.38, label=name, color=(QUERY, DOCUMENT)[i % 2])
     axes.axhline(delta, color="0.3", ls="--", label=f"allowed, δ = {delta:g}")
     axes.set_xticks(place, [f"ε = {e:g}\nk = {k}" for e, k in zip(eps, bits, strict=True)])
-    axes.set(ylabel="share of draws off by more than ε", ylim=(0, 1.05))
+    highest = max(float(np.max(shares)) for shares in failures.values())
+    axes.set(ylabel="share of draws off by more than ε", ylim=(0, 1.2 * max(highest, 2 * delta)))
     axes.legend(frameon=False, loc="upper left")
     return figure
 
@@ -127,37 +128,28 @@ def ladder_figure(dims: Sequence[int], recalls: Mapping[str, Sequence[float]], p
 
 
 def carving_figure(percent: Mapping[str, float], kept: Mapping[str, float]) -> Figure:
-    """Recall after re-ranking against the query vectors that are compared."""
-    figure, ((axes,),) = plots.axes(width=5.6, height=3.4)
-    shares = [100 * kept[name] for name in percent]
-    axes.plot(shares, list(percent.values()), "o", color=QUERY)
-    for share, (name, value) in zip(shares, percent.items(), strict=True):
-        right = share < 50
-        axes.annotate(
-            name.replace("tau", "τ"),
-            (share, value),
-            (8 if right else -8, -3),
-            textcoords="offset points",
-            ha="left" if right else "right",
-        )
-    axes.set(xlabel="query vectors kept by ball carving (%)", ylabel="recall after re-ranking (%)", xlim=(0, 105))
+    """Recall after re-ranking for every way to carve the query, with the share of its vectors that is left."""
+    figure, ((axes,),) = plots.axes(width=6.4, height=3.4)
+    order = sorted(percent, key=kept.__getitem__)
+    place = np.arange(len(order))
+    bars = axes.bar(place, [percent[name] for name in order], 0.6, color=[BASELINE, *[QUERY] * (len(order) - 1)])
+    axes.bar_label(bars, fmt="%.1f", padding=2)
+    axes.set_xticks(place, [f"{name.replace('tau', 'τ')}\n{100 * kept[name]:.0f} % of vectors" for name in order])
+    axes.set(ylabel="recall after re-ranking (%)", ylim=(0, 1.12 * max(percent.values())))
     return figure
 
 
-def carved_query_figure(
-    query: Float[np.ndarray, "m d"], labels: Mapping[float, Int[np.ndarray, " m"]], names: Sequence[str]
-) -> Figure:
+def carved_query_figure(query: Float[np.ndarray, "m d"], labels: Mapping[float, Int[np.ndarray, " m"]]) -> Figure:
     """Cosines between the tokens of a query, and the groups that carving makes of them at several tau."""
     figure, ((cosines, groups),) = plots.axes(2, size=(9.6, 3.8), width_ratios=(1.2, 1), frame="full")
     image = cosines.imshow(query @ query.T, vmin=-1, vmax=1, cmap="RdBu_r")
     figure.colorbar(image, ax=cosines, label="cosine")
-    place = np.arange(len(names))
-    cosines.set_xticks(place, names, rotation=60, ha="right")
-    cosines.set_yticks(place, names)
+    place = np.arange(len(query))
+    cosines.set(xticks=place[::3], yticks=place[::3], xlabel="query token", ylabel="query token", title="How near the tokens are")
     table = np.stack(list(labels.values()), axis=1)
-    groups.imshow(table, cmap="tab20", vmin=0, vmax=19, aspect="auto")
+    groups.imshow(table, cmap="tab20", vmin=0, vmax=19, aspect="auto", alpha=0.7)
     for (row, column), label in np.ndenumerate(table):
         groups.text(column, row, str(label), ha="center", va="center", color="k")
     groups.set_xticks(range(len(labels)), [f"τ = {tau:g}" for tau in labels])
-    groups.set(yticks=place, yticklabels=[], title="group of every token")
+    groups.set(yticks=place[::3], ylabel="query token", title="Its group: same number, one vector")
     return figure
