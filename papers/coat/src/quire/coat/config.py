@@ -48,7 +48,7 @@ class Preset:
     training: Recipe
     memory_block: LanguageModelConfig
     memory_batch: int
-    markov_concentration: float = 0.05
+    markov_concentration: float = 0.1
     mlp_widths: tuple[int, ...] = (64, 128, 128, 10)
     mlp_training: Recipe | None = None
     last: int = 20
