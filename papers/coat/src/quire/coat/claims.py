@@ -127,6 +127,12 @@ def fills_the_format(preset: Preset, key: jax.Array) -> Measurement:
     holds=every_seed(at_most(0.01)),
     trivial="uniform",
     seeds=5,
+    expect="partly",
+    because=(
+        "In some seeds the last losses are more than one per cent apart, in either direction, and as far apart without "
+        "expansion: so few and small batches do not tell a loss of accuracy from chance. On text that is harder to predict the "
+        "losses agree, but there float32 does not beat bigram counts either."
+    ),
 )
 def nearly_lossless(preset: Preset, key: jax.Array) -> Measurement:
     """The same initial weights and batches: float32 AdamW, COAT, and COAT without expansion."""
@@ -225,6 +231,12 @@ def adamw_float64(
     holds=all_of(at_least(3.6), at_least(1.65, of="activations, BF16 / COAT")),
     trivial="float32 AdamW",
     seeds=1,
+    expect="partly",
+    because=(
+        "The states are as small as stated. The activations of a block of Llama's proportions fall just short of the line, "
+        "against a BF16 block that keeps as little as its precision lets it; with an MLP four times as wide as the stream they "
+        "reach it."
+    ),
 )
 def memory(preset: Preset, key: jax.Array) -> Measurement:
     """Counted on the arrays: the states of a block's optimisers, and what its backward pass holds, parameters left out."""

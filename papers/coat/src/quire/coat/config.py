@@ -39,8 +39,8 @@ class Preset:
             trained for None.
         last: steps at the end whose mean loss is compared.
         rows, dim, hidden_dim: activations of the half-block of C6.
-        memory_block, memory_batch: block and sequences whose saved activations are counted; OLMo-1B's proportions, an MLP four
-            times as wide as the stream.
+        memory_block, memory_batch: block and sequences whose saved activations are counted; Llama-2's proportions where the
+            language model is not OLMo-1B itself.
     """
 
     corpus: Corpus
@@ -48,7 +48,7 @@ class Preset:
     training: Recipe
     memory_block: LanguageModelConfig
     memory_batch: int
-    markov_concentration: float = 0.1
+    markov_concentration: float = 0.05
     mlp_widths: tuple[int, ...] = (64, 128, 128, 10)
     mlp_training: Recipe | None = None
     last: int = 20
@@ -66,7 +66,7 @@ QUICK = Preset(
     corpus="markov",
     lm=_TINY,
     training=Recipe(steps=150, batch_size=16, learning_rate=3e-3, schedule="constant", weight_decay=0.01),
-    memory_block=LanguageModelConfig(128, 1, 4, 512, vocab_size=27, max_length=64),
+    memory_block=LanguageModelConfig(128, 1, 4, 352, vocab_size=27, max_length=64),
     memory_batch=4,
 )
 """A laptop, a minute: one block on generated text."""
@@ -75,7 +75,7 @@ STANDARD = Preset(
     corpus="wikitext-2",
     lm=_BYTES,
     training=Recipe(steps=2000, batch_size=16, learning_rate=3e-4, warmup=0.05, weight_decay=0.1, b2=0.95),
-    memory_block=LanguageModelConfig(1024, 1, 16, 4096, vocab_size=256, max_length=1024),
+    memory_block=LanguageModelConfig(1024, 1, 16, 2816, vocab_size=256, max_length=1024),
     memory_batch=8,
     mlp_training=_DIGITS,
     last=100,
