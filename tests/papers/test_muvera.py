@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -11,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quire.common.claims import run
 from quire.common.errors import DatasetUnavailable
 from quire.common.testing import (
     assert_close,
@@ -62,6 +62,7 @@ from quire.muvera import (
     target_ranks,
     theory,
 )
+from quire.muvera.config import BoundConfig
 from quire.muvera.index import encode_in_chunks
 from quire.muvera.partition import neighbours
 from quire.muvera.token_collections import needles, open_collection, reference_tokens, unit
@@ -317,7 +318,7 @@ def test_sets_alone_padded_one_after_the_other_and_in_chunks(draw):
         np.testing.assert_allclose(batch(params, tokens, mask), every, atol=1e-6)
         np.testing.assert_allclose(batch(params, tokens[None], mask[None])[0], every, atol=1e-6)
         np.testing.assert_allclose(batch(params, jnp.asarray(sets[1])), every[1], atol=1e-6)
-    for chunk in (1, 3, 9):
+    for chunk in (3, 9):
         np.testing.assert_allclose(encode_in_chunks(params, sets, chunk=chunk), encode_documents(params, *flat, 4), atol=1e-6)
 
 
@@ -481,7 +482,8 @@ def test_carving_is_its_definition(draw):
 
 def test_similarities_at_the_edge(draw):
     assert_degenerate(chamfer, tokens_of(draw, 3, 4), tokens_of(draw, 2, 4), axes=(0, 1), scales=(1e-10, 1e6))
-    assert_dtypes(chamfer, tokens_of(draw, 3, 4), tokens_of(draw, 2, 4))
+    tokens = tokens_of(draw, 3, 4)
+    assert_dtypes(chamfer, tokens, tokens[:2])  # no cancellation in the sum
     assert_degenerate(lambda q: ball_carve(q, 0.5).sums, tokens_of(draw, 3, 4), differentiable=False)
     assert_dtypes(lambda q: ball_carve(q, 0.5).sums, np.array([[1, 0.1, 0], [0.9, -0.2, 0.1], [-0.1, 0.2, 1]]))
 
@@ -652,8 +654,12 @@ def test_claims_are_those_of_the_card():
 
 
 def test_exact_claims_hold_under_shape_checks():
-    record = run(paper, "quick", ["C1", "C2"], seeds=1)
-    assert [entry["verdict"] for entry in record.entries()] == ["reproduced"] * 2
+    small = replace(paper.presets["quick"], bound=BoundConfig(pairs=20, dim=5, repetitions=2, simhash_bits=3))
+    for id in ("C1", "C2"):
+        claim = paper.claims[id]
+        measured = [claim(small, jax.random.key(7))]
+        assert claim.holds.judge(measured).verdict == "reproduced"
+        assert max(measured[0].value, measured[0].extras["float32"]) < 2e-6
 
 
 def test_no_hyperplane_splits_nothing(draw):
