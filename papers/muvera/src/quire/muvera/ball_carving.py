@@ -34,12 +34,17 @@ def ball_carve(query: Float[Array, "m d"], tau: float | Float[Array, ""], mask: 
         tau: the radius of a ball, as a cosine; above 1 every token stays alone.
         mask: which tokens are real; all by default.
 
+    Raises:
+        ValueError: for a query without tokens.
+
     >>> carved = ball_carve(jnp.array([[1.0, 0.0], [0.8, 0.6], [0.28, 0.96]]), 0.75)
     >>> carved.labels.tolist(), carved.mask.tolist()
     ([0, 0, 1], [True, True, False])
     """
     (query,) = floating(query)
     m = len(query)
+    if m == 0:
+        raise ValueError("query has no tokens; it needs at least one")
     real = jnp.ones(m, bool) if mask is None else mask
     near = query @ query.T >= tau
 

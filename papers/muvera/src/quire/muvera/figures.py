@@ -134,7 +134,7 @@ def carving_figure(percent: Mapping[str, float], kept: Mapping[str, float]) -> F
     place = np.arange(len(order))
     bars = axes.bar(place, [percent[name] for name in order], 0.6, color=[BASELINE, *[QUERY] * (len(order) - 1)])
     axes.bar_label(bars, fmt="%.1f", padding=2)
-    axes.set_xticks(place, [f"{name.replace('tau', 'τ')}\n{100 * kept[name]:.0f} % of vectors" for name in order])
+    axes.set_xticks(place, [f"{name.replace('tau', 'τ')}\n{100 * kept[name]:.0f} % kept" for name in order])
     axes.set(ylabel="recall after re-ranking (%)", ylim=(0, 1.12 * max(percent.values())))
     return figure
 
