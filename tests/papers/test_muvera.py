@@ -317,9 +317,15 @@ def test_sets_alone_padded_one_after_the_other_and_in_chunks(draw):
         every = many(params, *flat, 4)
         np.testing.assert_allclose(batch(params, tokens, mask), every, atol=1e-6)
         np.testing.assert_allclose(batch(params, tokens[None], mask[None])[0], every, atol=1e-6)
-        np.testing.assert_allclose(batch(params, jnp.asarray(sets[1])), every[1], atol=1e-6)
+        np.testing.assert_allclose(batch(params, jnp.asarray(sets[2])), every[2], atol=1e-6)  # one token fills all
     for chunk in (3, 9):
         np.testing.assert_allclose(encode_in_chunks(params, sets, chunk=chunk), encode_documents(params, *flat, 4), atol=1e-6)
+
+
+def test_a_traced_document_without_tokens_is_zero(draw):
+    params, tokens = params_of(), jnp.asarray(tokens_of(draw, 2, 3, 5))
+    out = jax.jit(document_fde)(params, tokens, jnp.array([[False] * 3, [True] * 3]))
+    assert not out[0].any() and np.asarray(out[1]).any()
 
 
 def test_a_nan_shows(draw):
