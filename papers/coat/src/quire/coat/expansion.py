@@ -67,8 +67,8 @@ def expand_quantize(x: Real[Array, "*shape"], group: int = 128, granularity: int
         paper takes `L / smallest`.
 
     >>> q = expand_quantize(jnp.array([1.0, 2.0, -4.0]))
-    >>> print(q.k, q.center, expand_dequantize(q).round(2))
-    [8.25] [2.] [ 1.   1.99 -4.  ]
+    >>> [f"{number:.2f}" for number in (*q.k, *q.center, *expand_dequantize(q))]
+    ['8.25', '2.00', '0.97', '2.00', '-4.00']
     """
     check_quantizable(x, group)
     check_at_least("granularity", granularity)

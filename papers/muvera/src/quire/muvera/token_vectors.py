@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from quire.common.text.cooccurrence import cooccurrence, ppmi_svd
 from quire.muvera.token_sets import TokenSets
@@ -63,6 +62,8 @@ class Encoder:
         counts = cooccurrence(stream, lengths, window, vocab_size=len(self.vocabulary))
         vectors = _unit(ppmi_svd(counts, dim, key))
         self.vectors = _unit(vectors - vectors[stream].mean(0))
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # a second to import
+
         self.stops = np.array([word in ENGLISH_STOP_WORDS for word in self.vocabulary])
 
     def _ids(self, text: list[str]) -> Int[np.ndarray, " words"]:
