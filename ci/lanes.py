@@ -11,7 +11,7 @@ from quire.common.freshness.checkout import papers, read_json, record_path
 from quire.common.freshness.fingerprint import checkout_sources, stale
 
 ROOT = Path(__file__).parent.parent
-BUDGET, FILL = 480, 6
+BUDGET, FILL = 300, 4
 """Core-seconds of stale notebooks in `make test`, and how many notebooks it executes at least while the budget lasts."""
 UNKNOWN = 80.0
 """Core-seconds of a notebook that has no stamp yet."""

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -287,7 +288,11 @@ def test_a_new_paper_touches_its_own_files_only(tmp_path):
 
 
 def test_report_has_scoreboard_tables_and_notebooks(tmp_path):
-    pages = write_report(ROOT, tmp_path / "site")
+    records = tmp_path / "records"
+    records.mkdir()
+    for slug in ("crate", "tensor_attention"):
+        shutil.copy(ROOT / "papers" / slug / "records" / "quick.json", records / f"{slug}.json")
+    pages = write_report(ROOT, tmp_path / "site", records)
     index = pages[0].read_text(encoding="utf-8")
     assert {page.name for page in pages} >= {"index.html", "crate.html", "tensor_attention.html"}
     assert "crate.html" in index

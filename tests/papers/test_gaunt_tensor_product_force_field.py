@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from quire.common.claims import run
 from quire.common.equivariant.neighbours import edge_vectors, neighbour_list
 from quire.common.equivariant.rotations import random_rotation, wigner_d
 from quire.common.testing import (
@@ -27,7 +26,6 @@ from quire.gaunt_tensor_product.many_body import (
     symmetric_couplings,
     symmetric_monomials,
 )
-from quire.gaunt_tensor_product.paper import paper
 from quire.gaunt_tensor_product.training import Training, fitted_config, force_errors, predict, prepare, train_force_field
 
 
@@ -129,10 +127,6 @@ def test_force_fields_of_larger_presets_fit_together(name, tp):
     model = nnx.eval_shape(lambda: MACE(config, rngs=nnx.Rngs(0)))
     energy, forces = nnx.eval_shape(lambda model: predict(model, frames), model)
     assert energy.shape == (2,) and forces.shape == (2, 5, 3)
-
-
-def test_claims_that_need_no_training():
-    assert run(paper, claims=["C1", "C2", "C4"], seeds=1).as_expected
 
 
 def test_benchmark_cases_compute_one_product():

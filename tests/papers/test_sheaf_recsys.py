@@ -1,6 +1,7 @@
 """Sheaf recommender: golden vectors of the authors' code, models, training, protocol, claims."""
 
 import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from quire.common.claims import run
 from quire.common.data import registry
 from quire.common.data.link_sets import block_graph, split_links
 from quire.common.data.recsys import generated_feedback, split_feedback
@@ -35,7 +35,6 @@ from quire.sheaf_recsys.experiments import (
     predict_links,
 )
 from quire.sheaf_recsys.models import BPRMF, GCN, NGCF, LightGCN, LinkPredictor, SheafRec, StalkSheafRec, inner_product
-from quire.sheaf_recsys.paper import paper
 from quire.sheaf_recsys.protocol import evaluate
 from quire.sheaf_recsys.separation import between_and_within, diffuse, two_classes
 from quire.sheaf_recsys.training import Setting, batch_loss, link_task, train
@@ -138,21 +137,28 @@ def test_golden_baselines(vectors, dtype, tolerance):
 
 @PRECISIONS
 def test_golden_stalks(vectors, dtype, tolerance):
+    def measure(graph, order, diagonal, general, x, params):
+        laplacian = sheaf_laplacian(graph, general, "general")
+        turns = orthogonal_map(params, general.shape[-1])
+        stalks = x.reshape(graph.num_nodes, general.shape[-1], -1)
+        return {
+            "nsd_diag_L": sheaf_laplacian(graph, diagonal, "diagonal", normalised=False).todense(),
+            "nsd_diag_Lnorm": sheaf_laplacian(graph, diagonal, "diagonal").todense(),
+            "nsd_gen_L": sheaf_laplacian(graph, general, "general", normalised=False).todense(),
+            "nsd_gen_Lnorm": laplacian.todense(),
+            "nsd_gen_eig": jnp.linalg.eigvalsh(laplacian.todense()),
+            "nsd_gen_energy": laplacian.energy(stalks),
+            "nsd_gen_step": sheaf_step(laplacian, stalks, stalks).reshape(vectors["nsd_gen_step"].shape),
+            "nsd_orth_Q_cayley": turns,
+            "nsd_orth_Lnorm": sheaf_laplacian(graph, turns[order], "orthogonal").todense(),
+        }
+
     with jax.enable_x64(dtype == jnp.float64):
         graph, order = graph_of(vectors)
-        for name, kind in (("diag", "diagonal"), ("gen", "general")):
-            maps = jnp.asarray(vectors[f"nsd_{name}_maps"][order], dtype)
-            assert_close(sheaf_laplacian(graph, maps, kind, normalised=False).todense(), vectors[f"nsd_{name}_L"], tolerance)
-            laplacian = sheaf_laplacian(graph, maps, kind)
-            assert_close(laplacian.todense(), vectors[f"nsd_{name}_Lnorm"], tolerance)
-        assert_close(jnp.linalg.eigvalsh(laplacian.todense()), vectors["nsd_gen_eig"], tolerance)
-        d = maps.shape[-1]
-        x = jnp.asarray(vectors["nsd_x"], dtype).reshape(graph.num_nodes, d, -1)
-        assert_close(laplacian.energy(x), vectors["nsd_gen_energy"], tolerance)
-        assert_close(sheaf_step(laplacian, x, x).reshape(vectors["nsd_gen_step"].shape), vectors["nsd_gen_step"], tolerance)
-        turns = orthogonal_map(jnp.asarray(vectors["nsd_orth_params"], dtype), d)
-        assert_close(turns, vectors["nsd_orth_Q_cayley"], tolerance)
-        assert_close(sheaf_laplacian(graph, turns[order], "orthogonal").todense(), vectors["nsd_orth_Lnorm"], tolerance)
+        maps = [vectors[f"nsd_{name}_maps"][order] for name in ("diag", "gen")]
+        inputs = [jnp.asarray(v, dtype) for v in (*maps, vectors["nsd_x"], vectors["nsd_orth_params"])]
+        for name, value in jax.jit(partial(measure, graph, order))(*inputs).items():
+            assert_close(value, vectors[name], tolerance)
 
 
 def test_golden_hits(vectors):
@@ -363,11 +369,6 @@ def test_presets_name_every_model():
 
 
 # --- Claims ---
-
-
-def test_exact_claims_hold():
-    record = run(paper, claims=["C1"], seeds=1)
-    assert record.as_expected and not record.untested
 
 
 def test_without_data_generated_sets_stand_in(monkeypatch, tmp_path):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quire.common.bench import run_benchmark
-from quire.common.claims import log_log_slope, run
+from quire.common.claims import log_log_slope
 from quire.common.layers.attention import attention
 from quire.common.testing import (
     assert_close,
@@ -726,14 +726,6 @@ def test_claims_are_those_of_the_card():
     assert criteria["T5"] == "value > 0 in every seed; decreases of g(B) ≤ 0 in every seed"
     assert criteria["T6"] == "value ≥ 1"
     assert criteria["T7"] == "value ≥ 0.95 in every seed; value ≥ matrix models, best of all seeds + 0.08 in every seed"
-
-
-def test_cheap_claims_hold_under_shape_checks():
-    record = run(paper, "quick", ["T2", "T3", "T5"], seeds=1)
-    assert [entry["verdict"] for entry in record.entries()] == ["reproduced"] * 3
-    t3 = record.results[1].samples[0]
-    assert t3.baselines["geometric decay at the first ratio"] < 0.5 < t3.value
-    assert record.results[2].samples[0].figure is not None
 
 
 # --- Errors ------------------------------------------------------------------------------------------------------------------

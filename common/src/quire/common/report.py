@@ -93,7 +93,7 @@ def update_readmes(root: Path, *, check: bool = False) -> list[Path]:
         Files that changed, or would.
     """
     records = read_records(root)
-    outdated = stale_papers(root, records)
+    outdated = set() if check else stale_papers(root, records)
     wanted = {root / "SCOREBOARD.md": (_SCOREBOARD, scoreboard_markdown(records, outdated))}
     wanted |= {root / "README.md": (_TOTALS, totals_markdown(records))}
     wanted |= {root / "papers" / slug / "README.md": (_CLAIMS, markdown_table(record)) for slug, record in records.items()}
