@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from quire.common.checks import check_at_least, floating
+from quire.common.losses.contrastive import unit_rows
+from quire.common.retrieval.search import top_k_inner
 
 
 def linear_cka(x: Float[Array, "n p"], y: Float[Array, "n q"]) -> Float[Array, ""]:
@@ -39,3 +41,77 @@ def _centred(x: Float[Array, "n p"]) -> Float[Array, "n p"]:
     centred = x - x.mean(axis=0, keepdims=True)
     size = jax.lax.stop_gradient(jnp.abs(centred).max(initial=0))  # no scale matters, so none needs a derivative
     return centred / jnp.where(size == 0, 1, size)
+
+
+def rbf_cka(x: Float[Array, "n p"], y: Float[Array, "n q"]) -> Float[Array, ""]:
+    """Centred kernel alignment with Gaussian kernels, whose width is each side's median distance between different rows.
+
+    `k(a, b) = exp(-|a - b|^2 / (2 s^2))`, `s^2` the median of the squared distances that are not zero.
+
+    Args:
+        x, y: one example a row.
+
+    Raises:
+        ValueError: if the numbers of examples differ or are 0.
+    """
+    if x.shape[0] != y.shape[0]:
+        raise ValueError(f"x has {x.shape[0]} examples and y {y.shape[0]}; they must be the same")
+    check_at_least("number of examples", x.shape[0])
+    a, b = (_gram(z) for z in floating(x, y))
+    squared = jnp.sum(a * a) * jnp.sum(b * b)
+    return jnp.sum(a * b) / jnp.sqrt(jnp.where(squared == 0, 1, squared))
+
+
+def _gram(x: Float[Array, "n p"]) -> Float[Array, "n n"]:
+    """The Gaussian kernel matrix, rows and columns of mean 0."""
+    squared = jnp.sum((x[:, None] - x[None]) ** 2, axis=-1)
+    ordered, zeros = jnp.sort(squared.ravel()), jnp.sum(squared == 0)
+    middle = jnp.stack([(zeros + squared.size - 1) // 2, (zeros + squared.size) // 2])  # of those that are not zero
+    width = jnp.take(ordered, middle, mode="clip").mean()
+    kernel = jnp.exp(-squared / (2 * jnp.where(width > 0, width, 1)))
+    kernel = kernel - kernel.mean(axis=0, keepdims=True)
+    return kernel - kernel.mean(axis=1, keepdims=True)
+
+
+def neighbour_jaccard(queries: Float[Array, "n dim"], database: Float[Array, "n dim"], k: int) -> Float[Array, ""]:
+    """How much the k nearest rows of the database (by cosine) to a row and to its counterpart agree: mean of `|A & B| / |A | B|`.
+
+    Args:
+        queries: another view of the rows of the database, in the same order.
+        database: the rows among which both look, themselves included.
+        k: how many.
+
+    Raises:
+        ValueError: see `top_k_inner`.
+
+    >>> print(neighbour_jaccard(jnp.eye(3), jnp.eye(3), 1))
+    1.0
+    """
+    rows = unit_rows(database)
+    found, expected = (top_k_inner(unit_rows(z), rows, k)[1] for z in (queries, database))
+    common = (found[:, :, None] == expected[:, None]).sum((1, 2))
+    return jnp.mean(common / (2 * k - common))
+
+
+def counterpart_mrr(queries: Float[Array, "n dim"], database: Float[Array, "n dim"], k: int | None = None) -> Float[Array, ""]:
+    """Mean reciprocal rank of row i of the database, by cosine with row i of the queries; 0 beyond rank k.
+
+    A row that is exactly as near counts as ranked before it.
+
+    Args:
+        queries: another view of the rows of the database, in the same order.
+        database: the rows among which each is sought.
+        k: lowest rank that counts; all by default.
+
+    Raises:
+        ValueError: if there are no rows, or k is below 1.
+
+    >>> print(counterpart_mrr(jnp.eye(2)[::-1], jnp.eye(2)))
+    0.5
+    """
+    check_at_least("number of rows", len(database))
+    if k is not None:
+        check_at_least("k", k)
+    scores = unit_rows(queries) @ unit_rows(database).T
+    rank = jnp.sum(scores >= jnp.diagonal(scores)[:, None], axis=1)
+    return jnp.mean(jnp.where(rank <= (len(scores) if k is None else k), 1 / rank, 0))

@@ -1,0 +1,72 @@
+"""Heads of classifiers by cosine or with fixed vectors, one for each class.
+
+References:
+    Pernici et al., *Regular Polytope Networks*, 2021; Shen et al., *Equiangular Basis Vectors*, 2023.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from quire.common.checks import check_at_least
+from quire.common.losses.contrastive import unit_rows
+
+
+def simplex_vectors(n: int) -> Float[np.ndarray, "n n-1"]:
+    """n unit vectors of `R^(n-1)` with the same angle between any two: all cosines are `-1 / (n - 1)`; float64.
+
+    Raises:
+        ValueError: for n below 2.
+
+    >>> vectors = simplex_vectors(3)
+    >>> print((vectors @ vectors.T).round(6))
+    [[ 1.  -0.5 -0.5]
+     [-0.5  1.  -0.5]
+     [-0.5 -0.5  1. ]]
+    """
+    check_at_least("n", n, 2)
+    corners = np.concatenate([np.eye(n - 1), np.full((1, n - 1), (1 - np.sqrt(n)) / (n - 1))])
+    centred = corners - corners.mean(0)
+    return centred / np.linalg.norm(centred, axis=1, keepdims=True)
+
+
+def cosine_logits(
+    z: Float[Array, "n dim"], weights: Float[Array, "classes dim"], scale: float | Array = 1.0
+) -> Float[Array, "n classes"]:
+    """`scale <z / |z|, w / |w|>`; a row of zeros is similar to nothing.
+
+    Raises:
+        ValueError: if the dimensions differ.
+
+    >>> cosine_logits(jnp.array([[3.0, 0.0]]), jnp.array([[2.0, 0.0], [0.0, -1.0]]), 10.0).tolist()
+    [[10.0, 0.0]]
+    """
+    if z.shape[-1] != weights.shape[-1]:
+        raise ValueError(f"z has dimension {z.shape[-1]}; the weights have {weights.shape[-1]}")
+    return scale * unit_rows(z) @ unit_rows(weights).T
+
+
+class FixedHead(nnx.Module):
+    """Scores by class vectors that never learn: `z W^T`, or `scale` times the cosine.
+
+    Args:
+        weights: one row a class; kept in the state, but no parameter.
+        scale: None for plain inner products.
+
+    Raises:
+        ValueError: if weights is not `[classes, dim]` with at least one class.
+    """
+
+    def __init__(self, weights: np.ndarray | Array, scale: float | None = None):
+        weights = jnp.asarray(weights)
+        if weights.ndim != 2 or weights.size == 0:
+            raise ValueError(f"weights has shape {weights.shape}; it must be [classes, dim], with at least one of each")
+        self.weights = nnx.Variable(weights)
+        self.scale = scale
+
+    def __call__(self, z: Float[Array, "n dim"]) -> Float[Array, "n classes"]:
+        """Scores of all classes."""
+        weights = jax.lax.stop_gradient(self.weights[...]).astype(z.dtype)
+        return z @ weights.T if self.scale is None else cosine_logits(z, weights, self.scale)

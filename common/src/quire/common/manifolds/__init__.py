@@ -1,0 +1,1 @@
+"""Manifolds of matrices: orthogonal matrices, subspaces."""

@@ -1,0 +1,38 @@
+"""How many directions a representation uses: its singular values and their entropy.
+
+References:
+    Roy and Vetterli, *The effective rank: A measure of effective dimensionality*, 2007.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from quire.common.checks import check_at_least
+
+
+def singular_values(z: Float[Array, "n dim"]) -> Float[Array, " k"]:
+    """Singular values of the centred rows, descending; `k = min(n, dim)`.
+
+    Raises:
+        ValueError: if there are no rows.
+    """
+    check_at_least("number of rows", len(z))
+    return jnp.linalg.svd(z - z.mean(axis=0, keepdims=True), compute_uv=False)
+
+
+def log_singular_values(z: Float[Array, "n dim"]) -> Float[Array, " k"]:
+    """Natural logarithms of `singular_values`; a collapsed direction shows as minus infinity, or what rounding leaves of it."""
+    return jnp.log(singular_values(z))
+
+
+def effective_rank(z: Float[Array, "n dim"]) -> Float[Array, ""]:
+    """`exp(-sum p log p)` with p the singular values over their sum: 1 for a line, dim for a ball; 0 if all rows are equal.
+
+    >>> print(f"{effective_rank(jnp.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])):.3f}")
+    2.000
+    """
+    values = singular_values(z)
+    total = values.sum()
+    p = values / jnp.where(total > 0, total, 1)
+    entropy = -jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1)), 0))
+    return jnp.where(total > 0, jnp.exp(entropy), 0)

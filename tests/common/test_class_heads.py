@@ -1,0 +1,101 @@
+"""Heads with class vectors, and what representations share: similarity, neighbours, effective rank."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from quire.common.layers.class_heads import FixedHead, cosine_logits, simplex_vectors
+from quire.common.metrics.similarity import counterpart_mrr, neighbour_jaccard, rbf_cka
+from quire.common.metrics.spectrum import effective_rank, log_singular_values
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return jnp.asarray(RNG.normal(size=shape), jnp.float32)
+
+
+@pytest.mark.parametrize("n", [2, 3, 17])
+def test_simplex_has_one_angle(n):
+    vectors = simplex_vectors(n)
+    assert vectors.shape == (n, n - 1)
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(n) * (1 + 1 / (n - 1)) - 1 / (n - 1), atol=1e-12)
+    np.testing.assert_allclose(vectors.sum(0), 0, atol=1e-12)
+
+
+W = normal(5, 4)
+HEADS = {
+    "fixed": FixedHead(np.asarray(W)),
+    "fixed, cosine": FixedHead(W, 16.0),
+    "simplex": FixedHead(simplex_vectors(5), 16.0),
+    "cosine": lambda z: cosine_logits(z, W, 16.0),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_every_head(name):
+    """Scores of every class, linear or bounded, the same in batches and alone, with gradients where features vanish."""
+    head, z = HEADS[name], normal(3, 4)
+    scores = head(z)
+    assert scores.shape == (3, 5)
+    np.testing.assert_allclose(head(z[:1]), scores[:1], rtol=1e-5)
+    expected = scores if name != "fixed" else 3 * scores
+    np.testing.assert_allclose(head(3 * z), expected, rtol=1e-5)
+    if name != "fixed":
+        assert float(jnp.abs(scores).max()) <= 16 + 1e-4
+    assert head(z.astype(jnp.bfloat16)).dtype in (jnp.bfloat16, jnp.float32)
+    assert np.isfinite(jax.grad(lambda z: head(z).sum())(jnp.zeros_like(z))).all()
+
+
+def test_fixed_vectors_never_learn(as_installed):
+    head = HEADS["fixed, cosine"]
+    assert not jax.tree.leaves(nnx.state(head, nnx.Param))
+    _, state = nnx.split(head)
+    gradient = nnx.grad(lambda h: h(normal(2, 4)).sum(), argnums=nnx.DiffState(0, nnx.Variable))(head)
+    assert all(not leaf.any() for leaf in jax.tree.leaves(gradient)) and jax.tree.leaves(state)
+    for call, message in ((lambda: FixedHead(np.ones(3)), "weights"), (lambda: simplex_vectors(1), "n is 1")):
+        with pytest.raises(ValueError, match=message):
+            call()
+    with pytest.raises(ValueError, match="dimension 3"):
+        cosine_logits(normal(2, 3), W)
+
+
+def test_kernel_alignment_does_not_change_under_turns_and_scales(as_installed):
+    x, y = normal(12, 3), normal(12, 5)
+    turn = jnp.asarray(np.linalg.qr(RNG.normal(size=(3, 3)))[0], jnp.float32)
+    np.testing.assert_allclose(rbf_cka(x, 7 * x @ turn), 1, rtol=1e-4)
+    np.testing.assert_allclose(rbf_cka(x, y), rbf_cka(y, x), rtol=1e-4)
+    assert 0 <= float(rbf_cka(x, y)) < 0.9
+    assert np.isfinite(rbf_cka(x, jnp.ones((12, 2))))
+    with pytest.raises(ValueError, match="12 examples and y 11"):
+        rbf_cka(x, y[:11])
+
+
+def test_neighbours_and_counterparts_by_loops():
+    x, w = np.asarray(normal(9, 4)), np.asarray(normal(9, 4))
+    cosines = [(a / np.linalg.norm(a, axis=1, keepdims=True)) @ (x / np.linalg.norm(x, axis=1, keepdims=True)).T for a in (w, x)]
+    sets = [[set(np.argsort(-row)[:3]) for row in c] for c in cosines]
+    jaccard = np.mean([len(a & b) / len(a | b) for a, b in zip(*sets, strict=True)])
+    np.testing.assert_allclose(neighbour_jaccard(jnp.asarray(w), jnp.asarray(x), 3), jaccard, rtol=1e-6)
+    ranks = np.array([(row >= row[i]).sum() for i, row in enumerate(cosines[0])])
+    np.testing.assert_allclose(counterpart_mrr(jnp.asarray(w), jnp.asarray(x)), np.mean(1 / ranks), rtol=1e-6)
+    np.testing.assert_allclose(counterpart_mrr(jnp.asarray(w), jnp.asarray(x), 2), np.mean((1 / ranks) * (ranks <= 2)), rtol=1e-6)
+    assert counterpart_mrr(jnp.ones((4, 2)), jnp.ones((4, 2))) == 0.25  # equals rank before it
+    with pytest.raises(ValueError, match="k is 0"):
+        counterpart_mrr(jnp.asarray(x), jnp.asarray(x), 0)
+
+
+def test_effective_rank_of_known_spectra():
+    axes = np.linalg.qr(RNG.normal(size=(8, 8)))[0][:, :3]
+    rows = jnp.asarray(np.concatenate([axes.T, -axes.T]), jnp.float32)
+    np.testing.assert_allclose(effective_rank(rows), 3, rtol=1e-4)
+    np.testing.assert_allclose(effective_rank(rows * 5 + 2), 3, rtol=1e-4)
+    assert effective_rank(jnp.ones((5, 3))) == 0
+    with jax.enable_x64():
+        z = jnp.asarray(RNG.normal(size=(9, 3)))
+        expected = 0.5 * np.log(np.linalg.eigvalsh(np.cov(np.asarray(z).T) * 8)[::-1])
+        np.testing.assert_allclose(log_singular_values(z), expected, rtol=1e-9)
+    with pytest.raises(ValueError, match="rows"):
+        effective_rank(jnp.ones((0, 3)))
