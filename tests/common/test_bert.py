@@ -176,5 +176,5 @@ def test_wrong_arguments(as_installed):
         with pytest.raises(ValueError, match=message):
             call()
     with jax.debug_nans(False):
-        traced = jax.jit(lambda t: model(t))(jnp.array([[0, -1]]))
+        traced = np.asarray(jax.jit(lambda t: model(t))(jnp.array([[0, -1]])))
     assert np.isnan(traced[0, 1]).all()
