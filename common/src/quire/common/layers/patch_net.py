@@ -1,6 +1,7 @@
 """A network of non-overlapping patches: what a small convolutional network costs in matrix products alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax
 from flax import nnx
@@ -8,6 +9,9 @@ from jaxtyping import Array, Float, Num
 
 from quire.common.layers.convolution import Conv
 from quire.common.layers.norms import layer_norm
+
+
+Layer = Callable[[Array], Array]
 
 
 class PatchNet(nnx.Module):
@@ -22,6 +26,8 @@ class PatchNet(nnx.Module):
         dim: of the features.
         patch: side of the squares of the first stage.
         in_channels: of the images.
+        norm: of the channels; None for none. With one patch, no norm and ReLUs this is a perceptron.
+        act: the activation; gelu by default.
         rngs: for the initial weights.
 
     Raises:
@@ -31,7 +37,17 @@ class PatchNet(nnx.Module):
     (2, 10)
     """
 
-    def __init__(self, channels: Sequence[int], dim: int, *, patch: int = 4, in_channels: int = 1, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        channels: Sequence[int],
+        dim: int,
+        *,
+        patch: int = 4,
+        in_channels: int = 1,
+        norm: Layer | None = layer_norm,
+        act: Layer = partial(jax.nn.gelu, approximate=False),
+        rngs: nnx.Rngs,
+    ):
         if not channels or min(*channels, dim, patch, in_channels) < 1:
             raise ValueError(
                 f"channels is {tuple(channels)}, dim {dim}, patch {patch}, in_channels {in_channels}; all must be at least 1"
@@ -43,11 +59,13 @@ class PatchNet(nnx.Module):
                 for before, after, side in zip(widths[:-1], channels, sides, strict=True)
             ]
         )
+        self.norm, self.act = norm, act
         self.head = Conv(channels[-1], dim, (1,), impl="patches", rngs=rngs)
 
     def __call__(self, images: Num[Array, "batch h w c"]) -> Float[Array, "batch dim"]:
         """Features `[batch, dim]` of images `[batch, height, width, in_channels]`."""
         h = images
         for stage in self.stages:
-            h = jax.nn.gelu(layer_norm(stage(h)), approximate=False)
+            h = stage(h)
+            h = self.act(h if self.norm is None else self.norm(h))
         return self.head(h.mean((1, 2))[:, None])[:, 0]

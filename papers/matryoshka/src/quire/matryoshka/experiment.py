@@ -1,0 +1,118 @@
+"""The one run that the empirical claims share: MRL, every FF-m, MRL-E and slimmable networks, and what each size is worth."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from quire.common.claims import shared
+from quire.common.data.source import Source
+from quire.common.train.seeds import fold_keys
+from quire.matryoshka import post_hoc
+from quire.matryoshka.classifier import NestedClassifier, SlimmableClassifier
+from quire.matryoshka.config import Preset
+from quire.matryoshka.evaluation import Sample, neighbour_accuracy
+from quire.matryoshka.sources import Images, open_images
+from quire.matryoshka.training import fixed_feature_weights, predict, predictor, train
+
+
+class Run(NamedTuple):
+    """Results; every array has a leading axis of seeds.
+
+    Attributes:
+        source: the data, `source.value.preset` being the preset that was run.
+        logits: of the test set, `[sizes, n, C]` by method: `MRL`, `FF`, `MRL-E`, `slimmable`, and the `largest MRL classifier,
+            sliced`.
+        neighbours: accuracy of the nearest neighbour `[sizes]` by method: `MRL`, `FF`, and what is made of the largest FF:
+            `FF prefix`, `random features`, `PCA of FF`.
+        database, queries: MRL embeddings of training and test set, with their labels.
+        models: graph and state of `MRL` and `MRL-E`.
+        losses: `[variants, steps]` of MRL and every FF.
+    """
+
+    source: Source[Images]
+    logits: dict[str, np.ndarray]
+    neighbours: dict[str, np.ndarray]
+    database: Sample
+    queries: Sample
+    models: dict[str, tuple[Any, Any]]
+    losses: np.ndarray
+
+
+@shared
+def run_all(preset: Preset, keys: jax.Array) -> Run:
+    """Train and score everything, all seeds at once."""
+    source = open_images(preset)
+    images = source.value
+    sizes, classes = images.preset.nesting, images.num_classes
+    weights = fixed_feature_weights(len(sizes))
+    graph, states, losses = train(lambda rngs: NestedClassifier(images.preset, classes, rngs=rngs), images, weights, keys)
+    outputs = _predictor(graph, images)
+    logits, neighbours, mrl = _score_nested(outputs, states, images, fold_keys(keys, 2))
+    kernel, bias = (np.asarray(states.head[name][len(sizes) - 1][...])[0] for name in ("kernels", "biases"))
+    logits["largest MRL classifier, sliced"] = np.stack(
+        [np.einsum("snd,sdc->snc", mrl[1][0][..., :m], kernel[:, :m]) + bias[:, None] for m in sizes], axis=1
+    )
+    models = {"MRL": (graph, jax.tree.map(lambda x: x[0], states))}
+    for name, build in _others(images.preset, classes).items():
+        one, state, _ = train(build, images, weights[:1], keys)
+        models[name] = one, jax.tree.map(lambda x: x[0], state)
+        logits[name] = predict(_predictor(one, images), models[name][1], images, "test")[1]
+    return Run(source, logits, neighbours, *mrl, models, losses.swapaxes(0, 1))
+
+
+def _others(preset: Preset, classes: int) -> dict:
+    builds = {"MRL-E": lambda rngs: NestedClassifier(preset, classes, efficient=True, rngs=rngs)}
+    if preset.slimmable:
+        builds["slimmable"] = lambda rngs: SlimmableClassifier(preset, classes, rngs=rngs)
+    return builds
+
+
+def _predictor(graph, images: Images):
+    return predictor(graph, flip=images.preset.flip, one_by_one=images.arrays is None)
+
+
+def _score_nested(outputs, states, images: Images, keys: list[jax.Array]):
+    """Logits and accuracies of MRL and FF, variant after variant, so that few embeddings are held; and MRL's embeddings."""
+    sizes = images.preset.nesting
+    logits, neighbours, mrl = {"FF": []}, {"FF": []}, None
+    for variant in range(len(sizes) + 1):
+        state = jax.tree.map(lambda x, v=variant: x[v], states)
+        rows, _, classes = predict(outputs, state, images, "train")
+        points, found, truth = predict(outputs, state, images, "test")
+        if variant == 0:
+            logits["MRL"], mrl = found, (_sample(rows, classes), _sample(points, truth))
+            neighbours["MRL"] = np.stack([_accuracies(r, p, classes, truth, sizes) for r, p in zip(rows, points, strict=True)])
+            continue
+        logits["FF"].append(found[:, variant - 1])
+        used = np.arange(sizes[-1]) < sizes[variant - 1]  # numbers that FF-m has; as zeros the others let one program serve all m
+        neighbours["FF"].append(
+            [_accuracies(r * used, p * used, classes, truth, sizes[-1:])[0] for r, p in zip(rows, points, strict=True)]
+        )
+    changes = {
+        "FF prefix": lambda rows, key: post_hoc.prefix(rows),
+        "random features": post_hoc.random_selection,
+        "PCA of FF": lambda rows, key: post_hoc.principal_components(rows),
+    }
+    for name, make in changes.items():
+        scored = []
+        for r, p, key in zip(rows, points, keys, strict=True):  # of the last variant, the largest FF
+            change = make(r, key)
+            scored.append(_accuracies(change(r), change(p), classes, truth, sizes))
+        neighbours[name] = np.stack(scored)
+    logits["FF"], neighbours["FF"] = np.stack(logits["FF"], axis=1), np.stack(neighbours["FF"], axis=1)
+    return logits, neighbours, mrl
+
+
+def _accuracies(rows, points, classes, truth, sizes) -> np.ndarray:
+    return neighbour_accuracy((rows, classes), (points, truth), sizes)
+
+
+def _sample(z: np.ndarray, labels: np.ndarray) -> Sample:
+    return z, np.broadcast_to(labels, (len(z), len(labels)))
+
+
+def head_accuracy(run: Run) -> dict[str, np.ndarray]:
+    """Accuracy of the classifiers of every size `[sizes]`, by method, in percent; of one seed's slice of a run."""
+    truth = run.queries[1]
+    return {name: 100 * (logits.argmax(-1) == truth).mean(-1) for name, logits in run.logits.items()}
