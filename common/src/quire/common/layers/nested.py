@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -59,7 +60,7 @@ def unit_rows(z: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
     [[0.6 0.8]
      [0.  0. ]]
     """
-    largest = jnp.max(jnp.abs(z), axis=-1, keepdims=True, initial=0.0)
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(z), axis=-1, keepdims=True, initial=0.0))  # it cancels: no derivative
     scaled = z / jnp.where(largest > 0, largest, 1)
     squares = jnp.sum(scaled**2, axis=-1, keepdims=True)
     return scaled / jnp.sqrt(jnp.where(squares > 0, squares, 1))

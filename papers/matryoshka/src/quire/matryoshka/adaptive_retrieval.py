@@ -6,18 +6,21 @@ from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Integer
+import numpy as np
+from jaxtyping import Array, Float, Integer, Num
 
 from quire.common.checks import check_at_least, floating
 from quire.common.layers.nested import check_sizes, truncate
 from quire.common.retrieval.search import lift_euclidean, rerank, top_k_inner
 
-Embeddings = Float[Array, "n dim"]
+Queries = Num[Array | np.ndarray, "q dim"]
+Database = Num[Array | np.ndarray, "n dim"]
+Candidates = Integer[Array | np.ndarray, "q c"]
 Found = tuple[Float[Array, "q k"], Integer[Array, "q k"]]
 """Squared distances of normalised prefixes, and rows of the database, nearest first."""
 
 
-def _lifted(queries: Embeddings, database: Embeddings, size: int) -> tuple[Array, Array]:
+def _lifted(queries: Queries, database: Database, size: int) -> tuple[Array, Array]:
     return lift_euclidean(*(truncate(x, size) for x in floating(queries, database)))
 
 
@@ -27,7 +30,7 @@ def _distances(lifted_queries: Array, scores: Array) -> Array:
     return jnp.maximum(squares - 2 * scores, 0)
 
 
-def nearest(queries: Embeddings, database: Embeddings, size: int, k: int, block: int | None = None) -> Found:
+def nearest(queries: Queries, database: Database, size: int, k: int, block: int | None = None) -> Found:
     """Exact nearest neighbours by the Euclidean distance of prefixes, cut to `size` numbers and then scaled to unit length.
 
     Args:
@@ -48,7 +51,7 @@ def nearest(queries: Embeddings, database: Embeddings, size: int, k: int, block:
     return _distances(queries, scores), index
 
 
-def rank_again(queries: Embeddings, database: Embeddings, candidates: Integer[Array, "q c"], size: int) -> Found:
+def rank_again(queries: Queries, database: Database, candidates: Candidates, size: int) -> Found:
     """Each query's candidates by the distance of normalised prefixes of `size` numbers; the earlier one wins a tie.
 
     Raises:
@@ -59,7 +62,7 @@ def rank_again(queries: Embeddings, database: Embeddings, candidates: Integer[Ar
     return _distances(queries, scores), index
 
 
-def adaptive_retrieval(queries: Embeddings, database: Embeddings, d_s: int, d_r: int, shortlist: int) -> Found:
+def adaptive_retrieval(queries: Queries, database: Database, d_s: int, d_r: int, shortlist: int) -> Found:
     """A shortlist by `d_s` dimensions, ranked again by `d_r`.
 
     Args:
@@ -76,11 +79,11 @@ def adaptive_retrieval(queries: Embeddings, database: Embeddings, d_s: int, d_r:
 
 
 def funnel(
-    queries: Embeddings,
-    database: Embeddings,
+    queries: Queries,
+    database: Database,
     sizes: Sequence[int],
     shortlists: Sequence[int],
-    start: Integer[Array, "q c"],
+    start: Candidates,
 ) -> Found:
     """From stage to stage fewer candidates and more dimensions: cut to `s_i` rows, rank them again by `m_i` dimensions.
 
@@ -131,7 +134,7 @@ def flops_per_query(rows: int, size: int, sizes: Sequence[int] = (), shortlists:
 
 @partial(jax.jit, static_argnames=("sizes", "k"))
 def nearest_at_sizes(
-    queries: Embeddings, database: Embeddings, sizes: tuple[int, ...], k: int = 1
+    queries: Queries, database: Database, sizes: tuple[int, ...], k: int = 1
 ) -> Integer[Array, "sizes q k"]:
     """The rows that `nearest` finds at every one of several sizes, in one pass over the dimensions.
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Integer
 
 def logits(
     z: Float[np.ndarray, "n dim"],
-    kernels: Sequence[Float[np.ndarray, "size classes"]],
+    kernels: Sequence[Float[np.ndarray, "_ classes"]],
     biases: Sequence[Float[np.ndarray, " classes"]],
     nesting: Sequence[int],
 ) -> Float[np.ndarray, "sizes n classes"]:
@@ -19,10 +19,10 @@ def logits(
 def loss_and_gradients(
     z: Float[np.ndarray, "n dim"],
     labels: Integer[np.ndarray, " n"],
-    kernels: Sequence[Float[np.ndarray, "size classes"]],
+    kernels: Sequence[Float[np.ndarray, "_ classes"]],
     biases: Sequence[Float[np.ndarray, " classes"]],
     nesting: Sequence[int],
-    weights: Sequence[float],
+    weights: Sequence[float] | Float[np.ndarray, " sizes"],
     smoothing: float,
 ) -> tuple[float, np.ndarray, list[np.ndarray], list[np.ndarray]]:
     """The sum over sizes of the weighted cross-entropy, and its derivatives by `z`, kernels and biases, written out."""

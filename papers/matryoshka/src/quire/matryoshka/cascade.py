@@ -90,7 +90,7 @@ def fit_cascade(
 
 def apply_cascade(
     probs: Probabilities,
-    thresholds: Real[np.ndarray, " sizes-1"],
+    thresholds: Real[np.ndarray, " sizes-1"] | Sequence[float],
     nesting: Sequence[int],
     max_stage: int | None = None,
     *,

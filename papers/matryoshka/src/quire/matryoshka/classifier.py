@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
@@ -14,7 +15,7 @@ from quire.common.layers.resnet import resnet50
 from quire.matryoshka.config import Encoder, Preset
 from quire.matryoshka.head import MatryoshkaHead
 
-Images = Num[Array, "batch h w c"]
+Images = Num[Array | np.ndarray, "batch h w c"]
 
 
 def pixels(images: Images) -> Float[Array, "batch h w c"]:

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Integer
 
 from quire.common.checks import check_at_least, check_ids
-from quire.common.layers.nested import truncate
+from quire.common.layers.nested import check_sizes
 from quire.common.metrics.probe import ridge_probe
 from quire.common.random import generator
 from quire.common.retrieval.evaluate import list_metrics, template_search
 from quire.matryoshka.adaptive_retrieval import nearest_at_sizes
 
-Features = Float[np.ndarray, "n dim"]
-Labels = Integer[np.ndarray, " n"]
+Features = Float[np.ndarray, "_ dim"]
+Labels = Integer[np.ndarray, " _"]
 Sample = tuple[Features, Labels]
 """Embeddings and classes."""
 
@@ -28,16 +29,29 @@ def neighbour_accuracy(database: Sample, queries: Sample, sizes: Sequence[int]) 
     Args:
         database, queries: embeddings and classes.
         sizes: increasing; also those that no loss was applied to.
+
+    Raises:
+        ValueError: for sizes that do not increase or exceed the dimension, or an empty database.
     """
     (rows, classes), (points, truth) = database, queries
+    check_at_least("number of rows", len(rows))
     chunk = max(1, MAX_SCORES // len(rows))
     found = [nearest_at_sizes(points[i : i + chunk], rows, tuple(sizes))[..., 0] for i in range(0, len(points), chunk)]
     return (classes[np.concatenate(found, axis=1)] == truth).mean(1)
 
 
 def probe_accuracy(database: Sample, queries: Sample, sizes: Sequence[int]) -> Float[np.ndarray, " sizes"]:
-    """Accuracy of a linear map fitted to the prefix of each size (ridge regression on classes)."""
+    """Accuracy of a linear map fitted to the prefix of each size (ridge regression on classes).
+
+    Args:
+        database, queries: embeddings and classes.
+        sizes: increasing; also those that no loss was applied to.
+
+    Raises:
+        ValueError: for sizes that do not increase or exceed the dimension.
+    """
     (rows, classes), (points, truth) = database, queries
+    sizes = check_sizes(sizes, min(rows.shape[1], points.shape[1]))
     return np.array([np.mean(ridge_probe(rows[:, :m], classes, points[:, :m]) == truth) for m in sizes])
 
 
@@ -59,8 +73,9 @@ def template_accuracy(
     if shots is not None:
         chosen = _draw_shots(classes, check_at_least("shots", shots), key)
         rows, classes = rows[chosen], classes[chosen]
-    pairs = [(truncate(rows, m, normalize=False), truncate(queries[0], m, normalize=False)) for m in sizes]
-    return np.array([template_search(few, classes, points, queries[1]) for few, points in pairs])
+    points, truth = queries
+    sizes = check_sizes(sizes, min(rows.shape[1], points.shape[1]))
+    return np.array([template_search(rows[:, :m], classes, points[:, :m], truth) for m in sizes])
 
 
 def _draw_shots(classes: Labels, shots: int, key: jax.Array | None) -> np.ndarray:
@@ -106,4 +121,4 @@ def superclass_accuracy(
 
 def mean_precision(found: Integer[np.ndarray, "q k"], classes: Labels, truth: Labels, places: int) -> float:
     """mAP@k of lists of rows: the mean over queries of `(1 / k) sum_{j <= k} [hit at j] precision at j`."""
-    return float(list_metrics(classes[np.asarray(found)[:, :places]] == truth[:, None])["mAP"])
+    return float(list_metrics(jnp.asarray(classes[np.asarray(found)[:, :places]] == truth[:, None]))["mAP"])

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float, Integer
 
 from quire.common.claims import shared
 from quire.common.data.source import Source
@@ -11,9 +12,12 @@ from quire.common.train.seeds import fold_keys
 from quire.matryoshka import post_hoc
 from quire.matryoshka.classifier import NestedClassifier, SlimmableClassifier
 from quire.matryoshka.config import Preset
-from quire.matryoshka.evaluation import Sample, neighbour_accuracy
+from quire.matryoshka.evaluation import neighbour_accuracy
 from quire.matryoshka.sources import Images, open_images
 from quire.matryoshka.training import fixed_feature_weights, predict, predictor, train
+
+Samples = tuple[Float[np.ndarray, "seeds n dim"], Integer[np.ndarray, "seeds n"]]
+"""Embeddings and classes of every seed."""
 
 
 class Run(NamedTuple):
@@ -33,8 +37,8 @@ class Run(NamedTuple):
     source: Source[Images]
     logits: dict[str, np.ndarray]
     neighbours: dict[str, np.ndarray]
-    database: Sample
-    queries: Sample
+    database: Samples
+    queries: Samples
     models: dict[str, tuple[Any, Any]]
     losses: np.ndarray
 
@@ -108,7 +112,7 @@ def _accuracies(rows, points, classes, truth, sizes) -> np.ndarray:
     return neighbour_accuracy((rows, classes), (points, truth), sizes)
 
 
-def _sample(z: np.ndarray, labels: np.ndarray) -> Sample:
+def _sample(z: np.ndarray, labels: np.ndarray) -> Samples:
     return z, np.broadcast_to(labels, (len(z), len(labels)))
 
 

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
-from quire.common.checks import check_at_least
+from quire.common.checks import check_at_least, floating
 from quire.common.layers.nested import check_sizes, prefixes
 from quire.common.random import draw_together
 
-Kernel = Float[Array, "size classes"]
-Bias = Float[Array, " classes"]
+Kernel = Num[Array, "_ classes"]
+Bias = Num[Array, " classes"]
 
 
 def prefix_logits(
@@ -35,6 +35,7 @@ def prefix_logits(
     >>> prefix_logits(jnp.ones((3, 4)), [jnp.ones((2, 5)), jnp.ones((4, 5))])[:, 0, 0].tolist()
     [2.0, 4.0]
     """
+    z, *kernels = floating(z, *kernels)
     parts = prefixes(z, [len(kernel) for kernel in kernels])
     logits = jnp.stack([part @ kernel for part, kernel in zip(parts, kernels, strict=True)])
     return logits if biases is None else logits + jnp.stack(biases).reshape(len(kernels), *(1,) * (z.ndim - 1), -1)
@@ -61,6 +62,7 @@ def cumulative_logits(
     [2.0, 5.0]
     """
     sizes = check_sizes(sizes, min(z.shape[-1], len(kernel)))
+    z, kernel = floating(z, kernel)
     blocks = [z[..., start:stop] @ kernel[start:stop] for start, stop in pairwise((0, *sizes))]
     logits = jnp.cumsum(jnp.stack(blocks), axis=0)
     return logits if bias is None else logits + bias.reshape(*(1,) * z.ndim, -1)
