@@ -260,7 +260,9 @@ def test_loss_is_the_weighted_sum_of_its_sizes(rng):
 def test_gradients_of_losses(rng):
     labels = jnp.asarray(rng.integers(0, 4, 6))
     assert_gradients(lambda x: matryoshka_ce(x, labels, None, 0.1), jnp.asarray(numbers(2, 6, 4)))
-    assert_gradients(lambda a, b: matryoshka_info_nce(a, b, (2, 4), 0.5), *map(jnp.asarray, (numbers(5, 4), numbers(5, 4, seed=1))))
+    assert_gradients(
+        lambda a, b: matryoshka_info_nce(a, b, (2, 4), 0.5), *map(jnp.asarray, (numbers(5, 4), numbers(5, 4, seed=1)))
+    )
 
 
 def test_contrastive_loss_by_hand():
@@ -297,7 +299,8 @@ def test_thresholds_by_loops(rng):
         scores = []
         for t in GRID:
             right = [
-                (probs[stage, i] if probs[stage, i].max() > t else probs[stage + 1, i]).argmax() == y for i, y in enumerate(labels)
+                (probs[stage, i] if probs[stage, i].max() > t else probs[stage + 1, i]).argmax() == y
+                for i, y in enumerate(labels)
             ]
             scores.append(np.mean(right))
         assert threshold == GRID[int(np.argmax(scores))]
@@ -343,7 +346,9 @@ def test_confidence_by_margin(rng):
 def test_search_is_by_normalised_prefixes(rng):
     queries, database = numbers(6, 5), numbers(30, 5, seed=1)
     for m in (1, 3, 5):
-        a, b = (x[:, :m] / np.linalg.norm(x[:, :m], axis=1, keepdims=True) for x in (queries.astype(float), database.astype(float)))
+        a, b = (
+            x[:, :m] / np.linalg.norm(x[:, :m], axis=1, keepdims=True) for x in (queries.astype(float), database.astype(float))
+        )
         distances = ((a[:, None] - b[None]) ** 2).sum(-1)
         order = np.argsort(distances, axis=1, kind="stable")[:, :4]
         found, index = nearest(queries, database, m, 4)

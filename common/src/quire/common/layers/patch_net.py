@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, Num
 from quire.common.layers.convolution import Conv
 from quire.common.layers.norms import layer_norm
 
-
 Layer = Callable[[Array], Array]
 
 

@@ -6,6 +6,7 @@ arXiv 2205.13147. Authors' code: RAIVNLab/MRL.
     head, loss               classifiers of every prefix, the loss over all of them
     cascade                  adaptive classification
     adaptive_retrieval       adaptive retrieval, the funnel
+    contrastive              two towers
     post_hoc, classifier     what MRL is compared with
     evaluation               nearest neighbours, probes, few shots, groups of classes
     claims                   C1 .. C7
@@ -23,6 +24,7 @@ from quire.matryoshka.adaptive_retrieval import (
 from quire.matryoshka.cascade import Routed, apply_cascade, fit_cascade, margin_score, max_probability, oracle_cascade
 from quire.matryoshka.classifier import NestedClassifier, SlimmableClassifier
 from quire.matryoshka.config import PRESETS, Preset
+from quire.matryoshka.contrastive import TwoTowers, contrastive_accuracy
 from quire.matryoshka.convert import load_fixed_feature_head, load_head
 from quire.matryoshka.evaluation import (
     mean_precision,
@@ -32,6 +34,7 @@ from quire.matryoshka.evaluation import (
     superclasses,
     template_accuracy,
 )
+from quire.matryoshka.experiment import slimmable_accuracy
 from quire.matryoshka.head import MatryoshkaHead, cumulative_logits, prefix_logits
 from quire.matryoshka.loss import matryoshka_ce, matryoshka_info_nce
 from quire.matryoshka.paper import paper
@@ -44,10 +47,12 @@ __all__ = [
     "Preset",
     "Routed",
     "SlimmableClassifier",
+    "TwoTowers",
     "adaptive_retrieval",
     "apply_cascade",
     "benchmark",
     "claims",
+    "contrastive_accuracy",
     "cumulative_logits",
     "fit_cascade",
     "flops_per_query",
@@ -70,6 +75,7 @@ __all__ = [
     "probe_accuracy",
     "random_selection",
     "rank_again",
+    "slimmable_accuracy",
     "superclass_accuracy",
     "superclasses",
     "template_accuracy",

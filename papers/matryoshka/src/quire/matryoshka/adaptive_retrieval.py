@@ -133,9 +133,7 @@ def flops_per_query(rows: int, size: int, sizes: Sequence[int] = (), shortlists:
 
 
 @partial(jax.jit, static_argnames=("sizes", "k"))
-def nearest_at_sizes(
-    queries: Queries, database: Database, sizes: tuple[int, ...], k: int = 1
-) -> Integer[Array, "sizes q k"]:
+def nearest_at_sizes(queries: Queries, database: Database, sizes: tuple[int, ...], k: int = 1) -> Integer[Array, "sizes q k"]:
     """The rows that `nearest` finds at every one of several sizes, in one pass over the dimensions.
 
     `<q_{1:m'}, x_{1:m'}> = <q_{1:m}, x_{1:m}> + <q_{m+1:m'}, x_{m+1:m'}>`, and so for the squares: each block of dimensions is

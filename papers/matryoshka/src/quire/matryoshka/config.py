@@ -116,6 +116,7 @@ DIGITS = Preset(
     nesting=(2, 4, 8, 16, 32),
     training=Training(steps=240, batch_size=60, learning_rate=2e-3, weight_decay=1e-4),
     search=Search(8, 32, 100, 2, (4, 8, 16, 32), (200, 100, 50, 10), superclasses=3),
+    cascade_splits=3,
 )
 """Needs no file: what runs at `quick` without the MNIST images."""
 
@@ -127,6 +128,7 @@ QUICK = Preset(
     nesting=(2, 4, 8, 16, 32, 64),
     training=Training(steps=480, batch_size=100, learning_rate=2e-3, weight_decay=1e-4),
     search=Search(8, 64, 100, 2, (4, 8, 16, 64), (800, 400, 100, 10), superclasses=3),
+    cascade_splits=3,
     fallback=DIGITS,
 )
 """A laptop, less than a minute: MNIST at half its resolution, a perceptron of one hidden layer."""

@@ -1,5 +1,7 @@
-"""The one run that the empirical claims share: MRL, every FF-m, MRL-E and slimmable networks, and what each size is worth."""
+"""The one run that the empirical claims share: MRL, every FF-m and MRL-E, and what each size is worth."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -25,10 +27,9 @@ class Run(NamedTuple):
 
     Attributes:
         source: the data, `source.value.preset` being the preset that was run.
-        logits: of the test set, `[sizes, n, C]` by method: `MRL`, `FF`, `MRL-E`, `slimmable`, and the `largest MRL classifier,
-            sliced`.
+        logits: of the test set, `[sizes, n, C]` by method: `MRL`, `FF`, `MRL-E`, and the `largest MRL classifier, sliced`.
         neighbours: accuracy of the nearest neighbour `[sizes]` by method: `MRL`, `FF`, and what is made of the largest FF:
-            `FF prefix`, `random features`, `PCA of FF`.
+            `FF prefix`, `random features`, `PCA of FF`, prefix and PCA of the smaller sizes only.
         database, queries: MRL embeddings of training and test set, with their labels.
         models: graph and state of `MRL` and `MRL-E`.
         losses: `[variants, steps]` of MRL and every FF.
@@ -58,18 +59,32 @@ def run_all(preset: Preset, keys: jax.Array) -> Run:
         [np.einsum("snd,sdc->snc", mrl[1][0][..., :m], kernel[:, :m]) + bias[:, None] for m in sizes], axis=1
     )
     models = {"MRL": (graph, jax.tree.map(lambda x: x[0], states))}
-    for name, build in _others(images.preset, classes).items():
-        one, state, _ = train(build, images, weights[:1], keys)
-        models[name] = one, jax.tree.map(lambda x: x[0], state)
-        logits[name] = predict(_predictor(one, images), models[name][1], images, "test")[1]
+    models["MRL-E"], logits["MRL-E"] = _train_one(images, keys, partial(NestedClassifier, efficient=True))
     return Run(source, logits, neighbours, *mrl, models, losses.swapaxes(0, 1))
 
 
-def _others(preset: Preset, classes: int) -> dict:
-    builds = {"MRL-E": lambda rngs: NestedClassifier(preset, classes, efficient=True, rngs=rngs)}
-    if preset.slimmable:
-        builds["slimmable"] = lambda rngs: SlimmableClassifier(preset, classes, rngs=rngs)
-    return builds
+def _train_one(images: Images, keys: jax.Array, kind: Callable[..., NestedClassifier]) -> tuple[tuple[Any, Any], np.ndarray]:
+    """Graph and state `[seeds, ...]` of a kind of classifier, all sizes in its loss, and its logits of the test set."""
+    sizes, classes = images.preset.nesting, images.num_classes
+    graph, state, _ = train(
+        lambda rngs: kind(images.preset, classes, rngs=rngs), images, fixed_feature_weights(len(sizes))[:1], keys
+    )
+    state = jax.tree.map(lambda x: x[0], state)
+    return (graph, state), predict(_predictor(graph, images), state, images, "test")[1]
+
+
+def slimmable_accuracy(preset: Preset, key: jax.Array) -> np.ndarray:
+    """Accuracy in percent of slimmable networks of every width `[sizes]`, trained as MRL is.
+
+    Raises:
+        ValueError: for a preset whose encoder is not sliced.
+    """
+    images = open_images(preset).value
+    if not images.preset.slimmable:
+        raise ValueError("slimmable is False; only patch networks are sliced")
+    _, logits = _train_one(images, key[None], SlimmableClassifier)
+    truth = np.concatenate([labels for _, labels in images.ordered("test", 2000)])
+    return 100 * (logits[0].argmax(-1) == truth).mean(-1)
 
 
 def _predictor(graph, images: Images):
@@ -79,6 +94,7 @@ def _predictor(graph, images: Images):
 def _score_nested(outputs, states, images: Images, keys: list[jax.Array]):
     """Logits and accuracies of MRL and FF, variant after variant, so that few embeddings are held; and MRL's embeddings."""
     sizes = images.preset.nesting
+    few = sizes[: len(sizes) // 2 + 1]  # with more dimensions than classes nothing is lost
     logits, neighbours, mrl = {"FF": []}, {"FF": []}, None
     for variant in range(len(sizes) + 1):
         state = jax.tree.map(lambda x, v=variant: x[v], states)
@@ -102,7 +118,7 @@ def _score_nested(outputs, states, images: Images, keys: list[jax.Array]):
         scored = []
         for r, p, key in zip(rows, points, keys, strict=True):  # of the last variant, the largest FF
             change = make(r, key)
-            scored.append(_accuracies(change(r), change(p), classes, truth, sizes))
+            scored.append(_accuracies(change(r), change(p), classes, truth, sizes if name == "random features" else few))
         neighbours[name] = np.stack(scored)
     logits["FF"], neighbours["FF"] = np.stack(logits["FF"], axis=1), np.stack(neighbours["FF"], axis=1)
     return logits, neighbours, mrl

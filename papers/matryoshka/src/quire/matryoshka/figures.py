@@ -11,7 +11,6 @@ STYLES = {
     "MRL": {"color": "C0", "marker": "o"},
     "FF": {"color": "C1", "marker": "s"},
     "MRL-E": {"color": "C2", "marker": "^"},
-    "slimmable": {"color": "C4", "marker": "v"},
     "largest MRL classifier, sliced": {"color": "C7", "marker": "x"},
     "FF prefix": {"color": "C3", "marker": "v"},
     "random features": {"color": "C7", "marker": "x"},
@@ -25,7 +24,6 @@ NAMES = {
     "random features": "FF-{d}, random numbers of it",
 } | {
     "PCA of FF": "FF-{d}, principal axes",
-    "slimmable": "slimmable networks",
     "largest MRL classifier, sliced": "MRL's largest classifier, sliced",
 }
 
@@ -34,7 +32,7 @@ def _curves(axes: Axes, sizes: Sequence[int], accuracies: Mapping[str, np.ndarra
     """Accuracy in percent `[sizes]` by method, against the size."""
     for name, values in accuracies.items():
         label = NAMES.get(name, name).format(d=sizes[-1])
-        axes.plot(sizes, values, **STYLES[name], ms=5, lw=1.5, label=label)
+        axes.plot(sizes[: len(values)], values, **STYLES[name], ms=5, lw=1.5, label=label)
     plots.log_ticks(axes, sizes, base=2)
     axes.set(xlabel="dimensions m")
 
@@ -105,5 +103,27 @@ def retrieval(
     for i, (name, point) in enumerate(points.items()):
         axes.plot(*point, "*" if "funnel" in name else "D", color=f"C{i}", ms=11 if "funnel" in name else 7, label=name)
     axes.set(xlabel="operations per query", ylabel="mAP", title="Adaptive retrieval")
+    axes.legend(fontsize="small", loc="lower right")
+    return figure
+
+
+def by_size(
+    sizes: Mapping[str, Sequence[int]], curves: Mapping[str, np.ndarray], nesting: Sequence[int], ylabel: str, title: str
+) -> Figure:
+    """One curve for each name against the number of dimensions; filled markers where the loss saw the size, open ones elsewhere.
+
+    Args:
+        sizes: of every curve.
+        curves: percent.
+        nesting: the sizes of the loss.
+        ylabel, title: of the axes.
+    """
+    figure, ((axes,),) = plots.axes(width=6, height=3.8, grid=True)
+    for i, (name, values) in enumerate(curves.items()):
+        trained = [m in nesting for m in sizes[name]]
+        axes.plot(sizes[name], values, "-o", ms=5, lw=1.2, color=f"C{i}", markevery=trained, label=name)
+        axes.plot(sizes[name], values, "o", ms=5, color=f"C{i}", mfc="white", markevery=[not t for t in trained])
+    plots.log_ticks(axes, nesting, base=2)
+    axes.set(xlabel="dimensions m", ylabel=ylabel, title=title)
     axes.legend(fontsize="small", loc="lower right")
     return figure
