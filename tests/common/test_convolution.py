@@ -232,6 +232,14 @@ def test_errors_of_layers():
         PatchNet((8,), 0, rngs=nnx.Rngs(0))
 
 
+def test_one_patch_without_norm_is_a_perceptron():
+    net = PatchNet((5,), 3, patch=4, norm=None, act=jax.nn.relu, rngs=nnx.Rngs(0))
+    images = np.random.default_rng(0).normal(size=(2, 4, 4, 1)).astype(np.float32)
+    (first, b), (last, c) = ((np.asarray(layer.kernel), np.asarray(layer.bias)) for layer in (net.stages[0], net.head))
+    expected = np.maximum(images.reshape(2, 16) @ first.reshape(16, 5) + b, 0) @ last.reshape(5, 3) + c
+    np.testing.assert_allclose(net(jnp.asarray(images)), expected, atol=1e-5)
+
+
 def test_separable_is_depthwise_then_pointwise():
     x, depthwise = arrays((5, 6), (3, 3), (3, 6), 3, dtype=np.float32)
     pointwise = jnp.asarray(np.random.default_rng(1).normal(size=(6, 4)), jnp.float32)

@@ -118,3 +118,10 @@ def test_prefixes_and_truncate(rng):
     for sizes in ((), (0, 2), (2, 2), (3, 2), (2, 7)):
         with pytest.raises(ValueError, match="sizes is"):
             check_sizes(sizes, 6)
+
+
+def test_unit_rows_have_finite_derivatives_at_any_scale():
+    z, direction = jnp.array([[3.0, -4.0]]), jnp.array([[1.0, 2.0]])
+    derivative = jax.grad(lambda z: jnp.sum(unit_rows(z) * direction))
+    for scale in (1e-30, 1e-15, 1e15):
+        np.testing.assert_allclose(scale * derivative(scale * z), derivative(z), rtol=1e-5)

@@ -12,6 +12,8 @@ from quire.common.layers.norms import layer_norm
 
 Layer = Callable[[Array], Array]
 
+gelu = partial(jax.nn.gelu, approximate=False)
+
 
 class PatchNet(nnx.Module):
     """Images to features: `h <- gelu(LN(W patches(h) + b))` stage by stage, the mean over space, a linear map.
@@ -44,7 +46,7 @@ class PatchNet(nnx.Module):
         patch: int = 4,
         in_channels: int = 1,
         norm: Layer | None = layer_norm,
-        act: Layer = partial(jax.nn.gelu, approximate=False),
+        act: Layer = gelu,
         rngs: nnx.Rngs,
     ):
         if not channels or min(*channels, dim, patch, in_channels) < 1:

@@ -66,8 +66,8 @@ class Preset:
     Attributes:
         image_set, image_size, num_train: data, side in pixels, training images (all that there are for 0).
         encoder, nesting, training, search: see there.
-        budget: the expected dimension of the cascade may not exceed it; its accuracy has to exceed that of the fixed prefix of this
-            size.
+        budget: the expected dimension of the cascade may not exceed it; its accuracy has to exceed that of the fixed prefix
+            of this size.
         cascade_splits: divisions of the test set into a part for thresholds and a part for accuracy.
         flip: whether logits are averaged over an image and its mirror image at test time.
         slimmable: whether slimmable networks are trained; they slice patch networks only.
@@ -166,7 +166,10 @@ PAPER = Preset(
     flip=True,
     slimmable=False,
 )
-"""The paper's: ResNet-50 on ImageNet-1K, 40 epochs."""
+"""The paper's: ResNet-50 on ImageNet-1K, 40 epochs.
+
+The authors pool with a blur, and train at 160 to 192 pixels; here pooling is plain and the resolution is one.
+"""
 
 PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
 

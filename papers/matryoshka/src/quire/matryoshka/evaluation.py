@@ -75,7 +75,8 @@ def template_accuracy(
         rows, classes = rows[chosen], classes[chosen]
     points, truth = queries
     sizes = check_sizes(sizes, min(rows.shape[1], points.shape[1]))
-    return np.array([template_search(rows[:, :m], classes, points[:, :m], truth) for m in sizes])
+    used = [np.arange(rows.shape[1]) < m for m in sizes]  # zeros beyond change no angle: one program for all
+    return np.array([template_search(rows * first, classes, points * first, truth) for first in used])
 
 
 def _draw_shots(classes: Labels, shots: int, key: jax.Array | None) -> np.ndarray:

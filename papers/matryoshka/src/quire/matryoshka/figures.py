@@ -99,7 +99,7 @@ def retrieval(
     figure, ((axes,),) = plots.axes(width=6.4, height=4, grid=True)
     axes.semilogx(*exact, "o-", color="C7", label="exact search by m dimensions")
     for m, x, y in zip(sizes, *exact, strict=True):
-        axes.annotate(str(m), (x, y), (0, -12), textcoords="offset points", ha="center", fontsize="small", color="0.35")
+        axes.annotate(str(m), (x, y), (7, -10), textcoords="offset points", ha="center", fontsize="small", color="0.35")
     for i, (name, point) in enumerate(points.items()):
         axes.plot(*point, "*" if "funnel" in name else "D", color=f"C{i}", ms=11 if "funnel" in name else 7, label=name)
     axes.set(xlabel="operations per query", ylabel="mAP", title="Adaptive retrieval")
