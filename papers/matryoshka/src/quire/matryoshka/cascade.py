@@ -35,8 +35,8 @@ def margin_score(probs: Real[np.ndarray, "*batch classes"]) -> Float[np.ndarray,
     Raises:
         ValueError: for fewer than two classes.
 
-    >>> print(margin_score(np.array([0.75, 0.25, 0.0])))
-    0.5
+    >>> margin_score(np.array([[0.75, 0.25, 0.0]])).tolist()
+    [0.5]
     """
     if probs.shape[-1] < 2:
         raise ValueError(f"probs has {probs.shape[-1]} classes; a margin needs at least 2")
