@@ -1,4 +1,4 @@
-"""How word vectors are judged: analogies by 3CosAdd, and rank correlation with human similarity ratings."""
+"""How word vectors are judged: analogies by 3CosAdd, choice of synonyms, and rank correlation with human similarity ratings."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -84,3 +84,38 @@ def similarity_correlation(vectors: np.ndarray, index: Mapping[str, int], pairs:
     if np.ptp(cosines) == 0 or np.ptp(ratings) == 0 or not np.isfinite(ratings).all():
         raise ValueError("pairs have cosines or ratings that are all equal or not finite; ranks need finite ones that differ")
     return Score(spearman(cosines, ratings), len(known))
+
+
+def synonym_choice(
+    vectors: np.ndarray, index: Mapping[str, int], questions: Sequence[tuple[str, Sequence[str], int]]
+) -> Score:
+    """Fraction of questions, in the manner of TOEFL, whose option nearest to the asked word (cosine) is the answer.
+
+    Args:
+        vectors: `[V, n]`.
+        index: row of each word.
+        questions: asked word, options, number of the right one. Questions with an unknown word are left out.
+
+    Returns:
+        Accuracy and the number of questions. Of several nearest options none is the answer.
+
+    Raises:
+        ValueError: if no question is known, one has fewer than two options or no such answer, or a vector is missing or not finite.
+
+    >>> index = {"big": 0, "large": 1, "red": 2}
+    >>> synonym_choice(np.array([[1, 0], [1, 0.1], [0, 1]]), index, [("big", ["red", "large"], 1)])
+    Score(value=1.0, questions=1)
+    """
+    if wrong := [q for q in questions if len(q[1]) < 2 or not 0 <= q[2] < len(q[1])]:
+        raise ValueError(f"questions holds {wrong[0]}; a question needs two options at least and the number of the right one")
+    known = [q for q in questions if all(word in index for word in (q[0], *q[1]))]
+    if not known:
+        raise ValueError(f"none of {len(questions)} questions has all of its words in the vocabulary; at least 1 is needed")
+    unit = normalised(vectors)
+    right = 0
+    for asked, options, answer in known:
+        rows = np.array([index[asked], *(index[word] for word in options)])
+        check_ids("index", rows, len(unit))
+        cosines = unit[rows[1:]] @ unit[rows[0]]
+        right += int((cosines >= cosines[answer]).sum() == 1)
+    return Score(right / len(known), len(known))

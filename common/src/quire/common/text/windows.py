@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from quire.common.checks import check_at_least, check_ids
 
@@ -62,8 +62,78 @@ def subsampled(tokens: np.ndarray, counts: np.ndarray, threshold: float, *, seed
         raise ValueError(f"threshold is {threshold}; it cannot be negative")
     if threshold == 0:
         return tokens
+    return tokens[np.random.default_rng(seed).random(len(tokens)) < keep_probability(counts, threshold)[tokens]]
+
+
+def keep_probability(counts: np.ndarray, threshold: float) -> Float[np.ndarray, " v"]:
+    """Chance of a word of frequency f to stay when frequent ones are thinned out, `min(1, sqrt(t / f) + t / f)`.
+
+    Args:
+        counts: of each word, not negative; a word without occurrences stays.
+        threshold: t.
+
+    Raises:
+        ValueError: if the threshold or a count is negative.
+
+    >>> keep_probability(np.array([99, 1]), 0.01).round(3).tolist()
+    [0.111, 1.0]
+    """
+    counts = np.asarray(counts)
+    if not threshold >= 0 or (counts < 0).any():
+        raise ValueError(f"threshold is {threshold} and counts {counts}; neither can be negative")
     rarity = threshold * np.sum(counts) / np.maximum(counts, 1)
-    return tokens[np.random.default_rng(seed).random(len(tokens)) < (np.sqrt(rarity) + rarity)[tokens]]
+    return np.minimum(1, np.sqrt(rarity) + rarity)
+
+
+class Blocks(NamedTuple):
+    """A text cut for shifted copies: each word is a centre once, with all of its window in the same block.
+
+    Attributes:
+        tokens: int32 `[blocks, halo + size + halo]`, the padding id outside of sentences.
+        centres: `[blocks, size]`, which of the middle tokens are words.
+        inside: `[blocks, halo + size + halo]`, which tokens are words.
+    """
+
+    tokens: Int[np.ndarray, "blocks width"]
+    centres: Bool[np.ndarray, "blocks size"]
+    inside: Bool[np.ndarray, "blocks width"]
+
+
+def token_blocks(
+    ids: Int[np.ndarray, " tokens"], lengths: Int[np.ndarray, " sentences"] | None, size: int, *, halo: int = 0, padding: int = 0
+) -> Blocks:
+    """The text as blocks of consecutive tokens, so that windows are shifted copies of one gather.
+
+    Sentences stand one after the other with `halo` paddings between them: no window of that size reaches another sentence.
+
+    Args:
+        ids: the text as word indices, sentence after sentence.
+        lengths: words of every sentence, which sum to the tokens; one sentence by default.
+        size: centres of a block.
+        halo: tokens that a block has more on either side, the largest distance in a window.
+        padding: id outside of sentences.
+
+    Raises:
+        ValueError: for no token, a size below 1, a negative halo, or lengths that do not sum to the tokens.
+
+    >>> blocks = token_blocks(np.array([5, 6, 7]), np.array([2, 1]), 2, halo=1)
+    >>> blocks.tokens.tolist(), blocks.centres.tolist()
+    ([[0, 5, 6, 0], [6, 0, 7, 0]], [[True, True], [False, True]])
+    """
+    ids = np.asarray(ids)
+    lengths = np.array([len(ids)]) if lengths is None else np.asarray(lengths)
+    check_at_least("size", size)
+    check_at_least("halo", halo, 0)
+    if not len(ids) or (lengths < 0).any() or lengths.sum() != len(ids):
+        raise ValueError(f"lengths sum to {lengths.sum()} and the text has {len(ids)} words; they must agree and be at least 1")
+    lengths = lengths[lengths > 0]
+    place = np.arange(len(ids)) + halo * np.repeat(np.arange(1, len(lengths) + 1), lengths)
+    blocks = -(-(int(place[-1]) + 1 - halo) // size)
+    tokens = np.full(blocks * size + 2 * halo, padding, np.int32)
+    inside = np.zeros(len(tokens), bool)
+    tokens[place], inside[place] = ids, True
+    where = size * np.arange(blocks)[:, None] + np.arange(size + 2 * halo)
+    return Blocks(tokens[where], inside[where[:, halo : halo + size]], inside[where])
 
 
 class Events(NamedTuple):

@@ -1,0 +1,192 @@
+"""The recurrent convolutional network: every word with all of its left and right context, then the maximum over words."""
+
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from quire.common.checks import check_at_least, check_ids, is_concrete
+from quire.common.layers.recurrent import scan_rnn
+from quire.common.random import generator
+
+Start = Literal["uniform", "orthogonal"]
+
+
+class RCNNWeights(NamedTuple):
+    """Matrices act as `w @ column`; e, c, h, n are the sizes of words, contexts, the hidden layer and the classes."""
+
+    emb: Float[Array, "v e"]
+    wl: Float[Array, "c c"]
+    wsl: Float[Array, "c e"]
+    wr: Float[Array, "c c"]
+    wsr: Float[Array, "c e"]
+    cl0: Float[Array, " c"]
+    cr0: Float[Array, " c"]
+    w2: Float[Array, "h k"]
+    b2: Float[Array, " h"]
+    w4: Float[Array, "n h"]
+    b4: Float[Array, " n"]
+
+
+class Pooled(NamedTuple):
+    """Logits `[b, n]`, and the word `[b, h]` that the maximum of every hidden unit took."""
+
+    logits: Float[Array, "b n"]
+    chosen: Int[Array, "b h"]
+
+
+def word_mask(ids: Int[Array, "b t"], lengths: Int[Array, " b"], vocab_size: int) -> Bool[Array, "b t"]:
+    """Which places hold words.
+
+    Raises:
+        ValueError: for ids out of range, or a text that is empty or longer than the ids.
+    """
+    if ids.ndim != 2 or lengths.shape != ids.shape[:1]:
+        raise ValueError(f"ids has shape {ids.shape} and lengths {lengths.shape}; they need [b, t] and [b]")
+    check_ids("ids", ids, vocab_size)
+    if is_concrete(lengths) and len(lengths) and not 1 <= np.min(lengths) <= np.max(lengths) <= ids.shape[1]:
+        raise ValueError(f"lengths run from {np.min(lengths)} to {np.max(lengths)}; they must lie between 1 and {ids.shape[1]}")
+    return jnp.arange(ids.shape[1])[None] < lengths[:, None]
+
+
+def contexts(
+    weights: RCNNWeights, words: Float[Array, "b t e"], mask: Bool[Array, "b t"]
+) -> tuple[Float[Array, "b t c"], Float[Array, "b t c"]]:
+    """`c_l(w_i) = tanh(W_l c_l(w_{i-1}) + W_sl e(w_{i-1}))` from the left, and the same from the right.
+
+    They start with learned vectors, at the first and at the last word; padding takes no part.
+    """
+
+    def run(recurrent, inputs, start, reverse):
+        def step(state, x):
+            return jnp.tanh(state @ recurrent.T + x), state  # what stood before this word
+
+        initial = jnp.broadcast_to(start, (len(words), len(start)))
+        return scan_rnn(step, initial, words @ inputs.T, mask, reverse=reverse)[1]
+
+    return run(weights.wl, weights.wsl, weights.cl0, False), run(weights.wr, weights.wsr, weights.cr0, True)
+
+
+def masked_max(x: Float[Array, "b t h"], mask: Bool[Array, "b t"]) -> tuple[Float[Array, "b h"], Int[Array, "b h"]]:
+    """Largest entry over the words, and where; 0 where there is no word."""
+    covered = jnp.where(mask[..., None], x, -jnp.inf)
+    chosen = covered.argmax(axis=1)
+    largest = jnp.take_along_axis(x, chosen[:, None], axis=1)[:, 0]
+    return jnp.where(mask.any(axis=1)[:, None], largest, 0), chosen
+
+
+def rcnn_forward(weights: RCNNWeights, ids: Int[Array, "b t"], lengths: Int[Array, " b"]) -> Pooled:
+    """`x_i = [c_l(w_i); e(w_i); c_r(w_i)]`, `y_i = tanh(W_2 x_i + b_2)`, `max_i y_i`, `W_4 y + b_4`.
+
+    Args:
+        weights: of the network.
+        ids: words.
+        lengths: words of every text, at least 1; what stands behind them is padding.
+
+    Raises:
+        ValueError: see `word_mask`.
+
+    References:
+        Lai et al. 2015, equations 1 to 7.
+    """
+    mask = word_mask(ids, lengths, len(weights.emb))
+    words = weights.emb[ids]
+    left, right = contexts(weights, words, mask)
+    hidden = jnp.tanh(jnp.concatenate([left, words, right], axis=-1) @ weights.w2.T + weights.b2)
+    pooled, chosen = masked_max(hidden, mask)
+    return Pooled(pooled @ weights.w4.T + weights.b4, chosen)
+
+
+def uniform_rows(draw: np.random.Generator, *shape: int) -> Float[np.ndarray, "..."]:
+    """Uniform in ±1/sqrt(fan_in), the last axis being the inputs; float32."""
+    bound = shape[-1] ** -0.5
+    return draw.uniform(-bound, bound, shape).astype(np.float32)
+
+
+def orthogonal(draw: np.random.Generator, size: int) -> Float[np.ndarray, "size size"]:
+    """A random orthogonal matrix, float32: it keeps the length of what it is applied to over and over."""
+    q, r = np.linalg.qr(draw.standard_normal((size, size)))
+    return (q * np.sign(np.diag(r))).astype(np.float32)
+
+
+def init_rcnn(
+    key: jax.Array,
+    vocab_size: int,
+    num_classes: int,
+    *,
+    embed_dim: int = 50,
+    context_dim: int = 50,
+    hidden: int = 100,
+    start: Start = "orthogonal",
+    vectors: Float[np.ndarray, "v e"] | None = None,
+) -> RCNNWeights:
+    """Uniform weights in ±1/sqrt(fan_in); NumPy arrays in float32.
+
+    Args:
+        key: for the draws.
+        vocab_size, num_classes: sizes.
+        embed_dim, context_dim, hidden: the paper's by default.
+        start: of W_l and W_r. `uniform`, as in the paper, forgets what is far away.
+        vectors: word vectors to start from.
+
+    Raises:
+        ValueError: for sizes below 1, an unknown start, or vectors of another shape.
+    """
+    sizes = {"vocab_size": vocab_size, "num_classes": num_classes, "embed_dim": embed_dim}
+    for name, size in (sizes | {"context_dim": context_dim, "hidden": hidden}).items():
+        check_at_least(name, size)
+    if start not in get_args(Start):
+        raise ValueError(f"start is {start!r}; it must be one of {list(get_args(Start))}")
+    if vectors is not None and vectors.shape != (vocab_size, embed_dim):
+        raise ValueError(f"vectors has shape {vectors.shape}; it needs {(vocab_size, embed_dim)}")
+    draw, e, c = generator(key), embed_dim, context_dim
+    square = orthogonal if start == "orthogonal" else lambda draw, size: uniform_rows(draw, size, size)
+    return RCNNWeights(
+        emb=uniform_rows(draw, vocab_size, e) if vectors is None else np.asarray(vectors, np.float32),
+        wl=square(draw, c),
+        wsl=uniform_rows(draw, c, e),
+        wr=square(draw, c),
+        wsr=uniform_rows(draw, c, e),
+        cl0=uniform_rows(draw, c),
+        cr0=uniform_rows(draw, c),
+        w2=uniform_rows(draw, hidden, 2 * c + e),
+        b2=np.zeros(hidden, np.float32),
+        w4=uniform_rows(draw, num_classes, hidden),
+        b4=np.zeros(num_classes, np.float32),
+    )
+
+
+class RCNN(nnx.Module):
+    """Holds the weights of the network.
+
+    Args:
+        weights: see `init_rcnn`; arrays under the names of the equations.
+
+    >>> model = RCNN(init_rcnn(jax.random.key(0), 10, 3, embed_dim=4, context_dim=4, hidden=5))
+    >>> model(jnp.array([[1, 2, 0]]), jnp.array([2])).shape
+    (1, 3)
+    """
+
+    def __init__(self, weights: RCNNWeights):
+        for name, value in weights._asdict().items():
+            setattr(self, name, nnx.Param(jnp.asarray(value)))
+
+    @property
+    def weights(self) -> RCNNWeights:
+        return RCNNWeights(*(getattr(self, name)[...] for name in RCNNWeights._fields))
+
+    def __call__(self, ids: Int[Array, "b t"], lengths: Int[Array, " b"]) -> Float[Array, "b n"]:
+        return rcnn_forward(self.weights, ids, lengths).logits
+
+
+def key_phrases(chosen: Int[np.ndarray, " h"], length: int) -> Int[np.ndarray, " t"]:
+    """How many hidden units took their maximum at each word: which words, with their contexts, the pooling selects.
+
+    >>> key_phrases(np.array([1, 1, 0]), 3).tolist()
+    [1, 2, 0]
+    """
+    check_ids("chosen", chosen, length)
+    return np.bincount(np.asarray(chosen), minlength=length)
