@@ -27,8 +27,8 @@ def scan_rnn(
         reverse: from the last step to the first.
 
     Returns:
-        The last state, and the outputs of all steps in the order of the inputs, arrays `[batch, time, ...]`; the outputs of masked
-        steps mean nothing.
+        The last state, and the outputs of all steps in the order of the inputs, arrays `[batch, time, ...]`; those of
+        masked steps mean nothing.
 
     Raises:
         ValueError: if the mask and the inputs differ in batch or time, or there is no input.

@@ -21,8 +21,8 @@ def negative_sampling_loss(
     Args:
         positive: score of the true class.
         negative: scores of the drawn classes.
-        weight: of every drawn class, not negative: 0 for one that does not count, `K / k` where k of them are shared by a batch and
-            stand for K. Shapes broadcast by their sizes of one.
+        weight: of every drawn class, not negative: 0 for one that does not count, `K / k` where k of them are shared by a batch
+            and stand for K. Shapes broadcast by their sizes of one.
         saturation: beyond this score the *derivative* by it is 0 or ±1, as word2vec's table of the sigmoid has it (6 there); the
             loss itself stays.
 
@@ -41,7 +41,9 @@ def negative_sampling_loss(
     """
     positive, negative, weight = floating(positive, negative, jnp.asarray(weight))
     if negative.ndim != positive.ndim + 1 or negative.shape[:-1] != positive.shape:
-        raise ValueError(f"negative has shape {negative.shape}; it needs that of positive and one axis more, {positive.shape} + (k,)")
+        raise ValueError(
+            f"negative has shape {negative.shape}; it needs that of positive and one axis more, {positive.shape} + (k,)"
+        )
     if weight.ndim not in (0, negative.ndim):
         raise ValueError(f"weight has shape {weight.shape}; it needs as many axes as negative, {negative.ndim}, or none")
     log_sigmoid = jax.nn.log_sigmoid

@@ -86,9 +86,7 @@ def similarity_correlation(vectors: np.ndarray, index: Mapping[str, int], pairs:
     return Score(spearman(cosines, ratings), len(known))
 
 
-def synonym_choice(
-    vectors: np.ndarray, index: Mapping[str, int], questions: Sequence[tuple[str, Sequence[str], int]]
-) -> Score:
+def synonym_choice(vectors: np.ndarray, index: Mapping[str, int], questions: Sequence[tuple[str, Sequence[str], int]]) -> Score:
     """Fraction of questions, in the manner of TOEFL, whose option nearest to the asked word (cosine) is the answer.
 
     Args:
@@ -100,7 +98,7 @@ def synonym_choice(
         Accuracy and the number of questions. Of several nearest options none is the answer.
 
     Raises:
-        ValueError: if no question is known, one has fewer than two options or no such answer, or a vector is missing or not finite.
+        ValueError: if no question is known, one has fewer than two options or no such answer, a vector is missing or not finite.
 
     >>> index = {"big": 0, "large": 1, "red": 2}
     >>> synonym_choice(np.array([[1, 0], [1, 0.1], [0, 1]]), index, [("big", ["red", "large"], 1)])

@@ -122,7 +122,9 @@ def block_loss(params: NSParams, cfg: NSConfig, batch: Batch) -> Float[Array, ""
     """
     if batch.tokens.shape[1] != batch.centres.shape[1] + 2 * cfg.window:
         sizes = batch.tokens.shape[1], batch.centres.shape[1]
-        raise ValueError(f"blocks have {sizes[0]} tokens and {sizes[1]} centres; a window of {cfg.window} needs twice as many more")
+        raise ValueError(
+            f"blocks have {sizes[0]} tokens and {sizes[1]} centres; a window of {cfg.window} needs twice as many more"
+        )
     if cfg.model == "skipgram":
         return _skipgram_loss(params, cfg, batch)
     right, wrong = _scores(params, cfg, batch)
@@ -240,7 +242,7 @@ def _losses_of(params: NSParams, cfg: NSConfig, held: Batch) -> Array:
 def fit_ns(
     keys: Sequence[jax.Array] | jax.Array,
     cfg: NSConfig,
-    text: Text,
+    text: Text | Sequence[Text],
     schedule: Schedule,
     *,
     shares: Sequence[float] | None = None,
@@ -251,7 +253,7 @@ def fit_ns(
     Args:
         keys: of the seeds.
         cfg: the trainer; `cfg.lr` is the rate of AdaGrad for gradients summed over a step.
-        text: ids, lengths and counts.
+        text: ids, lengths and counts; or a text for each key, all cut into as many blocks.
         schedule: steps and their sizes.
         shares: of the text, one per key; all of it by default.
         one_by_one: one seed after the other, for large vocabularies.
@@ -265,16 +267,18 @@ def fit_ns(
     """
     check_positive("lr", cfg.rate)
     shares = [1.0] * len(keys) if shares is None else shares
-    plans, held = zip(*[plan(key, cfg, text, schedule, share=s) for key, s in zip(keys, shares, strict=True)], strict=True)
+    texts = [text] * len(keys) if isinstance(text, Text) else text
+    lanes = zip(keys, texts, shares, strict=True)
+    plans, held = zip(*[plan(key, cfg, text, schedule, share=share) for key, text, share in lanes], strict=True)
     words = max(1, round(plans[0].blocks.centres.mean() * schedule.block * schedule.blocks))
 
     def build(rngs):
-        return NSModel(init_ns(rngs.params(), cfg, len(text.counts)))
+        return NSModel(init_ns(rngs.params(), cfg, len(texts[0].counts)))
 
     def loss(model, batch, key):
         return block_loss(model.params, cfg, batch)
 
-    graph, state, losses = fit_seeds(
+    _, state, losses = fit_seeds(
         build,
         adagrad(cfg.rate),
         loss,

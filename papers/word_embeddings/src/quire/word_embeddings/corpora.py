@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from quire.common.checks import check_at_least
+from quire.common.data.archives import read_text
 from quire.common.data.labelled_texts import newsgroups
+from quire.common.data.registry import provided
 from quire.common.data.source import Source, open_or
 from quire.common.data.text import wikitext2
 from quire.common.data.word_questions import word_similarity
@@ -88,9 +90,7 @@ class Documents:
     labels: Int[np.ndarray, " n"]
 
 
-def marker_order(
-    key: jax.Array, count: int, *, length: int = 32, gap: tuple[int, int] = (4, 20), fillers: int = 40
-) -> Documents:
+def marker_order(key: jax.Array, count: int, *, length: int = 32, gap: tuple[int, int] = (4, 20), fillers: int = 40) -> Documents:
     """Filler words with two markers among them; the class says which of the two comes first.
 
     Args:
@@ -156,12 +156,7 @@ def english(min_count: int) -> JudgedText:
     """
     posts, pairs = newsgroups(), word_similarity("MEN-TR-3k")
     texts = [*posts.train.texts, *posts.test.texts, *"\n".join(map(wikitext2, ("valid", "test"))).split("\n")]
-    sentences = [words_of(text) for text in texts]
-    vocab = Vocab.build(filter(None, sentences), min_count)
-    ids, lengths = vocab.encode(sentences)
-    name = f"20 Newsgroups and WikiText-2 ({len(ids) / 1e6:.2f} M words of {len(vocab)}), MEN"
-    bare = [(a.split("-")[0], b.split("-")[0], rating) for a, b, rating in pairs]
-    return JudgedText(name, Text(ids, lengths, vocab.counts), dict(vocab.index), tuple(bare))
+    return _judged("20 Newsgroups and WikiText-2", [words_of(text) for text in texts], min_count, pairs)
 
 
 @cache
@@ -177,11 +172,69 @@ def generated_english(tokens: int = 200_000) -> JudgedText:
     return JudgedText(f"generated word classes ({tokens / 1e6:.2f} M words)", grammar.text, index, tuple(pairs))
 
 
-def open_english(min_count: int) -> Source[JudgedText]:
-    """Real text with people's ratings, or generated text with its classes where that is not at hand.
+@cache
+def wikipedia(min_count: int) -> JudgedText:
+    """text8, 17 M words of Wikipedia, in sentences of 1000 words, with the pairs of MEN.
 
     Raises:
+        DatasetUnavailable, DatasetCorrupt: as for every data set.
+    """
+    pairs = word_similarity("MEN-TR-3k")
+    stream = read_text(provided("text8", "text8")).split()
+    sentences = [stream[i : i + 1000] for i in range(0, len(stream), 1000)]
+    return _judged("text8", sentences, min_count, pairs)
+
+
+def _judged(name: str, sentences: list[list[str]], min_count: int, pairs) -> JudgedText:
+    vocab = Vocab.build(filter(None, sentences), min_count)
+    ids, lengths = vocab.encode(sentences)
+    bare = [(a.split("-")[0], b.split("-")[0], rating) for a, b, rating in pairs]
+    described = f"{name} ({len(ids) / 1e6:.2f} M words of {len(vocab)}), MEN"
+    return JudgedText(described, Text(ids, lengths, vocab.counts), dict(vocab.index), tuple(bare))
+
+
+PAPER_TEXT = "Wikipedia and New York Times, 1.2 G words"
+
+
+def open_text(corpus: str, min_count: int) -> Source[JudgedText]:
+    """Real text with people's ratings. For `english`, generated text with its classes stands in where that is not at hand.
+
+    Args:
+        corpus: `english` or `text8`.
+        min_count: occurrences that a word needs.
+
+    Raises:
+        DatasetUnavailable: if text8 is missing.
         DatasetCorrupt: if a file is damaged.
     """
-    paper = "Wikipedia and New York Times, 1.2 G words"
-    return open_or(lambda: english(min_count), generated_english, stand_in_for=paper)
+    if corpus == "text8":
+        return open_or(lambda: wikipedia(min_count), stand_in_for=PAPER_TEXT)
+    return open_or(lambda: english(min_count), generated_english, stand_in_for=PAPER_TEXT)
+
+
+SUPER_CLASSES = ("comp", "rec", "politics", "religion")
+
+
+@cache
+def news(words: int, min_count: int) -> tuple[Documents, Documents, JudgedText]:
+    """Posts on computers, recreation, politics and religion, cut after so many words: for training and for the test.
+
+    Also the text that the words were taken from, to learn vectors.
+
+    Raises:
+        DatasetUnavailable, DatasetCorrupt: as for every data set.
+    """
+    posts, known = newsgroups(), english(min_count)
+    labels = [next((i for i, name in enumerate(SUPER_CLASSES) if name in group), -1) for group in posts.classes]
+
+    def documents(side):
+        kept = [(words_of(text), labels[label]) for text, label in zip(*side, strict=True) if labels[label] >= 0]
+        ids = np.zeros((len(kept), words), np.int32)
+        lengths = np.ones(len(kept), int)  # an empty post is one end of sentence
+        for row, (post, _) in enumerate(kept):
+            found = [known.index[word] for word in post if word in known.index][:words]
+            ids[row, : len(found)], lengths[row] = found, max(1, len(found))
+        name = f"20 Newsgroups, four classes ({len(kept)} posts)"
+        return Documents(name, ids, lengths, np.array([label for _, label in kept], np.int32))
+
+    return documents(posts.train), documents(posts.test), known

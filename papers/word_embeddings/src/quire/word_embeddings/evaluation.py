@@ -95,7 +95,9 @@ def performance_gain_ratio(
     """
     performance, random = np.asarray(performance, float), np.asarray(random, float)
     if performance.ndim != 2 or random.shape != performance.shape[1:] or not len(performance):
-        raise ValueError(f"performance has shape {performance.shape} and random {random.shape}; they need [models, tasks], [tasks]")
+        raise ValueError(
+            f"performance has shape {performance.shape} and random {random.shape}; they need [models, tasks], [tasks]"
+        )
     lead = performance.max(axis=0) - random
     return np.where(lead == 0, np.nan, (performance - random) / np.where(lead == 0, 1, lead))
 
@@ -114,7 +116,9 @@ def read_synonym_questions(text: str, *, source: str = "the file") -> list[Quest
     """
     rows = [line.lower().split() for line in text.splitlines() if line.strip()]
     if short := [row for row in rows if len(row) < 3] or not rows:
-        raise ValueError(f"{source} has {short if rows else 'no line'}; a question is an asked word, its answer and other options")
+        raise ValueError(
+            f"{source} has {short if rows else 'no line'}; a question is an asked word, its answer and other options"
+        )
     return [(row[0], tuple(row[1:]), 0) for row in rows]
 
 
@@ -141,7 +145,7 @@ def synonym_stand_in(
     for asked, answer, _ in best:
         others = [words[i] for i in draw.choice(len(words), 5, replace=False) if words[i] not in (asked, answer)][:3]
         place = int(draw.integers(4))
-        questions.append((asked, tuple(others[:place] + [answer] + others[place:]), place))
+        questions.append((asked, (*others[:place], answer, *others[place:]), place))
     return questions
 
 

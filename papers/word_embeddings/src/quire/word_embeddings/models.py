@@ -48,7 +48,9 @@ class NSConfig:
 
     def __post_init__(self):
         if self.model not in MODELS or self.loss not in ("ns", "hinge"):
-            raise ValueError(f"model is {self.model!r} and loss {self.loss!r}; they must be one of {list(MODELS)}, and ns or hinge")
+            raise ValueError(
+                f"model is {self.model!r} and loss {self.loss!r}; they must be one of {list(MODELS)}, and ns or hinge"
+            )
         for name in ("dim", "window", "negatives"):
             check_at_least(name, getattr(self, name))
         check_at_least("hidden", self.num_hidden)
@@ -144,7 +146,7 @@ mean_with_full_gradient.defvjp(
 
 
 def context_vector(cfg: NSConfig, rows: Float[Array, "*batch c d"], hidden: Float[Array, "h joined"] | None) -> Array:
-    """x of the table of models, from the vectors of the context: what is multiplied with `out`. For C&W, H's context part of it."""
+    """x of the table of models, from the vectors of the context: what meets `out`. For C&W, the context's part of it."""
     joined = rows.reshape(*rows.shape[:-2], -1)
     match cfg.model:
         case "skipgram":
@@ -173,9 +175,7 @@ def middle_columns(cfg: NSConfig, hidden: Float[Array, "h joined"]) -> Float[Arr
     return hidden[:, left : left + cfg.dim]
 
 
-def ns_scores(
-    params: NSParams, cfg: NSConfig, context: Int[Array, "b c"], candidates: Int[Array, "b n"]
-) -> Float[Array, "b n"]:
+def ns_scores(params: NSParams, cfg: NSConfig, context: Int[Array, "b c"], candidates: Int[Array, "b n"]) -> Float[Array, "b n"]:
     """s(t') of every candidate in its context.
 
     Args:
@@ -188,7 +188,9 @@ def ns_scores(
         ValueError: for ids out of range, or a context of another size than the model's.
     """
     if context.ndim != 2 or candidates.ndim != 2 or context.shape != (len(candidates), cfg.contexts):
-        raise ValueError(f"context has shape {context.shape} and candidates {candidates.shape}; {cfg.model} needs [b, {cfg.contexts}]")
+        raise ValueError(
+            f"context has shape {context.shape} and candidates {candidates.shape}; {cfg.model} needs [b, {cfg.contexts}]"
+        )
     check_ids("context", context, len(params.embed))
     check_ids("candidates", candidates, len(params.embed))
     x = context_vector(cfg, params.embed[context], params.hidden)

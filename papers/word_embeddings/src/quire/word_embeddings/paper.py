@@ -1,15 +1,16 @@
-"""The paper, its citation and presets."""
+"""The thesis: its citation, its presets and, once `claims` is imported, its claims and benchmark."""
 
 from quire.common.claims import Paper
-from quire.word_embeddings.config import PRESETS
+from quire.word_embeddings import config
 
 paper = Paper(
     slug="word_embeddings",
-    title="Word embeddings",
-    authors="Authors",
-    year=2024,
-    venue="Venue",
-    arxiv="0000.00000",
-    area="area",
-    presets=PRESETS,
+    title="Word and Document Embeddings based on Neural Network Approaches",
+    authors="Siwei Lai",
+    year=2016,
+    venue="PhD thesis, Chinese Academy of Sciences",
+    arxiv="1611.05962",
+    area="word embeddings",
+    code="https://github.com/licstar/compare",
+    presets={"quick": config.quick, "standard": config.standard, "paper": config.paper},
 )

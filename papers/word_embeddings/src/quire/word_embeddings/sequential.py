@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from quire.common.checks import check_ids, check_positive
 from quire.common.losses.sampled import saturated_slope

@@ -103,7 +103,10 @@ def draw_negatives(
 
 
 def thinned(
-    draw: np.random.Generator, ids: Int[np.ndarray, " tokens"], lengths: Int[np.ndarray, " sentences"], keep: Float[np.ndarray, " v"]
+    draw: np.random.Generator,
+    ids: Int[np.ndarray, " tokens"],
+    lengths: Int[np.ndarray, " sentences"],
+    keep: Float[np.ndarray, " v"],
 ) -> tuple[Int[np.ndarray, " kept"], Int[np.ndarray, " sentences"]]:
     """The text without some of its frequent words, before windows are cut.
 
