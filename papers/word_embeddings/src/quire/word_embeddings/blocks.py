@@ -18,7 +18,7 @@ from quire.common.text.windows import Blocks, keep_probability, token_blocks
 from quire.common.train.adagrad import adagrad
 from quire.common.train.batches import epoch_indices
 from quire.common.train.seeds import fit_seeds, stack
-from quire.word_embeddings.models import SATURATION, NSConfig, NSParams, context_vector, init_ns, middle_columns
+from quire.word_embeddings.models import SATURATION, AnyArray, NSConfig, NSParams, context_vector, init_ns, middle_columns
 from quire.word_embeddings.vocabulary import draw_negatives, thinned
 
 
@@ -65,10 +65,10 @@ class Schedule:
 class Batch(NamedTuple):
     """Blocks of a step, see `quire.common.text.windows.Blocks`, and the negatives that they share."""
 
-    tokens: Int[Array, "b width"]
-    centres: Bool[Array, "b size"]
-    inside: Bool[Array, "b width"]
-    negatives: Int[Array, " s"]
+    tokens: Int[AnyArray, "b width"]
+    centres: Bool[AnyArray, "b size"]
+    inside: Bool[AnyArray, "b width"]
+    negatives: Int[AnyArray, " s"]
 
 
 def offsets(window: int) -> tuple[int, ...]:
@@ -82,7 +82,7 @@ def shifted(x: Array, window: int, offset: int) -> Array:
     return jax.lax.slice_in_dim(x, window + offset, window + offset + size, axis=1)
 
 
-def window_sum(x: Float[Array, "b width k"], window: int) -> Float[Array, "b size k"]:
+def window_sum(x: Float[AnyArray, "b width k"], window: int) -> Float[Array, "b size k"]:
     """Sum over the 2w neighbours of every centre, as a difference of cumulative sums."""
     size = x.shape[1] - 2 * window
     sums = jnp.pad(jnp.cumsum(x, axis=1), ((0, 0), (1, 0), (0, 0)))
@@ -176,15 +176,18 @@ class NSModel(nnx.Module):
 
 
 class Fitted(NamedTuple):
-    """Parameters `[seeds, snapshots, ...]`, losses a word `[seeds, steps]`, and those of the held-out part `[seeds, snapshots]`.
+    """What training found.
 
     Attributes:
+        params: `[seeds, snapshots, ...]`.
+        losses: a word, at every step `[seeds, steps]`.
+        held: blocks of every seed that were not trained on, see `held_out_losses`.
         words: that a snapshot has seen `[snapshots]`.
     """
 
     params: NSParams
     losses: Float[np.ndarray, "seeds steps"]
-    held_out: Float[np.ndarray, "seeds snapshots"]
+    held: tuple[Batch, ...]
     words: Int[np.ndarray, " snapshots"]
 
 
@@ -201,7 +204,7 @@ class Plan(NamedTuple):
     order: Int[np.ndarray, "steps blocks"]
     negatives: Int[np.ndarray, "steps shared"]
 
-    def batch(self, step: Array) -> Batch:
+    def batch(self, step: Array | int) -> Batch:
         """The blocks and negatives of a step."""
         return Batch(*(x[self.order[step]] for x in self.blocks), self.negatives[step])
 
@@ -230,13 +233,6 @@ def plan(key: jax.Array, cfg: NSConfig, text: Text, schedule: Schedule, *, share
     order = epoch_indices(key, used, schedule.blocks, schedule.steps)
     negatives = draw_negatives(draw, text.counts, (schedule.steps, schedule.shared))
     return Plan(blocks, order, negatives), Batch(*(x[trained : trained + 64] for x in blocks), negatives[0])
-
-
-@partial(jax.jit, static_argnames="cfg")
-def _losses_of(params: NSParams, cfg: NSConfig, held: Batch) -> Array:
-    """Loss a word of the held-out blocks, at every snapshot of every seed."""
-    words = jnp.maximum(held.centres.sum(), 1)
-    return jax.lax.map(lambda one: block_loss(one, cfg, held) / words, params)
 
 
 def fit_ns(
@@ -292,13 +288,27 @@ def fit_ns(
     params = NSParams(*(state[name].get_value() if name in state else None for name in NSParams._fields))
     if schedule.snapshots == 1:
         params = jax.tree.map(lambda x: x[:, None], params)
-    of_seed = [jax.tree.map(lambda x, i=i: x[i], params) for i in range(len(keys))]
-    unseen = np.array([_held_out(one, cfg, batch) for one, batch in zip(of_seed, held, strict=True)])
     seen = words * schedule.steps // schedule.snapshots * np.arange(1, schedule.snapshots + 1)
-    return Fitted(params, np.asarray(losses) / words, unseen, seen)
+    return Fitted(params, np.asarray(losses) / words, held, seen)
 
 
-def _held_out(params: NSParams, cfg: NSConfig, held: Batch) -> np.ndarray:
+def held_out_losses(fitted: Fitted, cfg: NSConfig, seed: int = 0) -> Float[np.ndarray, " snapshots"]:
+    """Loss a word on the part of the text that was not trained on, at every snapshot of one seed.
+
+    Args:
+        fitted: by `fit_ns`.
+        cfg: the trainer.
+        seed: which.
+
+    Raises:
+        ValueError: if nothing was held out.
+    """
+    held = fitted.held[seed]
     if not held.centres.any():
-        return np.full(len(params.embed), np.nan)
-    return np.asarray(_losses_of(params, cfg, held))
+        raise ValueError("held_out is 0; a part of the text must be held out to be scored")
+    return np.asarray(_losses_of(jax.tree.map(lambda x: x[seed], fitted.params), cfg, held))
+
+
+@partial(jax.jit, static_argnames="cfg")
+def _losses_of(params: NSParams, cfg: NSConfig, held: Batch) -> Array:
+    return jax.lax.map(lambda one: block_loss(one, cfg, held) / held.centres.sum(), params)

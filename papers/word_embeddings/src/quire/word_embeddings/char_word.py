@@ -16,7 +16,7 @@ from quire.common.random import generator
 from quire.common.train.adagrad import adagrad
 from quire.common.train.batches import epoch_indices
 from quire.common.train.seeds import fit_seeds, stack
-from quire.word_embeddings.models import SATURATION
+from quire.word_embeddings.models import SATURATION, AnyArray
 from quire.word_embeddings.vocabulary import Vocab, draw_negatives
 
 ABSENT = -1
@@ -111,7 +111,7 @@ def char_word_text(sentences: Sentences, chars: Vocab, words: Vocab, cfg: CharWo
     return CharWordText(*known[0], *known[1], spelling, chars.counts, words.counts)
 
 
-def masked_mean(rows: Float[Array, "*batch c d"], ids: Int[Array, "*batch c"]) -> Float[Array, "*batch d"]:
+def masked_mean(rows: Float[AnyArray, "*batch c d"], ids: Int[AnyArray, "*batch c"]) -> Float[Array, "*batch d"]:
     """Mean of the rows whose id is not absent; zero without any."""
     weight = (ids >= 0).astype(rows.dtype)[..., None]
     return jnp.sum(rows * weight, axis=-2) / jnp.maximum(weight.sum(-2), 1)
@@ -131,12 +131,12 @@ class CharWordCBOW(nnx.Module):
             setattr(self, f"in_{name}", nnx.Param(jnp.asarray(draw.uniform(-0.5, 0.5, (size, dim)) / dim, jnp.float32)))
             setattr(self, f"out_{name}", nnx.Param(jnp.zeros((size, dim))))
 
-    def char_context(self, chars: Int[Array, "b c"], words: Int[Array, "b c"]) -> Float[Array, "b d"]:
+    def char_context(self, chars: Int[AnyArray, "b c"], words: Int[AnyArray, "b c"]) -> Float[Array, "b d"]:
         """Mean over the characters of the window and the other words in it."""
         rows = jnp.concatenate([self.in_c[...][chars], self.in_w[...][words]], axis=-2)
         return masked_mean(rows, jnp.concatenate([chars, words], axis=-1))
 
-    def word_context(self, words: Int[Array, "b w"], spelling: Int[Array, "b w l"]) -> Float[Array, "b d"]:
+    def word_context(self, words: Int[AnyArray, "b w"], spelling: Int[AnyArray, "b w l"]) -> Float[Array, "b d"]:
         """Mean over the words of the window, each `(in_w + mean of its in_c) / 2`."""
         return masked_mean((self.in_w[...][words] + masked_mean(self.in_c[...][spelling], spelling)) / 2, words)
 

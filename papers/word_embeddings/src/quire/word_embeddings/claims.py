@@ -151,16 +151,15 @@ def same_matrix(config: Config, key: jax.Array) -> Measurement:
 
 @shared
 def english_runs(config: Config, keys: jax.Array) -> dict[str, Any]:
-    """Vectors of CBOW and C&W and their similarity to the ratings `[seeds, snapshots]`; PPMI-SVD."""
+    """CBOW and C&W, and their similarity to the ratings `[seeds, snapshots]`; PPMI-SVD."""
     c = config.english
     judged = open_text(c.corpus, c.min_count).value
     runs = {model: train_english(c, model, list(keys)) for model in ("cbow", "cw")}
     ppmi = ppmi_vectors(c.corpus, c.min_count, c.window, c.dim)
     found = {model: similarities(np.asarray(run.params.embed), judged) for model, run in runs.items()}
     return {
-        "vectors": {model: np.asarray(run.params.embed[:, -1]) for model, run in runs.items()},
         "similarity": found,
-        "held out": {model: run.held_out for model, run in runs.items()},
+        "kept": Kept(runs),
         "ppmi": float(similarities(ppmi, judged)),
         "random": np.array([similarities(random_vectors(*ppmi.shape, key), judged) for key in keys]),
         "words": tuple(int(n) for n in runs["cbow"].words),
@@ -189,7 +188,6 @@ def simple_models_on_small_corpora(config: Config, key: jax.Array) -> Measuremen
         float(found["similarity"]["cbow"][-1]),
         source.name,
         baselines={PPMI: found["ppmi"], "C&W": float(found["similarity"]["cw"][-1]), "random vectors": float(found["random"])},
-        extras={"held-out loss a word, CBOW": float(found["held out"]["cbow"][-1])},
         series={"CBOW": (found["words"], found["similarity"]["cbow"]), "C&W": (found["words"], found["similarity"]["cw"])},
         stand_in_for=source.stand_in_for,
         figure=found["figure"],

@@ -16,7 +16,8 @@ from quire.common.random import generator
 from quire.common.train.batches import epoch_indices, take_batch
 from quire.common.train.seeds import fit_seeds, over_seeds, stack
 from quire.word_embeddings.corpora import Documents
-from quire.word_embeddings.rcnn import masked_max, orthogonal, uniform_rows, word_mask
+from quire.word_embeddings.models import AnyArray
+from quire.word_embeddings.rcnn import affine, masked_max, orthogonal, uniform_rows, word_mask
 
 
 class CNN(nnx.Module):
@@ -53,7 +54,7 @@ class CNN(nnx.Module):
         self.w4 = nnx.Param(jnp.asarray(uniform_rows(draw, num_classes, hidden)))
         self.b4 = nnx.Param(jnp.zeros(num_classes))
 
-    def __call__(self, ids: Int[Array, "b t"], lengths: Int[Array, " b"]) -> Float[Array, "b n"]:
+    def __call__(self, ids: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"]) -> Float[Array, "b n"]:
         mask = word_mask(ids, lengths, len(self.emb[...]))
         words = self.emb[...][ids] * mask[..., None]
         reach = self.filters.shape[1] // words.shape[-1] // 2
@@ -61,7 +62,7 @@ class CNN(nnx.Module):
         size = words.shape[1]
         joined = jnp.concatenate([padded[:, o : o + size] for o in range(2 * reach + 1)], axis=-1)
         pooled = masked_max(joined @ self.filters[...].T, mask)[0]
-        return jax.nn.relu(pooled + self.bias[...]) @ self.w4[...].T + self.b4[...]
+        return affine(jax.nn.relu(pooled + self.bias[...][None]), self.w4[...], self.b4[...])
 
 
 class RecurrentNet(nnx.Module):
@@ -91,7 +92,7 @@ class RecurrentNet(nnx.Module):
         self.w4 = nnx.Param(jnp.asarray(uniform_rows(draw, num_classes, hidden)))
         self.b4 = nnx.Param(jnp.zeros(num_classes))
 
-    def __call__(self, ids: Int[Array, "b t"], lengths: Int[Array, " b"]) -> Float[Array, "b n"]:
+    def __call__(self, ids: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"]) -> Float[Array, "b n"]:
         mask = word_mask(ids, lengths, len(self.emb[...]))
 
         def step(state, x):
@@ -99,7 +100,7 @@ class RecurrentNet(nnx.Module):
 
         initial = jnp.zeros((len(ids), self.recurrent.shape[0]), self.recurrent.dtype)
         last, _ = scan_rnn(step, initial, self.emb[...][ids] @ self.inputs[...].T, mask)
-        return last @ self.w4[...].T + self.b4[...]
+        return affine(last, self.w4[...], self.b4[...])
 
 
 def _cross_entropy(model, batch, key):

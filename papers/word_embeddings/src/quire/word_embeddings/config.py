@@ -8,7 +8,7 @@ from quire.word_embeddings.char_word import CharWordConfig
 from quire.word_embeddings.models import Model
 
 LESS_THAN_AN_EPOCH = Schedule(830, snapshots=5)
-THREE_EPOCHS = Schedule(117, shared=64, snapshots=9)
+THREE_EPOCHS = Schedule(117, shared=64, snapshots=9, held_out=0.0)
 JOINT = CharWordConfig()
 
 
@@ -58,7 +58,7 @@ class GuidelineConfig:
     """Model by corpus size by dimension, on the text of C4 or of C3."""
 
     real: bool = False
-    models: tuple[Model, ...] = ("skipgram", "lbl", "nnlm")
+    models: tuple[Model, ...] = ("skipgram", "nnlm")
     shares: tuple[float, ...] = (0.1, 0.3, 1.0)
     dims: tuple[int, ...] = (16,)
 
@@ -121,7 +121,7 @@ quick = Config()
 standard = replace(
     quick,
     english=replace(quick.english, dim=100, schedule=Schedule(15_000, snapshots=10)),
-    grammar=replace(quick.grammar, tokens=200_000, schedule=Schedule(585, shared=64, snapshots=9)),
+    grammar=replace(quick.grammar, tokens=200_000, schedule=Schedule(585, shared=64, snapshots=9, held_out=0.0)),
     guideline=GuidelineConfig(
         True, ("skipgram", "cbow", "order", "lbl", "nnlm", "cw"), shares=(0.03, 0.1, 0.3, 1.0), dims=(25, 50, 100)
     ),

@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Real
 from scipy import sparse
 
 from quire.common.checks import check_at_least, check_ids, check_positive
 from quire.common.random import generator
 from quire.common.train.adagrad import delayed_adagrad
 from quire.common.train.batches import epoch_indices
+from quire.word_embeddings.models import AnyArray
 
 X_MAX, POWER, RATE = 100.0, 0.75, 0.05
 
@@ -21,12 +22,12 @@ X_MAX, POWER, RATE = 100.0, 0.75, 0.05
 class GloveReplayed(NamedTuple):
     """Rows `[2V, d + 1]`, words and then contexts, biases last; accumulated squares of steps; cost of the last epoch."""
 
-    table: Float[Array, "rows k"]
-    squares: Float[Array, "rows k"]
-    cost: Float[Array, ""]
+    table: Float[AnyArray, "rows k"]
+    squares: Float[AnyArray, "rows k"]
+    cost: Float[AnyArray, ""]
 
 
-def glove_weight(x: Float[Array, "*n"], x_max: float = X_MAX, power: float = POWER) -> Float[Array, "*n"]:
+def glove_weight(x: Float[AnyArray, "*n"], x_max: float = X_MAX, power: float = POWER) -> Float[Array, "*n"]:
     """f(x) = min(1, (x / x_max)^power).
 
     >>> print(glove_weight(jnp.array([100.0, 6.25, 200.0])))
@@ -70,9 +71,9 @@ def _gradients(first, second, x, x_max, power):
 
 
 def replay_glove(
-    table: Float[Array, "rows k"],
-    pairs: Int[Array, "n 2"],
-    x: Float[Array, " n"],
+    table: Float[AnyArray, "rows k"],
+    pairs: Int[AnyArray, "n 2"],
+    x: Float[AnyArray, " n"],
     epochs: int,
     *,
     lr: float = RATE,
@@ -103,7 +104,7 @@ def replay_glove(
     return _replay_glove(jnp.asarray(table), jnp.asarray(pairs), jnp.asarray(x), epochs, lr, x_max, power)
 
 
-@partial(jax.jit, static_argnames="epochs")
+@partial(jax.jit, static_argnames=("epochs", "lr", "x_max", "power"))
 def _replay_glove(table, pairs, x, epochs, lr, x_max, power):
     rows = pairs + jnp.array([[0, len(table) // 2]])
 
@@ -131,7 +132,7 @@ def init_glove(key: jax.Array, vocab_size: int, dim: int) -> Float[np.ndarray, "
 
 def fit_glove(
     key: jax.Array,
-    counts: sparse.sparray,
+    counts: sparse.sparray | Real[np.ndarray, "v v"],
     dim: int,
     *,
     steps: int,

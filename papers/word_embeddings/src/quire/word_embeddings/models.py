@@ -13,6 +13,7 @@ from quire.common.checks import check_at_least, check_ids, check_positive
 from quire.common.losses.sampled import negative_sampling_loss
 from quire.common.random import generator
 
+AnyArray = Array | np.ndarray
 Model = Literal["skipgram", "cbow", "order", "lbl", "nnlm", "cw"]
 MODELS: tuple[Model, ...] = get_args(Model)
 SATURATION = 6.0
@@ -93,9 +94,9 @@ class NSConfig:
 class NSParams(NamedTuple):
     """Word vectors `embed [V, d]`, output vectors `out`, and H or None; accumulators have the same structure."""
 
-    embed: Float[Array, "v d"]
-    out: Float[Array, "u k"]
-    hidden: Float[Array, "h joined"] | None = None
+    embed: Float[AnyArray, "v d"]
+    out: Float[AnyArray, "u k"]
+    hidden: Float[AnyArray, "h joined"] | None = None
 
 
 def init_ns(key: jax.Array, cfg: NSConfig, vocab_size: int) -> NSParams:
@@ -130,7 +131,7 @@ def init_ns(key: jax.Array, cfg: NSConfig, vocab_size: int) -> NSParams:
 
 
 @jax.custom_vjp
-def mean_with_full_gradient(x: Float[Array, "*batch c d"]) -> Float[Array, "*batch d"]:
+def mean_with_full_gradient(x: Float[AnyArray, "*batch c d"]) -> Float[Array, "*batch d"]:
     """Mean over the words of a context, each of which receives the gradient of the mean whole, not its C-th part.
 
     >>> print(jax.grad(lambda x: mean_with_full_gradient(x).sum())(jnp.ones((2, 1))))
@@ -145,7 +146,7 @@ mean_with_full_gradient.defvjp(
 )
 
 
-def context_vector(cfg: NSConfig, rows: Float[Array, "*batch c d"], hidden: Float[Array, "h joined"] | None) -> Array:
+def context_vector(cfg: NSConfig, rows: Float[AnyArray, "*batch c d"], hidden: Float[AnyArray, "h joined"] | None) -> Array:
     """x of the table of models, from the vectors of the context: what meets `out`. For C&W, the context's part of it."""
     joined = rows.reshape(*rows.shape[:-2], -1)
     match cfg.model:
@@ -163,19 +164,21 @@ def context_vector(cfg: NSConfig, rows: Float[Array, "*batch c d"], hidden: Floa
             return joined @ context_columns(cfg, hidden).T
 
 
-def context_columns(cfg: NSConfig, hidden: Float[Array, "h joined"]) -> Float[Array, "h c"]:
+def context_columns(cfg: NSConfig, hidden: Float[AnyArray, "h joined"]) -> Float[Array, "h c"]:
     """Columns of C&W's H that belong to the context."""
     left = cfg.window * cfg.dim
     return jnp.concatenate([hidden[:, :left], hidden[:, left + cfg.dim :]], axis=1)
 
 
-def middle_columns(cfg: NSConfig, hidden: Float[Array, "h joined"]) -> Float[Array, "h d"]:
+def middle_columns(cfg: NSConfig, hidden: Float[AnyArray, "h joined"]) -> Float[Array, "h d"]:
     """Columns of C&W's H that belong to the word in the middle."""
     left = cfg.window * cfg.dim
     return hidden[:, left : left + cfg.dim]
 
 
-def ns_scores(params: NSParams, cfg: NSConfig, context: Int[Array, "b c"], candidates: Int[Array, "b n"]) -> Float[Array, "b n"]:
+def ns_scores(
+    params: NSParams, cfg: NSConfig, context: Int[AnyArray, "b c"], candidates: Int[AnyArray, "b n"]
+) -> Float[Array, "b n"]:
     """s(t') of every candidate in its context.
 
     Args:
@@ -212,7 +215,7 @@ def _ns_loss(params, cfg, target, context, negative):
 
 
 def ns_loss(
-    params: NSParams, cfg: NSConfig, target: Int[Array, " b"], context: Int[Array, "b c"], negative: Int[Array, "b k"]
+    params: NSParams, cfg: NSConfig, target: Int[AnyArray, " b"], context: Int[AnyArray, "b c"], negative: Int[AnyArray, "b k"]
 ) -> Float[Array, ""]:
     """`L = -log sig(s(t)) - sum_k log sig(-s(n_k))`, summed over examples; derivatives saturate beyond scores of ±6.
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from quire.common.checks import check_at_least, check_ids, is_concrete
 from quire.common.layers.recurrent import scan_rnn
 from quire.common.random import generator
+from quire.word_embeddings.models import AnyArray
 
 Start = Literal["uniform", "orthogonal"]
 
@@ -18,27 +19,27 @@ Start = Literal["uniform", "orthogonal"]
 class RCNNWeights(NamedTuple):
     """Matrices act as `w @ column`; e, c, h, n are the sizes of words, contexts, the hidden layer and the classes."""
 
-    emb: Float[Array, "v e"]
-    wl: Float[Array, "c c"]
-    wsl: Float[Array, "c e"]
-    wr: Float[Array, "c c"]
-    wsr: Float[Array, "c e"]
-    cl0: Float[Array, " c"]
-    cr0: Float[Array, " c"]
-    w2: Float[Array, "h k"]
-    b2: Float[Array, " h"]
-    w4: Float[Array, "n h"]
-    b4: Float[Array, " n"]
+    emb: Float[AnyArray, "v e"]
+    wl: Float[AnyArray, "c c"]
+    wsl: Float[AnyArray, "c e"]
+    wr: Float[AnyArray, "c c"]
+    wsr: Float[AnyArray, "c e"]
+    cl0: Float[AnyArray, " c"]
+    cr0: Float[AnyArray, " c"]
+    w2: Float[AnyArray, "h k"]
+    b2: Float[AnyArray, " h"]
+    w4: Float[AnyArray, "n h"]
+    b4: Float[AnyArray, " n"]
 
 
 class Pooled(NamedTuple):
     """Logits `[b, n]`, and the word `[b, h]` that the maximum of every hidden unit took."""
 
-    logits: Float[Array, "b n"]
-    chosen: Int[Array, "b h"]
+    logits: Float[AnyArray, "b n"]
+    chosen: Int[AnyArray, "b h"]
 
 
-def word_mask(ids: Int[Array, "b t"], lengths: Int[Array, " b"], vocab_size: int) -> Bool[Array, "b t"]:
+def word_mask(ids: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"], vocab_size: int) -> Bool[Array, "b t"]:
     """Which places hold words.
 
     Raises:
@@ -53,7 +54,7 @@ def word_mask(ids: Int[Array, "b t"], lengths: Int[Array, " b"], vocab_size: int
 
 
 def contexts(
-    weights: RCNNWeights, words: Float[Array, "b t e"], mask: Bool[Array, "b t"]
+    weights: RCNNWeights, words: Float[AnyArray, "b t e"], mask: Bool[AnyArray, "b t"]
 ) -> tuple[Float[Array, "b t c"], Float[Array, "b t c"]]:
     """`c_l(w_i) = tanh(W_l c_l(w_{i-1}) + W_sl e(w_{i-1}))` from the left, and the same from the right.
 
@@ -70,7 +71,7 @@ def contexts(
     return run(weights.wl, weights.wsl, weights.cl0, False), run(weights.wr, weights.wsr, weights.cr0, True)
 
 
-def masked_max(x: Float[Array, "b t h"], mask: Bool[Array, "b t"]) -> tuple[Float[Array, "b h"], Int[Array, "b h"]]:
+def masked_max(x: Float[AnyArray, "b t h"], mask: Bool[AnyArray, "b t"]) -> tuple[Float[Array, "b h"], Int[Array, "b h"]]:
     """Largest entry over the words, and where; 0 where there is no word."""
     covered = jnp.where(mask[..., None], x, -jnp.inf)
     chosen = covered.argmax(axis=1)
@@ -78,7 +79,7 @@ def masked_max(x: Float[Array, "b t h"], mask: Bool[Array, "b t"]) -> tuple[Floa
     return jnp.where(mask.any(axis=1)[:, None], largest, 0), chosen
 
 
-def rcnn_forward(weights: RCNNWeights, ids: Int[Array, "b t"], lengths: Int[Array, " b"]) -> Pooled:
+def rcnn_forward(weights: RCNNWeights, ids: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"]) -> Pooled:
     """`x_i = [c_l(w_i); e(w_i); c_r(w_i)]`, `y_i = tanh(W_2 x_i + b_2)`, `max_i y_i`, `W_4 y + b_4`.
 
     Args:
@@ -95,9 +96,14 @@ def rcnn_forward(weights: RCNNWeights, ids: Int[Array, "b t"], lengths: Int[Arra
     mask = word_mask(ids, lengths, len(weights.emb))
     words = weights.emb[ids]
     left, right = contexts(weights, words, mask)
-    hidden = jnp.tanh(jnp.concatenate([left, words, right], axis=-1) @ weights.w2.T + weights.b2)
+    hidden = jnp.tanh(affine(jnp.concatenate([left, words, right], axis=-1), weights.w2, weights.b2))
     pooled, chosen = masked_max(hidden, mask)
-    return Pooled(pooled @ weights.w4.T + weights.b4, chosen)
+    return Pooled(affine(pooled, weights.w4, weights.b4), chosen)
+
+
+def affine(x: Float[AnyArray, "*n k"], weight: Float[AnyArray, "m k"], bias: Float[AnyArray, " m"]) -> Float[Array, "*n m"]:
+    """`W x + b` for every row."""
+    return x @ weight.T + bias.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
 def uniform_rows(draw: np.random.Generator, *shape: int) -> Float[np.ndarray, "..."]:
@@ -178,7 +184,7 @@ class RCNN(nnx.Module):
     def weights(self) -> RCNNWeights:
         return RCNNWeights(*(getattr(self, name)[...] for name in RCNNWeights._fields))
 
-    def __call__(self, ids: Int[Array, "b t"], lengths: Int[Array, " b"]) -> Float[Array, "b n"]:
+    def __call__(self, ids: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"]) -> Float[Array, "b n"]:
         return rcnn_forward(self.weights, ids, lengths).logits
 
 

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Int
 
 from quire.common.checks import check_ids, check_positive
 from quire.common.losses.sampled import saturated_slope
-from quire.word_embeddings.models import SATURATION, NSConfig, NSParams, context_columns, context_vector, middle_columns
+from quire.word_embeddings.models import SATURATION, AnyArray, NSConfig, NSParams, context_columns, context_vector, middle_columns
 
 START = 1e-8
 """Of the accumulators."""
@@ -25,9 +25,9 @@ class Replayed(NamedTuple):
 def replay(
     params: NSParams,
     cfg: NSConfig,
-    target: Int[Array, " n"],
-    context: Int[Array, "n c"],
-    negative: Int[Array, "n k"],
+    target: Int[AnyArray, " n"],
+    context: Int[AnyArray, "n c"],
+    negative: Int[AnyArray, "n k"],
     lr: float | None = None,
 ) -> Replayed:
     """AdaGrad after every candidate of every example: `a += g²; p += lr g / sqrt(a)`, g the direction of ascent.

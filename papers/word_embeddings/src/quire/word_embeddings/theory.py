@@ -11,9 +11,10 @@ from jaxtyping import Array, Float, Real
 from quire.common.checks import check_at_least, check_positive
 from quire.common.random import generator
 from quire.common.train.adagrad import adagrad
+from quire.word_embeddings.models import AnyArray
 
 
-def shifted_pmi(counts: Real[Array, "v v"], k: float = 1.0) -> Float[Array, "v v"]:
+def shifted_pmi(counts: Real[AnyArray, "v v"], k: float = 1.0) -> Float[Array, "v v"]:
     """`log(X_ij D / (X_i X_j)) - log k`, minus infinity for a pair that never occurs.
 
     Args:
@@ -33,7 +34,7 @@ def shifted_pmi(counts: Real[Array, "v v"], k: float = 1.0) -> Float[Array, "v v
     return logs - jnp.log(counts.sum(1, keepdims=True)) - jnp.log(counts.sum(0, keepdims=True)) - jnp.log(k)
 
 
-def sgns_loss(scores: Float[Array, "v v"], counts: Float[Array, "v v"], k: float) -> Float[Array, ""]:
+def sgns_loss(scores: Float[AnyArray, "v v"], counts: Float[AnyArray, "v v"], k: float) -> Float[Array, ""]:
     """Skip-gram's loss over the whole text, `-sum X_ij log sig(s_ij) - k sum X_i X_j / D log sig(-s_ij)`.
 
     Args:
@@ -45,8 +46,8 @@ def sgns_loss(scores: Float[Array, "v v"], counts: Float[Array, "v v"], k: float
     return -jnp.sum(counts * jax.nn.log_sigmoid(scores) + expected * jax.nn.log_sigmoid(-scores))
 
 
-@partial(jax.jit, static_argnames="steps")
-def optimise_sgns(counts: Float[Array, "v v"], k: float, steps: int, lr: float = 1.0) -> Float[Array, "v v"]:
+@partial(jax.jit, static_argnames=("k", "steps", "lr"))
+def optimise_sgns(counts: Float[AnyArray, "v v"], k: float, steps: int, lr: float = 1.0) -> Float[Array, "v v"]:
     """Free scores that minimise `sgns_loss`, from zero, by AdaGrad."""
     tx = adagrad(lr)
 
@@ -59,12 +60,12 @@ def optimise_sgns(counts: Float[Array, "v v"], k: float, steps: int, lr: float =
     return jax.lax.scan(step, (scores, tx.init(scores)), None, length=steps)[0][0]
 
 
-def softmax_skipgram_loss(scores: Float[Array, "v v"], counts: Float[Array, "v v"]) -> Float[Array, ""]:
+def softmax_skipgram_loss(scores: Float[AnyArray, "v v"], counts: Float[AnyArray, "v v"]) -> Float[Array, ""]:
     """Skip-gram with a full softmax, `-sum X_ij log Q_ij`, row i of Q the softmax of the scores of word i."""
     return -jnp.sum(counts * jax.nn.log_softmax(scores, axis=1))
 
 
-def weighted_cross_entropy(counts: Float[Array, "v v"], scores: Float[Array, "v v"]) -> Float[Array, ""]:
+def weighted_cross_entropy(counts: Float[AnyArray, "v v"], scores: Float[AnyArray, "v v"]) -> Float[Array, ""]:
     """`sum_i X_i H(P_i, Q_i)`: cross entropy between what follows a word and what is predicted, weighted by its count.
 
     A word without occurrences weighs nothing.
@@ -74,7 +75,7 @@ def weighted_cross_entropy(counts: Float[Array, "v v"], scores: Float[Array, "v 
     return -jnp.sum(total[:, 0] * jnp.sum(p * jax.nn.log_softmax(scores, axis=1), axis=1))
 
 
-def glove_target(counts: Float[Array, "v v"]) -> Float[Array, "v v"]:
+def glove_target(counts: Float[AnyArray, "v v"]) -> Float[Array, "v v"]:
     """What GloVe's inner products fit where its biases are `log X_i` and `log X_j - log D`: PMI, by subtraction of logarithms."""
     rows, columns = jnp.log(counts.sum(1)), jnp.log(counts.sum(0)) - jnp.log(counts.sum())
     return jnp.log(counts) - rows[:, None] - columns[None]
