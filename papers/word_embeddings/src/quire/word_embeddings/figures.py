@@ -76,7 +76,7 @@ def class_map_figure(vectors: Mapping[str, Float[np.ndarray, "v d"]], classes: I
 
 def bars_figure(values: Mapping[str, Float[np.ndarray, " seeds"] | float], trivial: tuple[str, float], ylabel: str) -> Figure:
     """A bar for each method, its seeds as points, and the level of what knows nothing."""
-    figure, ((axes,),) = plots.axes(width=max(4.2, 0.95 * len(values)), height=3.2)
+    figure, ((axes,),) = plots.axes(width=max(4.8, 1.05 * len(values)), height=3.2)
     plots.seed_bars(axes, values, COLOURS)
     axes.axhline(trivial[1], color="k", lw=1, ls="--", label=trivial[0])
     axes.set(ylabel=ylabel)

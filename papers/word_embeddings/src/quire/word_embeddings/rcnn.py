@@ -58,17 +58,20 @@ def contexts(
 ) -> tuple[Float[Array, "b t c"], Float[Array, "b t c"]]:
     """`c_l(w_i) = tanh(W_l c_l(w_{i-1}) + W_sl e(w_{i-1}))` from the left, and the same from the right.
 
-    They start with learned vectors, at the first and at the last word; padding takes no part.
+    They start with learned vectors, at the first and at the last word; padding takes no part. Both directions are one recursion:
+    the text read backwards begins with its padding, which leaves the state as it is.
     """
+    size = len(words)
+    recurrent = jnp.stack([weights.wl, weights.wr])
+    inputs = jnp.concatenate([words @ weights.wsl.T, (words @ weights.wsr.T)[:, ::-1]])
+    initial = jnp.repeat(jnp.stack([weights.cl0, weights.cr0]), size, axis=0)
 
-    def run(recurrent, inputs, start, reverse):
-        def step(state, x):
-            return jnp.tanh(state @ recurrent.T + x), state  # what stood before this word
+    def step(state, x):
+        moved = jnp.einsum("dbc,dkc->dbk", state.reshape(2, size, -1), recurrent)
+        return jnp.tanh(moved.reshape(state.shape) + x), state  # beside a word stands what came before it
 
-        initial = jnp.broadcast_to(start, (len(words), len(start)))
-        return scan_rnn(step, initial, words @ inputs.T, mask, reverse=reverse)[1]
-
-    return run(weights.wl, weights.wsl, weights.cl0, False), run(weights.wr, weights.wsr, weights.cr0, True)
+    _, states = scan_rnn(step, initial, inputs, jnp.concatenate([mask, mask[:, ::-1]]))
+    return states[:size], states[size:, ::-1]
 
 
 def masked_max(x: Float[AnyArray, "b t h"], mask: Bool[AnyArray, "b t"]) -> tuple[Float[Array, "b h"], Int[Array, "b h"]]:
