@@ -28,8 +28,9 @@ def test_negative_sampling_is_binary_cross_entropy():
     positive, negative, weight = numbers(3), 2 * numbers(3, 4), np.abs(numbers(3, 4))
     sigmoid = lambda x: 1 / (1 + np.exp(-x.astype(float)))  # noqa: E731
     expected = -np.log(sigmoid(positive)) - (weight * np.log(sigmoid(-negative))).sum(1)
-    np.testing.assert_allclose(negative_sampling_loss(positive, negative, weight), expected, rtol=1e-5)
-    np.testing.assert_allclose(negative_sampling_loss(positive, negative, 0.0), -np.log(sigmoid(positive)), rtol=1e-5)
+    given = [jnp.asarray(x) for x in (positive, negative, weight)]
+    np.testing.assert_allclose(negative_sampling_loss(*given), expected, rtol=1e-5)
+    np.testing.assert_allclose(negative_sampling_loss(*given[:2], 0.0), -np.log(sigmoid(positive)), rtol=1e-5)
     assert_gradients(lambda p, n: negative_sampling_loss(p, n, 0.5).sum(), positive, negative)
 
 
@@ -43,7 +44,7 @@ def test_saturation_changes_slopes_beyond_the_limit_and_no_value():
     np.testing.assert_array_equal(saturated_slope(score)[::3], [1, 0])
 
 
-def test_sampled_loss_at_the_edges():
+def test_sampled_loss_at_the_edges(as_installed):
     def loss(positive, negative):
         return negative_sampling_loss(positive, negative, saturation=6.0)
 
@@ -185,7 +186,7 @@ def test_synonyms_by_cosine():
 
 
 @pytest.mark.parametrize("text", ["Dogs NOUN\n", "a\tb\tc\n", "\tNOUN\n", ""])
-def test_damaged_treebanks_are_named(text):
+def test_damaged_treebanks_are_named(text, as_installed):
     with pytest.raises(DatasetCorrupt):
         read_tagged_sentences(text)
     with pytest.raises(ValueError, match="language is 'latin'"):

@@ -33,12 +33,12 @@ def learning_figure(
     ylabel: str,
     xlabel: str = "words seen (thousands)",
 ) -> Figure:
-    """A measure of the vectors against the words seen, every seed inside a band; what is not trained as levels."""
+    """A measure of the vectors against the words seen, every seed inside a band; what is not trained as broken lines."""
     figure, ((axes,),) = plots.axes(width=5.6, height=3.5)
     for name, curve in curves.items():
         plots.band(axes, np.asarray(words) / 1000, curve, color=COLOURS.get(name), label=name, marker="o", ms=3)
     for name, value in levels.items():
-        plots.level(axes, value, name)
+        axes.axhline(value, color=plots.GREY, ls="--", lw=1, label=name)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.margins(y=0.12)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
