@@ -637,7 +637,7 @@ def test_missing_data(monkeypatch, tmp_path):
         corpora.open_text("text8", 10)
 
 
-def test_joint_vectors_end_to_end_on_a_tiny_preset(monkeypatch):
+def test_joint_vectors_end_to_end_on_a_tiny_preset(monkeypatch, as_installed):
     """The experiment of C6, on sentences of two characters a word."""
     sentences = [((a, "X"), (b, "X")) for a in ("ab", "c") for b in ("de", "f")] * 4
     monkeypatch.setattr(experiments, "tagged_sentences", lambda language, split: sentences)
