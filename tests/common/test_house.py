@@ -63,7 +63,7 @@ def test_notebooks_are_executed_small_and_clean(slug):
 def test_records_ended_as_expected(slug):
     record = json.loads((ROOT / f"papers/{slug}/records/quick.json").read_text(encoding="utf-8"))
     assert record["paper"] == slug
-    assert [c["id"] for c in record["claims"] if not c["as_expected"]] == []
+    assert [c["id"] for c in record["claims"] if not c["as_expected"] and c["verdict"] != "not tested"] == []
 
 
 def test_the_version_of_a_member_is_the_workspace_s():

@@ -31,7 +31,7 @@ def adagrad(learning_rate: float, *, start: float = 1e-8) -> optax.GradientTrans
     >>> tx = adagrad(0.1)
     >>> step, _ = tx.update(jnp.array([2.0, 0.0]), tx.init(jnp.zeros(2)))
     >>> print(step)
-    [-0.1  0. ]
+    [-0.1 -0. ]
 
     References:
         Duchi et al. 2011; licstar/compare.
@@ -57,7 +57,7 @@ def delayed_adagrad(learning_rate: float, *, start: float = 1.0) -> optax.Gradie
     >>> tx = delayed_adagrad(0.5)
     >>> step, state = tx.update(jnp.array([2.0, 0.0]), tx.init(jnp.zeros(2)))
     >>> print(step, state.total)
-    [-1.  0.] [2. 1.]
+    [-1. -0.] [2. 1.]
 
     References:
         Pennington et al. 2014, glove.c.
