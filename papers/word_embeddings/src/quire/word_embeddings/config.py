@@ -7,7 +7,7 @@ from quire.word_embeddings.blocks import Schedule
 from quire.word_embeddings.char_word import CharWordConfig
 from quire.word_embeddings.models import Model
 
-LESS_THAN_AN_EPOCH = Schedule(830, shared=128, snapshots=5)
+LESS_THAN_AN_EPOCH = Schedule(830, shared=256, snapshots=5)
 THREE_EPOCHS = Schedule(117, shared=64, snapshots=9, held_out=0.0)
 JOINT = CharWordConfig()
 

@@ -150,7 +150,7 @@ def synonym_stand_in(
 
 
 def window_features(
-    vectors: Real[np.ndarray, "v d"], sentences: Sequence[Int[np.ndarray, " t"]], reach: int = 1
+    vectors: Real[np.ndarray, "v d"], sentences: Sequence[Int[np.ndarray, " _"]], reach: int = 1
 ) -> Float[np.ndarray, "n k"]:
     """`pos`: the vectors of every word and of its neighbours, joined; zeros beyond the ends and for -1, a missing word.
 

@@ -111,7 +111,7 @@ def gain_figure(ratios: Float[np.ndarray, "models tasks"], models: Sequence[str]
     return figure
 
 
-def phrase_figure(texts: Sequence[Sequence[str]], counts: Sequence[Int[np.ndarray, " t"]], titles: Sequence[str]) -> Figure:
+def phrase_figure(texts: Sequence[Sequence[str]], counts: Sequence[Int[np.ndarray, " _"]], titles: Sequence[str]) -> Figure:
     """Words of some texts in rows, darker the more hidden units took their maximum there."""
     columns = 16
     rows = [-(-len(text) // columns) for text in texts]

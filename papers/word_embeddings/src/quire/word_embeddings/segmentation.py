@@ -62,7 +62,7 @@ def boundary_f1(predicted: Sequence[str], truth: Sequence[str]) -> float:
     return 2 * right / (found + there) if right else 0.0
 
 
-def char_windows(sentences: Sequence[Int[np.ndarray, " t"]], reach: int) -> Int[np.ndarray, "n w"]:
+def char_windows(sentences: Sequence[Int[np.ndarray, " _"]], reach: int) -> Int[np.ndarray, "n w"]:
     """Every character with `reach` on each side, ids; 0 beyond the ends of a sentence."""
     check_at_least("reach", reach)
     return np.concatenate([np.insert(np.maximum(neighbours(s, reach), 0), reach, s, axis=1) for s in sentences]).astype(np.int32)
