@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from quire.common.checks import is_concrete
+
 SMALLEST_SCALE = 1e-8
 """Scale of a tensor of zeros, whose codes are all the zero point."""
 
@@ -42,8 +44,8 @@ def clip_ste(x: Float[Array, "*shape"], low: Array | float, high: Array | float)
     return jnp.where(inside | jnp.isnan(x), x, jax.lax.stop_gradient(jnp.clip(x, low, high)))
 
 
-def code_range(bits: int, symmetric: bool = False) -> tuple[int, int]:
-    """Smallest and largest code.
+def code_range(bits: int | Array, symmetric: bool = False) -> tuple[int | Array, int | Array]:
+    """Smallest and largest code. Bits may be traced here and in what calls this, so that one program serves several widths.
 
     Raises:
         ValueError: for bits outside 1..16.
@@ -51,12 +53,12 @@ def code_range(bits: int, symmetric: bool = False) -> tuple[int, int]:
     >>> code_range(3), code_range(3, symmetric=True)
     ((0, 7), (-4, 3))
     """
-    if not 1 <= bits <= 16:
+    if is_concrete(bits) and not 1 <= bits <= 16:
         raise ValueError(f"bits is {bits}; it must lie between 1 and 16")
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if symmetric else (0, 2**bits - 1)
 
 
-def affine_codes(w: Float[Array, "*shape"], grid: Grid, bits: int, symmetric: bool = False) -> Float[Array, "*shape"]:
+def affine_codes(w: Float[Array, "*shape"], grid: Grid, bits: int | Array, symmetric: bool = False) -> Float[Array, "*shape"]:
     """Codes `clip(round(w / s) + z)`, as floating-point integers; straight through in w and s.
 
     Raises:
@@ -67,7 +69,7 @@ def affine_codes(w: Float[Array, "*shape"], grid: Grid, bits: int, symmetric: bo
     return clip_ste(round_ste(w / grid.scale), low - grid.zero, high - grid.zero) + grid.zero
 
 
-def affine_quantize(w: Float[Array, "*shape"], grid: Grid, bits: int, symmetric: bool = False) -> Float[Array, "*shape"]:
+def affine_quantize(w: Float[Array, "*shape"], grid: Grid, bits: int | Array, symmetric: bool = False) -> Float[Array, "*shape"]:
     """The nearest point of the grid, `s (clip(round(w / s) + z) - z)`; derivatives as in LSQ (Esser et al. 2020).
 
     Args:
@@ -85,7 +87,7 @@ def affine_quantize(w: Float[Array, "*shape"], grid: Grid, bits: int, symmetric:
     return grid.scale * (affine_codes(w, grid, bits, symmetric) - grid.zero)
 
 
-def min_max_grid(low: Array, high: Array, bits: int, symmetric: bool = False) -> Grid:
+def min_max_grid(low: Array, high: Array, bits: int | Array, symmetric: bool = False) -> Grid:
     """The grid that spans `[low, high]` with zero on it.
 
     Args:
@@ -113,8 +115,9 @@ def search_range(
 ) -> Grid:
     """The grid that minimises `mean |w - Q(w)|^power` over the ranges tried (BRECQ, Li et al. 2021).
 
-    One-sided numbers try the ranges `i / num` of the largest one; two-sided ones try, for each of `num` widths, every zero point;
-    a symmetric grid tries `num` largest values. The first of equally good ranges wins.
+    Where no number of `w` is negative, or none positive, the ranges `i / num` of the largest one are tried; otherwise, for each of
+    `num` widths, every zero point, in one-sided channels too; for a symmetric grid, `num` largest values. The first of equally
+    good ranges wins.
 
     Args:
         w: weights, output channels first.
@@ -129,13 +132,14 @@ def search_range(
     """
     if not 2 <= bits <= 8 or num < 1 or w.size == 0:
         raise ValueError(f"bits is {bits}, num {num} and w has shape {w.shape}; they need 2..8, at least 1, and a weight")
+    one_sided = (w.min() >= 0) | (w.max() <= 0)
     if not per_channel:
-        return _search_tensor(w, bits, symmetric, num, power)
-    grid = jax.vmap(lambda row: _search_tensor(row, bits, symmetric, num, power))(w)
+        return _search_tensor(w, one_sided, bits, symmetric, num, power)
+    grid = jax.vmap(lambda row: _search_tensor(row, one_sided, bits, symmetric, num, power))(w)
     return jax.tree.map(lambda x: x.reshape((-1,) + (1,) * (w.ndim - 1)), grid)
 
 
-def _search_tensor(w: Array, bits: int, symmetric: bool, num: int, power: float) -> Grid:
+def _search_tensor(w: Array, one_sided: Array, bits: int, symmetric: bool, num: int, power: float) -> Grid:
     """The search over one tensor, as a loop that keeps the best range so far."""
     low0, high0 = jnp.minimum(w.min(), 0), jnp.maximum(w.max(), 0)
     zeros = 1 if symmetric else 2**bits
@@ -148,7 +152,6 @@ def _search_tensor(w: Array, bits: int, symmetric: bool, num: int, power: float)
         width = (high0 - low0) * fraction.astype(w.dtype)
         step = width / (2**bits - 1)
         # one-sided numbers have a single sensible zero point, so every trial of a width is the same range
-        one_sided = (low0 == 0) | (high0 == 0)
         low = jnp.where(one_sided, jnp.where(low0 < 0, -largest, 0), -zero * step)
         return low, jnp.where(one_sided, jnp.where(high0 > 0, largest, 0), width - zero * step)
 

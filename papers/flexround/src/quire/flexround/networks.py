@@ -1,0 +1,183 @@
+"""Small models of the three kinds that the paper quantises, each a chain of blocks: residual convolutions, encoder, decoder."""
+
+from collections.abc import Iterable, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from quire.common.layers.convolution import ConvNormAct
+from quire.common.layers.norms import BatchNorm, fold_batchnorm
+from quire.common.layers.transformer import TokenLM, vit_block
+
+
+class Chain(nnx.Module):
+    """Blocks, one after the other: what `quantize_model` takes.
+
+    Args:
+        stages: modules of one argument each.
+    """
+
+    def __init__(self, stages: Iterable[nnx.Module]):
+        self.stages = nnx.List(list(stages))
+
+    def __call__(self, x: Array) -> Array:
+        for stage in self.stages:
+            x = stage(x)
+        return x
+
+
+# --- Images ---
+
+
+class DenseAct(nnx.Module):
+    """A linear map of flattened inputs, and ReLU unless it is the last.
+
+    Args:
+        dim, out: channels before and after.
+        last: without ReLU.
+        rngs: for the initial weights.
+    """
+
+    def __init__(self, dim: int, out: int, *, last: bool = False, rngs: nnx.Rngs):
+        self.dense = nnx.Linear(dim, out, kernel_init=nnx.initializers.he_normal(), rngs=rngs)
+        self.last = last
+
+    def __call__(self, x: Float[Array, "n *shape"]) -> Float[Array, "n out"]:
+        y = self.dense(x.reshape(len(x), -1))
+        return y if self.last else jax.nn.relu(y)
+
+
+def mlp(widths: Sequence[int], *, rngs: nnx.Rngs) -> Chain:
+    """ReLU layers; the block of a reconstruction is a layer.
+
+    >>> mlp((64, 96, 10), rngs=nnx.Rngs(0))(jnp.ones((2, 8, 8, 1))).shape
+    (2, 10)
+    """
+    pairs = list(zip(widths[:-1], widths[1:], strict=True))
+    return Chain(DenseAct(*pair, last=number == len(pairs) - 1, rngs=rngs) for number, pair in enumerate(pairs))
+
+
+class ResidualBlock(nnx.Module):
+    """`relu(shortcut(x) + norm(conv(relu(norm(conv(x))))))`, 3 x 3 (He et al. 2016); the shortcut is a 1 x 1 convolution where it must.
+
+    Args:
+        channels, out: before and after.
+        stride: of the first convolution.
+        rngs: for the initial weights.
+    """
+
+    def __init__(self, channels: int, out: int, *, stride: int = 1, rngs: nnx.Rngs):
+        self.first = ConvNormAct(channels, out, 3, stride=stride, rngs=rngs)
+        self.second = ConvNormAct(out, out, 3, act=None, rngs=rngs)
+        same = stride == 1 and channels == out
+        self.shortcut = None if same else ConvNormAct(channels, out, 1, stride=stride, act=None, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 out"]:
+        return jax.nn.relu((x if self.shortcut is None else self.shortcut(x)) + self.second(self.first(x)))
+
+
+class PooledClassifier(nnx.Module):
+    """A norm, the mean over all positions, a linear map.
+
+    Args:
+        dim, classes: channels, logits.
+        norm: before the mean, or None.
+        rngs: for the initial weights.
+    """
+
+    def __init__(self, dim: int, classes: int, *, norm: nnx.Module | None = None, rngs: nnx.Rngs):
+        self.norm, self.head = norm, nnx.Linear(dim, classes, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "n *positions dim"]) -> Float[Array, "n classes"]:
+        x = x if self.norm is None else self.norm(x)
+        return self.head(x.mean(tuple(range(1, x.ndim - 1))))
+
+
+def residual_cnn(channels: Sequence[int], classes: int, *, in_channels: int = 1, depth: int = 1, rngs: nnx.Rngs) -> Chain:
+    """A 3 x 3 stem, residual blocks of every width (all but the first width halve the image), and a classifier.
+
+    Args:
+        channels: widths.
+        classes: logits.
+        in_channels: of the images.
+        depth: blocks of each width.
+        rngs: for the initial weights.
+
+    >>> residual_cnn((8, 16), 10, rngs=nnx.Rngs(0)).eval()(jnp.ones((2, 8, 8, 1))).shape
+    (2, 10)
+    """
+    blocks, before = [ConvNormAct(in_channels, channels[0], rngs=rngs)], channels[0]
+    for width in channels:
+        for number in range(depth):
+            halves = number == 0 and width is not channels[0]
+            blocks.append(ResidualBlock(before, width, stride=2 if halves else 1, rngs=rngs))
+            before = width
+    return Chain([*blocks, PooledClassifier(before, classes, rngs=rngs)])
+
+
+def fold(model: nnx.Module) -> nnx.Module:
+    """A copy in which every batch norm after a convolution has become part of its weights and bias.
+
+    >>> model = residual_cnn((4,), 3, rngs=nnx.Rngs(0)).eval()
+    >>> x = jnp.ones((2, 8, 8, 1))
+    >>> bool(jnp.allclose(fold(model)(x), model(x), atol=1e-5))
+    True
+    """
+    model = nnx.merge(*nnx.split(model))
+    for _, module in list(nnx.iter_modules(model)):
+        if isinstance(module, ConvNormAct) and isinstance(module.norm, BatchNorm):
+            bias = None if module.conv.bias is None else module.conv.bias[...]
+            kernel, bias = fold_batchnorm(module.conv.kernel[...], bias, module.norm)
+            module.conv.kernel, module.conv.bias, module.norm = nnx.Param(kernel), nnx.Param(bias), None
+    return model
+
+
+# --- Text ---
+
+
+class TokenStem(nnx.Module):
+    """Embeddings and positions of a `TokenLM`."""
+
+    def __init__(self, model: TokenLM):
+        self.embed, self.positions = model.embed, model.positions
+
+    def __call__(self, tokens: Int[Array, "n t"]) -> Float[Array, "n t dim"]:
+        return self.embed(tokens) + self.positions[None, : tokens.shape[1]]
+
+
+class ReadOut(nnx.Module):
+    """Last norm and head of a `TokenLM`."""
+
+    def __init__(self, model: TokenLM):
+        self.norm, self.head = model.norm, model.head
+
+    def __call__(self, x: Float[Array, "n t dim"]) -> Float[Array, "n t vocab"]:
+        return self.head(self.norm(x))
+
+
+def chain_of(model: TokenLM) -> Chain:
+    """A language model as a chain: embedding, blocks, head. The parameters are shared.
+
+    >>> lm = TokenLM(vocab_size=5, max_length=4, dim=8, depth=2, block=vit_block(8, 2, causal=True), rngs=nnx.Rngs(0))
+    >>> len(chain_of(lm).stages)
+    4
+    """
+    return Chain([TokenStem(model), *model.blocks, ReadOut(model)])
+
+
+def decoder(vocab_size: int, max_length: int, dim: int, depth: int, num_heads: int, *, rngs: nnx.Rngs) -> Chain:
+    """A small GPT: logits `[n, t, vocab_size]` of the next token."""
+    return chain_of(_token_model(vocab_size, max_length, dim, depth, num_heads, True, rngs))
+
+
+def encoder(vocab_size: int, max_length: int, dim: int, depth: int, num_heads: int, classes: int, *, rngs: nnx.Rngs) -> Chain:
+    """A small BERT-like classifier of texts: logits `[n, classes]`."""
+    model = _token_model(vocab_size, max_length, dim, depth, num_heads, False, rngs)
+    return Chain([TokenStem(model), *model.blocks, PooledClassifier(dim, classes, norm=model.norm, rngs=rngs)])
+
+
+def _token_model(vocab_size: int, max_length: int, dim: int, depth: int, num_heads: int, causal: bool, rngs: nnx.Rngs) -> TokenLM:
+    block = vit_block(dim, num_heads, causal=causal)
+    return TokenLM(vocab_size=vocab_size, max_length=max_length, dim=dim, depth=depth, block=block, rngs=rngs)
