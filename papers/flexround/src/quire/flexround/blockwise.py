@@ -11,9 +11,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Int
 
-from quire.common.checks import is_concrete
 from quire.common.quant.reconstruct import reconstruct_block
+from quire.common.quant.uniform import Grid
 from quire.common.train.batches import epoch_indices
+from quire.common.train.seeds import fold_keys, stack
 from quire.flexround.division import initial_grid
 from quire.flexround.methods import METHODS, Method, MethodName, rates
 from quire.flexround.networks import Chain
@@ -60,6 +61,10 @@ class Scheme:
                 "they need at least 1, at least 1, at least 0, and [0, 1)"
             )
 
+    def grid_options(self) -> dict[str, Any]:
+        """Arguments of `initial_grid`."""
+        return {name: getattr(self, name) for name in ("bits", "per_channel", "symmetric", "clip_search")}
+
 
 class QuantizedBlock(NamedTuple):
     """One block after its reconstruction.
@@ -68,15 +73,11 @@ class QuantizedBlock(NamedTuple):
         params: of the method, by the name of the layer (`attention.qkv`).
         state: of the module, with the weights that are kept.
         losses: before each step; empty for rounding to nearest.
-        output: of the quantised block, `[n, ...]`.
-        target: of the block in full precision, `[n, ...]`.
     """
 
     params: dict[str, Any]
     state: nnx.State
     losses: Array
-    output: Array
-    target: Array
 
 
 class QuantizedModel(NamedTuple):
@@ -119,21 +120,18 @@ def _name(path: tuple) -> str:
 # --- Reconstruction ---
 
 
-def start_params(state: nnx.State, scheme: Scheme, key: jax.Array, bits: int | Array | None = None) -> dict[str, Any]:
-    """Parameters of the method for every weight of a block, at rounding to nearest."""
-    method, bits = METHODS[scheme.method], scheme.bits if bits is None else bits
-    options = {"per_channel": scheme.per_channel, "symmetric": scheme.symmetric, "clip_search": scheme.clip_search}
-    return {
-        name: method.start(w, initial_grid(w, bits, **options), jax.random.fold_in(key, number))
-        for number, (name, w) in enumerate(layer_weights(state).items())
-    }
+def initial_grids(state: nnx.State, bits: int | Array, **options: bool) -> dict[str, Grid]:
+    """The grids that the weights of a block start from, by the name of the layer; options as for `initial_grid`."""
+    return {name: initial_grid(w, bits, **options) for name, w in layer_weights(state).items()}
 
 
 def quantize_block(
     graph: nnx.GraphDef,
     state: nnx.State,
+    grids: dict[str, Grid],
     x: Array,
     x_full: Array,
+    target: Array,
     batches: Int[Array | np.ndarray, "steps batch"],
     key: jax.Array,
     scheme: Scheme,
@@ -141,20 +139,23 @@ def quantize_block(
 ) -> QuantizedBlock:
     """Learn the rounding of all weights of one block.
 
-    Traceable; `jax.vmap` over states, inputs, keys or (without the search for a range) bits runs several side by side.
+    Traceable; `jax.vmap` over states, inputs, keys and bits runs several side by side.
 
     Args:
-        graph, state: of the block, as `nnx.split` gives them.
+        graph, state: of the block in full precision, as `nnx.split` gives them.
+        grids: `initial_grids` of its weights.
         x: inputs `[n, ...]` from the quantised blocks before it.
-        x_full: inputs `[n, ...]` from those in full precision.
+        x_full, target: inputs and outputs `[n, ...]` in full precision.
         batches: rows of every step.
         key: for the choice of inputs, and the low-rank form.
         scheme: method and settings.
         bits: instead of those of the scheme; may be traced.
     """
-    method, bits = METHODS[scheme.method], scheme.bits if bits is None else bits
-    weights, target = layer_weights(state), nnx.merge(graph, state)(x_full)
-    params, steps, losses = start_params(state, scheme, key, bits), input_steps(state), jnp.zeros(0, target.dtype)
+    method, bits, weights = METHODS[scheme.method], scheme.bits if bits is None else bits, layer_weights(state)
+    params = {
+        name: method.start(w, grids[name], jax.random.fold_in(key, number)) for number, (name, w) in enumerate(weights.items())
+    }
+    steps, losses = input_steps(state), jnp.zeros(0, target.dtype)
 
     def block(learned, inputs):
         quantized = _each(method.weights, weights, learned["weights"], bits, scheme.symmetric)
@@ -176,8 +177,8 @@ def quantize_block(
             penalty=None if method.penalty is None else partial(_all_penalties, method),
         )
         (params, steps), losses = (found.params["weights"], found.params["steps"]), found.losses
-    kept = with_weights(state, _each(method.kept, weights, params, bits, scheme.symmetric), steps)
-    return QuantizedBlock(params, kept, losses, nnx.merge(graph, kept)(x), target)
+    kept = _each(method.kept, weights, params, bits, scheme.symmetric)
+    return QuantizedBlock(params, with_weights(state, kept, steps), losses)
 
 
 def _each(function, weights: dict[str, Array], params: dict[str, Any], bits: int | Array, symmetric: bool) -> dict[str, Array]:
@@ -188,7 +189,27 @@ def _all_penalties(method: Method, learned: dict, progress: Array) -> Array:
     return sum(method.penalty(params, progress) for params in learned["weights"].values())
 
 
-_compiled = jax.jit(quantize_block, static_argnames=("graph", "scheme"))
+@partial(jax.jit, static_argnames=("bits", "per_channel", "symmetric", "clip_search"))
+def _grids(state, widths, *, bits, **options):
+    """`initial_grids` of several models; a program of its own, which all methods share."""
+    if widths is None:
+        return jax.vmap(lambda state: initial_grids(state, bits, **options))(state)
+    return jax.vmap(lambda state, bits: initial_grids(state, bits, **options))(state, widths)
+
+
+@partial(jax.jit, static_argnames=("graph", "scheme"))
+def _side_by_side(graph, state, grids, x, x_full, target, batches, keys, scheme, bits):
+    """`quantize_block` of several models, whose arrays are stacked."""
+
+    def one(*args):
+        return quantize_block(graph, *args[:-1], scheme, args[-1])
+
+    return jax.vmap(one)(state, grids, x, x_full, target, batches, keys, bits)
+
+
+@partial(jax.jit, static_argnames="graph")
+def _passed(graph, state, x):
+    return jax.vmap(lambda state, x: nnx.merge(graph, state)(x))(state, x)
 
 
 def quantize_model(
@@ -210,35 +231,82 @@ def quantize_model(
         ValueError: for fewer inputs than a batch holds, inputs or weights that are not finite, a batch norm, or a loss that is
             not finite.
     """
-    if len(inputs) < scheme.batch_size:
-        raise ValueError(f"inputs has {len(inputs)} rows; a batch of calibration takes {scheme.batch_size}")
-    if is_concrete(inputs) and jnp.issubdtype(jnp.result_type(inputs), jnp.inexact) and not np.isfinite(inputs).all():
-        raise ValueError("inputs has numbers that are not finite")
-    keep = {number % len(model.stages) for number in full_precision}
+    return quantize_models([model], np.asarray(inputs)[None], scheme, keys=[key], full_precision=full_precision)[0]
+
+
+def quantize_models(
+    models: Sequence[Chain],
+    inputs: Array,
+    scheme: Scheme,
+    *,
+    keys: Sequence[jax.Array],
+    full_precision: Sequence[int] = (),
+    bits: Sequence[int] | None = None,
+) -> list[QuantizedModel]:
+    """`quantize_model` of several models of one structure, side by side in one program for each block.
+
+    Args:
+        models: of the same structure.
+        inputs: `[models, n, ...]`.
+        scheme, full_precision: as for `quantize_model`.
+        keys: one for each model.
+        bits: one for each model, instead of those of the scheme; only without the search for a range.
+
+    Raises:
+        ValueError: as for `quantize_model`; for other numbers of inputs, keys or bits than models; for bits with the search.
+    """
+    inputs = np.asarray(inputs)
+    _check_calibration(models, inputs, scheme, keys, bits)
+    batches = np.stack([epoch_indices(key, inputs.shape[1], scheme.batch_size, scheme.steps) for key in keys])
+    widths = None if bits is None else np.asarray(bits, np.int32)
     x = x_full = jnp.asarray(inputs)
-    stages, blocks = [], []
-    for number, stage in enumerate(model.stages):
-        graph, state = nnx.split(stage)
-        if any(isinstance(v, nnx.BatchStat) for _, v in nnx.to_flat_state(state)):
-            raise ValueError(f"block {number} of model has a batch norm; fold it into the weights first (`fold`)")
-        if number in keep or not layer_weights(state):
-            stages.append(stage)
-            blocks.append(None)
-            x, x_full = stage(x), stage(x_full)
-            continue
-        block_key = jax.random.fold_in(key, number)
-        batches = epoch_indices(block_key, len(inputs), scheme.batch_size, scheme.steps)
-        block = _compiled(graph, _checked(state, number), x, x_full, batches, block_key, scheme)
-        if not np.isfinite(block.losses).all():
-            raise ValueError(f"the loss of block {number} is not finite; lower the rate of the scheme, which is {scheme.rate}")
-        stages.append(nnx.merge(graph, block.state))
-        blocks.append(block)
-        x, x_full = block.output, block.target
-    return QuantizedModel(Chain(stages), blocks)
+    kept = {number % len(models[0].stages) for number in full_precision}
+    stages: list[list] = [[] for _ in models]
+    blocks: list[list] = [[] for _ in models]
+    for number, of_models in enumerate(zip(*(model.stages for model in models), strict=True)):
+        graphs, states = zip(*map(nnx.split, of_models), strict=True)
+        _check_block(number, graphs, states[0])
+        if number in kept or not layer_weights(states[0]):
+            found, state = [None] * len(models), stack(states)
+            x, x_full = _passed(graphs[0], state, x), _passed(graphs[0], state, x_full)
+        else:
+            state, now = stack(states), jnp.stack(fold_keys(jnp.stack(keys), number))
+            target = _passed(graphs[0], state, x_full)
+            grids = _grids(state, widths, **scheme.grid_options())
+            all_of = _side_by_side(graphs[0], state, grids, x, x_full, target, batches, now, scheme, widths)
+            _check_losses(number, np.asarray(all_of.losses), scheme)
+            x, x_full = _passed(graphs[0], all_of.state, x), target
+            on_host = jax.device_get(all_of)  # to slice it there: on a device, every shape would be a program to compile
+            found = [jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf[i]), on_host) for i in range(len(models))]
+            states = [block.state for block in found]
+        for i, block in enumerate(found):
+            stages[i].append(nnx.merge(graphs[0], states[i]))
+            blocks[i].append(block)
+    return [QuantizedModel(Chain(parts), of_model) for parts, of_model in zip(stages, blocks, strict=True)]
 
 
-def _checked(state: nnx.State, number: int) -> nnx.State:
+def _check_calibration(models, inputs, scheme, keys, bits) -> None:
+    counts = {"models": len(models), "inputs": len(inputs), "keys": len(keys), "bits": len(models if bits is None else bits)}
+    if len(set(counts.values())) > 1 or not models:
+        raise ValueError(f"{counts}: there must be as many of each as models, at least 1")
+    if bits is not None and (scheme.clip_search or not all(2 <= b <= 8 for b in bits)):
+        raise ValueError(f"bits is {list(bits)} and clip_search {scheme.clip_search}; they need 2..8, and no search")
+    if inputs.shape[1] < scheme.batch_size:
+        raise ValueError(f"inputs has {inputs.shape[1]} rows; a batch of calibration takes {scheme.batch_size}")
+    if np.issubdtype(inputs.dtype, np.inexact) and not np.isfinite(inputs).all():
+        raise ValueError("inputs has numbers that are not finite")
+
+
+def _check_block(number: int, graphs: Sequence[nnx.GraphDef], state: nnx.State) -> None:
+    if any(graph != graphs[0] for graph in graphs):
+        raise ValueError(f"block {number} differs in structure between the models")
+    if any(isinstance(variable, nnx.BatchStat) for _, variable in nnx.to_flat_state(state)):
+        raise ValueError(f"block {number} has a batch norm; make it a part of the weights first (`fold`)")
     for name, w in layer_weights(state).items():
         if not np.isfinite(w).all():
             raise ValueError(f"layer {name} of block {number} has weights that are not finite")
-    return state
+
+
+def _check_losses(number: int, losses: np.ndarray, scheme: Scheme) -> None:
+    if not np.isfinite(losses).all():
+        raise ValueError(f"the loss of block {number} is not finite; lower the rate of the scheme, which is {scheme.rate}")

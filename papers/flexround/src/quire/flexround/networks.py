@@ -1,15 +1,18 @@
 """Small models of the three kinds that the paper quantises, each a chain of blocks: residual convolutions, encoder, decoder."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from quire.common.layers.convolution import ConvNormAct
 from quire.common.layers.norms import BatchNorm, fold_batchnorm
 from quire.common.layers.transformer import TokenLM, vit_block
+from quire.common.random import generator
 
 
 class Chain(nnx.Module):
@@ -105,7 +108,7 @@ def residual_cnn(channels: Sequence[int], classes: int, *, in_channels: int = 1,
         depth: blocks of each width.
         rngs: for the initial weights.
 
-    >>> residual_cnn((8, 16), 10, rngs=nnx.Rngs(0)).eval()(jnp.ones((2, 8, 8, 1))).shape
+    >>> residual_cnn((8, 16), 10, rngs=nnx.Rngs(0))(jnp.ones((2, 8, 8, 1))).shape
     (2, 10)
     """
     blocks, before = [ConvNormAct(in_channels, channels[0], rngs=rngs)], channels[0]
@@ -120,8 +123,8 @@ def residual_cnn(channels: Sequence[int], classes: int, *, in_channels: int = 1,
 def fold(model: nnx.Module) -> nnx.Module:
     """A copy in which every batch norm after a convolution has become part of its weights and bias.
 
-    >>> model = residual_cnn((4,), 3, rngs=nnx.Rngs(0)).eval()
-    >>> x = jnp.ones((2, 8, 8, 1))
+    >>> model, x = residual_cnn((4,), 3, rngs=nnx.Rngs(0)), jnp.ones((2, 8, 8, 1))
+    >>> model.eval()
     >>> bool(jnp.allclose(fold(model)(x), model(x), atol=1e-5))
     True
     """
@@ -130,7 +133,7 @@ def fold(model: nnx.Module) -> nnx.Module:
         if isinstance(module, ConvNormAct) and isinstance(module.norm, BatchNorm):
             bias = None if module.conv.bias is None else module.conv.bias[...]
             kernel, bias = fold_batchnorm(module.conv.kernel[...], bias, module.norm)
-            module.conv.kernel, module.conv.bias, module.norm = nnx.Param(kernel), nnx.Param(bias), None
+            module.conv.kernel, module.conv.bias, module.norm = nnx.Param(kernel), nnx.data(nnx.Param(bias)), None
     return model
 
 
@@ -181,3 +184,35 @@ def encoder(vocab_size: int, max_length: int, dim: int, depth: int, num_heads: i
 def _token_model(vocab_size: int, max_length: int, dim: int, depth: int, num_heads: int, causal: bool, rngs: nnx.Rngs) -> TokenLM:
     block = vit_block(dim, num_heads, causal=causal)
     return TokenLM(vocab_size=vocab_size, max_length=max_length, dim=dim, depth=depth, block=block, rngs=rngs)
+
+
+# --- Initial weights ---
+
+
+def drawn(build: Callable[[nnx.Rngs], nnx.Module], key: jax.Array) -> nnx.Module:
+    """A model with initial weights that are drawn on the host: JAX would compile a generator for every shape.
+
+    Kernels are normal with variance `2 / fan_in` in convolutions and dense ReLU layers, `1 / fan_in` elsewhere; embeddings and
+    positions `N(0, 0.02^2)`; all else is what the layers start with, zero or one.
+
+    Args:
+        build: makes the model.
+        key: for the weights.
+
+    >>> drawn(lambda rngs: mlp((64, 8, 10), rngs=rngs), jax.random.key(0))(jnp.ones((2, 64))).shape
+    (2, 10)
+    """
+    rng = generator(key)
+    graph, shapes = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
+    state = []
+    for path, variable in nnx.to_flat_state(shapes):
+        shape, kind = variable.shape, path[-1]
+        if kind == "kernel":
+            gain = 2 if len(shape) == 4 or "dense" in path else 1
+            value = rng.standard_normal(shape) * math.sqrt(gain / math.prod(shape[:-1]))
+        elif kind in ("embedding", "positions"):
+            value = rng.standard_normal(shape) * 0.02
+        else:
+            value = np.ones(shape) if kind in ("scale", "var") else np.zeros(shape)
+        state.append((path, variable.replace(jnp.asarray(value, variable.dtype))))
+    return nnx.merge(graph, nnx.from_flat_state(state))
