@@ -102,13 +102,17 @@ class ResNet(nnx.Module):
             stages.append(nnx.List(blocks))
         self.stages = nnx.List(stages)
 
-    def maps(self, images: Num[Array, "batch h w c"]) -> list[Array]:
-        """What every stage makes of the images, `[batch, h, w, c]` each."""
+    def entry(self, images: Num[Array, "batch h w c"]) -> Float[Array, "batch h_out w_out c_out"]:
+        """What the stem makes of the images, before the first stage."""
         h = jax.nn.relu(self.stem(images))
         if self.pools:
             padding = ((0, 0), (1, 1), (1, 1), (0, 0))
             h = jax.lax.reduce_window(h, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)
-        found = []
+        return h
+
+    def maps(self, images: Num[Array, "batch h w c"]) -> list[Array]:
+        """What every stage makes of the images, `[batch, h, w, c]` each."""
+        h, found = self.entry(images), []
         for stage in self.stages:
             for block in stage:
                 h = block(h)

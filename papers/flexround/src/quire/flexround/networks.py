@@ -9,8 +9,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from quire.common.layers.convolution import ConvNormAct
+from quire.common.layers.convolution import Conv
 from quire.common.layers.norms import BatchNorm, fold_batchnorm
+from quire.common.layers.resnet import ResNet
 from quire.common.layers.transformer import TokenLM, vit_block
 from quire.common.random import generator
 
@@ -62,25 +63,6 @@ def mlp(widths: Sequence[int], *, rngs: nnx.Rngs) -> Chain:
     return Chain(DenseAct(*pair, last=number == len(pairs) - 1, rngs=rngs) for number, pair in enumerate(pairs))
 
 
-class ResidualBlock(nnx.Module):
-    """`relu(shortcut(x) + norm(conv(relu(norm(conv(x))))))`, 3 x 3 (He et al. 2016); the shortcut is a 1 x 1 convolution where it must.
-
-    Args:
-        channels, out: before and after.
-        stride: of the first convolution.
-        rngs: for the initial weights.
-    """
-
-    def __init__(self, channels: int, out: int, *, stride: int = 1, rngs: nnx.Rngs):
-        self.first = ConvNormAct(channels, out, 3, stride=stride, rngs=rngs)
-        self.second = ConvNormAct(out, out, 3, act=None, rngs=rngs)
-        same = stride == 1 and channels == out
-        self.shortcut = None if same else ConvNormAct(channels, out, 1, stride=stride, act=None, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 out"]:
-        return jax.nn.relu((x if self.shortcut is None else self.shortcut(x)) + self.second(self.first(x)))
-
-
 class PooledClassifier(nnx.Module):
     """A norm, the mean over all positions, a linear map.
 
@@ -98,42 +80,51 @@ class PooledClassifier(nnx.Module):
         return self.head(x.mean(tuple(range(1, x.ndim - 1))))
 
 
-def residual_cnn(channels: Sequence[int], classes: int, *, in_channels: int = 1, depth: int = 1, rngs: nnx.Rngs) -> Chain:
-    """A 3 x 3 stem, residual blocks of every width (all but the first width halve the image), and a classifier.
+class ResNetStem(nnx.Module):
+    """Everything of a `ResNet` before its first block."""
 
-    Args:
-        channels: widths.
-        classes: logits.
-        in_channels: of the images.
-        depth: blocks of each width.
-        rngs: for the initial weights.
+    def __init__(self, model: ResNet):
+        self.stem, self.pools = model.stem, model.pools
 
-    >>> residual_cnn((8, 16), 10, rngs=nnx.Rngs(0))(jnp.ones((2, 8, 8, 1))).shape
+    __call__ = ResNet.entry
+
+
+def residual_network(model: ResNet, classes: int, *, rngs: nnx.Rngs) -> Chain:
+    """A `ResNet` with a classifier as a chain: stem, residual blocks, pooled classifier. The parameters are shared.
+
+    >>> resnet = ResNet((1, 1), width=4, stem="cifar", in_channels=1, rngs=nnx.Rngs(0))
+    >>> residual_network(resnet, 10, rngs=nnx.Rngs(0))(jnp.ones((2, 8, 8, 1))).shape
     (2, 10)
     """
-    blocks, before = [ConvNormAct(in_channels, channels[0], rngs=rngs)], channels[0]
-    for width in channels:
-        for number in range(depth):
-            halves = number == 0 and width is not channels[0]
-            blocks.append(ResidualBlock(before, width, stride=2 if halves else 1, rngs=rngs))
-            before = width
-    return Chain([*blocks, PooledClassifier(before, classes, rngs=rngs)])
+    blocks = [block for stage in model.stages for block in stage]
+    dim = blocks[-1].layers[-1].norm.mean.shape[0]
+    return Chain([ResNetStem(model), *blocks, PooledClassifier(dim, classes, rngs=rngs)])
+
+
+class Unchanged(nnx.Module):
+    """What is left of a normaliser that has become part of the weights."""
+
+    def __call__(self, x: Array) -> Array:
+        return x
 
 
 def fold(model: nnx.Module) -> nnx.Module:
     """A copy in which every batch norm after a convolution has become part of its weights and bias.
 
-    >>> model, x = residual_cnn((4,), 3, rngs=nnx.Rngs(0)), jnp.ones((2, 8, 8, 1))
-    >>> model.eval()
-    >>> bool(jnp.allclose(fold(model)(x), model(x), atol=1e-5))
+    It holds for modules with a `conv` and a `norm` of its output, as `ConvNorm` and `ConvNormAct` are.
+
+    >>> resnet = ResNet((1,), width=4, stem="cifar", rngs=nnx.Rngs(0))
+    >>> resnet.eval()
+    >>> x = jnp.ones((2, 8, 8, 3))
+    >>> bool(jnp.allclose(fold(resnet)(x), resnet(x), atol=1e-5))
     True
     """
     model = nnx.merge(*nnx.split(model))
     for _, module in list(nnx.iter_modules(model)):
-        if isinstance(module, ConvNormAct) and isinstance(module.norm, BatchNorm):
-            bias = None if module.conv.bias is None else module.conv.bias[...]
-            kernel, bias = fold_batchnorm(module.conv.kernel[...], bias, module.norm)
-            module.conv.kernel, module.conv.bias, module.norm = nnx.Param(kernel), nnx.data(nnx.Param(bias)), None
+        conv, norm = getattr(module, "conv", None), getattr(module, "norm", None)
+        if isinstance(conv, Conv) and isinstance(norm, BatchNorm):
+            kernel, bias = fold_batchnorm(conv.kernel[...], None if conv.bias is None else conv.bias[...], norm)
+            conv.kernel, conv.bias, module.norm = nnx.Param(kernel), nnx.data(nnx.Param(bias)), Unchanged()
     return model
 
 
