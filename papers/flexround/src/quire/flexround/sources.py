@@ -1,0 +1,149 @@
+"""Data of the presets: images in memory or streamed from files behind one interface, and texts as token ids."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+
+from quire.common.data.imagenet import imagenet_batches, imagenet_files
+from quire.common.data.images import ImageData, ImageSplit, cifar10, digits
+from quire.common.data.markov import markov_text
+from quire.common.data.registry import provided
+from quire.common.data.source import Source, open_or
+from quire.common.data.text import wikitext2
+from quire.common.random import generator
+from quire.flexround.config import LanguageSizes, VisionSizes
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of the channels, as published models expect them."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled images, float32 and standardised by channel.
+
+    Attributes:
+        name: as tables show it.
+        train: images and labels in memory, or None.
+        calibrate: `(count, seed) -> images` of the training part.
+        test: `batch_size -> iterator` over test batches.
+        shape: of an image, `(height, width, channels)`.
+        classes: number of them.
+        majority: share of the most frequent class of the training part in the test part.
+    """
+
+    name: str
+    train: ImageSplit | None
+    calibrate: Callable[[int, int], Float[np.ndarray, "n h w c"]]
+    test: Callable[[int], Iterator[tuple[np.ndarray, np.ndarray]]]
+    shape: tuple[int, int, int]
+    classes: int
+    majority: float
+
+
+def open_images(sizes: VisionSizes) -> Source[Images]:
+    """The images of a preset; the small sets stand in for ImageNet-1K.
+
+    Raises:
+        DatasetUnavailable: if they are not on this machine and cannot be downloaded.
+        ValueError: for another set.
+    """
+    openers = {
+        "digits": lambda: _in_memory(digits(sizes.train_images)),
+        "cifar10": lambda: _in_memory(cifar10()),
+        "imagenet-1k": _imagenet,
+    }
+    if sizes.image_set not in openers:
+        raise ValueError(f"image_set is {sizes.image_set!r}; it must be one of {', '.join(openers)}")
+    return open_or(openers[sizes.image_set], stand_in_for="" if sizes.image_set == "imagenet-1k" else "ImageNet-1K")
+
+
+def _in_memory(data: ImageData) -> Images:
+    pixels = [split.images / np.float32(255 if split.images.dtype == np.uint8 else 1) for split in (data.train, data.test)]
+    mean, std = pixels[0].mean((0, 1, 2)), pixels[0].std((0, 1, 2))
+    train, test = (
+        ImageSplit((x - mean) / std, split.labels) for x, split in zip(pixels, (data.train, data.test), strict=True)
+    )
+
+    def ordered(batch_size: int):
+        for start in range(0, len(test), batch_size):
+            yield test.images[start : start + batch_size], test.labels[start : start + batch_size]
+
+    def calibrate(count: int, seed: int):
+        return train.images[np.random.default_rng(seed).choice(len(train), count, replace=False)]
+
+    majority = np.mean(test.labels == np.bincount(train.labels).argmax())
+    return Images(data.name, train, calibrate, ordered, train.images.shape[1:], data.num_classes, float(majority))
+
+
+def _imagenet(side: int = 224) -> Images:
+    labels = [label for _, label in imagenet_files("train")]
+    tested = np.array([label for _, label in imagenet_files("val")])
+
+    def standardised(images):
+        return ((images / np.float32(255) - IMAGENET_MEAN) / IMAGENET_STD).astype(np.float32)
+
+    def calibrate(count: int, seed: int):
+        return standardised(next(imagenet_batches("train", image_size=side, batch_size=count, seed=seed))[0])
+
+    def ordered(batch_size: int):
+        for images, labels in imagenet_batches("val", image_size=side, batch_size=batch_size):
+            yield standardised(images), labels
+
+    majority = float(np.mean(tested == np.bincount(labels).argmax()))
+    return Images("ImageNet-1K", None, calibrate, ordered, (side, side, 3), max(labels) + 1, majority)
+
+
+# --- Text ---
+
+
+@dataclass(frozen=True)
+class Text:
+    """Token ids for training and for the test, and the name that tables show."""
+
+    name: str
+    train: Int[np.ndarray, " n"]
+    test: Int[np.ndarray, " m"]
+
+    def windows(self, key: jax.Array, count: int, size: int, *, test: bool = False) -> Int[np.ndarray, "count size"]:
+        """Windows from random places, int32.
+
+        Raises:
+            ValueError: if the text is shorter than a window.
+        """
+        ids = self.test if test else self.train
+        if len(ids) < size:
+            raise ValueError(f"size is {size}; the text has {len(ids)} tokens")
+        starts = generator(key).integers(0, len(ids) - size + 1, (count, 1))
+        return np.asarray(ids[starts + np.arange(size)], np.int32)
+
+
+def open_text(sizes: LanguageSizes, key: jax.Array) -> Source[Text]:
+    """The text of a preset: generated from the key, bytes of WikiText-2, or bytes of OpenWebText.
+
+    Raises:
+        DatasetUnavailable: if it is not on this machine and cannot be downloaded.
+        ValueError: for another corpus.
+    """
+    openers = {"markov": lambda: _generated(sizes, key), "wikitext-2": _wikitext2, "openwebtext": _openwebtext}
+    if sizes.corpus not in openers:
+        raise ValueError(f"corpus is {sizes.corpus!r}; it must be one of {', '.join(openers)}")
+    return open_or(openers[sizes.corpus], stand_in_for="C4 and WikiText-2" if sizes.corpus == "markov" else "C4")
+
+
+def _generated(sizes: LanguageSizes, key: jax.Array) -> Text:
+    letters = markov_text(key, sizes.letters, sizes.vocab_size).letters
+    cut = len(letters) * 5 // 6
+    return Text(f"order-2 Markov text, {sizes.vocab_size} letters, {cut} train / {len(letters) - cut} test", letters[:cut], letters[cut:])
+
+
+def _wikitext2() -> Text:
+    train, test = (np.frombuffer(wikitext2(split).encode(), np.uint8) for split in ("valid", "test"))
+    return Text(f"WikiText-2, {len(train)} bytes (valid) train / {len(test)} test", train, test)
+
+
+def _openwebtext() -> Text:
+    train, test = (np.memmap(provided("openwebtext", f"{split}.txt"), np.uint8, "r") for split in ("train", "test"))
+    return Text(f"OpenWebText, {len(train)} bytes train", train, test)
