@@ -81,8 +81,8 @@ def adaround_reg(logits: Float[Array, "*shape"], beta: float | Array) -> Float[A
     return jnp.sum(1 - jnp.abs(2 * up_share(logits) - 1) ** beta)
 
 
-def adaround_penalty(p: AdaRoundParams, progress: Array) -> Float[Array, ""]:
-    """Nothing for the first fifth of the steps, then `0.01` times the regulariser, beta falling from 20 to 2 as half a cosine."""
+def adaround_penalty(p: AdaRoundParams, progress: Array, weight: float | Array = REGULARISER) -> Float[Array, ""]:
+    """Nothing for the first fifth of the steps, then the regulariser times `weight`, beta falling from 20 to 2 as half a cosine."""
     done = jnp.clip((progress - WARM_UP) / (1 - WARM_UP), 0, 1)
     beta = SOFTEST + (SHARPEST - SOFTEST) * (1 + jnp.cos(jnp.pi * done)) / 2
-    return jnp.where(progress < WARM_UP, 0.0, REGULARISER) * adaround_reg(p.logits, beta)
+    return jnp.where(progress < WARM_UP, 0.0, weight) * adaround_reg(p.logits, beta)

@@ -136,7 +136,7 @@ QUICK = Preset(
 """A laptop, about a minute: digits, an MLP of 16 k weights, a GPT of 100 k on generated text."""
 
 STANDARD = Preset(
-    layer=LayerSizes(dim=256, samples=1024, steps=5000, bits=(2, 3, 4)),
+    layer=LayerSizes(dim=256, samples=1024, steps=5000),
     vision=VisionSizes(
         image_set="cifar10",
         network=(2, 2, 2),
@@ -162,7 +162,7 @@ STANDARD = Preset(
 """One GPU, minutes: a ResNet of three stages on CIFAR-10, a GPT on bytes of WikiText-2."""
 
 PAPER = Preset(
-    layer=LayerSizes(dim=1024, samples=4096, steps=5000, bits=(2, 3, 4)),
+    layer=LayerSizes(dim=1024, samples=4096, steps=5000),
     vision=VisionSizes(
         image_set="imagenet-1k",
         network=(2, 2, 2, 2),

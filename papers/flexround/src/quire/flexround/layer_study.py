@@ -19,13 +19,20 @@ from quire.flexround import adaround
 from quire.flexround.division import initial_grid
 
 VARIANTS = {
-    "FlexRound": {"log_s1", "log_S2", "log_s3"},
-    "s1 fixed": {"log_S2", "log_s3"},
-    "without s3": {"log_s1", "log_S2"},
-    "AdaQuant": {"log_s1", "offset"},
-    "only s1": {"log_s1"},
+    "FlexRound": {"log_s1": 1, "log_S2": 1, "log_s3": 1},
+    "s1 fixed": {"log_S2": 1, "log_s3": 1},
+    "without s3": {"log_s1": 1, "log_S2": 1},
+    "AdaQuant": {"log_s1": 1, "offset": 1},
+    "only s1": {"log_s1": 1},
+    "FlexRound, tuned": {"log_s1": 1, "log_S2": 8, "log_s3": 1},
+    "AdaQuant, tuned": {"log_s1": 1, "offset": 32},
 }
-"""What each variant learns."""
+"""What each variant learns, and how fast: factors of one rate. The best single rate is the same for dividing and for adding; the
+tuned variants have the best rate for each parameter."""
+
+ADAROUND = {"AdaRound": (0.1, adaround.REGULARISER), "AdaRound, tuned": (0.3, 300 * adaround.REGULARISER)}
+"""Rate and weight of the regulariser: the best rate for the regulariser of its paper, and the best of both for some thousand steps,
+after which the usual regulariser has not decided most weights."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class LayerSizes:
         dim: inputs and outputs.
         samples, test_samples: inputs to fit on, and fresh ones.
         batch_size, steps: of Adam.
-        rate, addition_rate, adaround_rate: of FlexRound and its ablations, of AdaQuant, of AdaRound; each the best that was tried.
+        rate: of Adam, see `VARIANTS`; the best single one of those tried.
         bits: widths.
     """
 
@@ -46,8 +53,6 @@ class LayerSizes:
     batch_size: int = 64
     steps: int = 1000
     rate: float = 1e-3
-    addition_rate: float = 1e-3
-    adaround_rate: float = 1e-2
     bits: tuple[int, ...] = (3, 4)
 
     def __post_init__(self):
@@ -104,7 +109,8 @@ class LayerResult(NamedTuple):
         losses: of calibration, `[steps]`.
         codes: that are kept, `[out, in]`.
         nearest: codes of rounding to nearest on the grid as it has become.
-        update: `W / (S2 s3 s1) - W / s1`, or `V`: how far a weight was moved before rounding.
+        update: how far a weight was moved before rounding, `W / (s1 S2 s3) - W / s1`, or `V / s1`: in steps of the grid.
+        scale: of the grid.
     """
 
     error: Float[Array, ""]
@@ -112,6 +118,7 @@ class LayerResult(NamedTuple):
     codes: Float[Array, "out in"]
     nearest: Float[Array, "out in"]
     update: Float[Array, "out in"]
+    scale: Float[Array, ""]
 
 
 @jax.jit
@@ -138,14 +145,16 @@ def fit_variant(problem: LayerProblem, grid: Grid, bits: Array, rates: VariantPa
         found.losses,
         affine_codes(stretched + p.offset, learned, bits),
         affine_codes(w, learned, bits),
-        (stretched - w) / learned.scale + p.offset,
+        (stretched + p.offset - w) / learned.scale,
+        learned.scale,
     )
 
 
 @jax.jit
-@jax.vmap
-def fit_adaround(problem: LayerProblem, grid: Grid, bits: Array, rate: Array) -> LayerResult:
-    """The same for AdaRound, whose grid is fixed."""
+@partial(jax.vmap, in_axes=(0, 0, 0, None, None))
+@partial(jax.vmap, in_axes=(None, None, None, 0, 0))
+def fit_adaround(problem: LayerProblem, grid: Grid, bits: Array, rate: Array, weight: Array) -> LayerResult:
+    """The same for AdaRound, whose grid is fixed; `weight` is that of its regulariser."""
     w = problem.w
     found = reconstruct_block(
         lambda p, x: x @ adaround.adaround_soft(w, p, bits).T,
@@ -155,11 +164,11 @@ def fit_adaround(problem: LayerProblem, grid: Grid, bits: Array, rate: Array) ->
         steps=len(problem.batches),
         rate=rate,
         batches=problem.batches,
-        penalty=adaround.adaround_penalty,
+        penalty=lambda p, progress: adaround.adaround_penalty(p, progress, weight),
     )
     hard, codes = adaround.adaround_hard(w, found.params, bits), adaround.adaround_codes(w, found.params, bits)
     nearest = affine_codes(w, grid, bits)
-    return LayerResult(relative_error(w, hard, problem.x_test), found.losses, codes, nearest, codes - nearest)
+    return LayerResult(relative_error(w, hard, problem.x_test), found.losses, codes, nearest, codes - nearest, grid.scale)
 
 
 @jax.jit
@@ -168,15 +177,15 @@ def fit_nothing(problem: LayerProblem, grid: Grid, bits: Array) -> LayerResult:
     """Rounding to nearest."""
     w, codes = problem.w, affine_codes(problem.w, grid, bits)
     error = relative_error(w, affine_quantize(w, grid, bits), problem.x_test)
-    return LayerResult(error, jnp.zeros(len(problem.batches)), codes, codes, jnp.zeros_like(w))
+    return LayerResult(error, jnp.zeros(len(problem.batches)), codes, codes, jnp.zeros_like(w), grid.scale)
 
 
 def variant_rates(sizes: LayerSizes) -> VariantParams:
     """The rate of every parameter in every variant, `[variants]` each."""
-    rows = []
-    for name, learned in VARIANTS.items():
-        rate = sizes.addition_rate if name == "AdaQuant" else sizes.rate
-        rows.append(VariantParams(*(np.float32(rate * (field in learned)) for field in VariantParams._fields)))
+    rows = [
+        VariantParams(*(np.float32(sizes.rate * factors.get(field, 0)) for field in VariantParams._fields))
+        for factors in VARIANTS.values()
+    ]
     return stack(rows)
 
 
@@ -198,9 +207,14 @@ def study_layer(sizes: LayerSizes, keys: Sequence[jax.Array]) -> tuple[LayerProb
     flat = jax.tree.map(lambda a: np.concatenate([a] * widths), problems)
     grid = jax.tree.map(lambda *parts: np.concatenate(parts), *grids)
     bits = np.repeat(np.array(sizes.bits, np.int32), seeds)
-    learned = fit_variant(flat, grid, bits, variant_rates(sizes))
-    results = {name: jax.tree.map(lambda a, i=i: a[:, i], jax.device_get(learned)) for i, name in enumerate(VARIANTS)}
-    results["AdaRound"] = fit_adaround(flat, grid, bits, np.full(len(bits), sizes.adaround_rate, np.float32))
+    groups = [
+        (VARIANTS, fit_variant(flat, grid, bits, variant_rates(sizes))),
+        (ADAROUND, fit_adaround(flat, grid, bits, *np.array(list(ADAROUND.values()), np.float32).T)),
+    ]
+    results = {}
+    for names, found in groups:
+        host = jax.device_get(found)
+        results |= {name: jax.tree.map(lambda a, i=i: a[:, i], host) for i, name in enumerate(names)}
     results["RTN"] = fit_nothing(flat, grid, bits)
 
     def by_seed(a):
