@@ -117,7 +117,9 @@ def test_bits_of_a_grid_may_be_traced():
     w = jnp.asarray(X)
     quantize = jax.jit(lambda bits: uniform.affine_quantize(w, uniform.min_max_grid(w.min(), w.max(), bits), bits))
     for bits in (2, 5):
-        np.testing.assert_allclose(quantize(bits), uniform.affine_quantize(w, uniform.min_max_grid(w.min(), w.max(), bits), bits), rtol=1e-5)
+        np.testing.assert_allclose(
+            quantize(bits), uniform.affine_quantize(w, uniform.min_max_grid(w.min(), w.max(), bits), bits), rtol=1e-5
+        )
 
 
 def test_one_sided_rows_of_two_sided_weights_try_every_zero_point():

@@ -3,6 +3,7 @@
 import copy
 import re
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -73,6 +74,12 @@ from quire.flexround.methods import rates
 from quire.flexround.sources import Text, open_images, open_text
 from quire.flexround.vision import build, load_published, published_names
 
+quantize = jax.jit(flexround, static_argnames=("bits", "symmetric"))
+nearest_to = jax.jit(rtn, static_argnames=("bits", "symmetric"))
+start_of = jax.jit(partial(init_flexround, clip_search=False), static_argnames=("bits", "per_channel", "symmetric"))
+closed_form = jax.jit(reciprocal_gradients, static_argnames=("bits", "symmetric"))
+"""Compiled whole, which takes less time than compiling their small operations one by one."""
+
 PRECISIONS = [pytest.param(jnp.float64, 1e-10, id="float64"), pytest.param(jnp.float32, 1e-5, id="float32")]
 
 
@@ -94,12 +101,13 @@ def weights(*shape, seed=0):
 def moved(p: FlexRoundParams, seed=1, size=0.2) -> FlexRoundParams:
     """Parameters as if something had been learned."""
     rng = np.random.default_rng(seed)
-    noise = jax.tree.map(lambda x: jnp.asarray(size * rng.standard_normal(x.shape), x.dtype), p)
-    return jax.tree.map(jnp.add, p, noise._replace(zero=jnp.zeros_like(p.zero)))
+    return jax.tree.map(
+        lambda x: jnp.asarray(np.asarray(np.asarray(x) + size * rng.standard_normal(x.shape), x.dtype)), p
+    )._replace(zero=p.zero)
 
 
 def params_of(s1, zero, S2, s3, s4=None, dtype=None):
-    logs = [None if x is None else jnp.log(jnp.asarray(x, dtype)) for x in (s1, S2, s3, s4)]
+    logs = [None if x is None else jnp.asarray(np.log(x), dtype) for x in (s1, S2, s3, s4)]
     return FlexRoundParams(*logs, jnp.asarray(zero, dtype))
 
 
@@ -130,9 +138,13 @@ def test_golden_grids_in_float32_are_as_good(vectors):
     """A search may end elsewhere where two ranges are equally good; the error it ends with may not differ."""
     w = np.asarray(vectors["W"])
     for name, bits, per_channel, symmetric, clip_search in grid_cases(vectors):
-        grid = initial_grid(jnp.asarray(w, jnp.float32), bits, per_channel=per_channel, symmetric=symmetric, clip_search=clip_search)
+        grid = initial_grid(
+            jnp.asarray(w, jnp.float32), bits, per_channel=per_channel, symmetric=symmetric, clip_search=clip_search
+        )
         theirs = Grid(*(jnp.asarray(vectors[f"{name}_{part}"], jnp.float32) for part in ("s1", "zp")))
-        found, expected = (np.mean(np.abs(w - rtn(w.astype(np.float32), g, bits, symmetric)) ** 2.4) for g in (grid, theirs))
+        found, expected = (
+            np.mean(np.abs(w - rtn(jnp.asarray(w, jnp.float32), g, bits, symmetric)) ** 2.4) for g in (grid, theirs)
+        )
         assert found <= expected * (1 + 1e-4)
 
 
@@ -143,41 +155,35 @@ def test_golden_forward_and_gradients(vectors, dtype, tolerance):
         w, x = (jnp.asarray(vectors[name], dtype) for name in ("W", "fw_X"))
         p = params_of(vectors["fw_s1"], vectors["fw_zp"], vectors["fw_S2"], vectors["fw_s3"], dtype=dtype)
 
-        def loss(p, w_hat=None):
-            w_hat = flexround(w, p, bits) if w_hat is None else w_hat
-            return output_error(x @ w_hat.T, x @ w.T)
+        def loss(p, offset):
+            return output_error(x @ (flexround(w, p, bits) + offset).T, x @ w.T)
 
-        quantized = flexround(w, p, bits)
-        assert_close(quantized, vectors["fw_Wq"], tolerance)
-        value, gradient = jax.value_and_grad(loss)(p)
+        assert_close(quantize(w, p, bits), vectors["fw_Wq"], tolerance)
+        value, (gradient, by_weight) = jax.jit(jax.value_and_grad(loss, (0, 1)))(p, jnp.zeros_like(w))
         assert_close(value, vectors["fw_loss"], tolerance)
-        by_weight = jax.grad(lambda w_hat: loss(p, w_hat))(quantized)
         assert_close(by_weight, vectors["fw_grad_Wq"], tolerance)
-        closed = reciprocal_gradients(w, p, by_weight, bits)
+        closed = closed_form(w, p, by_weight, bits)
         for name in ("log_s1", "log_S2", "log_s3"):
             assert_close(getattr(gradient, name), vectors[f"fw_grad_{name}"], tolerance)
             assert_close(getattr(closed, name), vectors[f"fw_grad_{name}"], tolerance)
-        assert not gradient.zero.any()
+        assert not np.any(gradient.zero)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [PRECISIONS[0], pytest.param(jnp.float32, 1e-2, id="float32")])
-def test_golden_reconstruction(vectors, dtype, tolerance):
-    """In float32 a rounding that lies on an edge may fall to the other side in one of the steps."""
+def test_golden_reconstruction(vectors, double):
     bits, steps = 3, int(vectors["rec_steps"])
-    with jax.enable_x64(dtype == jnp.float64):
-        w, x = (jnp.asarray(vectors[name], dtype) for name in ("W", "fw_X"))
-        start = params_of(vectors["b3_pt_asym_clip_s1"], vectors["b3_pt_asym_clip_zp"], np.ones(w.shape), np.ones((len(w), 1)), dtype=dtype)
-        fit = jax.jit(
-            lambda p, x, target, rate: reconstruct_block(
-                lambda p, x: x @ flexround(w, p, bits).T, p, x, target, steps=steps, rate=rate
-            )
-        )
-        found = fit(start, x, x @ w.T, float(vectors["rec_lr"]))
-        np.testing.assert_allclose(found.losses, vectors["rec_losses"], rtol=1e-9 if dtype == jnp.float64 else tolerance)
-        for name in ("s1", "S2", "s3"):
-            assert_close(jnp.exp(getattr(found.params, f"log_{name}")), vectors[f"rec_final_{name}"], tolerance)
-        if dtype == jnp.float64:
-            assert_close(flexround(w, found.params, bits), vectors["rec_final_Wq"], tolerance)
+    w, x = (jnp.asarray(vectors[name]) for name in ("W", "fw_X"))
+    ones = np.ones(w.shape), np.ones((len(w), 1))
+    start = params_of(vectors["b3_pt_asym_clip_s1"], vectors["b3_pt_asym_clip_zp"], *ones)
+
+    @jax.jit
+    def fit(p, x, target, rate):
+        return reconstruct_block(lambda p, x: x @ flexround(w, p, bits).T, p, x, target, steps=steps, rate=rate)
+
+    found = fit(start, x, x @ w.T, float(vectors["rec_lr"]))
+    np.testing.assert_allclose(found.losses, vectors["rec_losses"], rtol=1e-9)
+    for name in ("s1", "S2", "s3"):
+        assert_close(jnp.exp(getattr(found.params, f"log_{name}")), vectors[f"rec_final_{name}"], 1e-9)
+    assert_close(flexround(w, found.params, bits), vectors["rec_final_Wq"], 1e-9)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
@@ -224,19 +230,19 @@ SHAPES = [(5, 4), (3, 2, 3, 3)]
 @pytest.mark.parametrize("options", [{}, {"per_channel": True}, {"symmetric": True}, {"per_channel": True, "symmetric": True}])
 def test_starts_at_rounding_to_nearest_bit_by_bit(shape, options):
     w, symmetric = weights(*shape), options.get("symmetric", False)
-    p = init_flexround(w, 3, clip_search=False, **options)
+    p = start_of(w, 3, **options)
     assert p.log_s1.shape == ((shape[0],) + (1,) * (len(shape) - 1) if options.get("per_channel") else ())
     assert p.log_s3.shape == (shape[0],) + (1,) * (len(shape) - 1)
     assert (p.log_s4 is None) == (len(shape) == 2)
-    np.testing.assert_array_equal(flexround(w, p, 3, symmetric), rtn(w, p.grid, 3, symmetric))
+    np.testing.assert_array_equal(quantize(w, p, 3, symmetric), nearest_to(w, p.grid, 3, symmetric))
 
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**31), bits=st.integers(2, 8), symmetric=st.booleans())
 def test_results_are_points_of_the_grid(seed, bits, symmetric):
     w = weights(4, 3, seed=seed)
-    p = moved(init_flexround(w, bits, symmetric=symmetric, clip_search=False), seed)
-    codes = np.asarray(flexround(w, p, bits, symmetric)) / float(p.grid.scale) + float(p.zero)
+    p = moved(start_of(w, bits, symmetric=symmetric), seed)
+    codes = np.asarray(quantize(w, p, bits, symmetric)) / float(p.grid.scale) + float(p.zero)
     np.testing.assert_allclose(codes, np.round(codes), atol=1e-3)
     low = -(2 ** (bits - 1)) if symmetric else 0
     assert codes.min() >= low - 1e-3
@@ -245,28 +251,28 @@ def test_results_are_points_of_the_grid(seed, bits, symmetric):
 
 def test_is_the_equation_term_by_term():
     w = weights(3, 2, 2, 2)
-    p = moved(init_flexround(w, 3, clip_search=False))
+    p = moved(start_of(w, 3))
     s1, S2, s3, s4 = (np.exp(np.asarray(x, np.float64)) for x in p[:4])
     expected = s1 * np.clip(np.round(np.asarray(w, np.float64) / (s1 * S2 * s3 * s4)), -p.zero, 7 - p.zero)
-    assert_close(flexround(w, p, 3), expected, 1e-5)
+    assert_close(quantize(w, p, 3), expected, 1e-5)
 
 
 @pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_derivatives_are_the_closed_form(double, per_channel, symmetric):
     w = jnp.asarray(np.random.default_rng(0).standard_normal((6, 5)))
-    p = moved(init_flexround(w, 2, per_channel=per_channel, symmetric=symmetric, clip_search=False))
+    p = moved(start_of(w, 2, per_channel=per_channel, symmetric=symmetric))
     grad = jnp.asarray(np.random.default_rng(1).standard_normal(w.shape))
-    found = jax.grad(lambda p: jnp.sum(grad * flexround(w, p, 2, symmetric)))(p)
-    expected = reciprocal_gradients(w, p, grad, 2, symmetric)
+    found = jax.jit(jax.grad(lambda p: jnp.sum(grad * flexround(w, p, 2, symmetric))))(p)
+    expected = closed_form(w, p, grad, 2, symmetric)
     assert_close(found[:3], tuple(expected), 1e-12)
     assert not found.zero.any()
 
 
 def test_derivative_by_a_scale_grows_with_its_weight():
     w = jnp.array([[0.4, 0.2, 0.1]])
-    p = init_flexround(w, 8, clip_search=False)
-    size = np.abs(jax.grad(lambda p: flexround(w, p, 8).sum())(p).log_S2)
+    p = start_of(w, 8)
+    size = np.abs(jax.jit(jax.grad(lambda p: flexround(w, p, 8).sum()))(p).log_S2)
     np.testing.assert_allclose(size[0] / size[0, 2], [4, 2, 1], rtol=1e-5)
 
 
@@ -274,18 +280,18 @@ def test_codes_on_the_bounds_have_a_derivative():
     """After rounding they lie exactly there; a clip that is cut open would halve or lose it."""
     w = jnp.array([[0.0, 3.0]])
     p = FlexRoundParams(jnp.zeros(()), jnp.zeros((1, 2)), jnp.zeros((1, 1)), None, jnp.zeros(()))
-    gradient = jax.grad(lambda p: flexround(w, p, 2).sum())(p)
+    gradient = jax.jit(jax.grad(lambda p: flexround(w, p, 2).sum()))(p)
     np.testing.assert_allclose(gradient.log_S2, [[0, -3]])
 
 
 def test_export_needs_none_of_the_learned_scales():
     for symmetric in (False, True):
         w = weights(4, 6)
-        p = moved(init_flexround(w, 3, symmetric=symmetric, clip_search=False))
+        p = moved(start_of(w, 3, symmetric=symmetric))
         codes, scale, zero = export_int(w, p, 3, symmetric)
         assert codes.dtype == jnp.uint8
         assert codes.max() <= 7
-        np.testing.assert_allclose(scale * (codes.astype(jnp.float32) - zero), flexround(w, p, 3, symmetric), rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(scale * (codes.astype(jnp.float32) - zero), quantize(w, p, 3, symmetric), rtol=1e-6, atol=1e-7)
         assert {scale.size, zero.size} == {1}
 
 
@@ -297,11 +303,10 @@ def test_shifts_are_counted_from_either_grid():
 
 
 def test_adaround_starts_soft_at_the_weights_and_moves_one_step_at_most():
-    w = weights(6, 5)
-    grid = initial_grid(w, 8, clip_search=False)
+    w, grid = weights(6, 5), Grid(jnp.float32(0.05), jnp.float32(128))
     p = adaround_init(w, grid)
     assert_close(adaround_soft(w, p, 8), w, 1e-5)
-    np.testing.assert_array_equal(adaround_hard(w, p, 8), rtn(w, grid, 8))
+    np.testing.assert_array_equal(adaround_hard(w, p, 8), nearest_to(w, grid, 8))
     extreme = p._replace(logits=jnp.where(w > 0, 9.0, -9.0))
     shift = adaround_codes(w, extreme, 8) - affine_codes(w, grid, 8)
     assert jnp.abs(shift).max() == 1
@@ -319,10 +324,10 @@ def test_adaround_penalty_has_a_warm_up_and_sharpens():
 
 def test_addition_and_the_low_rank_form_start_at_rounding_to_nearest():
     w = weights(5, 4)
-    grid = init_flexround(w, 3, clip_search=False).grid
+    grid = start_of(w, 3).grid
     added, low = adaquant_init(w, grid), low_rank_init(w, grid, jax.random.key(0), rank=2)
-    np.testing.assert_allclose(adaquant(w, added, 3), rtn(w, grid, 3), rtol=1e-6)
-    np.testing.assert_allclose(low_rank(w, low, 3), rtn(w, grid, 3), rtol=1e-6)
+    np.testing.assert_allclose(adaquant(w, added, 3), nearest_to(w, grid, 3), rtol=1e-6)
+    np.testing.assert_allclose(low_rank(w, low, 3), nearest_to(w, grid, 3), rtol=1e-6)
     assert jnp.abs(low.right).max() <= 1 / 2
     by_offset = jax.grad(lambda p: adaquant(w, p, 8).sum())(adaquant_init(w, initial_grid(w, 8, clip_search=False))).offset
     np.testing.assert_allclose(by_offset, 1, rtol=1e-5)  # whatever the weight
@@ -332,11 +337,11 @@ def test_low_rank_is_flexround_with_its_product():
     w = weights(5, 4)
     p = moved(low_rank_init(w, initial_grid(w, 3, clip_search=False), jax.random.key(0), rank=2))
     whole = FlexRoundParams(p.log_s1, p.left @ p.right + p.columns, p.rows, None, p.zero)
-    np.testing.assert_allclose(low_rank(w, p, 3), flexround(w, whole, 3), rtol=1e-5)
+    np.testing.assert_allclose(low_rank(w, p, 3), quantize(w, whole, 3), rtol=1e-5)
 
 
 def test_rates_keep_what_is_fixed():
-    p = init_flexround(weights(3, 2), 3, clip_search=False)
+    p = start_of(weights(3, 2), 3)
     kept = rates(p, 0.1, fixed=("log_s1",))
     assert (kept.log_s1, kept.log_S2, kept.log_s4) == (0, 0.1, None)
     with pytest.raises(ValueError, match="log_s9"):
@@ -356,9 +361,9 @@ def test_no_rounding_beats_enumeration():
 
 def test_jit_and_vmap():
     w = weights(3, 4, 5)
-    p = jax.vmap(lambda w: moved(init_flexround(w, 3, clip_search=False)))(w)
-    assert_jit_consistent(lambda w, p: flexround(w, p, 3), w[0], jax.tree.map(lambda x: x[0], p))
-    assert_vmap_consistent(lambda w, p: flexround(w, p, 3), w, p)
+    p = jax.vmap(lambda w: moved(start_of(w, 3)))(w)
+    assert_jit_consistent(lambda w, p: quantize(w, p, 3), w[0], jax.tree.map(lambda x: x[0], p))
+    assert_vmap_consistent(lambda w, p: quantize(w, p, 3), w, p)
 
 
 # --- Inputs at the edge ------------------------------------------------------------------------------------------------------
@@ -386,7 +391,7 @@ def test_zeros_are_quantised_to_zeros():
 
 
 def test_dtypes():
-    assert_dtypes(lambda w: flexround(w, init_flexround(w, 8, clip_search=False), 8), weights(3, 4), tolerance=1e-4)
+    assert_dtypes(lambda w: flexround(w, start_of(w, 8), 8), weights(3, 4), tolerance=1e-4)
 
 
 def test_refuses(as_installed):
@@ -395,14 +400,14 @@ def test_refuses(as_installed):
         with pytest.raises(ValueError, match=f"bits is {bits}"):
             init_flexround(w, bits)
         with pytest.raises(ValueError, match=f"bits is {bits}"):
-            export_int(w, init_flexround(w, 3, clip_search=False), bits)
+            export_int(w, start_of(w, 3), bits)
     for bad in (w[0], w[None], w[:0], jnp.zeros((2, 2, 0, 3))):
         with pytest.raises(ValueError, match="w has shape"):
             init_flexround(bad, 3)
     with jax.debug_nans(False), pytest.raises(ValueError, match="not finite"):
         init_flexround(w.at[0, 0].set(jnp.nan), 3)
     with pytest.raises(ValueError, match=r"p has scales for weights of shape \(3, 4\)"):
-        flexround(w.T, init_flexround(w, 3, clip_search=False), 3)
+        flexround(w.T, start_of(w, 3), 3)
     for rank in (0, 4):
         with pytest.raises(ValueError, match=f"rank is {rank}"):
             low_rank_init(w, initial_grid(w, 3, clip_search=False), jax.random.key(0), rank)
@@ -434,7 +439,7 @@ def error_of(quantized, model, x):
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "rtn"])
 def test_learning_improves_on_rounding_to_nearest_and_packs(small, method):
     model, x = small
-    scheme = small_scheme(method, rate=0.1 if method == "adaround" else 1e-2)
+    scheme = small_scheme(method, rate=0.3 if method == "adaround" else 1e-2)
     learned = quantize_model(model, x, scheme, key=jax.random.key(0))
     nearest = quantize_model(model, x, small_scheme("rtn"), key=jax.random.key(0))
     assert error_of(learned, model, x) < error_of(nearest, model, x)
@@ -521,7 +526,7 @@ def residual():
     trained_norms(state)
     nnx.update(model, state)
     model.eval()
-    return model, np.random.default_rng(0).standard_normal((16, 6, 6, 1)).astype(np.float32)
+    return model, weights(16, 6, 6, 1)
 
 
 def test_folded_batch_norms_change_nothing(residual):
@@ -543,7 +548,7 @@ def test_residual_network_with_quantised_inputs(residual):
     assert len(input_steps(nnx.state(both["tensor"]))) == 3
     assert not input_steps(nnx.state(both["token"]))
     coarse = Chain([quantize_inputs(block, inputs, 3)])
-    learned = quantize_model(coarse, np.asarray(inputs), small_scheme(rate=2e-2, bits=4), key=jax.random.key(0))
+    learned = quantize_model(coarse, np.asarray(inputs), small_scheme(rate=3e-3, bits=4), key=jax.random.key(0))
     before, after = (input_steps(nnx.state(each)) for each in (coarse.stages[0], learned.model.stages[0]))
     assert all(abs(float(before[name] - after[name])) > 1e-3 for name in before)
     assert learned.blocks[0].losses[-5:].mean() < learned.blocks[0].losses[:5].mean()
@@ -559,13 +564,19 @@ def test_per_token_rounds_each_token_on_its_own_grid():
 def test_token_models(kind):
     tokens = np.random.default_rng(0).integers(0, 5, (16, 6)).astype(np.int32)
     make = (
-        (lambda rngs: encoder(5, 6, 8, 1, 2, 3, rngs=rngs)) if kind == "encoder" else (lambda rngs: decoder(5, 6, 8, 1, 2, rngs=rngs))
+        (lambda rngs: encoder(5, 6, 8, 1, 2, 3, rngs=rngs))
+        if kind == "encoder"
+        else (lambda rngs: decoder(5, 6, 8, 1, 2, rngs=rngs))
     )
     model = drawn(make, jax.random.key(0))
     assert model(tokens).shape == ((16, 3) if kind == "encoder" else (16, 6, 5))
     changed = tokens.copy()
     changed[:, -1] = (changed[:, -1] + 1) % 5
-    seen = jnp.abs(model(changed) - model(tokens)).max() if kind == "encoder" else jnp.abs((model(changed) - model(tokens))[:, :-1]).max()
+    seen = (
+        jnp.abs(model(changed) - model(tokens)).max()
+        if kind == "encoder"
+        else jnp.abs((model(changed) - model(tokens))[:, :-1]).max()
+    )
     assert (seen > 1e-6) == (kind == "encoder")  # a decoder does not look ahead
     quantized = quantize_model(model, tokens, small_scheme("rtn", bits=8), key=jax.random.key(0), full_precision=(-1,))
     assert [block is None for block in quantized.blocks] == [True, False, True]
@@ -593,9 +604,14 @@ def test_quantisation_refuses(small, as_installed):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"method": "mean"}, "method is 'mean'"), ({"bits": 9}, "bits is 9"), ({"steps": 0}, "steps"), ({"input_prob": 1.0}, "input_prob")],
+    [
+        ({"method": "mean"}, "method is 'mean'"),
+        ({"bits": 9}, "bits is 9"),
+        ({"steps": 0}, "steps"),
+        ({"input_prob": 1.0}, "input_prob"),
+    ],
 )
-def test_schemes_are_checked(options, message):
+def test_schemes_are_checked(as_installed, options, message):
     with pytest.raises(ValueError, match=message):
         Scheme(**options)
 
@@ -605,7 +621,9 @@ def test_schemes_are_checked(options, message):
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
 def test_programs_of_every_preset_fit_together(preset):
-    shape, classes = {"digits": ((8, 8, 1), 10), "cifar10": ((32, 32, 3), 10), "imagenet-1k": ((224, 224, 3), 1000)}[preset.vision.image_set]
+    shape, classes = {"digits": ((8, 8, 1), 10), "cifar10": ((32, 32, 3), 10), "imagenet-1k": ((224, 224, 3), 1000)}[
+        preset.vision.image_set
+    ]
     model = nnx.eval_shape(lambda: build(preset.vision, shape, classes, nnx.Rngs(0)))
     graph, state = nnx.split(model)
     images = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
@@ -642,7 +660,7 @@ def test_layer_problems_depend_on_their_key():
     assert first.w.dtype == first.x.dtype == np.float32
 
 
-def test_data_of_the_presets(monkeypatch):
+def test_data_of_the_presets(as_installed):
     source = open_images(presets.QUICK.vision)
     images = source.value
     assert source.stand_in_for == "ImageNet-1K"
@@ -688,4 +706,4 @@ def test_the_exact_claims_hold():
     small = replace(presets.QUICK, problems=4, problem_steps=30)
     smaller = copy.copy(paper)
     smaller.presets = {**paper.presets, "quick": small}
-    assert run(smaller, claims=["F1", "F8"], seeds=2).as_expected
+    assert run(smaller, claims=["F1", "F8"], seeds=1).as_expected

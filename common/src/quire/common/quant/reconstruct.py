@@ -10,15 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Num
 
-from quire.common.checks import check_at_least, check_ids
+from quire.common.checks import check_at_least, check_ids, floating
 
 Block = Callable[[Any, Any], Array]
 """`block(params, inputs) -> outputs [batch, ...]`."""
 
 Penalty = Callable[[Any, Array], Array]
 """`penalty(params, progress) -> scalar`, added to the error; progress runs from 0 to 1."""
+
+
+Maps = Num[Array | np.ndarray, "batch out *rest"]
+"""Outputs of a block, features or tokens on axis 1."""
 
 
 class Reconstruction(NamedTuple):
@@ -28,7 +32,7 @@ class Reconstruction(NamedTuple):
     losses: Float[Array, " steps"]
 
 
-def output_error(output: Float[Array, "batch out *rest"], target: Float[Array, "batch out *rest"]) -> Float[Array, ""]:
+def output_error(output: Maps, target: Maps) -> Float[Array, ""]:
     """`(output - target)^2`, summed over axis 1 and averaged over the others.
 
     Axis 1 is that of the features for `[batch, features]` and that of the tokens for `[batch, tokens, features]`: so do BRECQ
@@ -42,6 +46,7 @@ def output_error(output: Float[Array, "batch out *rest"], target: Float[Array, "
     """
     if output.shape != target.shape or output.ndim < 2 or output.size == 0:
         raise ValueError(f"output is {output.shape} and target {target.shape}; they need one shape [batch, features, ...]")
+    output, target = floating(output, target)
     return jnp.mean(jnp.sum((output - target) ** 2, axis=1))
 
 
@@ -49,7 +54,7 @@ def reconstruct_block(
     block: Block,
     params: Any,
     x: Any,
-    target: Float[Array, "n *out"],
+    target: Num[Array | np.ndarray, "n *out"],
     *,
     steps: int,
     rate: Any = 1e-3,
@@ -95,7 +100,7 @@ def reconstruct_block(
     if x_full is not None and (key is None or jax.tree.map(jnp.shape, x_full) != jax.tree.map(jnp.shape, x)):
         raise ValueError("x_full needs a key, and the shapes of x")
     tx = optax.scale_by_adam() if tx is None else tx
-    batches = None if batches is None else jnp.asarray(batches)
+    x, x_full, target, batches = jax.tree.map(jnp.asarray, (x, x_full, target, batches))
     progress = np.arange(steps) / steps
     decay = (1 + np.cos(np.pi * progress)) / 2
 
@@ -120,7 +125,7 @@ def reconstruct_block(
     return Reconstruction(params, losses)
 
 
-def _check(x: Any, target: Array, steps: int, batches: Any) -> None:
+def _check(x: Any, target: Array | np.ndarray, steps: int, batches: Any) -> None:
     check_at_least("steps", steps)
     rows = {len(leaf) for leaf in jax.tree.leaves((x, target))}
     if len(rows) != 1 or rows == {0}:

@@ -66,7 +66,17 @@ def affine_codes(w: Float[Array, "*shape"], grid: Grid, bits: int | Array, symme
     """
     low, high = code_range(bits, symmetric)
     # clipped before the zero point is added, which is the same for an integer z and keeps the bounds exact
-    return clip_ste(round_ste(w / grid.scale), low - grid.zero, high - grid.zero) + grid.zero
+    return clip_ste(round_ste(quotient(w, grid.scale)), low - grid.zero, high - grid.zero) + grid.zero
+
+
+def quotient(w: Float[Array, "*shape"], scale: Array) -> Float[Array, "*shape"]:
+    """`w / scale`, rounded once.
+
+    XLA multiplies by the reciprocal of what it broadcasts, which rounds twice. A number between two codes, as the least one of a
+    symmetric grid is, then falls to either side.
+    """
+    whole = jnp.broadcast_to(scale, jnp.broadcast_shapes(jnp.shape(w), jnp.shape(scale)))
+    return w / (scale if jnp.shape(scale) == jnp.shape(w) else jax.lax.optimization_barrier(whole))
 
 
 def affine_quantize(w: Float[Array, "*shape"], grid: Grid, bits: int | Array, symmetric: bool = False) -> Float[Array, "*shape"]:
@@ -115,8 +125,8 @@ def search_range(
 ) -> Grid:
     """The grid that minimises `mean |w - Q(w)|^power` over the ranges tried (BRECQ, Li et al. 2021).
 
-    Where no number of `w` is negative, or none positive, the ranges `i / num` of the largest one are tried; otherwise, for each of
-    `num` widths, every zero point, in one-sided channels too; for a symmetric grid, `num` largest values. The first of equally
+    Where no number of `w` is negative, or none positive, the ranges `i / num` of the largest one are tried; otherwise, for each
+    of `num` widths, every zero point, in one-sided channels too; for a symmetric grid, `num` largest values. The first of equally
     good ranges wins.
 
     Args:

@@ -1,7 +1,7 @@
 """FlexRound: Learnable Rounding based on Element-wise Division for Post-Training Quantization.
 
-Jung Hyun Lee, Jeonghoon Kim, Se Jung Kwon and Dongsoo Lee, ICML 2023, arXiv 2306.00317. Every weight is divided by a scale of its own
-before it is rounded; the scales are learned, block by block, from a few unlabelled inputs, and thrown away.
+Jung Hyun Lee, Jeonghoon Kim, Se Jung Kwon and Dongsoo Lee, ICML 2023, arXiv 2306.00317. Every weight is divided by a scale of its
+own before it is rounded; the scales are learned, block by block, from a few unlabelled inputs, and thrown away.
 
     division              the method: scales, rounding, export
     reciprocal_rule       its derivatives in closed form

@@ -1,7 +1,7 @@
 """AdaQuant: a learned number is added to every weight before it is rounded (Hubara et al. 2021); the scale is learned too.
 
-`What = s clip(round((W + V) / s), -z, 2^b - 1 - z)`. The derivative by V does not depend on W: the addition that FlexRound's division
-is compared with.
+`What = s clip(round((W + V) / s), -z, 2^b - 1 - z)`. The derivative by V does not depend on W: the addition that
+FlexRound's division is compared with.
 """
 
 from typing import NamedTuple

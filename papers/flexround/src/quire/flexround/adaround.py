@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from quire.common.quant.uniform import Grid, clip_ste, code_range
+from quire.common.quant.uniform import Grid, clip_ste, code_range, quotient
 from quire.flexround.division import Weight
 
 STRETCH, SHIFT = 1.2, 0.1
@@ -41,7 +41,8 @@ def up_share(logits: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 def adaround_init(w: Weight, grid: Grid) -> AdaRoundParams:
     """Logits at which `h(V)` is the fraction `W / s - floor(W / s)`: the soft rounding starts at W itself."""
-    fraction = w / grid.scale - jnp.floor(w / grid.scale)
+    steps = quotient(w, grid.scale)
+    fraction = steps - jnp.floor(steps)
     return AdaRoundParams(-jnp.log(STRETCH / (fraction + SHIFT) - 1), grid)
 
 
@@ -69,7 +70,7 @@ def adaround_hard(w: Weight, p: AdaRoundParams, bits: int | Array, symmetric: bo
 
 def _codes(w: Weight, up: Array, grid: Grid, bits: int | Array, symmetric: bool) -> Array:
     low, high = code_range(bits, symmetric)
-    return clip_ste(jnp.floor(w / grid.scale) + up + grid.zero, low, high)
+    return clip_ste(jnp.floor(quotient(w, grid.scale)) + up + grid.zero, low, high)
 
 
 def adaround_reg(logits: Float[Array, "*shape"], beta: float | Array) -> Float[Array, ""]:
@@ -82,7 +83,7 @@ def adaround_reg(logits: Float[Array, "*shape"], beta: float | Array) -> Float[A
 
 
 def adaround_penalty(p: AdaRoundParams, progress: Array, weight: float | Array = REGULARISER) -> Float[Array, ""]:
-    """Nothing for the first fifth of the steps, then the regulariser times `weight`, beta falling from 20 to 2 as half a cosine."""
+    """Nothing for the first fifth of the steps, then `weight` times the regulariser; beta falls from 20 to 2 as half a cosine."""
     done = jnp.clip((progress - WARM_UP) / (1 - WARM_UP), 0, 1)
     beta = SOFTEST + (SHARPEST - SOFTEST) * (1 + jnp.cos(jnp.pi * done)) / 2
     return jnp.where(progress < WARM_UP, 0.0, weight) * adaround_reg(p.logits, beta)

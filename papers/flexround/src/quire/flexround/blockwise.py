@@ -213,7 +213,7 @@ def _passed(graph, state, x):
 
 
 def quantize_model(
-    model: Chain, inputs: Array, scheme: Scheme, *, key: jax.Array, full_precision: Sequence[int] = ()
+    model: Chain, inputs: Array | np.ndarray, scheme: Scheme, *, key: jax.Array, full_precision: Sequence[int] = ()
 ) -> QuantizedModel:
     """Quantise a model block by block on a small set of calibration inputs.
 
@@ -236,7 +236,7 @@ def quantize_model(
 
 def quantize_models(
     models: Sequence[Chain],
-    inputs: Array,
+    inputs: Array | np.ndarray,
     scheme: Scheme,
     *,
     keys: Sequence[jax.Array],

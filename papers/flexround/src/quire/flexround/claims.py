@@ -1,6 +1,6 @@
 """What the paper states, measured: F1 to F8."""
 
-from typing import Any
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from quire.common.random import generator
 from quire.common.testing import max_relative_error
 from quire.flexround import figures, language, vision
 from quire.flexround.config import Preset
-from quire.flexround.division import export_int, flexround, init_flexround, rtn
+from quire.flexround.division import FlexRoundParams, export_int, flexround, init_flexround, rtn
 from quire.flexround.layer_study import study_layer
 from quire.flexround.packed import pack_model, sizes
 from quire.flexround.paper import paper
@@ -24,38 +24,45 @@ from quire.flexround.sources import open_images, open_text
 # --- F1: identities ----------------------------------------------------------------------------------------------------------
 
 
-def _moved(w: np.ndarray, dtype: Any, bits: int, rng: np.random.Generator):
-    """Weights, starting parameters and parameters after some learning, as if."""
-    w = jnp.asarray(w, dtype)
-    start = init_flexround(w, bits, clip_search=False)
-    noise = jax.tree.map(lambda x: jnp.asarray(0.2 * rng.standard_normal(x.shape), dtype), start)
-    return w, start, jax.tree.map(jnp.add, start, noise._replace(zero=jnp.zeros_like(start.zero)))
+def _moved(start: FlexRoundParams, rng: np.random.Generator) -> FlexRoundParams:
+    """Parameters after some learning, as if."""
+    noisy = jax.tree.map(lambda x: np.asarray(x + 0.2 * rng.standard_normal(x.shape), x.dtype), jax.device_get(start))
+    return noisy._replace(zero=start.zero)
+
+
+@partial(jax.jit, static_argnames="bits")
+def _both_forms(w, start, p, grad, bits):
+    """Pairs of what is computed and what it must be."""
+    found = jax.grad(lambda p: jnp.sum(grad * flexround(w, p, bits)))(p)
+    codes, scale, zero = export_int(w, p, bits)
+    return {
+        "derivatives": (tuple(found[:3]), tuple(reciprocal_gradients(w, p, grad, bits))),
+        "start": (flexround(w, start, bits), rtn(w, start.grid, bits)),
+        "export": (scale * (codes - zero), flexround(w, p, bits)),
+    }
 
 
 @paper.claim(
     "F1",
-    says="Learning starts from rounding to nearest, the derivative by S₂ is −G W / (S₂² s₃) on the grid, and only codes, s₁ and z are kept",
+    says="Learning starts from rounding to nearest; by S₂ the derivative is −G W / (S₂² s₃) on the grid; codes, s₁, z are kept",
     source="Section 3.2, equation 2, proposition 3.1",
     metric="largest error / largest reference, float64",
     holds=all_of(at_most(1e-10), at_most(1e-5, of="float32"), at_most(0.0, of="start")),
     exact=True,
 )
 def identities(preset: Preset, key: jax.Array) -> Measurement:
-    """A random layer: the start bit by bit, automatic against closed-form derivatives, exported codes against the forward pass."""
+    """A random layer: the start bit by bit, automatic against closed derivatives, exported codes against the forward pass."""
     bits, seed = 3, generator(key).integers(2**31)
     w = np.random.default_rng(seed).standard_normal((16, 12))
 
     def errors(dtype):
         rng = np.random.default_rng(seed + 1)
-        weights, start, p = _moved(w, dtype, bits, rng)
-        grad = jnp.asarray(rng.standard_normal(w.shape), dtype)
-        found = jax.grad(lambda p: jnp.sum(grad * flexround(weights, p, bits)))(p)
-        expected = reciprocal_gradients(weights, p, grad, bits)
-        codes, scale, zero = export_int(weights, p, bits)
+        weights, grad = jnp.asarray(w, dtype), jnp.asarray(rng.standard_normal(w.shape), dtype)
+        start = init_flexround(weights, bits, clip_search=False)
+        pairs = _both_forms(weights, start, _moved(start, rng), grad, bits)
         return {
-            "derivatives": max(max_relative_error(getattr(found, name), x) for name, x in expected._asdict().items()),
-            "start": max_relative_error(flexround(weights, start, bits), rtn(weights, start.grid, bits)),
-            "export": max_relative_error(scale * (codes - zero), flexround(weights, p, bits)),
+            name: max(map(max_relative_error, *map(jax.tree.leaves, (found, expected))))
+            for name, (found, expected) in pairs.items()
         }
 
     return identity(errors, f"16 × 12 normal weights, {bits} bits, one scale")
@@ -82,9 +89,10 @@ def _layer_errors(preset: Preset, results, *names: str) -> dict[str, float]:
 
 
 def _error_figure(preset: Preset, results, *names: str):
-    shown = {bits: {name: results[name].error[place : place + 1] for name in names} for place, bits in enumerate(preset.layer.bits)}
+    shown = {
+        bits: {name: results[name].error[place : place + 1] for name in names} for place, bits in enumerate(preset.layer.bits)
+    }
     return figures.errors(shown)
-
 
 
 @paper.claim(
@@ -131,8 +139,8 @@ def division_against_addition(preset: Preset, key: jax.Array) -> Measurement:
     expect="not reproduced",
     because=(
         "AdaRound's usual regulariser leaves most weights undecided after so few steps, and AdaQuant's offsets, which are in "
-        "units of the weights, want a larger rate than the logarithm of the scale. With both cared for, adding is ahead: the lead "
-        "of division in F2 is one of how easy it is to set up"
+        "units of the weights, want a larger rate than the logarithm of the scale. With both cared for, adding is ahead: what "
+        "division has over it in F2 is that one rate for everything will do"
     ),
 )
 def tuned_addition(preset: Preset, key: jax.Array) -> Measurement:
@@ -170,7 +178,9 @@ def beyond_the_neighbours(preset: Preset, key: jax.Array) -> Measurement:
     _, results = layer_study(preset, key)
     moved = {name: _moved_by(results, name) for name in ("FlexRound", "AdaQuant", "AdaRound")}
     own = _moved_by(results, "FlexRound", "own")
-    extras = {f"share of weights, {bits} bits": float(np.mean(moved["FlexRound"][i] >= 2)) for i, bits in enumerate(preset.layer.bits)}
+    extras = {
+        f"share of weights, {bits} bits": float(np.mean(moved["FlexRound"][i] >= 2)) for i, bits in enumerate(preset.layer.bits)
+    }
     extras |= {f"on the learned grid, {bits} bits": float(own[i].max()) for i, bits in enumerate(preset.layer.bits)}
     return Measurement(
         float(moved["FlexRound"].max((1, 2)).min()),
@@ -192,7 +202,7 @@ def beyond_the_neighbours(preset: Preset, key: jax.Array) -> Measurement:
     holds=all_of(every_seed(above(0.3)), every_seed(below(0.2, of="AdaQuant")), every_seed(above(-0.2, of="AdaQuant"))),
 )
 def reciprocal_rule(preset: Preset, key: jax.Array) -> Measurement:
-    """Moved: from `W / s₁` to `W / (s₁ S₂ s₃)`. By addition, by |V|, which knows nothing of W: the one furthest from zero counts."""
+    """Moved: from `W / s₁` to `W / (s₁ S₂ s₃)`, or by |V|, which knows nothing of W: there the furthest from zero counts."""
     problem, results = layer_study(preset, key)
     size = np.abs(problem.w).ravel()
 
@@ -294,7 +304,7 @@ def language_study(preset: Preset, keys: jax.Array):
     text = open_text(c, keys[0]).value
     model = language.trained_model(c, text, keys[0])
     windows = text.windows(jax.random.fold_in(keys[0], 3), c.windows, c.max_length + 1, test=True)
-    found, ratio = {}, 0.0
+    found = {}
     for name, method in (("RTN", "rtn"), ("FlexRound", "flexround")):
         quantized = language.quantized_models(model, text, c, method, keys)
         found[name] = language.perplexity([each.model for each in quantized], windows).reshape(len(c.bits), len(keys)).T

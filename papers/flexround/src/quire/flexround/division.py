@@ -138,18 +138,14 @@ def flexround(w: Weight, p: FlexRoundParams, bits: int | Array, symmetric: bool 
     >>> print(flexround(w, moved, 2)[0, 0].round(3))
     0.433
     """
-    return affine_quantize(_divided(w, p), p.grid, bits, symmetric)
+    return p.grid.scale * (flexround_codes(w, p, bits, symmetric) - p.grid.zero)
 
 
 def flexround_codes(w: Weight, p: FlexRoundParams, bits: int | Array, symmetric: bool = False) -> Weight:
     """The codes of `flexround`: whole numbers, as floats, from 0 (from `-2^(b-1)` on a symmetric grid)."""
-    return affine_codes(_divided(w, p), p.grid, bits, symmetric)
-
-
-def _divided(w: Weight, p: FlexRoundParams) -> Weight:
     if p.log_S2.shape != w.shape:
         raise ValueError(f"p has scales for weights of shape {p.log_S2.shape}; w has shape {w.shape}")
-    return w / p.stretch
+    return affine_codes(w, Grid(p.grid.scale * p.stretch, p.grid.zero), bits, symmetric)
 
 
 def rtn(w: Weight, grid: Grid, bits: int | Array, symmetric: bool = False) -> Weight:

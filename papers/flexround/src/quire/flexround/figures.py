@@ -40,7 +40,7 @@ def reciprocal(w: np.ndarray, gradients: Mapping[str, np.ndarray]) -> Figure:
 
 
 def movement(w: np.ndarray, scale: float, updates: Mapping[str, np.ndarray], shifts: Mapping[str, np.ndarray]) -> Figure:
-    """How far each weight was moved, in steps of the grid, against the weight; those whose code moved twice or more are ringed."""
+    """How far each weight was moved, in steps of the grid, against the weight; rings: the code moved by 2 or more."""
     figure, (panels,) = plots.axes(len(updates), width=4.6, height=3.6, grid=True, sharey=True)
     for axes, (name, update) in zip(panels, updates.items(), strict=True):
         x, far = w.ravel() / scale, np.abs(shifts[name]).ravel() >= 2
@@ -71,8 +71,12 @@ def shifts(by_width: Mapping[int, Mapping[str, np.ndarray]]) -> Figure:
         for place, (name, moved) in enumerate(found.items()):
             share = [np.mean(np.abs(moved) == k) for k in range(longest + 1)]
             width = 0.8 / len(found)
-            axes.bar(np.arange(longest + 1) + (place - (len(found) - 1) / 2) * width, share, width, color=COLOURS[name], label=name)
-        axes.set(yscale="log", xlabel="grid points away from rounding to nearest", title=f"{bits} bits", xticks=range(longest + 1))
+            axes.bar(
+                np.arange(longest + 1) + (place - (len(found) - 1) / 2) * width, share, width, color=COLOURS[name], label=name
+            )
+        axes.set(
+            yscale="log", xlabel="grid points away from rounding to nearest", title=f"{bits} bits", xticks=range(longest + 1)
+        )
     panels[0].set_ylabel("share of the weights")
     panels[-1].legend(frameon=False)
     return figure

@@ -65,9 +65,7 @@ def pair_perplexity(text: Text, windows: np.ndarray, vocab_size: int) -> float:
     return float(np.exp(-np.log(probabilities[windows[:, :-1], windows[:, 1:]]).mean()))
 
 
-def quantized_models(
-    model: Chain, text: Text, sizes: LanguageSizes, method: MethodName, keys: jax.Array
-) -> list[QuantizedModel]:
+def quantized_models(model: Chain, text: Text, sizes: LanguageSizes, method: MethodName, keys: jax.Array) -> list[QuantizedModel]:
     """One model, quantised for every width and, within it, every key, on sequences of the training text of its own."""
     inputs = [text.windows(key, sizes.calibration, sizes.max_length) for key in fold_keys(keys, 2)]
     widths = len(sizes.bits)

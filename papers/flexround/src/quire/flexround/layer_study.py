@@ -31,7 +31,7 @@ VARIANTS = {
 tuned variants have the best rate for each parameter."""
 
 ADAROUND = {"AdaRound": (0.1, adaround.REGULARISER), "AdaRound, tuned": (0.3, 300 * adaround.REGULARISER)}
-"""Rate and weight of the regulariser: the best rate for the regulariser of its paper, and the best of both for some thousand steps,
+"""Rate and weight of the regulariser: the best rate for the regulariser of its paper, and the best of both for a thousand steps,
 after which the usual regulariser has not decided most weights."""
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from quire.common.quant.uniform import Grid, affine_codes, affine_quantize
+from quire.common.quant.uniform import Grid, affine_codes
 from quire.flexround.division import Weight
 
 
@@ -64,9 +64,9 @@ def low_rank(w: Weight, p: LowRankParams, bits: int | Array, symmetric: bool = F
     >>> print(low_rank(w, p, 2), low_rank(w, p._replace(columns=jnp.log(jnp.array([[0.5, 1.0]]))), 2))
     [[0. 1.]] [[0.5 1. ]]
     """
-    return affine_quantize(w / p.stretch, p.grid, bits, symmetric)
+    return p.grid.scale * (low_rank_codes(w, p, bits, symmetric) - p.grid.zero)
 
 
 def low_rank_codes(w: Weight, p: LowRankParams, bits: int | Array, symmetric: bool = False) -> Weight:
     """The codes of `low_rank`, whole numbers as floats."""
-    return affine_codes(w / p.stretch, p.grid, bits, symmetric)
+    return affine_codes(w, Grid(p.grid.scale * p.stretch, p.grid.zero), bits, symmetric)

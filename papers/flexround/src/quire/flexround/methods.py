@@ -40,9 +40,7 @@ class Method:
 
 
 METHODS: dict[MethodName, Method] = {
-    "flexround": Method(
-        lambda w, grid, key: division.start_flexround(w, grid), division.flexround, division.flexround_codes
-    ),
+    "flexround": Method(lambda w, grid, key: division.start_flexround(w, grid), division.flexround, division.flexround_codes),
     "low_rank": Method(low_rank.low_rank_init, low_rank.low_rank, low_rank.low_rank_codes),
     "adaround": Method(
         lambda w, grid, key: adaround.adaround_init(w, grid),

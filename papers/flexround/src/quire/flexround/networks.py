@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,7 @@ class Chain(nnx.Module):
     def __init__(self, stages: Iterable[nnx.Module]):
         self.stages = nnx.List(list(stages))
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array | np.ndarray) -> Array:
         for stage in self.stages:
             x = stage(x)
         return x
@@ -48,7 +49,7 @@ class DenseAct(nnx.Module):
         self.dense = nnx.Linear(dim, out, kernel_init=nnx.initializers.he_normal(), rngs=rngs)
         self.last = last
 
-    def __call__(self, x: Float[Array, "n *shape"]) -> Float[Array, "n out"]:
+    def __call__(self, x: Float[Array | np.ndarray, "n *shape"]) -> Float[Array, "n out"]:
         y = self.dense(x.reshape(len(x), -1))
         return y if self.last else jax.nn.relu(y)
 
@@ -59,7 +60,7 @@ def mlp(widths: Sequence[int], *, rngs: nnx.Rngs) -> Chain:
     >>> mlp((64, 96, 10), rngs=nnx.Rngs(0))(jnp.ones((2, 8, 8, 1))).shape
     (2, 10)
     """
-    pairs = list(zip(widths[:-1], widths[1:], strict=True))
+    pairs = list(pairwise(widths))
     return Chain(DenseAct(*pair, last=number == len(pairs) - 1, rngs=rngs) for number, pair in enumerate(pairs))
 
 
@@ -137,7 +138,7 @@ class TokenStem(nnx.Module):
     def __init__(self, model: TokenLM):
         self.embed, self.positions = model.embed, model.positions
 
-    def __call__(self, tokens: Int[Array, "n t"]) -> Float[Array, "n t dim"]:
+    def __call__(self, tokens: Int[Array | np.ndarray, "n t"]) -> Float[Array, "n t dim"]:
         return self.embed(tokens) + self.positions[None, : tokens.shape[1]]
 
 

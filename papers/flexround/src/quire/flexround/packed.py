@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -72,7 +71,7 @@ class PackedBlock(nnx.Module):
         self.rest = nnx.data(with_weights(state, hollow))
         self.weights = nnx.data(dict(weights))
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array | np.ndarray) -> Array:
         unpacked = {name: w.unpack() for name, w in self.weights.items()}
         return nnx.merge(self.graph, with_weights(self.rest, unpacked))(x)
 

@@ -37,7 +37,7 @@ def reciprocal_gradients(w: Weight, p: FlexRoundParams, grad: Weight, bits: int,
     """
     low, high = (bound - p.zero for bound in code_range(bits, symmetric))
     scale, divided = p.grid.scale, w / p.stretch
-    rounded = jnp.round(divided / scale)
+    rounded = jnp.round(w / (scale * p.stretch))
     inside = (low <= rounded) & (rounded <= high)
     by_s2 = -grad * inside * divided
     by_s1 = grad * (scale * jnp.clip(rounded, low, high) - inside * divided)

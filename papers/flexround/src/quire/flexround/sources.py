@@ -63,9 +63,7 @@ def open_images(sizes: VisionSizes) -> Source[Images]:
 def _in_memory(data: ImageData) -> Images:
     pixels = [split.images / np.float32(255 if split.images.dtype == np.uint8 else 1) for split in (data.train, data.test)]
     mean, std = pixels[0].mean((0, 1, 2)), pixels[0].std((0, 1, 2))
-    train, test = (
-        ImageSplit((x - mean) / std, split.labels) for x, split in zip(pixels, (data.train, data.test), strict=True)
-    )
+    train, test = (ImageSplit((x - mean) / std, split.labels) for x, split in zip(pixels, (data.train, data.test), strict=True))
 
     def ordered(batch_size: int):
         for start in range(0, len(test), batch_size):
@@ -136,7 +134,9 @@ def open_text(sizes: LanguageSizes, key: jax.Array) -> Source[Text]:
 def _generated(sizes: LanguageSizes, key: jax.Array) -> Text:
     letters = markov_text(key, sizes.letters, sizes.vocab_size).letters
     cut = len(letters) * 5 // 6
-    return Text(f"order-2 Markov text, {sizes.vocab_size} letters, {cut} train / {len(letters) - cut} test", letters[:cut], letters[cut:])
+    return Text(
+        f"order-2 Markov text, {sizes.vocab_size} letters, {cut} train / {len(letters) - cut} test", letters[:cut], letters[cut:]
+    )
 
 
 def _wikitext2() -> Text:
