@@ -71,6 +71,7 @@ from quire.flexround.blockwise import input_steps, layer_weights, with_weights
 from quire.flexround.enumeration import rounding_error
 from quire.flexround.layer_study import LayerSizes, layer_problem, variant_rates
 from quire.flexround.methods import rates
+from quire.flexround.peers import qwix_gptq, qwix_nearest
 from quire.flexround.sources import Text, open_images, open_text
 from quire.flexround.vision import build, load_published, published_names
 
@@ -101,9 +102,8 @@ def weights(*shape, seed=0):
 def moved(p: FlexRoundParams, seed=1, size=0.2) -> FlexRoundParams:
     """Parameters as if something had been learned."""
     rng = np.random.default_rng(seed)
-    return jax.tree.map(
-        lambda x: jnp.asarray(np.asarray(np.asarray(x) + size * rng.standard_normal(x.shape), x.dtype)), p
-    )._replace(zero=p.zero)
+    noisy = jax.tree.map(lambda x: np.asarray(x + size * rng.standard_normal(x.shape), x.dtype), jax.device_get(p))
+    return jax.tree.map(jnp.asarray, noisy)._replace(zero=p.zero)
 
 
 def params_of(s1, zero, S2, s3, s4=None, dtype=None):
@@ -361,7 +361,7 @@ def test_no_rounding_beats_enumeration():
 
 def test_jit_and_vmap():
     w = weights(3, 4, 5)
-    p = jax.vmap(lambda w: moved(start_of(w, 3)))(w)
+    p = moved(jax.vmap(lambda w: start_of(w, 3))(w))
     assert_jit_consistent(lambda w, p: quantize(w, p, 3), w[0], jax.tree.map(lambda x: x[0], p))
     assert_vmap_consistent(lambda w, p: quantize(w, p, 3), w, p)
 
@@ -707,3 +707,24 @@ def test_the_exact_claims_hold():
     smaller = copy.copy(paper)
     smaller.presets = {**paper.presets, "quick": small}
     assert run(smaller, claims=["F1", "F8"], seeds=1).as_expected
+
+
+def test_bench_compares_the_same_operation():
+    args = paper.benchmark.cases(16, jax.random.key(0))
+    loop, naive = list(args.values())[:2]
+    np.testing.assert_allclose(jax.jit(loop.function)(*loop.args), jax.jit(naive.function)(*naive.args), rtol=1e-5, atol=1e-6)
+
+
+def test_is_as_good_as_its_peer():
+    """FlexRound against GPTQ by qwix, where that is installed: four bits, symmetric, a scale for each output channel."""
+    pytest.importorskip("qwix")
+    problem = layer_problem(jax.random.key(0), LayerSizes(dim=16, steps=300))
+    w, x = map(jnp.asarray, (problem.w, problem.x))
+    start = start_of(w, 4, per_channel=True, symmetric=True)
+    fit = jax.jit(lambda p: reconstruct_block(lambda p, x: x @ flexround(w, p, 4, True).T, p, x, x @ w.T, steps=300, rate=3e-3))
+    learned = quantize(w, fit(start).params, 4, True)
+    ours, theirs, nearest = (
+        output_error(x @ found.T, x @ w.T) for found in (learned, jax.jit(partial(qwix_gptq, bits=4))(w, x), qwix_nearest(w, 4))
+    )
+    assert ours < nearest
+    assert ours < 1.2 * theirs
