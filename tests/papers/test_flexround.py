@@ -67,9 +67,9 @@ from quire.flexround import (
 from quire.flexround import config as presets
 from quire.flexround.activations import QuantizedInput
 from quire.flexround.adaround import AdaRoundParams, adaround_codes, adaround_penalty
-from quire.flexround.blockwise import input_steps, layer_weights, with_weights
 from quire.flexround.enumeration import rounding_error
 from quire.flexround.layer_study import LayerSizes, layer_problem, variant_rates
+from quire.flexround.layer_weights import input_steps, layer_weights, with_weights
 from quire.flexround.methods import rates
 from quire.flexround.peers import qwix_gptq, qwix_nearest
 from quire.flexround.sources import Text, open_images, open_text
@@ -548,7 +548,13 @@ def test_residual_network_with_quantised_inputs(residual):
     assert len(input_steps(nnx.state(both["tensor"]))) == 3
     assert not input_steps(nnx.state(both["token"]))
     coarse = Chain([quantize_inputs(block, inputs, 3)])
-    learned = quantize_model(coarse, np.asarray(inputs), small_scheme(rate=3e-3, bits=4), key=jax.random.key(0))
+    scheme = small_scheme(rate=3e-3, bits=4, batch_size=16)
+    learned, nearest = (
+        quantize_model(coarse, np.asarray(inputs), how, key=jax.random.key(0)) for how in (scheme, replace(scheme, method="rtn"))
+    )
+    # the target is in full precision, inputs of layers too, and the error is summed over channels
+    first_error = jnp.mean(jnp.sum((nearest.model(inputs) - block(inputs)) ** 2, axis=-1))
+    np.testing.assert_allclose(learned.blocks[0].losses[0], first_error, rtol=1e-5)
     before, after = (input_steps(nnx.state(each)) for each in (coarse.stages[0], learned.model.stages[0]))
     assert all(abs(float(before[name] - after[name])) > 1e-3 for name in before)
     assert learned.blocks[0].losses[-5:].mean() < learned.blocks[0].losses[:5].mean()

@@ -7,7 +7,8 @@ own before it is rounded; the scales are learned, block by block, from a few unl
     reciprocal_rule       its derivatives in closed form
     adaround, adaquant    rounding up or down, adding before rounding
     low_rank              the low-rank form of the authors' code
-    methods, blockwise    one interface for all; models quantised block by block
+    methods, scheme       one interface for all; what is quantised, and how long rounding is learned
+    layer_weights, blockwise    weights of a module; models quantised block by block
     activations, packed   quantised inputs of layers; packed codes and inference from them
     networks              MLP, residual network, encoder, decoder as chains of blocks
     layer_study, vision, language, small_problems, enumeration    the experiments
@@ -18,7 +19,7 @@ from quire.flexround import benchmark, claims
 from quire.flexround.activations import QuantizedInput, per_token, quantize_inputs
 from quire.flexround.adaquant import AdaQuantParams, adaquant, adaquant_init
 from quire.flexround.adaround import AdaRoundParams, adaround_hard, adaround_init, adaround_reg, adaround_soft, up_share
-from quire.flexround.blockwise import QuantizedModel, Scheme, quantize_model, quantize_models
+from quire.flexround.blockwise import QuantizedModel, quantize_model, quantize_models
 from quire.flexround.config import PRESETS, Preset
 from quire.flexround.division import (
     FlexRoundParams,
@@ -36,6 +37,7 @@ from quire.flexround.networks import Chain, chain_of, decoder, drawn, encoder, f
 from quire.flexround.packed import PackedBlock, PackedWeight, pack_model, pack_weight, sizes
 from quire.flexround.paper import paper
 from quire.flexround.reciprocal_rule import reciprocal_gradients
+from quire.flexround.scheme import Scheme
 
 __all__ = [
     "METHODS",

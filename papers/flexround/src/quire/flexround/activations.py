@@ -59,12 +59,12 @@ class QuantizedInput(nnx.Module):
         return self.layer(x)
 
 
-def quantize_inputs(block: nnx.Module, x: Array, bits: int, steps: Steps = "tensor") -> nnx.Module:
+def quantize_inputs(block: nnx.Module, x: Array | None, bits: int, steps: Steps = "tensor") -> nnx.Module:
     """A copy of a block in which the inputs of all linear maps and convolutions are quantised.
 
     Args:
         block: any module.
-        x: calibration inputs, whose range the grids of whole tensors start with.
+        x: calibration inputs, whose range the grids of whole tensors start with; None for grids of tokens.
         bits, steps: as for `QuantizedInput`.
 
     Returns:
@@ -86,6 +86,21 @@ def quantize_inputs(block: nnx.Module, x: Array, bits: int, steps: Steps = "tens
             if isinstance(layer, QuantizedInput):
                 layer.active = True
                 layer.log_step[...], layer.zero[...] = jnp.log(grids[path].scale), grids[path].zero
+    return block
+
+
+def unquantized_inputs(block: nnx.Module) -> nnx.Module:
+    """A copy of a block in which every `QuantizedInput` passes its input on as it comes: the block in full precision.
+
+    >>> layer = nnx.Sequential(QuantizedInput(nnx.Linear(3, 2, rngs=nnx.Rngs(0)), 2, "token"))
+    >>> x = jnp.array([[0.1, 0.2, 0.4]])
+    >>> bool((unquantized_inputs(layer)(x) == layer.layers[0].layer(x)).all()), bool((layer(x) == layer.layers[0].layer(x)).all())
+    (True, False)
+    """
+    block = nnx.merge(*nnx.split(block))
+    for _, module in nnx.iter_modules(block):
+        if isinstance(module, QuantizedInput):
+            module.active = False
     return block
 
 

@@ -1,7 +1,6 @@
 """A model quantised block by block: each is fitted on what the quantised blocks before it give, to what the full ones gave."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,55 +14,12 @@ from quire.common.quant.reconstruct import reconstruct_block
 from quire.common.quant.uniform import Grid
 from quire.common.train.batches import epoch_indices
 from quire.common.train.seeds import fold_keys, stack
+from quire.flexround.activations import unquantized_inputs
 from quire.flexround.division import initial_grid
-from quire.flexround.methods import METHODS, Method, MethodName, rates
+from quire.flexround.layer_weights import input_steps, layer_weights, with_weights
+from quire.flexround.methods import METHODS, Method, rates
 from quire.flexround.networks import Chain
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """How weights are quantised, and how their rounding is learned.
-
-    Attributes:
-        method: see `METHODS`.
-        bits: of a weight, 2 to 8.
-        per_channel: a scale for each output channel rather than one for each weight tensor.
-        symmetric: signed codes without zero point.
-        clip_search: start from the best range rather than from the whole one.
-        steps, batch_size, rate: of Adam on each block; `rate` falls to zero as a cosine.
-        fixed: parameters that are not learned: `("log_s1",)` is the ablation with a fixed grid.
-        input_prob: probability with which a number of a block's input is that of the full-precision model, anew in every step
-            (QDrop); 0 for never.
-
-    Raises:
-        ValueError: for an unknown method or a number out of range.
-    """
-
-    method: MethodName = "flexround"
-    bits: int = 4
-    per_channel: bool = False
-    symmetric: bool = False
-    clip_search: bool = True
-    steps: int = 5000
-    batch_size: int = 64
-    rate: float = 2e-3
-    fixed: tuple[str, ...] = ()
-    input_prob: float = 0.0
-
-    def __post_init__(self):
-        if self.method not in METHODS:
-            raise ValueError(f"method is {self.method!r}; it must be one of {', '.join(METHODS)}")
-        if not 2 <= self.bits <= 8:
-            raise ValueError(f"bits is {self.bits}; it must lie between 2 and 8")
-        if min(self.steps, self.batch_size) < 1 or not self.rate >= 0 or not 0 <= self.input_prob < 1:
-            raise ValueError(
-                f"steps, batch_size, rate and input_prob are {self.steps}, {self.batch_size}, {self.rate}, {self.input_prob}; "
-                "they need at least 1, at least 1, at least 0, and [0, 1)"
-            )
-
-    def grid_options(self) -> dict[str, Any]:
-        """Arguments of `initial_grid`."""
-        return {name: getattr(self, name) for name in ("bits", "per_channel", "symmetric", "clip_search")}
+from quire.flexround.scheme import Scheme
 
 
 class QuantizedBlock(NamedTuple):
@@ -85,39 +41,6 @@ class QuantizedModel(NamedTuple):
 
     model: Chain
     blocks: list[QuantizedBlock | None]
-
-
-# --- Weights of a module, output channels first ---
-
-
-def layer_weights(state: nnx.State) -> dict[str, Array]:
-    """Weights of all linear maps and convolutions of a module, `[out, in, ...]`, by the name of the layer.
-
-    >>> state = nnx.state(nnx.Sequential(nnx.Linear(3, 2, rngs=nnx.Rngs(0))))
-    >>> {name: w.shape for name, w in layer_weights(state).items()}
-    {'layers.0': (2, 3)}
-    """
-    return {_name(path): jnp.moveaxis(x[...], (-1, -2), (0, 1)) for path, x in nnx.to_flat_state(state) if path[-1] == "kernel"}
-
-
-def with_weights(state: nnx.State, weights: dict[str, Array], steps: dict[str, Array] | None = None) -> nnx.State:
-    """The state with other weights `[out, in, ...]`, and other logarithms of the steps of quantised inputs, by name."""
-    new = {(name, "kernel"): jnp.moveaxis(w, (0, 1), (-1, -2)) for name, w in weights.items()}
-    new |= {(name, "log_step"): step for name, step in (steps or {}).items()}
-    flat = [(path, x.replace(new.get((_name(path), path[-1]), x[...]))) for path, x in nnx.to_flat_state(state)]
-    return nnx.from_flat_state(flat)
-
-
-def input_steps(state: nnx.State) -> dict[str, Array]:
-    """Logarithms of the learned steps of quantised inputs, by the name of the layer."""
-    return {_name(path): x[...] for path, x in nnx.to_flat_state(state) if path[-1] == "log_step"}
-
-
-def _name(path: tuple) -> str:
-    return ".".join(map(str, path[:-1]))
-
-
-# --- Reconstruction ---
 
 
 def initial_grids(state: nnx.State, bits: int | Array, **options: bool) -> dict[str, Grid]:
@@ -159,7 +82,7 @@ def quantize_block(
 
     def block(learned, inputs):
         quantized = _each(method.weights, weights, learned["weights"], bits, scheme.symmetric)
-        return nnx.merge(graph, with_weights(state, quantized, learned["steps"]))(inputs)
+        return channels_second(nnx.merge(graph, with_weights(state, quantized, learned["steps"]))(inputs))
 
     if scheme.method != "rtn":
         rate = {name: rates(p, scheme.rate, scheme.fixed) for name, p in params.items()}
@@ -167,7 +90,7 @@ def quantize_block(
             block,
             {"weights": params, "steps": steps},
             x,
-            target,
+            channels_second(target),
             steps=scheme.steps,
             rate={"weights": rate, "steps": scheme.rate},
             batches=batches,
@@ -179,6 +102,15 @@ def quantize_block(
         (params, steps), losses = (found.params["weights"], found.params["steps"]), found.losses
     kept = _each(method.kept, weights, params, bits, scheme.symmetric)
     return QuantizedBlock(params, with_weights(state, kept, steps), losses)
+
+
+def channels_second(outputs: Array) -> Array:
+    """Maps `[n, height, width, channels]` as `[n, channels, ...]`, whose axis 1 the error is summed over; others as they are.
+
+    >>> channels_second(jnp.zeros((2, 8, 8, 3))).shape, channels_second(jnp.zeros((2, 7, 5))).shape
+    ((2, 3, 8, 8), (2, 7, 5))
+    """
+    return jnp.moveaxis(outputs, -1, 1) if outputs.ndim == 4 else outputs
 
 
 def _each(function, weights: dict[str, Array], params: dict[str, Any], bits: int | Array, symmetric: bool) -> dict[str, Array]:
@@ -265,13 +197,14 @@ def quantize_models(
     blocks: list[list] = [[] for _ in models]
     for number, of_models in enumerate(zip(*(model.stages for model in models), strict=True)):
         graphs, states = zip(*map(nnx.split, of_models), strict=True)
+        full = nnx.graphdef(unquantized_inputs(of_models[0]))
         _check_block(number, graphs, states[0])
         if number in kept or not layer_weights(states[0]):
             found, state = [None] * len(models), stack(states)
-            x, x_full = _passed(graphs[0], state, x), _passed(graphs[0], state, x_full)
+            x, x_full = _passed(graphs[0], state, x), _passed(full, state, x_full)
         else:
             state, now = stack(states), jnp.stack(fold_keys(jnp.stack(keys), number))
-            target = _passed(graphs[0], state, x_full)
+            target = _passed(full, state, x_full)
             grids = _grids(state, widths, **scheme.grid_options())
             all_of = _side_by_side(graphs[0], state, grids, x, x_full, target, batches, now, scheme, widths)
             _check_losses(number, np.asarray(all_of.losses), scheme)

@@ -326,7 +326,8 @@ def perplexity_of_text(preset: Preset, key: jax.Array) -> Measurement:
     c, found = preset.language, language_study(preset, key)
     source = open_text(c, key)
     full = float(found["full precision"])
-    ratios = (found["FlexRound"] - full) / (found["RTN"] - full)
+    gap = found["RTN"] - full
+    ratios = np.divide(found["FlexRound"] - full, gap, out=np.full_like(gap, np.inf), where=gap > 0)  # nothing lost: no ratio
     extras = {f"{name}, {bits} bits": float(found[name][i]) for name in ("FlexRound", "RTN") for i, bits in enumerate(c.bits)}
     return Measurement(
         float(ratios.max()),

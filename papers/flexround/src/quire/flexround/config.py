@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from quire.common.train.recipe import Recipe
-from quire.flexround.blockwise import Scheme
 from quire.flexround.layer_study import LayerSizes
+from quire.flexround.scheme import Scheme
 
 ImageSet = Literal["digits", "cifar10", "imagenet-1k"]
 Corpus = Literal["markov", "wikitext-2", "openwebtext"]

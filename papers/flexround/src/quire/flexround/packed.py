@@ -9,9 +9,11 @@ from flax import nnx
 from jaxtyping import Array, Float, UInt32
 
 from quire.common.quant.packing import pack_bits, size_report, unpack_bits
-from quire.flexround.blockwise import QuantizedModel, Scheme, layer_weights, with_weights
+from quire.flexround.blockwise import QuantizedModel
+from quire.flexround.layer_weights import layer_weights, with_weights
 from quire.flexround.methods import METHODS
 from quire.flexround.networks import Chain
+from quire.flexround.scheme import Scheme
 
 
 class PackedWeight(NamedTuple):

@@ -14,9 +14,10 @@ from quire.common.layers.resnet import ResNet, torch_names
 from quire.common.random import generator
 from quire.common.train.batches import epoch_indices, take_batch
 from quire.common.train.seeds import fit_seeds, fold_keys, over_seeds, stack
-from quire.flexround.blockwise import QuantizedModel, Scheme, quantize_models
+from quire.flexround.blockwise import QuantizedModel, quantize_models
 from quire.flexround.config import VisionSizes
 from quire.flexround.networks import Chain, drawn, fold, mlp, residual_network
+from quire.flexround.scheme import Scheme
 from quire.flexround.sources import Images
 
 
