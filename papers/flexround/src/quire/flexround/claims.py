@@ -260,13 +260,15 @@ def vision_study(preset: Preset, keys: jax.Array):
     c = preset.vision
     images = open_images(c).value
     models = vision.trained_models(c, images, keys)
-    found = {"full precision": vision.accuracy(models, images)}
-    for name, scheme in vision.schemes(c).items():
-        quantized = vision.quantized_models(models, images, c, scheme, keys)
-        found[name] = vision.accuracy([each.model for each in quantized], images)
-        if name == "FlexRound":
-            packed = sizes(pack_model(models[0], quantized[0], scheme))
-    return {"accuracy": found, "times smaller": np.full(len(keys), packed["ratio"])}
+    schemes = vision.schemes(c)
+    found = {name: vision.quantized_models(models, images, c, scheme, keys) for name, scheme in schemes.items()}
+    every = [each.model for quantized in found.values() for each in quantized]
+    accuracy = vision.accuracy([*models, *every], images).reshape(-1, len(keys))
+    packed = sizes(pack_model(models[0], found["FlexRound"][0], schemes["FlexRound"]))
+    return {
+        "accuracy": dict(zip(("full precision", *found), accuracy, strict=True)),
+        "times smaller": np.full(len(keys), packed["ratio"]),
+    }
 
 
 @paper.claim(
@@ -304,13 +306,12 @@ def language_study(preset: Preset, keys: jax.Array):
     text = open_text(c, keys[0]).value
     model = language.trained_model(c, text, keys[0])
     windows = text.windows(jax.random.fold_in(keys[0], 3), c.windows, c.max_length + 1, test=True)
-    found = {}
-    for name, method in (("RTN", "rtn"), ("FlexRound", "flexround")):
-        quantized = language.quantized_models(model, text, c, method, keys)
-        found[name] = language.perplexity([each.model for each in quantized], windows).reshape(len(c.bits), len(keys)).T
-    full, pairs = language.perplexity([model], windows)[0], language.pair_perplexity(text, windows, c.vocab_size)
-    every = np.ones(len(keys))
-    return found | {"full precision": full * every, "pairs": pairs * every}
+    methods = {"RTN": "rtn", "FlexRound": "flexround"}
+    every = [each.model for m in methods.values() for each in language.quantized_models(model, text, c, m, keys)]
+    full, *quantized = language.perplexity([model, *every], windows)
+    found = dict(zip(methods, np.reshape(quantized, (len(methods), len(c.bits), len(keys))).swapaxes(1, 2), strict=True))
+    pairs, seeds = language.pair_perplexity(text, windows, c.vocab_size), np.ones(len(keys))
+    return found | {"full precision": full * seeds, "pairs": pairs * seeds}
 
 
 @paper.claim(

@@ -128,7 +128,7 @@ QUICK = Preset(
         dim=64,
         depth=2,
         num_heads=4,
-        training=Recipe(steps=600, batch_size=32, learning_rate=5e-3, warmup=0.05, weight_decay=1e-4),
+        training=Recipe(steps=500, batch_size=32, learning_rate=5e-3, warmup=0.05, weight_decay=1e-4),
         calibration=128,
         scheme=_WEIGHT_ONLY,
     ),

@@ -1,14 +1,17 @@
 """What is shipped: packed codes with a scale and a zero point, and a forward pass from them. S2, s3, s4 are gone."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, Float, Int, UInt32
 
 from quire.common.quant.packing import pack_bits, size_report, unpack_bits
+from quire.common.quant.uniform import Grid
 from quire.flexround.blockwise import QuantizedModel
 from quire.flexround.layer_weights import layer_weights, with_weights
 from quire.flexround.methods import METHODS
@@ -53,10 +56,17 @@ def pack_weight(w: Array, params: Any, scheme: Scheme) -> PackedWeight:
     >>> print(packed.words, packed.unpack().round(2).tolist()[0])
     [177] [0.0, -0.4300000071525574]
     """
-    method = METHODS[scheme.method]
-    grid, lift = method.grid(params), 2 ** (scheme.bits - 1) if scheme.symmetric else 0
-    codes = np.asarray(method.codes(w, params, scheme.bits, scheme.symmetric)).astype(np.int32) + lift
-    return PackedWeight(pack_bits(codes, scheme.bits), grid.scale, grid.zero + lift, scheme.bits, w.shape)
+    codes, grid = _unsigned(w, params, scheme)
+    return PackedWeight(pack_bits(codes, scheme.bits), *grid, scheme.bits, w.shape)
+
+
+@partial(jax.jit, static_argnames="scheme")
+def _unsigned(w: Array, params: Any, scheme: Scheme) -> tuple[Int[Array, "..."], Grid]:
+    """Codes from 0 on, signed ones lifted, and their grid."""
+    method, lift = METHODS[scheme.method], 2 ** (scheme.bits - 1) if scheme.symmetric else 0
+    grid = method.grid(params)
+    codes = method.codes(w, params, scheme.bits, scheme.symmetric).astype(jnp.int32)
+    return codes + lift, Grid(grid.scale, grid.zero + lift)
 
 
 class PackedBlock(nnx.Module):
