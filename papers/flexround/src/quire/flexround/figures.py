@@ -25,7 +25,11 @@ def rounding_steps(u: np.ndarray, zero: float, bits: int, scales: Sequence[float
         codes = np.clip(np.round(u / scale) + zero, 0, 2**bits - 1) - zero
         colour = "k" if scale == 1 else f"C{number}"
         axes.step(u, codes, where="mid", color=colour, label=f"$S_2$ = {scale:g}" + (" (to nearest)" if scale == 1 else ""))
-    axes.set(xlabel="$W / s_1$", ylabel="point of the grid, code $- z$", title="A larger divisor rounds a large weight far away")
+    axes.set(
+        xlabel="$W / s_1$",
+        ylabel="point of the grid, code $- z$",
+        title="Large weights are moved furthest",
+    )
     axes.legend(frameon=False)
     return figure
 
@@ -45,10 +49,9 @@ def movement(w: np.ndarray, scale: float, updates: Mapping[str, np.ndarray], shi
     for axes, (name, update) in zip(panels, updates.items(), strict=True):
         x, far = w.ravel() / scale, np.abs(shifts[name]).ravel() >= 2
         axes.plot(x, update.ravel(), ".", ms=3, color=COLOURS[name], alpha=0.5)
-        axes.plot(x[far], update.ravel()[far], "o", ms=6, mfc="none", color="k", label=f"code moved by 2 or more: {far.sum()}")
+        axes.plot(x[far], update.ravel()[far], "o", ms=6, mfc="none", color="k")
         axes.axhline(0, color="k", lw=0.6)
-        axes.set(xlabel="$W / s_1$", title=name)
-        axes.legend(frameon=False, loc="upper center")
+        axes.set(xlabel="$W / s_1$", title=f"{name}: {far.sum()} codes moved by 2 or more (rings)")
     panels[0].set_ylabel("moved before rounding (steps)")
     return figure
 
@@ -98,9 +101,10 @@ def perplexities(by_width: Mapping[int, Mapping[str, np.ndarray]], full: float) 
     top = max(np.max(x) for values in by_width.values() for x in values.values())
     for axes, (bits, values) in zip(panels, by_width.items(), strict=True):
         plots.seed_bars(axes, values, COLOURS)
-        plots.level(axes, full, "full precision")
+        axes.axhline(full, color="k", lw=0.9, ls="--", label="full precision")
         axes.set(title=f"{bits} bits", ylim=(full - 0.4 * (top - full), top + 0.1 * (top - full)))
     panels[0].set_ylabel("perplexity of the test text")
+    panels[-1].legend(frameon=False, loc="upper right")
     return figure
 
 
@@ -110,6 +114,6 @@ def block_losses(losses: Mapping[str, np.ndarray]) -> Figure:
     for name, values in losses.items():
         steps, means = plots.smooth(np.asarray(values) / np.mean(values[:10]), 10)
         axes.semilogy(steps, means, label=name)
-    axes.set(xlabel="step", ylabel="error / first error", title="Block by block")
+    axes.set(xlabel="step", ylabel="error / first error", title="Reconstruction of one block")
     axes.legend(frameon=False)
     return figure
