@@ -79,7 +79,9 @@ def adaround_reg(logits: Float[Array, "*shape"], beta: float | Array) -> Float[A
     >>> print(adaround_reg(jnp.array([-9.0, 0.0]), 2.0))
     1.0
     """
-    return jnp.sum(1 - jnp.abs(2 * up_share(logits) - 1) ** beta)
+    decided = jnp.abs(2 * up_share(logits) - 1)
+    # as exponential and logarithm, which are computed several numbers at a time, as powers are not
+    return jnp.sum(1 - jnp.exp(beta * jnp.log(jnp.maximum(decided, jnp.finfo(decided.dtype).tiny))))
 
 
 def adaround_penalty(p: AdaRoundParams, progress: Array, weight: float | Array = REGULARISER) -> Float[Array, ""]:

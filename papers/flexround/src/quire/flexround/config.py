@@ -108,8 +108,8 @@ class Preset:
             raise ValueError(f"problems is {self.problems} and problem_steps {self.problem_steps}; both must be at least 1")
 
 
-_WEIGHT_ONLY = Scheme(per_channel=True, clip_search=False, steps=300, batch_size=4, rate=2.5e-3)
-"""As the authors' scripts for weights of 3 bits and full activations; they take 5000 steps of 2 sequences."""
+_WEIGHT_ONLY = Scheme(per_channel=True, clip_search=False, steps=300, batch_size=2, rate=2.5e-3)
+"""As the authors' scripts for weights of 3 bits and full activations; they take 5000 steps."""
 
 QUICK = Preset(
     layer=LayerSizes(),

@@ -39,7 +39,7 @@ def reciprocal(w: np.ndarray, gradients: Mapping[str, np.ndarray]) -> Figure:
     figure, (panels,) = plots.axes(len(gradients), width=4.2, grid=True)
     for axes, (name, gradient) in zip(panels, gradients.items(), strict=True):
         axes.plot(np.abs(w).ravel(), np.abs(gradient).ravel(), ".", ms=3, color=COLOURS[name.split(":")[0]], alpha=0.6)
-        axes.set(xlabel="|W|", ylabel="|derivative of the loss|", title=name)
+        axes.set(xlabel="|W|", ylabel="|derivative of the loss|", title=name, ylim=(0, 1.1 * np.abs(gradient).max()))
     return figure
 
 

@@ -23,6 +23,9 @@ FULL_PRECISION = (-1,)
 RESIDENT_TOKENS = 2**24
 """A text of more tokens is read from its file, batch by batch."""
 
+HOST_CHUNK = 100
+"""Steps whose batches are then in memory at a time."""
+
 
 def language_loss(model: Chain, windows: jax.Array, key: jax.Array | None = None) -> jax.Array:
     """Cross-entropy of every token of `windows [n, t + 1]` but the first, in nats."""
@@ -37,13 +40,15 @@ def trained_model(sizes: LanguageSizes, text: Text, key: jax.Array) -> Chain:
         return decoder(sizes.vocab_size, sizes.max_length, sizes.dim, sizes.depth, sizes.num_heads, rngs=rngs)
 
     model, (own,) = drawn(build, key), fold_keys(key[None], 1)
+    chunk = training.steps  # one compiled loop, for all steps
     if len(text.train) <= RESIDENT_TOKENS:
         rows = np.asarray(text.train[: len(text.train) // size * size], np.int32).reshape(-1, size)
         batches, data = take_batch, (rows, epoch_indices(own, len(rows), training.batch_size, training.steps))
     else:
         batches = HostBatches(lambda step: text.windows(jax.random.fold_in(own, step), training.batch_size, size))
-        data = None
-    fit(model, training.transformation(flat=True), language_loss, batches, data, steps=training.steps, key=own)
+        data, chunk = None, HOST_CHUNK
+    tx = training.transformation(flat=True)
+    fit(model, tx, language_loss, batches, data, steps=training.steps, key=own, chunk_steps=chunk)
     return model
 
 
