@@ -65,6 +65,7 @@ from quire.flexround import (
 from quire.flexround import config as presets
 from quire.flexround.activations import QuantizedInput
 from quire.flexround.adaround import AdaRoundParams, adaround_codes, adaround_penalty
+from quire.flexround.division import start_flexround
 from quire.flexround.enumeration import rounding_error
 from quire.flexround.layer_study import LayerSizes, layer_problem, variant_rates
 from quire.flexround.layer_weights import input_steps, layer_weights, with_weights
@@ -77,7 +78,7 @@ quantize = jax.jit(flexround, static_argnames=("bits", "symmetric"))
 nearest_to = jax.jit(rtn, static_argnames=("bits", "symmetric"))
 start_of = jax.jit(partial(init_flexround, clip_search=False), static_argnames=("bits", "per_channel", "symmetric"))
 closed_form = jax.jit(reciprocal_gradients, static_argnames=("bits", "symmetric"))
-start_of_any = jax.jit(partial(init_flexround, clip_search=False), static_argnames="symmetric")
+grid_of_any = jax.jit(partial(initial_grid, clip_search=False), static_argnames="symmetric")
 quantize_any = jax.jit(flexround, static_argnames="symmetric")
 """Compiled whole, which takes less time than compiling their small operations one by one."""
 
@@ -241,7 +242,7 @@ def test_starts_at_rounding_to_nearest_bit_by_bit(shape, options):
 @given(seed=st.integers(0, 2**31), bits=st.integers(2, 8), symmetric=st.booleans())
 def test_results_are_points_of_the_grid(seed, bits, symmetric):
     w = weights(4, 3, seed=seed)
-    p = moved(start_of_any(w, np.int32(bits), symmetric=symmetric), seed)
+    p = moved(start_flexround(w, grid_of_any(w, np.int32(bits), symmetric=symmetric)), seed)
     codes = np.asarray(quantize_any(w, p, np.int32(bits), symmetric)) / float(p.grid.scale) + float(p.zero)
     np.testing.assert_allclose(codes, np.round(codes), atol=1e-3)
     low = -(2 ** (bits - 1)) if symmetric else 0
