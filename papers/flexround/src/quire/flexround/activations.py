@@ -19,9 +19,8 @@ def per_token(x: Float[Array, "*shape dim"], bits: int) -> Float[Array, "*shape 
     Raises:
         ValueError: for bits out of range, or tokens without numbers.
 
-    >>> print(per_token(jnp.array([[0.0, 1.1, 3.0], [-0.1, 0.0, 0.2]]), 2))
-    [[ 0.   1.   3. ]
-     [-0.1  0.   0.2]]
+    >>> [[f"{x:.1f}" for x in token] for token in per_token(jnp.array([[0.0, 1.1, 3.0], [-0.1, 0.0, 0.2]]), 2)]
+    [['0.0', '1.0', '3.0'], ['-0.1', '0.0', '0.2']]
     """
     if x.ndim < 1 or x.shape[-1] == 0:
         raise ValueError(f"x has shape {x.shape}; a token needs at least one number")

@@ -34,7 +34,7 @@ def best_rounding(w: np.ndarray, cov: Float[np.ndarray, "n n"], scale: float, ze
         ValueError: if they are too many to try.
 
     >>> best_rounding(np.array([0.4, 0.4]), np.array([[1.0, 0.9], [0.9, 1.0]]), 1.0, 0.0, 1).codes.tolist()
-    [0, 1]
+    [0.0, 1.0]
     """
     return _best(w, cov, scale, zero, [range(2**bits)] * len(w))
 

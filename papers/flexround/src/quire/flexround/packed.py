@@ -53,8 +53,8 @@ def pack_weight(w: Array, params: Any, scheme: Scheme) -> PackedWeight:
     >>> from quire.flexround.division import init_flexround
     >>> w = jnp.array([[0.1, -0.4], [0.9, 0.5]])
     >>> packed = pack_weight(w, init_flexround(w, 2, clip_search=False), Scheme(bits=2))
-    >>> print(packed.words, packed.unpack().round(2).tolist()[0])
-    [177] [0.0, -0.4300000071525574]
+    >>> print(packed.words, [f"{x:.2f}" for x in packed.unpack()[0]])
+    [177] ['0.00', '-0.43']
     """
     codes, grid = _unsigned(w, params, scheme)
     return PackedWeight(pack_bits(codes, scheme.bits), *grid, scheme.bits, w.shape)
