@@ -96,6 +96,15 @@ def test_chunks_and_host_batches_do_not_change_the_numbers():
     np.testing.assert_allclose(results[2], results[0], rtol=1e-5)
 
 
+def test_chunks_of_one_length_are_one_program():
+    """What a chunk returns is bound to its device; a start that is not would be another program."""
+    model, loss, data = regression()
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, _, **of: compiled.append((event, of.get("fun_name"))))
+    fit(model, optax.adam(0.1), loss, take_batch, data, steps=30, key=KEY, chunk_steps=10)
+    assert compiled.count(("/jax/core/compile/backend_compile_duration", "jit(run_chunk)")) == 1
+
+
 def test_epochs_visit_every_example_once():
     indices = epoch_indices(jax.random.key(0), 12, 5, 12)
     assert indices.shape == (12, 5)

@@ -136,6 +136,8 @@ def _placed(weights: Weights, tx: optax.GradientTransformation, data: Any, mesh:
         other, data = with_keys(rest, jax.device_put(without_keys(rest), replicated))
         weights = Weights(place(weights.params), other, place(weights.average))
     else:
+        # what comes out of a chunk is bound to its device; were the start not, the second chunk would be compiled anew
+        weights = jax.tree.map(lambda x: jax.device_put(x, x.sharding), weights)
         data = jax.device_put(data)  # once, not with every chunk
 
     def own(x):  # scalars of the optimiser's state are born on one device
