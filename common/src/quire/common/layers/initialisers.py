@@ -37,12 +37,28 @@ def he_normal(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) 
     >>> print(weights.shape, f"{weights.std() * (9 * 50 / 2) ** 0.5:.2f}")
     (3, 3, 50, 100) 1.00
     """
-    scale = (2 / math.prod(shape[:-1])) ** 0.5
+    return normal((2 / math.prod(shape[:-1])) ** 0.5)(key, shape, dtype)
 
-    def draw(data):
-        return (scale * np.random.default_rng(np.asarray(data)).standard_normal(shape)).astype(dtype)
 
-    data = jax.random.key_data(key)
-    if isinstance(data, jax.core.Tracer):
-        return jax.pure_callback(draw, jax.ShapeDtypeStruct(shape, dtype), data, vmap_method="sequential")
-    return jnp.asarray(draw(data))
+def normal(std: float) -> nnx.Initializer:
+    """Normal weights of standard deviation `std`, drawn on the host as those of `he_normal`.
+
+    Raises:
+        ValueError: if `std` is negative.
+
+    >>> print(f"{normal(0.02)(jax.random.key(0), (100, 100)).std():.3f}")
+    0.020
+    """
+    if std < 0:
+        raise ValueError(f"std is {std}; it must be at least 0")
+
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        def draw(data):
+            return (std * np.random.default_rng(np.asarray(data)).standard_normal(shape)).astype(dtype)
+
+        data = jax.random.key_data(key)
+        if isinstance(data, jax.core.Tracer):
+            return jax.pure_callback(draw, jax.ShapeDtypeStruct(shape, dtype), data, vmap_method="sequential")
+        return jnp.asarray(draw(data))
+
+    return init

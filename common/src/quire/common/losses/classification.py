@@ -1,4 +1,4 @@
-"""Cross-entropy of class scores: with smoothed labels, and over the positions that a mask keeps."""
+"""Cross-entropy of class scores: with smoothed labels, over the positions that a mask keeps; images mixed with their targets."""
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +56,69 @@ def masked_cross_entropy(
     # masked rows get a class that exists, so that neither they nor their gradients are NaN
     picked = _picked(log_probs, jnp.where(keep, labels, 0))
     return -jnp.sum(jnp.where(keep, picked, 0.0)) / jnp.maximum(keep.sum(), 1)
+
+
+def mixup(
+    images: Float[Array, "batch *shape"], targets: Float[Array, "batch classes"], key: jax.Array, alpha: float
+) -> tuple[Float[Array, "batch *shape"], Float[Array, "batch classes"]]:
+    """`l x + (1 - l) x'` of every image with the one in its place counted from the end, and of their targets (Zhang et al. 2018).
+
+    Args:
+        images: the batch.
+        targets: probabilities of the classes.
+        key: draws `l`, one for the batch.
+        alpha: `l` is of `Beta(alpha, alpha)`.
+
+    Raises:
+        ValueError: if alpha is not positive, or the lengths differ.
+
+    >>> x, t = mixup(jnp.array([[0.0], [1.0]]), jnp.eye(2), jax.random.key(0), 1.0)
+    >>> bool(jnp.allclose(x.sum(), 1)), bool(jnp.allclose(x[:, 0], t[:, 1]))
+    (True, True)
+    """
+    _check_mixed(images, targets, alpha)
+    share = jax.random.beta(key, alpha, alpha, dtype=targets.dtype)
+    return tuple(share.astype(x.dtype) * x + (1 - share).astype(x.dtype) * x[::-1] for x in (images, targets))
+
+
+def cutmix(
+    images: Float[Array, "batch h w c"], targets: Float[Array, "batch classes"], key: jax.Array, alpha: float
+) -> tuple[Float[Array, "batch h w c"], Float[Array, "batch classes"]]:
+    """A rectangle of every image from the one in its place counted from the end, targets by area (Yun et al. 2019).
+
+    The rectangle has the proportions of the image and `1 - l` of its area, its centre is uniform, and what sticks out is cut off;
+    targets go by what is left of it.
+
+    Args:
+        images: the batch.
+        targets, alpha: as for `mixup`.
+        key: draws `l` and the centre, for the whole batch.
+
+    Raises:
+        ValueError: as `mixup`.
+
+    >>> x, t = cutmix(jnp.stack([jnp.zeros((4, 4, 1)), jnp.ones((4, 4, 1))]), jnp.eye(2), jax.random.key(0), 1.0)
+    >>> bool(jnp.allclose(x[0].mean(), t[0, 1])), x[0].mean().item() in (0.0, 1.0)
+    (True, False)
+    """
+    _check_mixed(images, targets, alpha)
+    share_key, centre_key = jax.random.split(key)
+    side = jnp.sqrt(1 - jax.random.beta(share_key, alpha, alpha, dtype=targets.dtype))
+    centre = jax.random.uniform(centre_key, (2,))
+    inside = []
+    for size, middle in zip(images.shape[1:3], centre, strict=True):
+        low, high = (jnp.floor(middle * size + half * side * size) for half in (-0.5, 0.5))
+        inside.append((jnp.arange(size) >= low) & (jnp.arange(size) < high))
+    cut = inside[0][:, None] & inside[1][None, :]
+    area = cut.mean(dtype=targets.dtype)
+    return jnp.where(cut[None, :, :, None], images[::-1], images), (1 - area) * targets + area * targets[::-1]
+
+
+def _check_mixed(images: Array, targets: Array, alpha: float) -> None:
+    if alpha <= 0 or len(images) != len(targets):
+        raise ValueError(
+            f"alpha is {alpha} for {len(images)} images and {len(targets)} targets; it must be positive, they as many"
+        )
 
 
 def _log_probabilities(logits: Array, labels: Array) -> Array:
