@@ -179,7 +179,7 @@ class BatchNorm(nnx.Module):
 
 
 def fold_batchnorm(
-    kernel: Float[Array, "*size channels out"], bias: Channels | None, norm: BatchNorm, *, before: bool = False
+    kernel: Float[Array, "*size channels out"], bias: Float[Array, " out"] | None, norm: BatchNorm, *, before: bool = False
 ) -> tuple[Float[Array, "*size channels out"], Float[Array, " out"]]:
     """Kernel and bias of the linear map or convolution that does what it and a `BatchNorm` in evaluation do together.
 

@@ -144,15 +144,18 @@ def attention_is_cheap(preset: Preset, key: jax.Array) -> Measurement:
 
 @shared
 def accuracies(preset: Preset, keys: jax.Array) -> dict[str, Any]:
-    """Test accuracies `[seeds]` of every network of the preset in per cent, by name, and what they cost."""
+    """Test accuracies `[seeds]` of every network of the preset in per cent, by name, what they cost, and the hybrid's state."""
     source = open_images(preset)
-    found, params = {}, {}
+    found, params, hybrid = {}, {}, None
     for name, build in builders(preset).items():
-        found[name] = np.asarray(accuracy(train(build, preset, source.value, keys), source.value))
+        trained = train(build, preset, source.value, keys)
+        hybrid = trained[1] if hybrid is None else hybrid
+        found[name] = np.asarray(accuracy(trained, source.value))
         params[name] = measured_cost.count_params(nnx.eval_shape(lambda build=build: build(nnx.Rngs(0))))
     return {
         "accuracy": found,
         "parameters": params,
+        "hybrid": hybrid,
         "logistic regression": logistic_regression(source.value),
         "data": source.name,
         "stand_in_for": source.stand_in_for,

@@ -51,6 +51,7 @@ class PoolMixer(nnx.Module):
     """
 
     def __call__(self, x: Maps, *, train: bool = False) -> Maps:
-        sums = lax.reduce_window(x, jnp.zeros((), x.dtype), lax.add, (1, 3, 3, 1), (1, 1, 1, 1), "SAME")
+        nothing = np.zeros((), x.dtype)  # a constant: with a traced one the sum would have no derivative
+        sums = lax.reduce_window(x, nothing, lax.add, (1, 3, 3, 1), (1, 1, 1, 1), "SAME")
         there = [np.convolve(np.ones(size), np.ones(3))[1 : size + 1] for size in x.shape[1:3]]
         return sums / jnp.asarray(np.outer(*there)[None, :, :, None], x.dtype) - x
