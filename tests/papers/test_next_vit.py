@@ -565,7 +565,7 @@ def test_training_learns_and_keeps_running_statistics():
     preset = small_preset()
     preset = replace(preset, training=replace(preset.training, steps=3, batch_size=8, mixup=0.2, cutmix=1.0))
     images, keys = images_of(preset), jax.random.split(jax.random.key(0), 2)
-    graph, state = train(builders(preset)["hybrid"], preset, images, keys)
+    graph, state = train("hybrid", preset, images, keys)
     model = nnx.merge(graph, jax.tree.map(lambda x: x[1], state))
     means = [x for name, x in torch_state(model).items() if name.endswith("running_mean")]
     assert all(np.abs(x).max() > 0 for x in means)
@@ -582,7 +582,7 @@ def test_streams_train_as_memory_does():
             yield split.images[:8], split.labels[:8]
 
     streamed = replace(images_of(preset), memory=None, stream=stream)
-    _, state = train(builders(preset)["hybrid"], preset, streamed, jax.random.split(jax.random.key(0), 2))
+    _, state = train("hybrid", preset, streamed, jax.random.split(jax.random.key(0), 2))
     assert {x.shape[0] for x in jax.tree.leaves(state)} == {2}
 
 

@@ -25,22 +25,24 @@ class Training(Recipe):
 
 @dataclass(frozen=True)
 class ResNetSizes:
-    """Sizes of the residual network beside: see `quire.common.layers.resnet.ResNet`."""
+    """The residual network beside: sizes, see `quire.common.layers.resnet.ResNet`, and its learning rate."""
 
     depths: tuple[int, ...]
     width: int
+    learning_rate: float
     expansion: int = 1
     stem: str = "cifar"
 
 
 @dataclass(frozen=True)
 class ViTSizes:
-    """Sizes of the vision transformer beside: see `quire.common.layers.transformer.TokenClassifier`."""
+    """The vision transformer beside: sizes, see `quire.common.layers.transformer.TokenClassifier`, and its learning rate."""
 
     patch_size: int
     dim: int
     depth: int
     num_heads: int
+    learning_rate: float
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Preset:
 
     Attributes:
         image_set, image_size: images to classify, and their height and width.
-        network, training: the hybrid network and its recipe, which the others share.
+        network, training: the hybrid network and its recipe, which the others share but for the learning rates of the rivals.
         designs: names of the `ablations` that are trained beside.
         resnet, vit: rivals of other families.
         baseline_images: training images of the logistic regression, which sees them at 8 x 8 pixels.
@@ -89,8 +91,8 @@ QUICK = Preset(
     network=_DIGITS,
     training=Training(steps=120, batch_size=32, learning_rate=3e-3, weight_decay=1e-4),
     designs=("convolution only",),
-    resnet=ResNetSizes((1, 1), 24),
-    vit=ViTSizes(4, 48, 2, 3),
+    resnet=ResNetSizes((1, 1), 24, 1e-2),
+    vit=ViTSizes(4, 48, 2, 3, 3e-3),
     baseline_images=1437,
     fused=replace(_DIGITS, stages=(Stage(32, 1, stride=1), Stage(48, 1, 64, sr_ratio=2)), in_channels=3),
     fused_size=16,
@@ -123,8 +125,8 @@ STANDARD = Preset(
         "MHSA in NCB",
         "pooling in NCB",
     ),
-    resnet=ResNetSizes((2, 2, 2, 2), 32),
-    vit=ViTSizes(4, 192, 8, 6),
+    resnet=ResNetSizes((2, 2, 2, 2), 32, 3e-3),
+    vit=ViTSizes(4, 192, 8, 6, 1e-3),
     baseline_images=10_000,
     fused=_CIFAR,
     fused_size=32,
@@ -149,8 +151,8 @@ PAPER = Preset(
         clip=5.0,
     ),
     designs=STANDARD.designs,
-    resnet=ResNetSizes((3, 4, 6, 3), 64, 4, "imagenet"),
-    vit=ViTSizes(16, 384, 12, 6),
+    resnet=ResNetSizes((3, 4, 6, 3), 64, 5e-4, 4, "imagenet"),
+    vit=ViTSizes(16, 384, 12, 6, 5e-4),
     baseline_images=20_000,
     fused=SMALL,
     fused_size=224,

@@ -1,6 +1,7 @@
 """Training and scoring the networks that the claims compare."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -88,9 +89,11 @@ def make_loss(training: Training, num_classes: int) -> Callable:
     return loss
 
 
-def train(build: Build, preset: Preset, images: Images, keys: jax.Array) -> Trained:
-    """Train one model per key: one compiled loop that runs seed by seed for images in memory, `fit` for a stream."""
-    training, loss = preset.training, make_loss(preset.training, preset.network.num_classes)
+def train(name: str, preset: Preset, images: Images, keys: jax.Array) -> Trained:
+    """Train one network of `builders` per key: a compiled loop that runs seed by seed for images in memory, `fit` for a stream."""
+    rates = {"ResNet": preset.resnet.learning_rate, "ViT": preset.vit.learning_rate}
+    training = replace(preset.training, learning_rate=rates.get(name, preset.training.learning_rate))
+    build, loss = builders(preset)[name], make_loss(training, preset.network.num_classes)
     if images.memory is None:
         return _train_streamed(build, training, loss, images, keys)
     split = images.memory
