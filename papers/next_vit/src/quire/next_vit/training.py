@@ -90,7 +90,7 @@ def make_loss(training: Training, num_classes: int) -> Callable:
 
 
 def train(name: str, preset: Preset, images: Images, keys: jax.Array) -> Trained:
-    """Train one network of `builders` per key: a compiled loop that runs seed by seed for images in memory, `fit` for a stream."""
+    """Train one network of `builders` per key: a compiled loop, seed by seed, for images in memory, `fit` for a stream."""
     rates = {"ResNet": preset.resnet.learning_rate, "ViT": preset.vit.learning_rate}
     training = replace(preset.training, learning_rate=rates.get(name, preset.training.learning_rate))
     build, loss = builders(preset)[name], make_loss(training, preset.network.num_classes)
