@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from quire.common.losses.classification import masked_cross_entropy, smoothed_cross_entropy
+from quire.common.losses.classification import cutmix, masked_cross_entropy, mixup, smoothed_cross_entropy
 
 
 @pytest.fixture
@@ -52,3 +52,22 @@ def test_cross_entropy_refuses(as_installed):
         smoothed_cross_entropy(jnp.zeros((2, 2)), jnp.array([0]))
     with pytest.raises(ValueError, match="at least one row"):
         smoothed_cross_entropy(jnp.zeros((0, 2)), jnp.zeros(0, int))
+
+
+@pytest.mark.parametrize("mix", [mixup, cutmix])
+def test_mixed_images_carry_the_targets_of_their_pixels(mix, as_installed):
+    """Images of one grey value, that of their class: what the targets say is the mean of the pixels."""
+    grey = jnp.array([0.0, 1.0, 3.0], jnp.float32)
+    images = jnp.broadcast_to(grey[:, None, None, None], (3, 6, 8, 1))
+    mixed = jax.jit(mix, static_argnums=3)
+    for seed in range(3):
+        x, targets = mixed(images, jnp.eye(3), jax.random.key(seed), 1.0)
+        np.testing.assert_allclose(x.mean((1, 2, 3)), targets @ grey, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(targets.sum(1), 1, rtol=1e-5)
+        np.testing.assert_array_equal(targets[1], [0, 1, 0])  # the middle one meets itself
+        values = np.unique(np.asarray(x[0]).round(5)).size
+        assert values == 1 if mix is mixup else values <= 2
+    with pytest.raises(ValueError, match=r"alpha is 0\.0"):
+        mix(images, jnp.eye(3), jax.random.key(0), 0.0)
+    with pytest.raises(ValueError, match="2 targets"):
+        mix(images, jnp.eye(3)[:2], jax.random.key(0), 1.0)
