@@ -98,8 +98,8 @@ def cutmix(
         ValueError: as `mixup`.
 
     >>> x, t = cutmix(jnp.stack([jnp.zeros((4, 4, 1)), jnp.ones((4, 4, 1))]), jnp.eye(2), jax.random.key(0), 1.0)
-    >>> bool(jnp.allclose(x[0].mean(), t[0, 1])), x[0].mean().item() in (0.0, 1.0)
-    (True, False)
+    >>> bool(jnp.allclose(x[0].mean(), t[0, 1]))
+    True
     """
     _check_mixed(images, targets, alpha)
     share_key, centre_key = jax.random.split(key)
