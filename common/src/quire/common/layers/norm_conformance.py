@@ -1,4 +1,4 @@
-"""Conformance of normalisers: what every layer `(x, train) -> y` that normalises must do, as checks that a test runs one by one."""
+"""Conformance of normalisers: what every layer `(x, train) -> y` must do, as checks that a test runs one by one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ COLOURS = {"BN-ReLU": "#7f8c8d", "GN-ReLU": "#b3a27a", "EvoNorm-B0": "#c0392b", 
 
 
 def shape_figure() -> Figure:
-    """Output against input for one value among others whose statistics stay: B0 for several spreads of its sample, S0 for several v."""
+    """Output against input for one value while the statistics stay: B0 for several spreads of its sample, S0 for several v."""
     figure, (panels,) = plots.axes(2, width=4.6, height=3.4, grid=True)
     values = np.linspace(-4, 4, 161, dtype=np.float32)
     for spread, style in ((0.25, ":"), (1.0, "-"), (2.0, "--")):
@@ -75,7 +75,7 @@ def draw_graph(axes: Axes, graph: Graph) -> None:
         depth[node] = 1 + max(depth[i] for i in graph.row(node)[1])
     place = _places(graph, depth)
     for node in range(first, first + len(graph)):
-        name, inputs = graph.row(node)
+        inputs = graph.row(node)[1]
         for order, source in enumerate(inputs):
             bend = 0.15 if len(inputs) == 2 and inputs[0] == inputs[1] else 0.0
             style = {

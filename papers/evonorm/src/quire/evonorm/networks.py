@@ -1,4 +1,4 @@
-"""The networks that a layer is tried in: pre-activation ResNet, MobileNetV2, EfficientNet, each for any normaliser (section 4.2)."""
+"""The networks that a layer is tried in: pre-activation ResNet, MobileNetV2, EfficientNet, for any layer (section 4.2)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -120,7 +120,10 @@ class Classifier(nnx.Module):
 
 
 class PreActBlock(nnx.Module):
-    """`x + f(x)`, f being a layer and a convolution, twice, or three times for a bottleneck; the shortcut starts behind the first layer."""
+    """`x + f(x)`, f being a layer and a convolution, twice, or three times for a bottleneck.
+
+    Where the shape changes, the shortcut is a convolution that starts behind the first layer.
+    """
 
     def __init__(self, before: int, width: int, expansion: int, stride: int, *, norm: NormAct, rngs: nnx.Rngs):
         after = width * expansion

@@ -66,8 +66,8 @@ def gradient_norm_ascent(
 ) -> tuple[jax.Array, jax.Array]:
     """How large the gradient norm `||dL/dtheta||` gets when the weights ascend on it; traceable.
 
-    Ascent takes steps of length `rate` along the gradient of the logarithm of the norm, and stays where the norm has passed the limit or has
-    ceased to be finite.
+    Ascent takes steps of length `rate` along the gradient of the logarithm of the norm, and stays where the norm has passed the
+    limit or has ceased to be finite.
 
     Args:
         graph, state, rest: of a network, from `nnx.split(network, nnx.Param, ...)`.

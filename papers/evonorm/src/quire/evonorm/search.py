@@ -1,4 +1,4 @@
-"""The search: ageing evolution with cheap rejection and Pareto tournaments, random search beside it, and re-ranking (section 4)."""
+"""The search: ageing evolution with cheap rejection and Pareto tournaments, random search, re-ranking (section 4)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -166,8 +166,8 @@ def evolve(
         config: sizes and rule.
         judge: see `ProxyTask.judge`.
         rng: of all draws.
-        founders: a random search that founds the population, rather than a new one of `config.founders` tests; more random graphs are
-            judged until as many survive as a tournament draws.
+        founders: a random search that founds the population, rather than a new one of `config.founders` tests; more random
+            graphs are judged until as many survive as a tournament draws.
         log: file of scores. A search that was killed goes on from it when started again with an equal generator.
 
     Returns:

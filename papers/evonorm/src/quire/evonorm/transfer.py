@@ -20,6 +20,8 @@ from quire.common.train.fit import fit
 from quire.common.train.recipe import Recipe
 from quire.evonorm.networks import PreActBlock, norm_factory
 
+RECIPE = Recipe(2000, 32, 1e-3, schedule="cosine", optimiser="adam")
+
 
 @dataclass(frozen=True)
 class TransferConfig:
@@ -36,7 +38,7 @@ class TransferConfig:
 
     width: int = 32
     groups: int = 8
-    recipe: Recipe = Recipe(2000, 32, 1e-3, schedule="cosine", optimiser="adam")
+    recipe: Recipe = RECIPE
     scenes: int = 2000
     latent: int = 16
     samples: int = 1000
@@ -73,7 +75,7 @@ def draw_scenes(key: jax.Array, count: int, images: np.ndarray, labels: np.ndarr
 
 
 class SegmentationNet(nnx.Module):
-    """Two residual blocks at half the resolution, then a head that brings it back: a layer, an upsampling, a 3 x 3 convolution, twice."""
+    """Two residual blocks at half the resolution, then a head that brings it back: layer, upsampling, convolution."""
 
     def __init__(self, width: int, *, norm: NormAct, rngs: nnx.Rngs):
         self.stem = Conv(1, width, 3, use_bias=False, rngs=rngs)
@@ -227,7 +229,7 @@ def frechet_distance(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -
 
 
 def generation(config: TransferConfig, layers: Sequence[str], key: jax.Array) -> dict[str, float]:
-    """Fréchet distance of generated to real test digits, pixel by pixel, for every layer in the generator, and for independent pixels.
+    """Fréchet distance of generated to real test digits for every layer in the generator, and for pixels drawn independently.
 
     Args:
         config, layers, key: as for `segmentation`.

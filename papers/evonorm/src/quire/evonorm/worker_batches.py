@@ -50,6 +50,7 @@ class StudyConfig:
         network: where the layers stand.
         recipe: of the training; its batch is that of all workers together.
         workers: samples a worker, large and small; both divide the batch.
+        momentum: share of a batch in the running statistics; that of the authors' layers.
         test: test images, at most.
 
     Raises:
@@ -60,6 +61,7 @@ class StudyConfig:
     network: NetworkConfig
     recipe: Recipe
     workers: tuple[int, int]
+    momentum: float = 0.01
     test: int = 10_000
 
     def __post_init__(self):
@@ -81,8 +83,8 @@ class Choice(nnx.Variable):
 class WorkerNorm(nnx.Module):
     """Several layers in one, chosen by a number while it runs: one program trains all of them, each at its own cost.
 
-    Statistics over samples are those of each worker, `worker` consecutive samples of the batch, as if every one had a device of its
-    own; the running ones move by their mean over workers. Do not `vmap` over the choice: all variants would be computed.
+    Statistics over samples are those of each worker, `worker` consecutive samples of the batch, as if every one had a device
+    of its own; the running ones move by their mean over workers. Do not `vmap` over the choice: all variants would be computed.
 
     Args:
         features: channels.
@@ -169,7 +171,8 @@ def study(config: StudyConfig, images: Images, keys: jax.Array) -> tuple[np.ndar
     recipe, variants = config.recipe, config.variants
 
     def norm(features, active):
-        return WorkerNorm(features, variants, groups=fitting_groups(features, config.network.groups))
+        groups = fitting_groups(features, config.network.groups)
+        return WorkerNorm(features, variants, groups=groups, momentum=config.momentum)
 
     sizes = {"in_channels": images.train[0].shape[-1], "classes": images.classes}
     built = [split_model(build_network(config.network, norm, **sizes, rngs=nnx.Rngs(key))) for key in keys]
