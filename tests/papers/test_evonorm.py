@@ -503,14 +503,15 @@ def test_a_layer_of_variants_is_each_of_them_worker_by_worker():
         layer = WorkerNorm(4, [Variant(layer_name, 2)], groups=2)
         assert_close(layer(x), jnp.concatenate([single(x[:2], train=True), single(x[2:], train=True)]), 1e-5)
         unbiased = np.mean([x[i : i + 2].reshape(-1, 4).var(0, ddof=1) for i in (0, 2)], axis=0)
-        np.testing.assert_allclose(layer.var[...], 0.9 + 0.1 * unbiased, rtol=1e-5)
+        np.testing.assert_allclose(layer.var[1], 0.9 + 0.1 * unbiased, rtol=1e-5)
+        np.testing.assert_allclose(layer.var[0], 0.9 + 0.1 * x[:2].reshape(-1, 4).var(0, ddof=1), rtol=1e-5)
     assert isinstance(layer.choice, Choice)
 
 
 def test_the_study_trains_every_variant_from_every_seed():
     config = StudyConfig("digits", NetworkConfig("preact", 4, (1,), groups=2), Recipe(6, 8, 0.1, optimiser="sgd"), (8, 2))
     accuracy, losses = study(config, small_images(), jnp.stack([jax.random.key(i) for i in range(2)]))
-    assert accuracy.shape == (2, 6) and losses.shape == (2, 6, 6)
+    assert accuracy.shape == (2, 6, 2) and losses.shape == (2, 6, 6)
     assert len({tuple(row) for row in losses[0].round(5)}) == 6, "two variants are one"
     assert not np.allclose(losses[0], losses[1])
 
@@ -569,7 +570,7 @@ def test_every_layer_builds_and_images_come_in_three_parts():
     for layer in LAYERS:
         assert norm_factory(layer, groups=32)(12, True)(jnp.ones((2, 2, 2, 12))).shape == (2, 2, 2, 12)
     images = open_images("digits").value
-    assert abs(images.train[0].mean()) < 1e-5 and abs(images.train[0].std() - 1) < 1e-4
+    assert images.train[0].min() == 0 and images.train[0].max() == 1
     assert sum(len(part[1]) for part in (images.train, images.validation, images.test)) == 1797
 
 

@@ -89,11 +89,7 @@ def age_evolve(
         ValueError: if the tournament is larger than the population or empty, or children is negative; if `attempts` parents
             in a row have no mutant that is accepted.
     """
-    if not 1 <= tournament_size <= len(founders) or children < 0 or attempts < 1 or (tests is not None and tests < 0):
-        raise ValueError(
-            f"tournament_size is {tournament_size}, children {children}, attempts {attempts}, tests {tests}; "
-            f"they need 1..{len(founders)} (the founders), at least 0, at least 1, at least 0"
-        )
+    _check_sizes(len(founders), tournament_size, children, attempts, tests)
     left = itertools.count() if tests is None else iter(range(tests))
     history, population = list(founders), deque(founders, maxlen=len(founders))
     barren = 0
@@ -115,6 +111,14 @@ def age_evolve(
         else:
             barren += 1
     return history
+
+
+def _check_sizes(founders: int, tournament_size: int, children: int, attempts: int, tests: int | None) -> None:
+    if not 1 <= tournament_size <= founders or children < 0 or attempts < 1 or (tests is not None and tests < 0):
+        raise ValueError(
+            f"tournament_size is {tournament_size}, children {children}, attempts {attempts}, tests {tests}; "
+            f"they need 1..{founders} (the founders), at least 0, at least 1, at least 0"
+        )
 
 
 class ScoreLog:

@@ -175,3 +175,16 @@ def ascent_figure(curves: Mapping[str, Sequence[float]], limit: float) -> Figure
     axes.set(xlabel="steps of ascent", ylabel="gradient norm")
     axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
+
+
+def scene_figure(scenes: np.ndarray, masks: np.ndarray) -> Figure:
+    """Scenes `[n, h, w, 1]` above, what every pixel belongs to `[n, h, w]` below, digits written beside their pixels."""
+    figure, panels = plots.axes(len(scenes), 2, width=2.0, height=2.0, frame="none")
+    for column, (scene, mask) in enumerate(zip(scenes, masks, strict=True)):
+        panels[0, column].imshow(scene[..., 0], cmap="gray")
+        panels[1, column].imshow(np.where(mask, mask, np.nan), cmap="tab10", vmin=1, vmax=10)
+        for label in np.unique(mask[mask > 0]):
+            rows, columns = np.nonzero(mask == label)
+            box = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1.5}
+            panels[1, column].text(columns.mean(), rows.mean(), str(label - 1), ha="center", va="center", bbox=box)
+    return figure

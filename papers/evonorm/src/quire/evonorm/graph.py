@@ -1,4 +1,4 @@
-"""Layers as computation graphs: the language of the search (section 3), its random graphs and its mutation (section 4)."""
+"""Layers as computation graphs: the language of the search, its random graphs and its mutation."""
 
 import hashlib
 from collections.abc import Sequence

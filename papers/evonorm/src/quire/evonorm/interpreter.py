@@ -177,7 +177,8 @@ class GraphLayer(nnx.Module):
         self.v0 = nnx.Param(jnp.zeros(features)) if apply_act else None
         self.v1 = nnx.Param(jnp.ones(features)) if apply_act else None
         self.code = None if rows is None or not apply_act else Code(jnp.asarray(graph.simplify().padded(rows)))
-        self.graph, self.groups, self.apply_act, self.eps = graph, groups, apply_act, eps
+        self.graph = graph.simplify() if self.code is None else None  # what is static would make a program for every graph
+        self.groups, self.apply_act, self.eps = groups, apply_act, eps
 
     def __call__(
         self, x: Num[Array, "batch *space channels"], *, train: bool | None = None

@@ -1,4 +1,4 @@
-"""EvoNorm-B and EvoNorm-S: one layer in place of a normaliser and the activation behind it (section 5 and its appendix)."""
+"""EvoNorm-B and EvoNorm-S: one layer in place of a normaliser and the activation behind it."""
 
 from typing import Literal, get_args
 
@@ -148,7 +148,7 @@ class EvoNorm(nnx.Module):
     ((1, 3, 2, 4), '0.107', '0.128')
 
     References:
-        Section 5.1, table 1; the variants are in the appendix.
+        The paper's table of the best layers; B1, B2, S1 and S2 are in its appendix.
     """
 
     def __init__(
@@ -202,7 +202,9 @@ class EvoNorm(nnx.Module):
         return variance
 
 
-def moved(running: Channels, variance: Channels, momentum: float, count: int) -> Channels:
+def moved(
+    running: Float[Array, "*rows channels"], variance: Float[Array, "*rows channels"], momentum: float, count: int
+) -> Float[Array, "*rows channels"]:
     """The running variance after a batch of `count` values for each channel: PyTorch's rule, the new variance unbiased."""
     seen = lax.stop_gradient(variance) * (count / max(count - 1, 1))
     return running + momentum * (seen.astype(running.dtype) - running)

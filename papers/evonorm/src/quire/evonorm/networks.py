@@ -1,4 +1,4 @@
-"""The networks that a layer is tried in: pre-activation ResNet, MobileNetV2, EfficientNet, for any layer (section 4.2)."""
+"""The networks that a layer is tried in: pre-activation ResNet, MobileNetV2, EfficientNet, for any layer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

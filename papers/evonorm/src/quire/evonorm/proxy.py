@@ -1,4 +1,4 @@
-"""The tasks that candidates are scored on: small networks, trained briefly by programs that serve every graph (section 4.2)."""
+"""The tasks that candidates are scored on: small networks, trained briefly by programs that serve every graph."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

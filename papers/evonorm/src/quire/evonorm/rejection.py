@@ -1,4 +1,4 @@
-"""Cheap tests that a candidate must pass before it is trained in earnest (section 4.3)."""
+"""Cheap tests that a candidate must pass before it is trained in earnest."""
 
 from collections.abc import Sequence
 from functools import partial

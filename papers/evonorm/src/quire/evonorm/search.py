@@ -1,4 +1,4 @@
-"""The search: ageing evolution with cheap rejection and Pareto tournaments, random search, re-ranking (section 4)."""
+"""The search: ageing evolution with cheap rejection and Pareto tournaments, random search, re-ranking."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

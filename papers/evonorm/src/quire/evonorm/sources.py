@@ -1,4 +1,4 @@
-"""Images to search and to train on, standardised and in three parts: a search must not see the test images."""
+"""Images to search and to train on, in three parts: a search must not see the test images."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -13,7 +13,7 @@ ImageSet = Literal["digits", "cifar10-subset", "cifar10"]
 
 @dataclass(frozen=True)
 class Images:
-    """Standardised images float32 `[n, h, w, c]` with labels int32 `[n]`, in three parts.
+    """Images float32 `[n, h, w, c]` in `[0, 1]` with labels int32 `[n]`, in three parts.
 
     Attributes:
         name: as tables show it.
@@ -55,14 +55,12 @@ def open_images(name: ImageSet, *, stand_in_for: str = "") -> Source[Images]:
 
 
 def _prepared(data: ImageData) -> Images:
-    """Standardised by the mean and deviation of each channel of the training images."""
     held = len(data.train) // 5
     kept = len(data.train) - held
-    pixels = data.train.images[:kept].astype(np.float32)
-    mean, std = pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))
+    scale = np.float32(1 / 255 if data.train.images.dtype == np.uint8 else 1)
 
     def part(split, where):
-        return ((split.images[where].astype(np.float32) - mean) / std).astype(np.float32), split.labels[where]
+        return split.images[where] * scale, split.labels[where]
 
     parts = part(data.train, slice(kept)), part(data.train, slice(kept, None)), part(data.test, slice(None))
     return Images(f"{data.name} ({held} of train held out)", *parts, data.num_classes)

@@ -1,4 +1,4 @@
-"""The layers in other tasks, small: a segmentation head and a generative adversarial network (section 5.3)."""
+"""The layers in other tasks, small: a segmentation head and a generative adversarial network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

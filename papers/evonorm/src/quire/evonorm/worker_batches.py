@@ -1,4 +1,4 @@
-"""Statistics over the samples of one worker: how layers bear small ones, all in one compiled program (section 5.2)."""
+"""Statistics over the samples of one worker: how layers bear small ones, all in one compiled program."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +50,6 @@ class StudyConfig:
         network: where the layers stand.
         recipe: of the training; its batch is that of all workers together.
         workers: samples a worker, large and small; both divide the batch.
-        momentum: share of a batch in the running statistics; that of the authors' layers.
         test: test images, at most.
 
     Raises:
@@ -61,7 +60,6 @@ class StudyConfig:
     network: NetworkConfig
     recipe: Recipe
     workers: tuple[int, int]
-    momentum: float = 0.01
     test: int = 10_000
 
     def __post_init__(self):
@@ -84,7 +82,8 @@ class WorkerNorm(nnx.Module):
     """Several layers in one, chosen by a number while it runs: one program trains all of them, each at its own cost.
 
     Statistics over samples are those of each worker, `worker` consecutive samples of the batch, as if every one had a device
-    of its own; the running ones move by their mean over workers. Do not `vmap` over the choice: all variants would be computed.
+    of its own. Running statistics are kept twice: those of the first worker, which are what PyTorch's data parallelism keeps and
+    evaluation uses, and those averaged over workers, which evaluation uses where `pooled` is set. Do not `vmap` over the choice: all variants would be computed.
 
     Args:
         features: channels.
@@ -103,10 +102,10 @@ class WorkerNorm(nnx.Module):
     def __init__(self, features: int, variants: Sequence[Variant], *, groups: int, momentum: float = 0.1, eps: float = 1e-5):
         self.scale, self.shift = nnx.Param(jnp.ones(features)), nnx.Param(jnp.zeros(features))
         self.v = nnx.Param(jnp.ones(features))
-        self.mean, self.var = nnx.BatchStat(jnp.zeros(features)), nnx.BatchStat(jnp.ones(features))
+        self.mean, self.var = nnx.BatchStat(jnp.zeros((2, features))), nnx.BatchStat(jnp.ones((2, features)))
         self.choice = Choice(jnp.zeros((), jnp.int32))
         self.variants, self.groups, self.momentum, self.eps = tuple(variants), groups, momentum, eps
-        self.use_running_average = False
+        self.use_running_average = self.pooled = False
 
     def __call__(self, x: Num[Array, "batch *space channels"]) -> Float[Array, "batch *space channels"]:
         """The same shape."""
@@ -127,12 +126,14 @@ class WorkerNorm(nnx.Module):
             return jax.nn.relu(group_norm(x, self.groups, scale, shift, eps=self.eps)), mean, var
         layer = _batch_norm if variant.layer == "BN-ReLU" else _evonorm_b0
         if self.use_running_average:
-            return layer(x, (mean, var), scale, shift, v, self.eps)[0], mean, var
+            row = int(self.pooled)
+            return layer(x, (mean[row], var[row]), scale, shift, v, self.eps)[0], mean, var
         workers = x.reshape(-1, variant.worker, *x.shape[1:])
         y, means, variances = jax.vmap(lambda x: layer(x, None, scale, shift, v, self.eps))(workers)
         count = workers[0].size // x.shape[-1]
-        mean = mean + self.momentum * (lax.stop_gradient(means).mean(0) - mean)
-        return y.reshape(x.shape), mean, moved(var, variances.mean(0), self.momentum, count)
+        means, variances = (jnp.stack([each[0], each.mean(0)]) for each in (means, variances))
+        mean = mean + self.momentum * (lax.stop_gradient(means) - mean)
+        return y.reshape(x.shape), mean, moved(var, variances, self.momentum, count)
 
 
 def _batch_norm(x, running, scale, shift, v, eps):
@@ -159,11 +160,12 @@ def study(config: StudyConfig, images: Images, keys: jax.Array) -> tuple[np.ndar
 
     Args:
         config: sizes.
-        images: training and test parts are used.
+        images: nothing is chosen by the validation part, so it is trained on too.
         keys: one for each seed: weights and batches. All variants of a seed start alike.
 
     Returns:
-        Test accuracies `[seeds, variants]`, and losses `[seeds, variants, steps]`.
+        Test accuracies `[seeds, variants, 2]` with the running statistics of the first worker and with those of all, and losses
+        `[seeds, variants, steps]`.
 
     Raises:
         TrainingDiverged: if a loss is not finite.
@@ -171,14 +173,14 @@ def study(config: StudyConfig, images: Images, keys: jax.Array) -> tuple[np.ndar
     recipe, variants = config.recipe, config.variants
 
     def norm(features, active):
-        groups = fitting_groups(features, config.network.groups)
-        return WorkerNorm(features, variants, groups=groups, momentum=config.momentum)
+        return WorkerNorm(features, variants, groups=fitting_groups(features, config.network.groups))
 
     sizes = {"in_channels": images.train[0].shape[-1], "classes": images.classes}
     built = [split_model(build_network(config.network, norm, **sizes, rngs=nnx.Rngs(key))) for key in keys]
-    indices = np.stack([epoch_indices(key, len(images.train[1]), recipe.batch_size, recipe.steps) for key in keys])
+    train = tuple(np.concatenate(parts) for parts in zip(images.train, images.validation, strict=True))
+    indices = np.stack([epoch_indices(key, len(train[1]), recipe.batch_size, recipe.steps) for key in keys])
     test = tuple(part[: config.test] for part in images.test)
-    data = jax.device_put((images.train, test))
+    data = jax.device_put((train, test))
     run = jax.jit(partial(_train_all, built[0][0], recipe))
     accuracy, losses = run(np.arange(len(variants)), keys, stack([weights for *_, weights in built]), indices, data)
     check_losses(np.asarray(losses).reshape(-1, recipe.steps))
@@ -186,7 +188,7 @@ def study(config: StudyConfig, images: Images, keys: jax.Array) -> tuple[np.ndar
 
 
 def _train_all(definition, recipe: Recipe, choices, keys, weights, indices, data):
-    """Accuracy `[variants, seeds]` and losses `[variants, seeds, steps]`."""
+    """Accuracies `[variants, seeds, 2]` and losses `[variants, seeds, steps]`."""
     tx = recipe.transformation()
     step = make_step(definition, nnx.State({}), tx, classification_loss)
 
@@ -201,8 +203,11 @@ def _train_all(definition, recipe: Recipe, choices, keys, weights, indices, data
 
         (weights, _), losses = lax.scan(body, (weights, tx.init(weights.params)), (jnp.arange(len(indices)), indices))
         model = nnx.merge(definition, weights.params, weights.other)
-        model.eval()
-        return jnp.mean(jnp.argmax(model(test_images), -1) == test_labels), losses
+        accuracies = []
+        for pooled in (False, True):
+            model.set_attributes(use_running_average=True, pooled=pooled)
+            accuracies.append(jnp.mean(jnp.argmax(model(test_images), -1) == test_labels))
+        return jnp.stack(accuracies), losses
 
     seeds = jax.vmap(train, (None, 0, 0, 0, None))
     return lax.map(lambda choice: seeds(choice, keys, weights, indices, data), choices)
@@ -214,5 +219,5 @@ def majority_share(images: Images) -> float:
 
 
 def by_name(config: StudyConfig, accuracies: Any) -> dict[str, float]:
-    """Accuracies of one seed in percent, by the name of the variant."""
+    """Accuracies `[variants]` of one seed in percent, by the name of the variant."""
     return {variant.name: 100 * float(value) for variant, value in zip(config.variants, accuracies, strict=True)}
