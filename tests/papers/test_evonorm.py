@@ -571,6 +571,11 @@ def test_every_layer_builds_and_images_come_in_three_parts():
         assert norm_factory(layer, groups=32)(12, True)(jnp.ones((2, 2, 2, 12))).shape == (2, 2, 2, 12)
     images = open_images("digits").value
     assert images.train[0].min() == 0 and images.train[0].max() == 1
+    standard = images.standardised()
+    assert abs(standard.train[0].mean()) < 1e-5 and abs(standard.train[0].std() - 1) < 1e-4
+    np.testing.assert_allclose(
+        standard.test[0] - standard.test[0][:1], (images.test[0] - images.test[0][:1]) / images.train[0].std(), atol=1e-4
+    )
     assert sum(len(part[1]) for part in (images.train, images.validation, images.test)) == 1797
 
 

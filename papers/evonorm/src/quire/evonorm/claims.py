@@ -168,6 +168,9 @@ def _names(config: Config) -> tuple[str, ...]:
     unit="%",
     holds=all_of(beats("BN-ReLU, few a worker"), above(0.0, of="loss of BN-ReLU - loss of EvoNorm-B0 (points)")),
     trivial=MAJORITY,
+    expect="partly",
+    because="on digits two samples still give every channel 128 values, so batch statistics stay usable; at this learning rate, "
+    "runs of one layer differ as much as layers do",
 )
 def small_batches(config: Config, key: jax.Array) -> Measurement:
     """One residual network, statistics of many and of few samples a worker; S0's own loss is none by construction."""

@@ -94,7 +94,7 @@ class ProxyTask:
 
     Args:
         config: see `ProxyConfig`.
-        images: to train and to score on.
+        images: to train and to score on; standardised here, or few layers would start fast enough.
         key: of initial weights and batches.
         part: that accuracies are measured on: `"validation"` while searching, `"test"` afterwards.
 
@@ -105,7 +105,7 @@ class ProxyTask:
     def __init__(self, config: ProxyConfig, images: Images, key: jax.Array, *, part: str = "validation"):
         if part not in ("validation", "test"):
             raise ValueError(f"part is {part!r}; it must be 'validation' or 'test'")
-        self.config, self.images, self.key, self.part = config, images, key, part
+        self.config, self.images, self.key, self.part = config, images.standardised(), key, part
         steps = max(config.recipe.steps, config.quality_steps)
         self.indices = epoch_indices(key, len(images.train[1]), config.recipe.batch_size, steps)
 

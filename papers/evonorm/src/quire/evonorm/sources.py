@@ -1,6 +1,6 @@
 """Images to search and to train on, in three parts: a search must not see the test images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -26,6 +26,13 @@ class Images:
     validation: tuple[np.ndarray, np.ndarray]
     test: tuple[np.ndarray, np.ndarray]
     classes: int
+
+    def standardised(self) -> "Images":
+        """The same, less the mean of every channel over the training images, divided by their deviation."""
+        pixels = self.train[0]
+        mean, std = pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))
+        parts = [((images - mean) / std, labels) for images, labels in (self.train, self.validation, self.test)]
+        return replace(self, **dict(zip(("train", "validation", "test"), parts, strict=True)))
 
 
 def open_images(name: ImageSet, *, stand_in_for: str = "") -> Source[Images]:

@@ -82,8 +82,9 @@ class WorkerNorm(nnx.Module):
     """Several layers in one, chosen by a number while it runs: one program trains all of them, each at its own cost.
 
     Statistics over samples are those of each worker, `worker` consecutive samples of the batch, as if every one had a device
-    of its own. Running statistics are kept twice: those of the first worker, which are what PyTorch's data parallelism keeps and
-    evaluation uses, and those averaged over workers, which evaluation uses where `pooled` is set. Do not `vmap` over the choice: all variants would be computed.
+    of its own. Running statistics are kept twice: those of the first worker, which PyTorch's data parallelism keeps too and
+    evaluation uses, and those averaged over workers, which evaluation uses where `pooled` is set. Do not `vmap` over the
+    choice: all variants would be computed.
 
     Args:
         features: channels.
