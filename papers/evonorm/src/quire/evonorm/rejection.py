@@ -62,7 +62,7 @@ def passes_stability(
 
 @partial(jax.jit, static_argnames=("graph", "steps"))
 def gradient_norm_ascent(
-    graph: nnx.GraphDef, state: Any, rest: Any, batch: Any, *, steps: int = 100, rate: float = 0.1, limit: float = 1e8
+    graph: nnx.GraphDef, state: Any, rest: Any, batch: Any, *, steps: int = 100, rate: Any = 0.1, limit: Any = 1e8
 ) -> tuple[jax.Array, jax.Array]:
     """How large the gradient norm `||dL/dtheta||` gets when the weights ascend on it; traceable.
 
@@ -73,8 +73,8 @@ def gradient_norm_ascent(
         graph, state, rest: of a network, from `nnx.split(network, nnx.Param, ...)`.
         batch: images and labels.
         steps: of ascent.
-        rate: length of a step.
-        limit: where it is over.
+        rate: length of a step, a number.
+        limit: where it is over, a number.
 
     Returns:
         The largest norm that was seen, NaN and infinity as infinity; and the norms `[steps + 1]`.
