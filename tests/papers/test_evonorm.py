@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quire.common.claims import run
-from quire.common.errors import NotTested
+from quire.common.claims.left_out import NotTested
 from quire.common.layers.norm_conformance import CHECKS, FEATURES, Normaliser
 from quire.common.testing import (
     assert_close,

@@ -16,10 +16,6 @@ class DatasetUnavailable(QuireError):
     """A data set is not on this machine and could not be downloaded."""
 
 
-class NotTested(QuireError):
-    """A claim that a preset leaves out, its message saying why: what it takes would not fit there."""
-
-
 class DatasetCorrupt(QuireError):
     """A file does not hash to what the catalogue says, or its content is not what it should be."""
 

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from quire.common.claims.criteria import Verdict, confidence_interval
 from quire.common.claims.measurement import Measurement, finite_or_none
 from quire.common.claims.paper import Claim, Paper, _seed_keys, load, seed_keys
-from quire.common.errors import DatasetUnavailable, NotTested, UsageError
+from quire.common.errors import DatasetUnavailable, UsageError
 from quire.common.freshness.fingerprint import fingerprint, running_parts
 from quire.common.output import NotWritten, output_folder, reason_of, write_whole
 from quire.common.plots import Figure
@@ -222,7 +222,7 @@ def _measure(claim: Claim, config: Any, seeds: int, paper: Paper, progress: Prog
             samples.append(claim(config, key))
             if progress:
                 progress.advance(task)
-    except (DatasetUnavailable, NotTested) as error:
+    except DatasetUnavailable as error:
         return Result(claim, "not tested", why=str(error), seconds=time.perf_counter() - start)
     finally:
         _seed_keys.reset(token)
