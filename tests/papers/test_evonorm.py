@@ -18,7 +18,6 @@ from quire.common.layers.norm_conformance import CHECKS, FEATURES, Normaliser
 from quire.common.testing import (
     assert_close,
     assert_degenerate,
-    assert_dtypes,
     assert_gradients,
     assert_jit_consistent,
     assert_vmap_consistent,
@@ -188,10 +187,10 @@ def test_conformance(name, check):
 
 
 def test_scale_and_shift_come_last_and_alone_without_activation():
-    x = jnp.asarray(maps(2, 3, 3, 4))
+    x = maps(2, 3, 3, 4)
     for kind in KINDS:
         layer = EvoNorm(4, kind, groups=2)
-        bare = layer(x, train=True)
+        bare = np.asarray(layer(x, train=True))
         layer.scale[...], layer.shift[...] = jnp.arange(1.0, 5.0), jnp.ones(4)
         np.testing.assert_allclose(layer(x, train=True), bare * np.arange(1, 5) + 1, rtol=1e-5)
         plain = EvoNorm(4, kind, apply_act=False)
@@ -305,11 +304,10 @@ def test_interpreter_and_compiled_graph_agree_with_derivatives_of_both_orders(rn
         second = jax.grad(lambda *a: sum(jnp.sum(g**2) for g in first(*a)), (0, 1, 2))
         return jax.jit(lambda *a: (function(*a), first(*a), second(*a)))
 
+    interpreted = jax.jit(lambda code, *args: derivatives(partial(interpret, code, groups=2))(*args))
     for graph in (EVONORM_B0, GN_SILU):
-        code = jnp.asarray(graph.padded(10))
         compiled = derivatives(partial(evaluate, graph, groups=2))
-        interpreted = derivatives(partial(interpret, code, groups=2))
-        assert_close(interpreted(x, v0, v1), compiled(x, v0, v1), 1e-4)
+        assert_close(interpreted(jnp.asarray(graph.padded(10)), x, v0, v1), compiled(x, v0, v1), 1e-4)
 
 
 def test_interpreter_under_transformations():
@@ -329,7 +327,6 @@ def test_a_layer_that_interprets_serves_other_graphs():
     layer = GraphLayer(EVONORM_S0, 4, groups=2, rows=8)
     layer.code[...] = jnp.asarray(EVONORM_B0.padded(8))
     assert_close(layer(x), GraphLayer(EVONORM_B0, 4, groups=2)(x), 1e-5)
-    assert_dtypes(layer, x)
     assert_degenerate(layer, x)
 
 
@@ -404,20 +401,20 @@ def test_random_search_can_found_a_population(rng):
 
 def test_a_killed_search_resumes_from_its_log(tmp_path):
     config, path = SearchConfig(tests=30, founders=10), tmp_path / "log.jsonl"
+    whole = evolve(config, toy_judge, np.random.default_rng(3))
+    functions = len({trial.graph.digest for trial in whole.trials if trial.stage != "structure"})
     calls = []
 
-    def dies(graph):
-        calls.append(graph)
-        if len(calls) > 12:
+    def judge(graph, last):
+        if len(calls) == last:
             raise KeyboardInterrupt
+        calls.append(graph)
         return toy_judge(graph)
 
     with pytest.raises(KeyboardInterrupt):
-        evolve(config, dies, np.random.default_rng(3), log=path)
-    before = set(path.read_text().splitlines())
-    resumed = evolve(config, toy_judge, np.random.default_rng(3), log=path)
-    assert before <= set(path.read_text().splitlines())
-    whole = evolve(config, toy_judge, np.random.default_rng(3))
+        evolve(config, partial(judge, last=functions - 2), np.random.default_rng(3), log=path)
+    resumed = evolve(config, partial(judge, last=functions), np.random.default_rng(3), log=path)
+    assert len(calls) == functions == len(path.read_text().splitlines())
     assert [(t.graph, t.stage) for t in resumed.trials] == [(t.graph, t.stage) for t in whole.trials]
 
 
@@ -471,7 +468,7 @@ def test_a_proxy_task_trains_judges_and_counts_what_breaks_as_broken():
         quality_steps=4,
         quality_proxies=1,
         quality_threshold=0.3,
-        stability_steps=2,
+        stability_steps=0,
         validation=24,
     )
     with jax.debug_nans(False):
@@ -482,12 +479,21 @@ def test_a_proxy_task_trains_judges_and_counts_what_breaks_as_broken():
         exp = PRIMITIVES.index("exp")
         assert np.isnan(task.train(Graph([(exp, 0, 0)] + [(exp, 4 + i, 4 + i) for i in range(4)]), 0, 4))
         assert task.judge(Graph([(exp, 3, 3)])) == ("structure", None)
-        stable = replace(config, stability_limit=1e-30)
-        assert ProxyTask(stable, small_images(), jax.random.key(0)).judge(EVONORM_S0) == ("stability", None)
         strict = replace(config, quality_threshold=1.1)
         assert ProxyTask(strict, small_images(), jax.random.key(0)).judge(EVONORM_S0) == ("quality", None)
         with pytest.raises(ValueError, match="rows is 10; the graph has 11"):
             task.train(Graph([(exp, 0, 0)] + [(exp, 4 + i, 4 + i) for i in range(10)]), 0, 4)
+
+
+@pytest.mark.parametrize("limit", [1e8, 1e-30])
+def test_the_stability_test_comes_before_the_score(limit, monkeypatch):
+    """Graphs compiled for themselves stand for interpreted ones, whose second derivatives take long to compile."""
+    compiled = ProxyTask.network
+    monkeypatch.setattr(ProxyTask, "network", lambda self, config, graph, rows=None: compiled(self, config, graph))
+    monkeypatch.setattr(ProxyTask, "train", lambda self, graph, place, steps: 0.5)
+    config = ProxyConfig((Proxy(SMALL),), Recipe(8, 8, 0.03), quality_proxies=1, stability_steps=2, stability_limit=limit)
+    judged = ProxyTask(config, small_images(), jax.random.key(0)).judge(EVONORM_S0)
+    assert judged == (("accepted", [0.5]) if limit > 1 else ("stability", None))
 
 
 def test_a_layer_of_variants_is_each_of_them_worker_by_worker():
@@ -504,15 +510,14 @@ def test_a_layer_of_variants_is_each_of_them_worker_by_worker():
         layer = WorkerNorm(4, [Variant(layer_name, 2)], groups=2)
         assert_close(layer(x), jnp.concatenate([single(x[:2], train=True), single(x[2:], train=True)]), 1e-5)
         unbiased = np.mean([x[i : i + 2].reshape(-1, 4).var(0, ddof=1) for i in (0, 2)], axis=0)
-        np.testing.assert_allclose(layer.var[1], 0.9 + 0.1 * unbiased, rtol=1e-5)
-        np.testing.assert_allclose(layer.var[0], 0.9 + 0.1 * x[:2].reshape(-1, 4).var(0, ddof=1), rtol=1e-5)
+        np.testing.assert_allclose(layer.var[...], 0.9 + 0.1 * unbiased, rtol=1e-5)
     assert isinstance(layer.choice, Choice)
 
 
 def test_the_study_trains_every_variant_from_every_seed():
     config = StudyConfig("digits", NetworkConfig("preact", 4, (1,), groups=2), Recipe(6, 8, 0.1, optimiser="sgd"), (8, 2))
     accuracy, losses = study(config, small_images(), jnp.stack([jax.random.key(i) for i in range(2)]))
-    assert accuracy.shape == (2, 6, 2) and losses.shape == (2, 6, 6)
+    assert accuracy.shape == (2, 6) and losses.shape == (2, 6, 6)
     assert len({tuple(row) for row in losses[0].round(5)}) == 6, "two variants are one"
     assert not np.allclose(losses[0], losses[1])
 
@@ -528,7 +533,7 @@ def test_the_layers_work_in_other_tasks():
 def test_adversaries_pull_in_opposite_directions():
     model = transfer.Adversaries(3, 4, norm=norm_factory("EvoNorm-S0", groups=2), rngs=nnx.Rngs(0))
     batch = (jnp.asarray(maps(6, 8, 8, 1)),)
-    gradients = nnx.grad(lambda m: transfer.adversarial_loss(m, batch, jax.random.key(1)))(model)
+    gradients = nnx.jit(nnx.grad(lambda m: transfer.adversarial_loss(m, batch, jax.random.key(1))))(model)
 
     def alone(m, part):
         fake = m.generator(jax.random.normal(jax.random.key(1), (6, 3)))
@@ -537,7 +542,7 @@ def test_adversaries_pull_in_opposite_directions():
         return sum(jax.nn.softplus(s * transfer.judged(m.discriminator, im)).mean() for s, im in ((-1, batch[0]), (1, fake)))
 
     for part in ("generator", "discriminator"):
-        expected = nnx.grad(partial(alone, part=part))(model)[part]
+        expected = nnx.jit(nnx.grad(partial(alone, part=part)))(model)[part]
         assert_close(jax.tree.leaves(gradients[part]), jax.tree.leaves(expected), 1e-4)
 
 
@@ -555,10 +560,11 @@ def test_programs_of_every_preset_fit_together(name):
     networks = {config.workers.network, *(proxy.network for proxy in config.search.proxies.proxies)}
     side, channels = (8, 1) if config.search.data == "digits" else (32, 3)
     for network in networks:
-        for layer in ("EvoNorm-B0", EVONORM_B0):
-            # The interpreter's switches take long to trace in networks of fifty layers.
-            interpreted = isinstance(layer, Graph) and network.architecture == "switched"
-            rows = config.search.proxies.rows if interpreted else None
+        # Layers alone in networks of fifty, and graphs in small ones: the interpreter takes long to trace.
+        small = len(network.depths) == 1 or max(network.depths) == 1
+        graphs = [EVONORM_B0] if small and network.architecture in ("switched", "preact") else []
+        for layer in ("EvoNorm-B0", *graphs):
+            rows = config.search.proxies.rows if isinstance(layer, Graph) else None
 
             def logits(x, network=network, layer=layer, rows=rows):
                 norm = norm_factory(layer, groups=network.groups, rows=rows)

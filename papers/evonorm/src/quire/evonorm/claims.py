@@ -1,6 +1,7 @@
 """What the paper states, measured: C1 to C7, and the layers in other tasks."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -39,11 +40,28 @@ def draws(config: Config, key: jax.Array) -> tuple[np.ndarray, ...]:
     return x, *(draw.standard_normal((3, c.features)) + np.array([[1.0], [0.0], [1.0]]))
 
 
-def apply_kind(kind: str, x: Any, scale: Any, shift: Any, v: Any, *, groups: int, eps: float) -> jax.Array:
-    """A layer while training, as a function."""
-    if kind[0] == "S":
-        return evonorm_s(x, scale, shift, v, kind=kind, groups=groups, eps=eps)
-    return evonorm_b(x, batch_variance(x), scale, shift, v, kind=kind, eps=eps)
+@partial(jax.jit, static_argnames="groups")
+def all_kinds(x: Any, scale: Any, shift: Any, v: Any, eps: Any, *, groups: int) -> list[jax.Array]:
+    """The six layers while training, as functions: one program for C1 and C3, whatever eps is."""
+    variance = batch_variance(x)
+    return [
+        evonorm_s(x, scale, shift, v, kind=kind, groups=groups, eps=eps)
+        if kind[0] == "S"
+        else evonorm_b(x, variance, scale, shift, v, kind=kind, eps=eps)
+        for kind in KINDS
+    ]
+
+
+@partial(jax.jit, static_argnames="groups")
+def gradient_of_all(x: Any, scale: Any, shift: Any, v: Any, *, groups: int) -> jax.Array:
+    """Derivative of the sum of all outputs by x."""
+    return jax.grad(lambda x: sum(y.sum() for y in all_kinds(x, scale, shift, v, 1e-5, groups=groups)))(x)
+
+
+@partial(jax.jit, static_argnames="groups")
+def known_graphs(x: Any, v0: Any, v1: Any, *, groups: int) -> list[jax.Array]:
+    """Outputs of BN-ReLU, GN-SiLU, EvoNorm-B0 and S0 as graphs."""
+    return [evaluate(graph, x, v0, v1, groups=groups) for graph in KNOWN.values()]
 
 
 @paper.claim(
@@ -63,15 +81,14 @@ def formulas(config: Config, key: jax.Array) -> Measurement:
 
     def errors(dtype):
         x, scale, shift, v = (jnp.asarray(a, dtype) for a in arrays)
-        outputs = jax.jit(lambda x: [apply_kind(k, x, scale, shift, v, groups=c.groups, eps=1e-5) for k in KINDS])
-        graphs = jax.jit(lambda x: [evaluate(g, x, jnp.asarray(v0, dtype), v, groups=c.groups) for g in KNOWN.values()])
-        gradient = jax.jit(jax.grad(lambda x: sum(y.sum() for y in outputs(x))))
-        finite.append(bool(jnp.isfinite(gradient(jnp.zeros_like(x))).all()))
+        finite.append(bool(jnp.isfinite(gradient_of_all(jnp.zeros_like(x), scale, shift, v, groups=c.groups)).all()))
+        outputs = all_kinds(x, scale, shift, v, 1e-5, groups=c.groups)
+        graphs = known_graphs(x, jnp.asarray(v0, dtype), v, groups=c.groups)
         found = [
             max_relative_error(y, brute_force.layer(kind, *arrays, groups=c.groups, eps=1e-5))
-            for kind, y in zip(KINDS, outputs(x), strict=True)
+            for kind, y in zip(KINDS, outputs, strict=True)
         ]
-        for graph, y in zip(KNOWN.values(), graphs(x), strict=True):
+        for graph, y in zip(KNOWN.values(), graphs, strict=True):
             expected = brute_force.evaluate(graph, arrays[0], v0, v1, groups=c.groups)
             found.append(max_relative_error(y, expected))
         return found
@@ -93,18 +110,19 @@ def batch_independence(config: Config, key: jax.Array) -> Measurement:
     c = config.exact
     x = jnp.asarray(draws(config, key)[0], jnp.float32)
 
-    def difference(kind, train):
-        layer = EvoNorm(c.features, kind, groups=c.groups)
-        return float(jnp.abs(layer(x[:1], train=train) - layer(x, train=train)[:1]).max())
+    @partial(jax.jit, static_argnums=1)
+    def outputs(x, train):
+        return {kind: EvoNorm(c.features, kind, groups=c.groups)(x, train=train) for kind in KINDS}
 
-    differences = {(kind, train): difference(kind, train) for kind in KINDS for train in (True, False)}
+    def differences(family, train):
+        alone, together = outputs(x[:1], train), outputs(x, train)
+        return [float(jnp.abs(alone[kind] - together[kind][:1]).max()) for kind in KINDS if kind[0] == family]
+
+    training = differences("B", True)
     return Measurement(
-        max(d for (kind, _), d in differences.items() if kind[0] == "S"),
+        max(differences("S", True) + differences("S", False)),
         f"{c.samples} random images, float32",
-        extras={
-            "smallest difference, B layers": min(d for (kind, train), d in differences.items() if kind[0] == "B" and train),
-            "B layers, evaluated": max(d for (kind, train), d in differences.items() if kind[0] == "B" and not train),
-        },
+        extras={"smallest difference, B layers": min(training), "B layers, evaluated": max(differences("B", False))},
     )
 
 
@@ -123,8 +141,7 @@ def scale_invariance(config: Config, key: jax.Array) -> Measurement:
 
     def changes(dtype):
         arguments = [jnp.asarray(a, dtype) for a in arrays[1:]]
-        run = jax.jit(lambda x: [apply_kind(kind, x, *arguments, groups=c.groups, eps=0.0) for kind in KINDS])
-        pair = [run(jnp.asarray(f * arrays[0], dtype)) for f in (1.0, c.factor)]
+        pair = [all_kinds(jnp.asarray(f * arrays[0], dtype), *arguments, 0.0, groups=c.groups) for f in (1.0, c.factor)]
         return {kind: max_relative_error(b, a) for kind, a, b in zip(KINDS, *pair, strict=True)}
 
     found = {}
@@ -143,7 +160,7 @@ def scale_invariance(config: Config, key: jax.Array) -> Measurement:
 
 @shared
 def worker_study(config: Config, keys: jax.Array) -> dict[str, Any]:
-    """All variants from all seeds, `accuracy` `[seeds, variants, 2]`."""
+    """All variants from all seeds, `accuracy` `[seeds, variants]`."""
     source = open_images(config.workers.data, stand_in_for="ImageNet")
     accuracy, losses = study(config.workers, source.value, keys)
     return {"accuracy": accuracy, "losses": losses, "majority": majority_share(source.value), "data": source.name}
@@ -151,7 +168,7 @@ def worker_study(config: Config, keys: jax.Array) -> dict[str, Any]:
 
 def _compared(config: Config, key: jax.Array) -> tuple[dict[str, float], dict[str, Any]]:
     found = worker_study(config, key)
-    return by_name(config.workers, found["accuracy"][:, 0]), found
+    return by_name(config.workers, 100 * found["accuracy"]), found
 
 
 def _names(config: Config) -> tuple[str, ...]:
@@ -167,15 +184,15 @@ def _names(config: Config) -> tuple[str, ...]:
     unit="%",
     holds=all_of(beats("BN-ReLU, few a worker"), above(0.0, of="loss of BN-ReLU - loss of EvoNorm-B0 (points)")),
     trivial=MAJORITY,
-    expect="partly",
-    because="on digits two samples still give every channel 128 values, so batch statistics stay usable; at this learning rate, "
-    "runs of one layer differ as much as layers do",
+    expect="not reproduced",
+    because="with two samples a worker BN-ReLU fits the training images much worse, but evaluation, by running statistics that "
+    "are averaged over all workers, recovers most of it; what is left is not clearly more than EvoNorm-B0 loses",
 )
 def small_batches(config: Config, key: jax.Array) -> Measurement:
     """One residual network, statistics of many and of few samples a worker; S0's own loss is none by construction."""
     accuracy, found = _compared(config, key)
     bn_large, bn_small, b0_large, b0_small = (accuracy[name] for name in _names(config))
-    pooled = by_name(config.workers, found["accuracy"][:, 1])[_names(config)[1]]
+    late = by_name(config.workers, found["losses"][:, -config.workers.recipe.steps // 10 :].mean(1))
     return Measurement(
         accuracy["EvoNorm-S0"],
         found["data"],
@@ -188,7 +205,8 @@ def small_batches(config: Config, key: jax.Array) -> Measurement:
             "BN-ReLU, many a worker": bn_large,
             "EvoNorm-B0, many a worker": b0_large,
             "EvoNorm-B0, few a worker": b0_small,
-            "BN-ReLU, few a worker, running statistics of all workers": pooled,
+            "training loss of BN-ReLU, many a worker": late[_names(config)[0]],
+            "training loss of BN-ReLU, few a worker": late[_names(config)[1]],
             "loss of BN-ReLU - loss of EvoNorm-B0 (points)": (bn_large - bn_small) - (b0_large - b0_small),
         },
         stand_in_for="ImageNet",

@@ -59,11 +59,11 @@ class Config:
 
 _digits = NetworkConfig("switched", width=8, depths=(1,), groups=2)
 _brief = Recipe(60, 16, 0.03, schedule="constant", optimiser="adam")
-_sgd = Recipe(300, 64, 0.1, schedule="constant", optimiser="sgd", b1=0.9, clip=1.0)
+_cosine = Recipe(300, 64, 0.1, schedule="cosine", optimiser="sgd", b1=0.9, clip=1.0)
 
 quick = Config(
     exact=ExactConfig(),
-    workers=StudyConfig("digits", NetworkConfig("preact", width=8, depths=(2,), groups=2), _sgd, workers=(64, 2)),
+    workers=StudyConfig("digits", NetworkConfig("preact", width=8, depths=(2,), groups=2), _cosine, workers=(64, 2)),
     search=SearchStudy(
         "digits",
         ProxyConfig(
@@ -90,7 +90,6 @@ def _three(width: int, groups: int, depths: tuple[int, ...], bottleneck: bool) -
     )
 
 
-_cosine = Recipe(300, 64, 0.1, schedule="cosine", optimiser="sgd", b1=0.9, clip=1.0)
 _middle = SearchStudy(
     "cifar10-subset",
     ProxyConfig(_three(8, 4, (1, 1, 1), False), _cosine, quality_steps=50, quality_proxies=1, stability_steps=20, validation=500),

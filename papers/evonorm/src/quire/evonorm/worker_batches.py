@@ -82,9 +82,8 @@ class WorkerNorm(nnx.Module):
     """Several layers in one, chosen by a number while it runs: one program trains all of them, each at its own cost.
 
     Statistics over samples are those of each worker, `worker` consecutive samples of the batch, as if every one had a device
-    of its own. Running statistics are kept twice: those of the first worker, which PyTorch's data parallelism keeps too and
-    evaluation uses, and those averaged over workers, which evaluation uses where `pooled` is set. Do not `vmap` over the
-    choice: all variants would be computed.
+    of its own. Running statistics, which evaluation uses, move towards the mean over workers of the mean and of the unbiased
+    variance. Do not `vmap` over the choice: all variants would be computed.
 
     Args:
         features: channels.
@@ -103,10 +102,10 @@ class WorkerNorm(nnx.Module):
     def __init__(self, features: int, variants: Sequence[Variant], *, groups: int, momentum: float = 0.1, eps: float = 1e-5):
         self.scale, self.shift = nnx.Param(jnp.ones(features)), nnx.Param(jnp.zeros(features))
         self.v = nnx.Param(jnp.ones(features))
-        self.mean, self.var = nnx.BatchStat(jnp.zeros((2, features))), nnx.BatchStat(jnp.ones((2, features)))
+        self.mean, self.var = nnx.BatchStat(jnp.zeros(features)), nnx.BatchStat(jnp.ones(features))
         self.choice = Choice(jnp.zeros((), jnp.int32))
         self.variants, self.groups, self.momentum, self.eps = tuple(variants), groups, momentum, eps
-        self.use_running_average = self.pooled = False
+        self.use_running_average = False
 
     def __call__(self, x: Num[Array, "batch *space channels"]) -> Float[Array, "batch *space channels"]:
         """The same shape."""
@@ -127,14 +126,12 @@ class WorkerNorm(nnx.Module):
             return jax.nn.relu(group_norm(x, self.groups, scale, shift, eps=self.eps)), mean, var
         layer = _batch_norm if variant.layer == "BN-ReLU" else _evonorm_b0
         if self.use_running_average:
-            row = int(self.pooled)
-            return layer(x, (mean[row], var[row]), scale, shift, v, self.eps)[0], mean, var
+            return layer(x, (mean, var), scale, shift, v, self.eps)[0], mean, var
         workers = x.reshape(-1, variant.worker, *x.shape[1:])
         y, means, variances = jax.vmap(lambda x: layer(x, None, scale, shift, v, self.eps))(workers)
         count = workers[0].size // x.shape[-1]
-        means, variances = (jnp.stack([each[0], each.mean(0)]) for each in (means, variances))
-        mean = mean + self.momentum * (lax.stop_gradient(means) - mean)
-        return y.reshape(x.shape), mean, moved(var, variances, self.momentum, count)
+        mean = mean + self.momentum * (lax.stop_gradient(means.mean(0)) - mean)
+        return y.reshape(x.shape), mean, moved(var, variances.mean(0), self.momentum, count)
 
 
 def _batch_norm(x, running, scale, shift, v, eps):
@@ -165,8 +162,7 @@ def study(config: StudyConfig, images: Images, keys: jax.Array) -> tuple[np.ndar
         keys: one for each seed: weights and batches. All variants of a seed start alike.
 
     Returns:
-        Test accuracies `[seeds, variants, 2]` with the running statistics of the first worker and with those of all, and losses
-        `[seeds, variants, steps]`.
+        Test accuracies `[seeds, variants]` and losses `[seeds, variants, steps]`.
 
     Raises:
         TrainingDiverged: if a loss is not finite.
@@ -189,7 +185,7 @@ def study(config: StudyConfig, images: Images, keys: jax.Array) -> tuple[np.ndar
 
 
 def _train_all(definition, recipe: Recipe, choices, keys, weights, indices, data):
-    """Accuracies `[variants, seeds, 2]` and losses `[variants, seeds, steps]`."""
+    """Accuracies `[variants, seeds]` and losses `[variants, seeds, steps]`."""
     tx = recipe.transformation()
     step = make_step(definition, nnx.State({}), tx, classification_loss)
 
@@ -204,11 +200,8 @@ def _train_all(definition, recipe: Recipe, choices, keys, weights, indices, data
 
         (weights, _), losses = lax.scan(body, (weights, tx.init(weights.params)), (jnp.arange(len(indices)), indices))
         model = nnx.merge(definition, weights.params, weights.other)
-        accuracies = []
-        for pooled in (False, True):
-            model.set_attributes(use_running_average=True, pooled=pooled)
-            accuracies.append(jnp.mean(jnp.argmax(model(test_images), -1) == test_labels))
-        return jnp.stack(accuracies), losses
+        model.eval()
+        return jnp.mean(jnp.argmax(model(test_images), -1) == test_labels), losses
 
     seeds = jax.vmap(train, (None, 0, 0, 0, None))
     return lax.map(lambda choice: seeds(choice, keys, weights, indices, data), choices)
@@ -220,5 +213,5 @@ def majority_share(images: Images) -> float:
 
 
 def by_name(config: StudyConfig, accuracies: Any) -> dict[str, float]:
-    """Accuracies `[variants]` of one seed in percent, by the name of the variant."""
-    return {variant.name: 100 * float(value) for variant, value in zip(config.variants, accuracies, strict=True)}
+    """Numbers `[variants]` of one seed, by the name of the variant."""
+    return {variant.name: float(value) for variant, value in zip(config.variants, accuracies, strict=True)}
