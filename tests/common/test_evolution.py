@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quire.common.train.evolution import Candidate, age_evolve, pareto_mask, tournament
+from quire.common.train.evolution import Candidate, ScoreLog, age_evolve, pareto_mask, tournament
 
 
 @pytest.fixture
@@ -33,3 +33,43 @@ def test_evolution_climbs_ages_and_gives_up(rng):
         age_evolve(founders, mutate, lambda x: None, attempts=3, **settings)
     with pytest.raises(ValueError, match="tournament_size is 5"):
         age_evolve(founders, mutate, lambda x: None, **settings | {"tournament_size": 5})
+
+
+def test_tests_end_evolution(rng):
+    calls = []
+    founders = [Candidate(0.0, np.array([0.0]))] * 2
+    settings = {"children": 50, "tournament_size": 2, "rule": "pareto", "rng": rng}
+    history = age_evolve(founders, lambda x, rng: x + 1, lambda x: calls.append(x) or np.array([x]), tests=7, **settings)
+    assert len(calls) == 7 and len(history) == 9
+    assert age_evolve(founders, lambda x, rng: x, lambda x: None, tests=5, **settings) == founders
+    with pytest.raises(ValueError, match="tests -1"):
+        age_evolve(founders, lambda x, rng: x, lambda x: None, tests=-1, **settings)
+
+
+def test_a_killed_search_goes_on_from_its_log(tmp_path):
+    path = tmp_path / "log.jsonl"
+
+    def search(score):
+        log = ScoreLog(score, lambda x: f"{x:.6f}", path)
+        founders = [Candidate(float(x), np.array([x])) for x in range(3)]
+        settings = {"children": 20, "tournament_size": 2, "rule": "average", "rng": np.random.default_rng(1)}
+        return age_evolve(founders, lambda x, rng: x + round(rng.normal(), 6), log, **settings), log
+
+    def killed(x, left=[8]):  # noqa: B006
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return [2 * x]
+
+    with pytest.raises(KeyboardInterrupt):
+        search(killed)
+    with path.open("a") as file:
+        file.write('["1.0", [2')  # the line that it was writing
+    history, log = search(lambda x: [2 * x])
+    assert len(history) == 23 and log.computed == 12
+    again, log = search(lambda x: [2 * x])
+    assert log.computed == 0
+    assert [one.genome for one in again] == [one.genome for one in history]
+    path.write_text("no score\n")
+    with pytest.raises(ValueError, match="line 1 of"):
+        ScoreLog(len, str, path)

@@ -1,5 +1,7 @@
 """Conformance of every normaliser, and what is particular to each; dropout of whole branches."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,26 +9,25 @@ import pytest
 from flax import nnx
 
 from quire.common.layers.dropout import drop_path
-from quire.common.layers.norms import BatchNorm, fold_batchnorm, group_norm, layer_norm, rms_norm
-from quire.common.testing import (
-    assert_degenerate,
-    assert_dtypes,
-    assert_gradients,
-    assert_jit_consistent,
-    assert_matches_float64,
-    assert_vmap_consistent,
-)
+from quire.common.layers.norm_conformance import CHECKS, FEATURES, Normaliser
+from quire.common.layers.norms import BatchNorm, fold_batchnorm, group_norm, layer_norm, moments, rms_norm
+from quire.common.testing import assert_gradients, assert_matches_float64
 
-# --- Normalisers: `[batch, ..., 6 channels]` to the same shape, and the axes normalised together. A new one adds one line. ---
+# --- Normalisers: each is a line here, or a test of its paper, and passes the same checks ---
+
+
+def function(norm):
+    """A function of x alone as a layer."""
+    return lambda axis_name=None: lambda x, train: norm(x)
+
 
 NORMS = {
-    "layer norm": (layer_norm, (-1,)),
-    "layer norm over space": (lambda x: layer_norm(x, (1, 2, -1)), (1, 2, -1)),
-    "RMS norm": (rms_norm, None),
-    "group norm": (lambda x: group_norm(x, 1), (1, 2, -1)),
-    "instance norm": (lambda x: group_norm(x, 6), (1, 2)),
-    "batch norm": (lambda x: BatchNorm(6)(x, train=True), (0, 1, 2)),
-    "batch norm, evaluated": (lambda x: BatchNorm(6)(x, train=False), None),
+    "layer norm": Normaliser(function(layer_norm), centres=(-1,)),
+    "layer norm over space": Normaliser(function(lambda x: layer_norm(x, tuple(range(1, x.ndim)))), centres=(1, 2, 3)),
+    "RMS norm": Normaliser(function(rms_norm)),
+    "group norm": Normaliser(function(lambda x: group_norm(x, 1)), centres=(1, 2, 3)),
+    "instance norm": Normaliser(function(lambda x: group_norm(x, 6)), centres=(1, 2)),
+    "batch norm": Normaliser(partial(BatchNorm, FEATURES), mixes=True, centres=(0, 1, 2)),
 }
 
 
@@ -34,47 +35,45 @@ def inputs(*shape, mean=0.0, seed=0):
     return (mean + np.random.default_rng(seed).normal(size=shape)).astype(np.float32)
 
 
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", NORMS)
-class TestNorm:
-    def test_moments(self, name):
-        norm, axes = NORMS[name]
-        if axes is None:
-            pytest.skip("takes no mean off")
-        out = np.asarray(norm(jnp.asarray(3 + 2 * inputs(2, 3, 5, 6))))
-        np.testing.assert_allclose(out.mean(axes), 0, atol=1e-6)
-        np.testing.assert_allclose(out.var(axes), 1, rtol=1e-4)
+def test_conformance(name, check):
+    check(NORMS[name])
 
-    def test_shapes_and_dtypes(self, name):
-        norm = NORMS[name][0]
-        x = inputs(2, 2, 3, 6)
-        assert_dtypes(norm, x)
-        out = norm(jnp.asarray(x, jnp.bfloat16))
-        assert out.shape == x.shape and out.dtype == jnp.bfloat16
 
-    def test_jit_vmap_and_derivatives(self, name):
-        norm = NORMS[name][0]
-        x = jnp.asarray(inputs(2, 2, 3, 2, 6))
-        assert_jit_consistent(norm, x[0])
-        assert_vmap_consistent(norm, x)
-        assert_gradients(norm, x[0], tolerance=1e-5)
+def test_evaluation_of_batch_norm_is_precise_and_differentiable():
+    assert_gradients(lambda x: BatchNorm(6)(x, train=False), inputs(2, 2, 3, 6), tolerance=1e-5)
+    assert_matches_float64(lambda x: BatchNorm(6)(x, train=False), inputs(2, 4, 4, 6, mean=1e4))
 
-    def test_degenerate_inputs_have_finite_values_and_gradients(self, name):
-        assert_degenerate(NORMS[name][0], inputs(2, 2, 3, 6), axes=(0, 1))
-        assert_degenerate(NORMS[name][0], inputs(1, 1, 1, 6), axes=())
 
-    def test_an_empty_batch_is_empty_or_an_error(self, name):
-        x = jnp.zeros((0, 2, 3, 6))
-        if name == "batch norm":
-            with pytest.raises(ValueError, match="at least one value for each channel"):
-                NORMS[name][0](x)
-        else:
-            assert NORMS[name][0](x).shape == x.shape
-
-    def test_a_large_mean_costs_no_precision(self, name):
-        assert_matches_float64(NORMS[name][0], inputs(2, 16, 16, 6, mean=1e4))
+@pytest.mark.parametrize(
+    ("broken", "check"),
+    [
+        (Normaliser(function(layer_norm), mixes=True), "keeps_samples_apart_or_not"),
+        (Normaliser(partial(BatchNorm, FEATURES)), "keeps_samples_apart_or_not"),
+        (Normaliser(function(lambda x: x), centres=(0,)), "standardises"),
+        (Normaliser(function(lambda x: x / jnp.sqrt(jnp.var(x, -1, keepdims=True)))), "has_finite_gradients_at_zero"),
+        (Normaliser(function(lambda x: x / jnp.sqrt(jnp.var(x, -1, keepdims=True)))), "survives_degenerate_inputs"),
+        (Normaliser(function(lambda x: x - jnp.sqrt(jnp.mean(x**2) - jnp.mean(x) ** 2))), "is_precise_beside_a_large_mean"),
+        (Normaliser(function(lambda x: x.astype(jnp.float32))), "keeps_shapes_and_dtypes"),
+        (Normaliser(lambda axis_name=None: BatchNorm(FEATURES), mixes=True), "is_one_batch_over_an_axis"),
+        (Normaliser(partial(BatchNorm, FEATURES, momentum=0.0), mixes=True), "moves_its_statistics_in_training_alone"),
+    ],
+)
+def test_the_checks_find_what_they_are_about(broken, check):
+    with jax.debug_nans(False), pytest.raises(AssertionError):
+        {one.__name__: one for one in CHECKS}[check](broken)
 
 
 # --- Particular to each ---
+
+
+def test_moments_are_those_of_numpy_and_take_an_axis_in():
+    x = inputs(3, 4, 5, mean=2.0)
+    centred, mean, var = jax.vmap(lambda x: moments(x, 0, axis_name="all"), axis_name="all")(jnp.asarray(x))
+    np.testing.assert_allclose(mean, np.tile(x.mean((0, 1)), (3, 1, 1)), rtol=1e-5)
+    np.testing.assert_allclose(var, np.tile(x.var((0, 1)), (3, 1, 1)), rtol=1e-5)
+    np.testing.assert_allclose(centred, x - x.mean((0, 1)), atol=1e-5)
 
 
 def test_scale_and_shift_go_to_their_axes():
@@ -108,20 +107,6 @@ def test_running_statistics_follow_the_rule_of_pytorch():
     norm.train()
     norm(jnp.asarray(x))
     assert not np.array_equal(norm.mean[...], before)
-
-
-def test_a_batch_over_an_axis_is_one_batch():
-    x = jnp.asarray(inputs(3, 4, 2))
-    split, whole = BatchNorm(2, axis_name="workers"), BatchNorm(2)
-    graph, state = nnx.split(split)
-
-    def work(x, state):
-        norm = nnx.merge(graph, state)
-        return norm(x), nnx.state(norm, nnx.BatchStat)
-
-    out, after = jax.vmap(work, (0, None), axis_name="workers")(x, state)
-    np.testing.assert_allclose(out.reshape(12, 2), whole(x.reshape(12, 2)), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(after["var"][...], np.tile(whole.var[...], (3, 1)), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("before", "affine"), [(False, True), (True, True), (False, False)])

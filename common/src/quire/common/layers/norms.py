@@ -38,8 +38,8 @@ def layer_norm(
     [[-1.225  0.     1.225]]
     """
     axes = _axes(x, axes)
-    centred = _centred(_floating(x), axes)
-    return _affine(_scaled(centred, axes, eps), axes, scale, shift).astype(_result_dtype(x))
+    centred = _centred(at_least_float32(x), axes)
+    return _affine(_scaled(centred, axes, eps), axes, scale, shift).astype(result_dtype(x))
 
 
 def rms_norm(
@@ -53,7 +53,7 @@ def rms_norm(
     [[0.2 1.4]]
     """
     axes = _axes(x, axes)
-    return _affine(_scaled(_floating(x), axes, eps), axes, scale, None).astype(_result_dtype(x))
+    return _affine(_scaled(at_least_float32(x), axes, eps), axes, scale, None).astype(result_dtype(x))
 
 
 def group_norm(
@@ -82,7 +82,41 @@ def group_norm(
         raise ValueError(f"groups is {groups} for x of shape {x.shape}; it must divide the last axis, after that of the batch")
     grouped = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
     normed = layer_norm(grouped, (*range(1, x.ndim - 1), -1), eps=eps).reshape(x.shape)
-    return _affine(normed.astype(_floating(x).dtype), (x.ndim - 1,), scale, shift).astype(_result_dtype(x))
+    return _affine(normed.astype(at_least_float32(x).dtype), (x.ndim - 1,), scale, shift).astype(result_dtype(x))
+
+
+def moments(
+    x: Float[Array, "*shape"], axes: int | Sequence[int], *, axis_name: str | None = None
+) -> tuple[Float[Array, "*shape"], Float[Array, "..."], Float[Array, "..."]]:
+    """What is left of x when its mean is off, the mean, and the population variance: what normalisers are made of.
+
+    Args:
+        x: any shape.
+        axes: what is averaged.
+        axis_name: axis of `vmap` or `shard_map` that is averaged too.
+
+    Returns:
+        Centred x; mean and variance with axes of length one where they were averaged.
+
+    Raises:
+        ValueError: if an axis is out of range or named twice.
+
+    >>> centred, mean, var = moments(jnp.array([[1.0, 3.0]]), -1)
+    >>> print(centred, mean, var)
+    [[-1.  1.]] [[2.]] [[1.]]
+    """
+    axes = _axes(x, axes)
+
+    def mean_of(x):
+        local = x.mean(axes, keepdims=True)
+        return local if axis_name is None else lax.pmean(local, axis_name)
+
+    pivot = _pivot(x, axes)
+    if axis_name is not None:
+        pivot = lax.pmax(pivot, axis_name)
+    off = mean_of(x - pivot)
+    centred = x - pivot - off
+    return centred, off + pivot, mean_of(centred**2)
 
 
 class BatchNorm(nnx.Module):
@@ -137,7 +171,7 @@ class BatchNorm(nnx.Module):
         if x.ndim < 2 or x.shape[-1] != self.mean.shape[0]:
             raise ValueError(f"x is {x.shape}; it must be [batch, ..., {self.mean.shape[0]}]")
         axes = tuple(range(x.ndim - 1))
-        wide = _floating(x)
+        wide = at_least_float32(x)
         if train if train is not None else not self.use_running_average:
             centred, mean, var = self._of_batch(wide, axes)
         else:
@@ -145,7 +179,7 @@ class BatchNorm(nnx.Module):
             centred = wide - _over(mean, x.ndim)
         normed = centred * _over(lax.rsqrt(var + self.eps), x.ndim)
         scale, shift = (None if p is None else p[...] for p in (self.scale, self.shift))
-        return _affine(normed, (x.ndim - 1,), scale, shift).astype(_result_dtype(x))
+        return _affine(normed, (x.ndim - 1,), scale, shift).astype(result_dtype(x))
 
     def _of_batch(self, x, axes):
         """Centred input, mean and variance of the batch; the running statistics move towards them."""
@@ -154,16 +188,8 @@ class BatchNorm(nnx.Module):
         members = 1 if self.axis_name is None else lax.axis_size(self.axis_name)
         count = x.size // x.shape[-1] * members
 
-        def mean_of(x):
-            local = x.mean(axes)
-            return local if self.axis_name is None else lax.pmean(local, self.axis_name)
-
-        pivot = _pivot(x, axes)
-        if self.axis_name is not None:
-            pivot = lax.pmax(pivot, self.axis_name)
-        off = mean_of(x - pivot)
-        centred = x - pivot - _over(off, x.ndim)
-        mean, var = off + pivot.ravel(), mean_of(centred**2)
+        centred, mean, var = moments(x, axes, axis_name=self.axis_name)
+        mean, var = mean.ravel(), var.ravel()
         seen = var * (count / max(count - 1, 1)) if self.unbiased else var
         for running, value in ((self.mean, mean), (self.var, seen)):
             old = running[...]
@@ -212,11 +238,21 @@ def fold_batchnorm(
 # --- Shared by all ---
 
 
-def _result_dtype(x):
+def result_dtype(x: Num[Array, "..."]) -> jnp.dtype:
+    """What a normaliser answers to x in: its own dtype if that is floating, else float32.
+
+    >>> result_dtype(jnp.zeros(1, jnp.bfloat16)).name, result_dtype(jnp.zeros(1, jnp.uint8)).name
+    ('bfloat16', 'float32')
+    """
     return x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.promote_types(x.dtype, jnp.float32)
 
 
-def _floating(x):
+def at_least_float32(x: Num[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """What x is computed in: statistics of 16 bits lose too much.
+
+    >>> at_least_float32(jnp.zeros(1, jnp.bfloat16)).dtype.name
+    'float32'
+    """
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
