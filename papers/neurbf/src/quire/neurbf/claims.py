@@ -101,12 +101,12 @@ def _kernel_errors(data: dict[str, np.ndarray], dtype: Any) -> list[float]:
 def _field_error(data: dict[str, np.ndarray], key: jax.Array, dtype: Any) -> float:
     cmax = np.array([1.0, 1.0])
     model = NeuRBF(OPERATORS, Kernels("ivq_a", *(jnp.asarray(data[n]) for n in ("centers", "a"))), cmax, rngs=nnx.Rngs(key))
-    graph, state = nnx.split(model)
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
     # larger than the first weights, so that every part counts
     draw = generator(key)
-    state = jax.tree.map(lambda p: jnp.asarray(draw.uniform(-1, 1, p.shape).astype(np.float32), dtype), state)
-    model = nnx.merge(graph, state)
-    model.centers[...], model.shapes[...] = (jnp.asarray(data[n], dtype) for n in ("centers", "a"))
+    params = jax.tree.map(lambda p: jnp.asarray(draw.uniform(-1, 1, p.shape).astype(np.float32), dtype), params)
+    model = nnx.merge(graph, params, rest)
+    model.centers, model.shapes = (nnx.Variable(jnp.asarray(data[n], dtype)) for n in ("centers", "a"))
     x = data["x"][:8]
     weights = {
         "centers": data["centers"].astype(float),
@@ -194,7 +194,7 @@ def multi_frequency_bases(preset: Preset, key: jax.Array) -> Measurement:
     source="section 3.2, table 6",
     metric="PSNR, mean over pictures",
     unit="dB",
-    holds=on_average(beats(ex.LATTICE)),
+    holds=beats(ex.LATTICE),
     trivial=ex.MEAN,
 )
 def adaptivity(preset: Preset, key: jax.Array) -> Measurement:
@@ -212,11 +212,14 @@ def adaptivity(preset: Preset, key: jax.Array) -> Measurement:
     trivial=ex.MEAN,
 )
 def hybrid(preset: Preset, key: jax.Array) -> Measurement:
-    """Without a grid its parameters buy kernels; the hash grid with NeuRBF's decoder is the grid alone, which no line is drawn at."""
+    """Without a grid its parameters buy kernels. The hash grid with NeuRBF's decoder is the grid alone, without a line."""
     return _picture_measurement(preset, key, ex.NEURBF, (ex.ONLY_KERNELS, ex.HASH_SINES), figure=True)
 
 
 # --- C5: signed distances ---
+
+
+BETTER_HASH = "better hash grid"
 
 
 @paper.claim(
@@ -224,22 +227,21 @@ def hybrid(preset: Preset, key: jax.Array) -> Measurement:
     says="Signed distances: more accurate than a hash grid with as many parameters",
     source="table 3",
     metric="mean absolute error near the surface",
-    holds=all_of(
-        beats(ex.HASH_RELU, lower_is_better=True),
-        beats("IoU, " + ex.HASH_RELU, of="IoU"),
-    ),
+    holds=beats(BETTER_HASH, lower_is_better=True),
     trivial=ex.NO_DISTANCE,
     expect="not reproduced",
     because=(
-        "Few steps and few kernels: the paper trains for twenty thousand steps with frequencies that overshoot at first, and its "
-        "bases are so many that they resolve the surface. Here the plain hash grid is ahead."
+        "Few steps and few kernels: the paper trains for twenty thousand steps, and its bases are so many that they resolve the "
+        "surface. Here the field is about as good as the hash grid as published, and behind the better of the two hash grids, "
+        "mostly the one that is given NeuRBF's decoder."
     ),
 )
 def distances(preset: Preset, key: jax.Array) -> Measurement:
-    """Errors at the nodes of a grid near the surface; the trivial answer is the distance zero there."""
+    """Errors at the nodes of a grid near the surface; the trivial answer is the distance zero there. The reference may have either decoder."""
     run = ex.sdf_runs(preset, key)
     mae, overlap = ({name: float(v) for name, v in run[kind].items()} for kind in ("mae", "iou"))
     field = preset.sdf.field
+    mae[BETTER_HASH] = min(mae[ex.HASH_RELU], mae[ex.HASH_SINES])
     return Measurement(
         mae.pop(ex.NEURBF),
         f"{run['shape'].name}; {field.budget(3):,} parameters, {field.n_kernels(3)} kernels",
@@ -266,7 +268,7 @@ WHITE = "white"
     trivial=WHITE,
     seeds=1,
     expect="not tested",
-    because="The preset quick trains no radiance field: one alone costs as much as all its other claims. The preset standard does.",
+    because="The preset quick trains no radiance field: one costs as much as all its other claims. The preset standard does.",
 )
 def radiance(preset: Preset, key: jax.Array) -> Measurement:
     """The same scene, steps and rays; planes and lines alone hold at least as many numbers."""
@@ -299,7 +301,7 @@ def radiance(preset: Preset, key: jax.Array) -> Measurement:
     metric="largest difference of sin(ν φ) in float32 and float64",
     holds=all_of(
         below(1e-3),
-        at_most(1.0, of="largest derivative / highest frequency"),
+        at_most(1 + 1e-6, of="largest derivative / highest frequency"),
         above(0.1, of="bfloat16"),
     ),
     exact=True,

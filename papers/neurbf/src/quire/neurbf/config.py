@@ -252,7 +252,7 @@ QUICK = Preset(
         "ring and box",
         field=_SMALL_SDF,
         training=Training(steps=300, batch=1024, rate=3e-3, decoder_rate=3e-3, floor=0.1),
-        pool=32_768,
+        pool=65_536,
         fitted=16_384,
     ),
 )

@@ -270,7 +270,7 @@ def parameters(config: ImageConfig, pictures: list[Prepared]) -> list[dict[str, 
 
 # --- Signed distances ---
 
-NO_DISTANCE = "half the width of the judged band"
+NO_DISTANCE = "zero everywhere"
 
 
 @shared

@@ -21,11 +21,12 @@ from quire.common.random import generator
 from quire.common.train.batches import epoch_indices
 from quire.common.train.fit import fit
 from quire.neurbf.adaptive import fit_kernels
+from quire.neurbf.budget import kernel_params
 from quire.neurbf.config import RadianceConfig
 from quire.neurbf.decoder import as_layers, scaled_as_torch
 from quire.neurbf.field import SPREAD, responses
 from quire.neurbf.initial import draw_uniform, layer_shapes
-from quire.neurbf.kernels import Kernels, kernel_params
+from quire.neurbf.kernels import Kernels
 
 DIRECTIONS = 16
 """Spherical harmonics of the viewing direction: all below degree 4."""
