@@ -420,7 +420,7 @@ def test_a_full_factor_is_a_root_of_the_inverse_covariance():
         (np.zeros(6), 2, "all zero"),
         (np.array([1.0, 1, 1, 1, 1, -1]), 2, "negative"),
         (np.array([1.0, 1, 1, 1, 1, np.nan]), 2, "finite"),
-        (np.ones(5), 2, r"weights \(5,\)"),
+        (np.ones(5), 2, r"weights has?.*\(5,\)"),
         (np.array([1.0, 1, 0, 0, 0, 0]), 3, "the 2 different points"),
         (np.ones(6), 4, "the 3 different points"),
         (np.ones(6), 0, "count is 0"),
@@ -561,8 +561,8 @@ def test_rates_by_leaf():
     updates, state = tx.update(jax.tree.map(lambda p: 3 * p, params), tx.init(params), params)
     assert {name: float(u[0]) for name, u in updates.items()} == pytest.approx({"decoder": -0.5, "grid": -0.125, "rbf": -0.25})
     for _ in range(10):
-        updates, state = tx.update(params, state, params)
-    assert float(updates["rbf"][0]) == pytest.approx(-0.25 * 0.1, rel=0.1)
+        updates, state = tx.update(jax.tree.map(lambda p: 3 * p, params), state, params)
+    assert float(updates["rbf"][0]) == pytest.approx(-0.25 * 0.1, rel=1e-3)
 
 
 # --- Front ends --------------------------------------------------------------------------------------------------------------
@@ -705,8 +705,8 @@ def test_grey_photographs_have_three_equal_channels():
     assert pixels.shape == (64, 64, 3) and (pixels[..., 0] == pixels[..., 2]).all() and source.stand_in_for == "DIV2K"
 
 
-def test_missing_data_are_named(monkeypatch):
-    monkeypatch.setenv("QUIRE_DATA", "/nowhere")
+def test_missing_data_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("QUIRE_DATA", str(tmp_path))
     monkeypatch.setenv("QUIRE_OFFLINE", "1")
     with pytest.raises(DatasetUnavailable, match="div2k"):
         open_picture(PRESETS["paper"].images.pictures[0])

@@ -232,12 +232,11 @@ BETTER_HASH = "better hash grid"
     expect="not reproduced",
     because=(
         "Few steps and few kernels: the paper trains for twenty thousand steps, and its bases are so many that they resolve the "
-        "surface. Here the field is about as good as the hash grid as published, and behind the better of the two hash grids, "
-        "mostly the one that is given NeuRBF's decoder."
+        "surface. Here the field is behind the hash grid, most clearly behind the one that is given NeuRBF's decoder."
     ),
 )
 def distances(preset: Preset, key: jax.Array) -> Measurement:
-    """Errors at the nodes of a grid near the surface; the trivial answer is the distance zero there. The reference may have either decoder."""
+    """Errors at the nodes of a grid near the surface, beside the answer zero and the reference with either decoder."""
     run = ex.sdf_runs(preset, key)
     mae, overlap = ({name: float(v) for name, v in run[kind].items()} for kind in ("mae", "iou"))
     field = preset.sdf.field

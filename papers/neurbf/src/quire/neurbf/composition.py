@@ -7,6 +7,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from quire.common.checks import check_at_least, check_positive
 
+Frequencies = Float[Array, " f"] | Float[np.ndarray, " f"]
+Mask = Bool[Array, " f"] | Bool[np.ndarray, " f"]
+"""One number, and one choice, a channel."""
+
 
 def log_frequencies(low: float, high: float, count: int) -> Float[np.ndarray, " count"]:
     """Frequencies in geometric progression, both ends included.
@@ -33,9 +37,7 @@ def normalise(phi: Float[Array, "*n k"]) -> Float[Array, "*n k"]:
     return phi / (jax.lax.stop_gradient(phi.sum(-1, keepdims=True)) + 1e-8)
 
 
-def multi_frequency(
-    phi: Float[Array, "*n k"], frequencies: Float[Array, " f"], sine: Bool[Array, " f"] | None = None
-) -> Float[Array, "*n k f"]:
+def multi_frequency(phi: Float[Array, "*n k"], frequencies: Frequencies, sine: Mask | None = None) -> Float[Array, "*n k f"]:
     """`sin(phi nu_c)` for every channel c; without phase, without parameters.
 
     Args:
@@ -56,8 +58,8 @@ def rbf_features(
     weights: Float[Array, "kernels f"],
     index: Int[Array, "n k"],
     phi: Float[Array, "n k"],
-    frequencies: Float[Array, " f"],
-    sine: Bool[Array, " f"] | None = None,
+    frequencies: Frequencies,
+    sine: Mask | None = None,
 ) -> Float[Array, "n f"]:
     """`sum_i w_{i,c} sin(phi_i nu_c)` over the k bases that each point sees. (equation 5)
 

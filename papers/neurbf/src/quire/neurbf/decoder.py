@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 
@@ -15,7 +16,10 @@ class Layer(NamedTuple):
 
 
 def decode(
-    layers: list[Layer], features: Float[Array, "n m"], frequencies: Float[Array, " h"], sine: Bool[Array, ""] | bool = True
+    layers: list[Layer],
+    features: Float[Array, "n m"],
+    frequencies: Float[Array, " h"] | Float[np.ndarray, " h"],
+    sine: Bool[Array, ""] | Bool[np.ndarray, ""] | bool = True,
 ) -> Float[Array, "n out"]:
     """`h + sin(h mu)` after the first layer, ReLU after the second, the third linear.
 

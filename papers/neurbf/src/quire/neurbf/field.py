@@ -77,7 +77,7 @@ class HybridField(nnx.Module):
         return decode(self.layers, features, self.hidden_frequencies, True if switches is None else switches.decoder)
 
 
-def to_unit(x: Float[Array, "n d"], cmax: Float[np.ndarray, " d"]) -> Float[Array, "n d"]:
+def to_unit(x: Float[Array, "n d"], cmax: Float[np.ndarray, " d"] | Float[Array, " d"]) -> Float[Array, "n d"]:
     """`(x / cmax + 1) / 2`: the domain as the unit cube."""
     return (x / jnp.asarray(cmax, x.dtype)[None] + 1) / 2
 

@@ -240,7 +240,7 @@ def render_views(field: RadianceField, views: Views, focal: float, *, chunk: int
 
 def size_of(field: RadianceField) -> int:
     """Numbers that a field holds, centres and shapes of its bases included."""
-    count = count_params(nnx.state(field, nnx.Param))
+    count = count_params(field)
     if field.rbf is None:
         return count
     _, dim = field.centers[...].shape

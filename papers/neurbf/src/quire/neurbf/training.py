@@ -30,7 +30,7 @@ def switches(config: FieldConfig, *, channels: bool = True, decoder: bool = True
     return Switches(channels & (np.arange(config.channels) >= config.plain_channels), np.array(decoder))
 
 
-def pick(task: Task, step: Array) -> Task:
+def pick(task: Task, step: Array | int) -> Task:
     """The points and targets of a step."""
     rows = task.order[step]
     return Task(*jax.tree.map(lambda a: a[rows], tuple(task[:2])), rows, task.switches)
