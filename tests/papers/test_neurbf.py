@@ -292,7 +292,7 @@ def test_channels_by_definition(draw):
     np.testing.assert_allclose(rbf_features(w, jnp.asarray(index), f, n, jnp.asarray(sine)), expected, rtol=1e-4, atol=1e-5)
     assert_jit_consistent(lambda w: rbf_features(w, jnp.asarray(index), f, n), w)
     assert_vmap_consistent(lambda f: multi_frequency(f, n), f)
-    assert_gradients(lambda f: multi_frequency(f, jnp.asarray(nu, f.dtype)), np.asarray(f))
+    assert_gradients(lambda f: multi_frequency(f, jnp.asarray(nu, f.dtype)), np.asarray(f), tolerance=1e-4)
     with pytest.raises(ValueError, match="as many channels"):
         rbf_features(w, jnp.asarray(index), f, n[:3])
 
@@ -420,7 +420,6 @@ def test_a_full_factor_is_a_root_of_the_inverse_covariance():
         (np.zeros(6), 2, "all zero"),
         (np.array([1.0, 1, 1, 1, 1, -1]), 2, "negative"),
         (np.array([1.0, 1, 1, 1, 1, np.nan]), 2, "finite"),
-        (np.ones(5), 2, r"weights has?.*\(5,\)"),
         (np.array([1.0, 1, 0, 0, 0, 0]), 3, "the 2 different points"),
         (np.ones(6), 4, "the 3 different points"),
         (np.ones(6), 0, "count is 0"),
@@ -537,8 +536,10 @@ def test_only_weights_are_trained(draw):
     names = {".".join(map(str, path)) for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param))}
     assert {name.split(".")[1] for name in names} == {"grid", "rbf", "bias", "decoder"}
     x = jnp.asarray(draw.uniform(-1, 1, (7, 2)), jnp.float32)
-    assert_close(model(x, block=3), model(x), 1e-6)
-    assert model(x[:0]).shape == (0, 3)
+    graph, state = nnx.split(model)
+    forward = jax.jit(lambda state, x, block: nnx.merge(graph, state)(x, block=block), static_argnames="block")
+    assert_close(forward(state, x, block=3), forward(state, x, block=None), 1e-6)
+    assert forward(state, x[:0], block=None).shape == (0, 3)
 
 
 def test_switches_and_plain_channels(draw):
@@ -647,9 +648,8 @@ def test_radiance_fields():
     assert losses[-5:].mean() < 0.5 * losses[:3].mean()
     assert field.rbf[...].shape == (6, 4) and np.abs(field.rbf[...]).max() > 2e-4, "the bases are trained"
     x = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (5, 3)), jnp.float32)
-    phi = [
-        [brute_force.response("ivq_a", p, c, s) for c, s in zip(field.centers[...], field.shapes[...], strict=True)] for p in x
-    ]
+    bases = list(zip(np.asarray(field.centers[...]), np.asarray(field.shapes[...]), strict=True))
+    phi = [[brute_force.response("ivq_a", p, c, s) for c, s in bases] for p in np.asarray(x)]
     order = np.argsort(((np.asarray(x)[:, None] - np.asarray(field.centers[...])) ** 2).sum(-1), axis=1)[:, :3]
     expected = [sum(p[i] * np.asarray(field.rbf[...])[i] for i in row) for p, row in zip(phi, order, strict=True)]
     np.testing.assert_allclose(field.channels(x), expected, rtol=1e-3, atol=1e-6)
