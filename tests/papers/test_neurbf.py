@@ -46,6 +46,7 @@ from quire.neurbf import (
     cluster_covariances,
     decode,
     draw_centers,
+    evaluate,
     experiments,
     fit_image,
     fit_kernels,
@@ -536,10 +537,8 @@ def test_only_weights_are_trained(draw):
     names = {".".join(map(str, path)) for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param))}
     assert {name.split(".")[1] for name in names} == {"grid", "rbf", "bias", "decoder"}
     x = jnp.asarray(draw.uniform(-1, 1, (7, 2)), jnp.float32)
-    graph, state = nnx.split(model)
-    forward = jax.jit(lambda state, x, block: nnx.merge(graph, state)(x, block=block), static_argnames="block")
-    assert_close(forward(state, x, block=3), forward(state, x, block=None), 1e-6)
-    assert forward(state, x[:0], block=None).shape == (0, 3)
+    assert_close(evaluate(model, x, block=3), evaluate(model, x), 1e-6)
+    assert evaluate(model, x[:0]).shape == (0, 3)
 
 
 def test_switches_and_plain_channels(draw):

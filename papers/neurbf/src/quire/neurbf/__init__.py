@@ -30,7 +30,7 @@ from quire.neurbf.composition import log_frequencies, multi_frequency, normalise
 from quire.neurbf.config import IMAGE, PRESETS, SDF, FieldConfig, Preset, RadianceConfig, Training
 from quire.neurbf.decoder import Layer, decode
 from quire.neurbf.distances import fit_sdf, iou, sample_points
-from quire.neurbf.field import HybridField, NeuRBF, Points, Switches, responses
+from quire.neurbf.field import HybridField, NeuRBF, Points, Switches, evaluate, prepare, responses
 from quire.neurbf.images import fit_image, gradient_weights, image_extent, image_kernels, pixel_coordinates, render_image
 from quire.neurbf.kernels import KINDS, Kernels, rbf_eval
 from quire.neurbf.lattice import cell_corners, lattice_side, regular_lattice
@@ -64,6 +64,7 @@ __all__ = [
     "decode",
     "decoder_params",
     "draw_centers",
+    "evaluate",
     "fit_image",
     "fit_kernels",
     "fit_nerf",
@@ -83,6 +84,7 @@ __all__ = [
     "normalise",
     "paper",
     "pixel_coordinates",
+    "prepare",
     "radiance_kernels",
     "rbf_eval",
     "rbf_features",

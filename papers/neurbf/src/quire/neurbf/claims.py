@@ -136,7 +136,8 @@ def _picture_measurement(
 ) -> Measurement:
     """PSNR of `name` and of its rivals, means over pictures, the mean image among them."""
     run = ex.image_runs(preset, key)
-    pictures = run["pictures"]
+    album = run["album"]
+    pictures = album.pictures
     mean = {rival: float(np.mean(run["psnr"][rival])) for rival in (name, *rivals, ex.MEAN)}
     each = {
         f"{who}, {p.name}": float(run["psnr"][who][i])
@@ -144,7 +145,7 @@ def _picture_measurement(
         for i, p in enumerate(preset.images.pictures)
         if len(pictures) > 1
     }
-    count = ", ".join(f"{p[ex.HASH_RELU]:,}" for p in run["params"])
+    count = ", ".join(f"{p[ex.HASH_RELU]:,}" for p in album.params)
     return Measurement(
         mean.pop(name),
         f"{'; '.join(p.source.name for p in pictures)}; {count} parameters",
@@ -243,10 +244,10 @@ def distances(preset: Preset, key: jax.Array) -> Measurement:
     mae[BETTER_HASH] = min(mae[ex.HASH_RELU], mae[ex.HASH_SINES])
     return Measurement(
         mae.pop(ex.NEURBF),
-        f"{run['shape'].name}; {field.budget(3):,} parameters, {field.n_kernels(3)} kernels",
+        f"{run['sculpture'].shape.name}; {field.budget(3):,} parameters, {field.n_kernels(3)} kernels",
         baselines=mae,
         extras={"IoU": overlap.pop(ex.NEURBF)} | {f"IoU, {name}": value for name, value in overlap.items()},
-        stand_in_for=run["shape"].stand_in_for,
+        stand_in_for=run["sculpture"].shape.stand_in_for,
         figure=figures.distance_bars(run["mae"], run["iou"]),
     )
 

@@ -16,7 +16,7 @@ from quire.common.random import generator
 from quire.common.train.batches import epoch_indices
 from quire.neurbf.adaptive import fit_kernels
 from quire.neurbf.config import FieldConfig, Training
-from quire.neurbf.field import NeuRBF
+from quire.neurbf.field import NeuRBF, prepare
 from quire.neurbf.kernels import Kernels
 from quire.neurbf.training import Task, relative_error, switches, train_field
 
@@ -151,5 +151,5 @@ def fit_sdf(
     kernels = sdf_kernels(points, distance, config, key, config.n_kernels(3) if n_kernels is None else n_kernels)
     model = NeuRBF(config, kernels, CMAX, rngs=nnx.Rngs(key))
     order = epoch_indices(key, pool, training.batch, training.steps)
-    task = Task(model.points(jnp.asarray(points), block=block), jnp.asarray(distance)[:, None], order, switches(config))
+    task = Task(prepare(model, jnp.asarray(points), block=block), jnp.asarray(distance)[:, None], order, switches(config))
     return model, train_field(model.field, task, training, relative_error, key)

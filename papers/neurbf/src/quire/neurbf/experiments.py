@@ -1,6 +1,6 @@
 """The runs behind C1 to C5: fields, ablations and rivals on the same pictures or distances, with the same parameters."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ from quire.common.train.batches import epoch_indices
 from quire.neurbf.budget import grid_params
 from quire.neurbf.composition import normalise
 from quire.neurbf.config import FieldConfig, ImageConfig, Preset, SDFConfig
-from quire.neurbf.distances import CMAX, grid_points, iou, open_shape, sample_points, sdf_kernels
+from quire.neurbf.distances import CMAX, Shape, grid_points, iou, open_shape, sample_points, sdf_kernels
 from quire.neurbf.field import HybridField, Points, to_unit
 from quire.neurbf.images import Image, image_extent, image_kernels, open_picture, pixel_coordinates
 from quire.neurbf.kernels import Kernels, rbf_eval
@@ -145,9 +145,18 @@ def _task(picture: Prepared, points: Points, on: Any, order: np.ndarray) -> Task
     return Task(points, picture.pixels.reshape(len(picture.x), -1), order, on)
 
 
+@dataclass(frozen=True)
+class Album:
+    """What all seeds of a run share: the pictures, reconstructions of the first seed by picture and name, counts of numbers."""
+
+    pictures: list[Prepared]
+    rebuilt: list[dict[str, np.ndarray]]
+    params: list[dict[str, int]]
+
+
 @shared
 def image_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
-    """PSNR `[seeds, pictures]` of everything that is compared, and the reconstructions of the first seed."""
+    """PSNR `[seeds, pictures]` of everything that is compared, and an `Album`."""
     config = preset.images
     pictures = prepare(config)
     training = config.training
@@ -165,7 +174,7 @@ def image_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     rebuilt = [
         {n: v.reshape(p.pixels.shape) for (n, j, s), v in values.items() if (j, s) == (i, 0)} for i, p in enumerate(pictures)
     ]
-    return {"psnr": decibels, "pictures": pictures, "rebuilt": rebuilt, "params": parameters(config, pictures)}
+    return {"psnr": decibels, "album": Album(pictures, rebuilt, parameters(config, pictures))}
 
 
 def quality(value: Float[np.ndarray, "..."], pixels: Float[np.ndarray, "h w c"]) -> float:
@@ -273,9 +282,18 @@ def parameters(config: ImageConfig, pictures: list[Prepared]) -> list[dict[str, 
 NO_DISTANCE = "zero everywhere"
 
 
+@dataclass(frozen=True)
+class Sculpture:
+    """What all seeds of a run share: the shape, its distances on the test grid, and those of every field of the first seed."""
+
+    shape: Shape
+    truth: np.ndarray
+    found: dict[str, np.ndarray]
+
+
 @shared
 def sdf_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
-    """Errors near the surface and IoU `[seeds]` of everything that is compared, and values on the test grid of the first seed."""
+    """Errors near the surface and IoU `[seeds]` of everything that is compared, and a `Sculpture`."""
     config = preset.sdf
     shape = open_shape(config.shape)
     x = grid_points(config.grid)
@@ -285,8 +303,7 @@ def sdf_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     mae = {name: np.abs(v[:, near] - truth[near]).mean(1) for name, v in values.items()}
     mae[NO_DISTANCE] = np.full(len(keys), np.abs(truth[near]).mean())
     overlap = {name: np.array([iou(row < 0, truth < 0) for row in v]) for name, v in values.items()}
-    shown = {name: v[0] for name, v in values.items()}
-    return {"mae": mae, "iou": overlap, "truth": tuple(truth), "shown": shown, "shape": shape}
+    return {"mae": mae, "iou": overlap, "sculpture": Sculpture(shape, truth, {name: v[0] for name, v in values.items()})}
 
 
 def _sdf_fits(config: SDFConfig, shape, x, keys) -> dict[str, np.ndarray]:

@@ -1,7 +1,9 @@
 """The field: features of a small grid and of radial bases, side by side, and a decoder. Section 3.4, equation 9."""
 
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -148,3 +150,26 @@ class NeuRBF(nnx.Module):
     def __call__(self, x: Float[Array, "n d"], *, block: int | None = None) -> Float[Array, "n out"]:
         keep = jnp.arange(self.config.channels) >= self.config.plain_channels
         return self.field(self.points(x, block=block), Switches(keep, jnp.asarray(True)))
+
+
+def prepare(model: NeuRBF, x: Float[Array, "n d"], *, block: int | None = None) -> Points:
+    """`model.points(x)` as one compiled program."""
+    return _points(*nnx.split(model), x, block)
+
+
+def evaluate(model: NeuRBF, x: Float[Array, "n d"], *, block: int | None = None) -> Float[Array, "n out"]:
+    """`model(x)` as one compiled program."""
+    return _values(*nnx.split(model), x, block)
+
+
+_compiled = partial(jax.jit, static_argnames=("graph", "block"))
+
+
+@_compiled
+def _points(graph: nnx.GraphDef, state: nnx.State, x: Array, block: int | None) -> Points:
+    return nnx.merge(graph, state).points(x, block=block)
+
+
+@_compiled
+def _values(graph: nnx.GraphDef, state: nnx.State, x: Array, block: int | None) -> Array:
+    return nnx.merge(graph, state)(x, block=block)

@@ -23,7 +23,7 @@ def zoo(values: Mapping[str, Float[np.ndarray, " n"]], distance: Float[np.ndarra
         axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=7)
         top = float(np.clip(y, None, 4).max())
-        axes.set_ylim(min(0, float(y.min())) - 0.05 * top, 1.08 * top)
+        axes.set_ylim(np.clip(y.min(), -2, 0) - 0.05 * top, 1.08 * top)
     for axes in list(panels.flat)[len(values) :]:
         axes.set_visible(False)
     figure.supxlabel("distance from the centre", fontsize=9)
@@ -164,7 +164,8 @@ def slices(truth: Float[np.ndarray, "a a"], found: Mapping[str, Float[np.ndarray
     line = np.linspace(-1, 1, len(truth))
     for axes, (name, values) in zip(panels, {"truth": truth, **found}.items(), strict=True):
         image = axes.imshow(values.T, extent=(-1, 1, -1, 1), origin="lower", cmap="RdBu", vmin=-0.6, vmax=0.6)
-        axes.contour(line, line, values.T, levels=[0], colors="k", linewidths=1.4)
+        if values.min() < 0 < values.max():
+            axes.contour(line, line, values.T, levels=[0], colors="k", linewidths=1.4)
         if name != "truth":
             axes.contour(line, line, truth.T, levels=[0], colors="#2ca02c", linewidths=1, linestyles="--")
         axes.set_title(name, fontsize=9)

@@ -15,7 +15,7 @@ from quire.common.errors import DatasetCorrupt
 from quire.common.train.batches import epoch_indices
 from quire.neurbf.adaptive import fit_kernels
 from quire.neurbf.config import FieldConfig, Picture, Training
-from quire.neurbf.field import NeuRBF
+from quire.neurbf.field import NeuRBF, evaluate
 from quire.neurbf.kernels import Kernels
 from quire.neurbf.training import Task, squared_error, switches, train_field
 
@@ -142,7 +142,7 @@ def fit_image(
     x = jnp.asarray(pixel_coordinates(height, width))
     target = jnp.asarray(pixels, jnp.float32).reshape(-1, channels)
     task = Task(
-        model.points(x, block=block), target, epoch_indices(key, len(x), training.batch, training.steps), switches(config)
+        prepare(model, x, block=block), target, epoch_indices(key, len(x), training.batch, training.steps), switches(config)
     )
     return model, train_field(model.field, task, training, squared_error, key)
 
@@ -151,4 +151,4 @@ def render_image(model: NeuRBF, height: int, width: int, *, block: int | None = 
     """The image that a field holds, cut to 0..1; of any size, since the field is continuous."""
     x, y = (np.linspace(-c, c, n) for c, n in zip(model.cmax, (width, height), strict=True))
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2).astype(np.float32)
-    return np.clip(np.asarray(model(jnp.asarray(grid), block=block)), 0, 1).reshape(height, width, -1)
+    return np.clip(np.asarray(evaluate(model, jnp.asarray(grid), block=block)), 0, 1).reshape(height, width, -1)

@@ -243,8 +243,8 @@ def size_of(field: RadianceField) -> int:
     count = count_params(field)
     if field.rbf is None:
         return count
-    _, dim = field.centers[...].shape
-    return count + len(field.centers[...]) * (kernel_params(field.config.kind, dim, 0))
+    n_kernels, dim = field.centers.get_value().shape
+    return count + n_kernels * kernel_params(field.config.kind, dim, 0)
 
 
 def view_quality(field: RadianceField, views: Views, focal: float) -> Float[np.ndarray, " n"]:
