@@ -294,8 +294,6 @@ def test_channels_by_definition(draw):
     assert_jit_consistent(lambda w: rbf_features(w, jnp.asarray(index), f, n), w)
     assert_vmap_consistent(lambda f: multi_frequency(f, n), f)
     assert_gradients(lambda f: multi_frequency(f, jnp.asarray(nu, f.dtype)), np.asarray(f), tolerance=1e-4)
-    with pytest.raises(ValueError, match="as many channels"):
-        rbf_features(w, jnp.asarray(index), f, n[:3])
 
 
 def test_frequencies_are_a_geometric_progression_with_both_ends():
@@ -647,8 +645,8 @@ def test_radiance_fields():
     assert losses[-5:].mean() < 0.5 * losses[:3].mean()
     assert field.rbf[...].shape == (6, 4) and np.abs(field.rbf[...]).max() > 2e-4, "the bases are trained"
     x = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (5, 3)), jnp.float32)
-    bases = list(zip(np.asarray(field.centers[...]), np.asarray(field.shapes[...]), strict=True))
-    phi = [[brute_force.response("ivq_a", p, c, s) for c, s in bases] for p in np.asarray(x)]
+    bases = list(zip(np.asarray(field.centers[...], float), np.asarray(field.shapes[...], float), strict=True))
+    phi = [[brute_force.response("ivq_a", p, c, s) for c, s in bases] for p in np.asarray(x, float)]
     order = np.argsort(((np.asarray(x)[:, None] - np.asarray(field.centers[...])) ** 2).sum(-1), axis=1)[:, :3]
     expected = [sum(p[i] * np.asarray(field.rbf[...])[i] for i in row) for p, row in zip(phi, order, strict=True)]
     np.testing.assert_allclose(field.channels(x), expected, rtol=1e-3, atol=1e-6)

@@ -15,7 +15,7 @@ from quire.common.errors import DatasetCorrupt
 from quire.common.train.batches import epoch_indices
 from quire.neurbf.adaptive import fit_kernels
 from quire.neurbf.config import FieldConfig, Picture, Training
-from quire.neurbf.field import NeuRBF, evaluate
+from quire.neurbf.field import NeuRBF, evaluate, prepare
 from quire.neurbf.kernels import Kernels
 from quire.neurbf.training import Task, squared_error, switches, train_field
 
@@ -141,9 +141,8 @@ def fit_image(
     model = NeuRBF(config, kernels, image_extent(height, width), rngs=nnx.Rngs(key))
     x = jnp.asarray(pixel_coordinates(height, width))
     target = jnp.asarray(pixels, jnp.float32).reshape(-1, channels)
-    task = Task(
-        prepare(model, x, block=block), target, epoch_indices(key, len(x), training.batch, training.steps), switches(config)
-    )
+    order = epoch_indices(key, len(x), training.batch, training.steps)
+    task = Task(prepare(model, x, block=block), target, order, switches(config))
     return model, train_field(model.field, task, training, squared_error, key)
 
 
