@@ -53,6 +53,11 @@ def test_hash_encoding_by_definition(dim, align_corners):
     np.testing.assert_allclose(found, encode_by_loops(table, x, levels), rtol=1e-12)
 
 
+def test_no_points_have_no_features():
+    levels = hash_levels(2, 4, 8, 6, 2)
+    assert hash_encode(jnp.ones((levels.size, 3)), jnp.ones((0, 2)), levels).shape == (0, 6)
+
+
 def test_hash_levels_know_their_rows():
     levels = hash_levels(3, 4, 16, 8, 2)
     assert levels.entries == (32, 88, 256) and levels.offsets == (0, 32, 120, 376) and levels.size == 376

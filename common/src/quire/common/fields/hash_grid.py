@@ -138,7 +138,8 @@ def _rows(node: Array, levels: HashLevels) -> Int[Array, "levels n corners"]:
 def interpolate(table: Float[Array, "rows features"], corners: Corners) -> Float[Array, "n m"]:
     """Features at the points of `corners`, the levels one after the other: `m = levels * features` numbers a point."""
     values = jnp.einsum("lnc,lncf->nlf", corners.weight, table[corners.index])
-    return values.reshape(values.shape[0], -1)
+    count, levels, features = values.shape
+    return values.reshape(count, levels * features)
 
 
 def hash_encode(table: Float[Array, "rows features"], x: Float[Array, "n d"], levels: HashLevels) -> Float[Array, "n m"]:
