@@ -45,8 +45,9 @@ def multi_frequency(phi: Float[Array, "*n k"], frequencies: Frequencies, sine: M
         frequencies: nu, one a channel.
         sine: channels that take the sine; the others keep `phi` itself. All by default.
 
-    >>> multi_frequency(jnp.array([[0.5]]), jnp.array([1.0, 2.0]), jnp.array([True, False])).round(3).tolist()
-    [[[0.4790000021457672, 0.5]]]
+    >>> channels = multi_frequency(jnp.array([[0.5]]), jnp.array([1.0, 2.0]), jnp.array([True, False]))
+    >>> [f"{value:.3f}" for value in channels.ravel()]
+    ['0.479', '0.500']
     """
     last = (1,) * phi.ndim + (-1,)
     plain, frequencies = phi[..., None], jnp.asarray(frequencies, phi.dtype).reshape(last)

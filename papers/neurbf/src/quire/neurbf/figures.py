@@ -93,19 +93,20 @@ def kernels_over(pixels: Float[np.ndarray, "h w 3"], cmax: Float[np.ndarray, "2"
 def pictures(rebuilt: Mapping[str, Float[np.ndarray, "h w 3"]], truth: Float[np.ndarray, "h w 3"]) -> Figure:
     """Images with their PSNR, and below each its error; the truth comes without."""
     columns = len(rebuilt)
-    figure, (above, below) = plots.axes(columns, 2, width=2.0, height=2.1, frame="none")
+    figure, (above, below) = plots.axes(columns, 2, width=1.4, height=1.55, frame="none")
     most = 0.25
     for top, bottom, (name, image) in zip(above, below, rebuilt.items(), strict=True):
         top.imshow(np.clip(image, 0, 1))
         error = np.abs(np.clip(image, 0, 1) - truth).mean(-1)
         if error.max() == 0:
-            top.set_title(name, fontsize=8)
+            top.set_title(name, fontsize=7)
             bottom.set_visible(False)
             continue
+        wrapped = name.replace(", ", ",\n")
         decibels = -10 * np.log10(np.mean((np.clip(image, 0, 1) - truth) ** 2))
-        top.set_title(f"{name}\n{decibels:.1f} dB", fontsize=8)
+        top.set_title(f"{wrapped}\n{decibels:.1f} dB", fontsize=7)
         shown = bottom.imshow(error, vmin=0, vmax=most, cmap="magma")
-    figure.colorbar(shown, ax=list(below), label="|error|, mean over channels", shrink=0.8, location="right")
+    figure.colorbar(shown, ax=list(below), label="|error|, mean\nover channels", shrink=0.8, location="right")
     return figure
 
 
