@@ -1,0 +1,2 @@
+"""x"""
+from quire.equiangular_basis.generate import generate_ebv, extend_ebv
