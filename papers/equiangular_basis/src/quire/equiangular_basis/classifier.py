@@ -14,7 +14,7 @@ from quire.common.layers.patch_net import PatchNet
 from quire.common.layers.resnet import resnet50
 from quire.equiangular_basis.annealing import annealed_descent
 from quire.equiangular_basis.config import Sweep
-from quire.equiangular_basis.generate import random_unit_vectors
+from quire.equiangular_basis.generate import normal_rows, random_unit_vectors
 
 
 class Head(NamedTuple):
@@ -72,11 +72,12 @@ def sweep_heads(sweep: Sweep, num_classes: int, keys: Sequence[jax.Array]) -> tu
     """
     shape = len(keys), num_classes, sweep.dim
     learned = np.zeros(shape, np.float32)
-    random = [
-        np.stack([_padded(random_unit_vectors(jax.random.fold_in(key, d), num_classes, d), sweep.dim) for key in keys])
-        for d in (*sweep.ebv_dims, *sweep.random_dims)
-    ]
-    starts, random = random[: len(sweep.ebv_dims)], random[len(sweep.ebv_dims) :]
+
+    def drawn(draw, d):
+        return np.stack([_padded(draw(jax.random.fold_in(key, d), num_classes, d), sweep.dim) for key in keys])
+
+    starts = [drawn(normal_rows, d) for d in sweep.ebv_dims]
+    random = [drawn(random_unit_vectors, d) for d in sweep.random_dims]
     optimised = jax.vmap(lambda start: annealed_descent(start, steps=sweep.ebv_steps).vectors)(np.concatenate(starts))
     sets = [("FC", sweep.dim, learned), ("cosine FC", sweep.dim, learned)]
     sets += [(f"EBV, d = {d}", d, x) for d, x in zip(sweep.ebv_dims, np.reshape(optimised, (-1, *shape)), strict=True)]

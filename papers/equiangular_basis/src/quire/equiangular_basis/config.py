@@ -1,4 +1,4 @@
-"""Presets: which sets are generated, what is trained, how many classes a head has. A preset changes sizes, never the code path."""
+"""Presets: sets to generate, networks to train, classes of a head. A preset changes sizes, never the code path."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -81,7 +81,8 @@ class Sweep:
     def __post_init__(self):
         widest = max(self.dim, *self.ebv_dims, *self.random_dims)
         if widest > self.dim or min(*self.ebv_dims, *self.random_dims) < 2:
-            raise ValueError(f"dim is {self.dim}, ebv_dims {self.ebv_dims}, random_dims {self.random_dims}; d lies between 2 and dim")
+            dims = f"ebv_dims {self.ebv_dims}, random_dims {self.random_dims}"
+            raise ValueError(f"dim is {self.dim}, {dims}; every d lies between 2 and dim")
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,9 @@ class Preset:
 
 _ADAM = Recipe(steps=250, batch_size=64, learning_rate=1e-2, optimiser="adam")
 
-DIGITS = Sweep("digits", 32, _ADAM, (5, 10, 32), (5, 10), channels=(16, 32, 32), patch=2, num_train=1437)
+_MNIST = Sweep("mnist-t10k", 32, _ADAM, (5, 10, 32), (5, 10), channels=(16, 32, 32))
+
+DIGITS = replace(_MNIST, image_set="digits", training=replace(_ADAM, steps=150), patch=2, num_train=1437)
 """Needs no file: what runs at `quick` without the MNIST images."""
 
 _MANY = Sweep(
@@ -123,7 +126,7 @@ _MANY = Sweep(
     ebv_steps=100,
 )
 
-QUICK = Preset(Generation(), replace(DIGITS, image_set="mnist-t10k", patch=4, num_train=6000, fallback=DIGITS), _MANY, HeadCost())
+QUICK = Preset(Generation(), replace(_MNIST, fallback=DIGITS), _MANY, HeadCost())
 """A laptop, less than a minute: 24 patch networks on MNIST at once."""
 
 STANDARD = Preset(

@@ -163,4 +163,3 @@ CONSTRUCTIONS: tuple[Callable[[int, int], Vectors | None], ...] = (
     difference_set_frame,
     steiner_frame,
 )
-

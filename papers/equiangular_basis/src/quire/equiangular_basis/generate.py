@@ -55,7 +55,12 @@ def generate_ebv(
     if method == "exact":
         return jnp.asarray(etf(n, d), float)
     check_at_least("d", d, 2)  # on a line all vectors are parallel
-    return _descend(_normal(key, n, d), threshold, steps, method, slice_size, lr, None)
+    return _descend(normal_rows(key, n, d), threshold, steps, method, slice_size, lr, None)
+
+
+def normal_rows(key: jax.Array, n: int, d: int) -> Float[Array, "n d"]:
+    """Independent normal numbers: where every descent starts."""
+    return jnp.asarray(generator(key).standard_normal((n, d)), float)
 
 
 def random_unit_vectors(key: jax.Array, n: int, d: int) -> Float[Array, "n d"]:
@@ -67,7 +72,7 @@ def random_unit_vectors(key: jax.Array, n: int, d: int) -> Float[Array, "n d"]:
     >>> random_unit_vectors(jax.random.key(0), 3, 2).shape
     (3, 2)
     """
-    return unit_rows(_normal(key, check_at_least("n", n, 2), check_at_least("d", d)))
+    return unit_rows(normal_rows(key, check_at_least("n", n, 2), check_at_least("d", d)))
 
 
 def extend_ebv(
@@ -103,12 +108,8 @@ def extend_ebv(
     check_at_least("n_new", n_new)
     if method not in ("hinge", "anneal"):
         raise ValueError(f"method is {method!r}; a set grows by 'hinge' or 'anneal'")
-    start = _normal(key, n_new, vectors.shape[1]).astype(vectors.dtype)
+    start = normal_rows(key, n_new, vectors.shape[1]).astype(vectors.dtype)
     return jnp.concatenate([vectors, _descend(start, threshold, steps, method, slice_size, lr, vectors)])
-
-
-def _normal(key, n, d):
-    return jnp.asarray(generator(key).standard_normal((n, d)), float)
 
 
 def _descend(start, threshold, steps, method, slice_size, lr, fixed):

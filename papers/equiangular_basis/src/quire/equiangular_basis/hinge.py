@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from quire.common.checks import check_at_least, check_positive, is_concrete
 from quire.common.layers.nested import unit_rows
-from quire.equiangular_basis.coherence import AnyArray, as_vectors, check_unit, coherence, cosines_of, each_row, welch_bound
+from quire.equiangular_basis.coherence import AnyArray, as_vectors, check_unit, coherence, cosines_of, each_row
 
 
 class Hinge(NamedTuple):

@@ -6,10 +6,11 @@ from quire.equiangular_basis.config import PRESETS
 paper = Paper(
     slug="equiangular_basis",
     title="Equiangular Basis Vectors",
-    authors="Authors",
-    year=2024,
-    venue="Venue",
-    arxiv="0000.00000",
-    area="area",
+    authors="Shen, Sun and Wei",
+    year=2023,
+    venue="CVPR",
+    arxiv="2303.11637",
+    area="classification heads",
+    code="https://github.com/NJUST-VIPGroup/Equiangular-Basis-Vectors",
     presets=PRESETS,
 )

@@ -91,7 +91,7 @@ def _imagenet(sweep: Sweep) -> Images:
     return Images(f"ImageNet-1K, {len(labels)} train", sweep, 1 + max(labels), None, None, 114.0, 58.0, majority)
 
 
-def prototypes(classes: int, per_class: int, side: int, key: jax.Array, noise: float = 0.5) -> ImageData:
+def prototypes(classes: int, per_class: int, side: int, key: jax.Array, noise: float = 1.0) -> ImageData:
     """Very many classes: a random image each, and noisy copies of it; as many test images as training images, four at most.
 
     Args:
@@ -109,7 +109,9 @@ def prototypes(classes: int, per_class: int, side: int, key: jax.Array, noise: f
 
     def split(count):
         labels = np.repeat(np.arange(classes, dtype=np.int32), count)
-        return ImageSplit((images[labels] + noise * draw.standard_normal((len(labels), side, side, 1))).astype(np.float32), labels)
+        return ImageSplit(
+            (images[labels] + noise * draw.standard_normal((len(labels), side, side, 1))).astype(np.float32), labels
+        )
 
     train, test = split(per_class), split(min(per_class, 4))
     return ImageData(f"{classes} random prototypes, {len(train)} train / {len(test)} test", train, test, classes)

@@ -19,6 +19,9 @@ from quire.equiangular_basis.classifier import Classifier, Head, sweep_heads
 from quire.equiangular_basis.config import Preset, Sweep
 from quire.equiangular_basis.sources import Images, open_images
 
+RETRIEVED = 1000
+"""Test images that retrieval looks at."""
+
 
 class Trained(NamedTuple):
     """All heads of a sweep; states and losses have leading axes `[heads x seeds]`, head by head."""
@@ -28,9 +31,13 @@ class Trained(NamedTuple):
     heads: Head
     losses: Float[np.ndarray, "runs steps"]
 
-    def outputs(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Features that the heads use `[runs, n, dim]`, and predicted classes `[runs, n]`."""
-        return jax.tree.map(np.asarray, _outputs(self.graph, self.state, self.heads, images))
+    def outputs(self, images: np.ndarray, batch_size: int = 1000) -> tuple[np.ndarray, np.ndarray]:
+        """Features that the heads use `[runs, n, dim]`, and predicted classes `[runs, n]`; one program for any n."""
+        padded = np.pad(images, ((0, -len(images) % batch_size), *((0, 0),) * (images.ndim - 1)))
+        batches = padded.reshape(-1, batch_size, *images.shape[1:])
+        parts = [jax.tree.map(np.asarray, _outputs(self.graph, self.state, self.heads, x)) for x in batches]
+        z, classes = (np.concatenate(part, axis=1)[:, : len(images)] for part in zip(*parts, strict=True))
+        return z, classes
 
 
 @jax.jit(static_argnums=0)
@@ -110,13 +117,11 @@ def run_sweep(sweep: Sweep, keys: jax.Array) -> dict[str, Any]:
     z, predicted, labels = (np.concatenate(part, axis=-1 if i == 2 else 1) for i, part in enumerate(zip(*parts, strict=True)))
     found = {
         "accuracy": (predicted == labels).mean(1),
-        "retrieval": np.array([nearest_agrees(each, labels) for each in z[:, :3000]]),
+        "retrieval": np.array([nearest_agrees(each, labels) for each in z[:, :RETRIEVED]]),
         "transfer": digits_probe(trained, images),
         "losses": trained.losses,
     }
-    by_head = {
-        name: dict(zip(names, x.reshape(len(names), len(keys), *x.shape[1:]), strict=True)) for name, x in found.items()
-    }
+    by_head = {name: dict(zip(names, x.reshape(len(names), len(keys), *x.shape[1:]), strict=True)) for name, x in found.items()}
     return by_head | {
         "vectors": dict(zip(names, heads.vectors, strict=True)),
         "majority": np.full(len(keys), images.majority),
@@ -138,28 +143,20 @@ def nearest_agrees(z: np.ndarray, labels: np.ndarray) -> float:
 
 
 def digits_probe(trained: Trained, images: Images) -> np.ndarray:
-    """Transfer: accuracy of a linear probe of the frozen features on scikit-learn's digits, enlarged; NaN where it is no transfer.
+    """Transfer: accuracy of a linear probe of the frozen features on scikit-learn's digits, enlarged.
 
-    Those are other people's digits, scanned another way. Only grey images of 28 x 28 pixels get them.
+    Those are other people's digits, scanned another way. NaN for networks of other than grey 28 x 28 images.
     """
     if images.train is None or images.train.images.shape[1:] != (28, 28, 1):
         return np.full(len(trained.losses), np.nan)
     data = digits()
-    features = []
-    for split in (data.train, data.test):
-        wide = np.kron(split.images, np.ones((1, 3, 3, 1), np.float32))
-        features.append(trained.outputs((255 * np.pad(wide, ((0, 0), (2, 2), (2, 2), (0, 0)))).astype(np.uint8))[0])
-    pairs = zip(*features, strict=True)
-    return np.array([np.mean(ridge_probe(a, data.train.labels, b) == data.test.labels) for a, b in pairs])
+    split, labels = len(data.train), np.concatenate([data.train.labels, data.test.labels])
+    wide = np.kron(np.concatenate([data.train.images, data.test.images]), np.ones((1, 3, 3, 1), np.float32))
+    z, _ = trained.outputs((255 * np.pad(wide, ((0, 0), (2, 2), (2, 2), (0, 0)))).astype(np.uint8))
+    return np.array([np.mean(ridge_probe(x[:split], labels[:split], x[split:]) == labels[split:]) for x in z])
 
 
 @shared
 def sweep_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """`run_sweep` of the preset's images."""
     return run_sweep(preset.sweep, keys)
-
-
-@shared
-def many_class_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
-    """`run_sweep` of the many generated classes."""
-    return run_sweep(preset.many, keys)
