@@ -60,7 +60,7 @@ class Classifier(nnx.Module):
 
     def logits(self, z: Float[Array, "batch dim"], head: Head) -> Float[Array, "batch classes"]:
         """Logits of features by one head."""
-        z = z * head.mask
+        z = z * head.mask[None]
         weights = jnp.where(head.fixed > 0, head.vectors, self.linear.kernel[...].T)
         return jnp.where(head.cosine > 0, cosine_logits(z, weights, 1 / self.tau), self.linear(z))
 

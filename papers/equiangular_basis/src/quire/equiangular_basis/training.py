@@ -46,7 +46,7 @@ def _outputs(graph, state, heads, images):
         model = nnx.merge(graph, state)
         model.eval()
         z = model.features(images)
-        return z * head.mask, model.logits(z, head).argmax(-1)
+        return z * head.mask[None], model.logits(z, head).argmax(-1)
 
     return jax.vmap(one)(state, heads)
 
