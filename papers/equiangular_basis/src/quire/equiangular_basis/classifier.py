@@ -1,7 +1,7 @@
 """A network with any of the heads that are compared: which one it is stands in arrays, so that all of them are one program."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Num
 
 from quire.common.layers.class_heads import cosine_logits, simplex_vectors
+from quire.common.layers.initialisers import he_normal
 from quire.common.layers.patch_net import PatchNet
 from quire.common.layers.resnet import resnet50
 from quire.equiangular_basis.annealing import annealed_descent
@@ -33,6 +34,11 @@ class Head(NamedTuple):
     cosine: Float[np.ndarray, "*heads"]
 
 
+def _small_normal(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+    """Normal weights with the variance of PyTorch's default, `1 / (3 fan_in)`."""
+    return he_normal(key, shape, dtype) * 6**-0.5
+
+
 class Classifier(nnx.Module):
     """Images to features of `dim` numbers by a backbone that ends in a linear map; logits by a `Head`.
 
@@ -46,7 +52,8 @@ class Classifier(nnx.Module):
     def __init__(self, sweep: Sweep, num_classes: int, mean: float, std: float, *, rngs: nnx.Rngs):
         self.mean, self.std, self.tau = mean, std, sweep.tau
         if sweep.channels:
-            self.backbone = PatchNet(sweep.channels, sweep.dim, patch=sweep.patch, in_channels=sweep.in_channels, rngs=rngs)
+            options = {"patch": sweep.patch, "in_channels": sweep.in_channels, "kernel_init": _small_normal}
+            self.backbone = PatchNet(sweep.channels, sweep.dim, **options, rngs=rngs)
             self.last = None
         else:
             self.backbone = resnet50(in_channels=sweep.in_channels, rngs=rngs)

@@ -71,7 +71,7 @@ def descents(traces: Mapping[str, np.ndarray], bound: float) -> Figure:
     figure, ((panel,),) = plots.axes(width=5.2, height=3)
     for (name, values), colour in zip(traces.items(), ("#2980b9", "#16a085", "#c0392b", "#8e44ad"), strict=False):
         panel.plot(np.arange(1, len(values) + 1), values, color=colour, label=name, lw=1.3)
-    plots.level(panel, bound, "Welch's bound", color="black")
+    panel.axhline(bound, color="black", ls="--", lw=1, label="Welch's bound")
     panel.set(xscale="log", xlabel="step", ylabel="coherence")
     panel.legend(frameon=False, fontsize="small")
     return figure
@@ -115,5 +115,5 @@ def head_memory(dim: int, marked: int) -> Figure:
     panel.axvline(marked, color=plots.GREY, ls="--", lw=1)
     panel.annotate("measured", (marked, 0.02), xycoords=("data", "axes fraction"), xytext=(3, 0), textcoords="offset points")
     panel.set(xlabel="classes", ylabel=f"memory (MB), float32, d = {dim}")
-    panel.legend(frameon=False, fontsize="small")
+    panel.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1, 0.1))
     return figure
