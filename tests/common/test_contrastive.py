@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from quire.common.losses.contrastive import hoc_loss, masked_logsumexp, multi_positive_nce, nt_xent, unit_rows
+from quire.common.losses.contrastive import hoc_loss, masked_logsumexp, multi_positive_nce, nt_xent
 from quire.common.losses.pair_ranking import angle_loss, cosent_loss, in_batch_negative_loss
 from quire.common.losses.triplet import triplet_cosine, triplet_sqeuclidean
 from quire.common.testing import assert_degenerate, assert_dtypes, assert_gradients
@@ -133,12 +133,6 @@ def test_losses_at_the_edge(name):
         assert_degenerate(loss, *inputs, axes=(1,), scales=(1e-3, 1e3))
     if name not in ("angle", "hoc"):
         assert_dtypes(loss, *inputs, dtypes=("bfloat16", "float16"), tolerance=1e-4)
-
-
-def test_rows_of_unit_length():
-    x = jnp.array([[3.0, 4.0], [0.0, 0.0]])
-    np.testing.assert_allclose(unit_rows(x), [[0.6, 0.8], [0, 0]], rtol=1e-6)
-    assert np.isfinite(jax.jacobian(unit_rows)(x)).all()
 
 
 def test_wrong_arguments(as_installed):

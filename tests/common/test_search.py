@@ -114,7 +114,11 @@ def test_prefixes_and_truncate(rng):
     np.testing.assert_allclose(jnp.linalg.norm(truncate(z, 4), axis=1), 1, rtol=1e-6)
     assert not truncate(jnp.zeros((1, 3)), 2).any()
     assert jnp.isfinite(jax.grad(lambda z: truncate(z, 2).sum())(jnp.zeros((1, 3)))).all()
-    np.testing.assert_allclose(unit_rows(1e30 * z), unit_rows(z), rtol=1e-5)
+    for scale in (1e-30, 1e30):
+        np.testing.assert_allclose(unit_rows(scale * z), unit_rows(z), rtol=1e-5)
+    assert not jax.jacobian(unit_rows)(jnp.zeros((1, 3))).any()
+    with jax.debug_nans(False):
+        assert jnp.isnan(unit_rows(z.at[0, 0].set(jnp.nan))[0]).all()
     for sizes in ((), (0, 2), (2, 2), (3, 2), (2, 7)):
         with pytest.raises(ValueError, match="sizes is"):
             check_sizes(sizes, 6)

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
-from quire.common.checks import check_at_least
-from quire.common.losses.contrastive import unit_rows
+from quire.common.checks import check_at_least, floating
+from quire.common.layers.nested import unit_rows
 
 
 def simplex_vectors(n: int) -> Float[np.ndarray, "n n-1"]:
@@ -33,9 +33,9 @@ def simplex_vectors(n: int) -> Float[np.ndarray, "n n-1"]:
 
 
 def cosine_logits(
-    z: Float[Array, "n dim"], weights: Float[Array, "classes dim"], scale: float | Array = 1.0
-) -> Float[Array, "n classes"]:
-    """`scale <z / |z|, w / |w|>`; a row of zeros is similar to nothing.
+    z: Float[Array, "*batch dim"], weights: Float[Array, "classes dim"], scale: float | Array = 1.0
+) -> Float[Array, "*batch classes"]:
+    """`scale <z / |z|, w / |w|>`; a vector of zeros is similar to nothing.
 
     Raises:
         ValueError: if the dimensions differ.
@@ -66,7 +66,8 @@ class FixedHead(nnx.Module):
         self.weights = nnx.Variable(weights)
         self.scale = scale
 
-    def __call__(self, z: Float[Array, "n dim"]) -> Float[Array, "n classes"]:
-        """Scores of all classes."""
+    def __call__(self, z: Num[Array, "*batch dim"]) -> Float[Array, "*batch classes"]:
+        """Scores of all classes, in the dtype of z where it is floating."""
+        (z,) = floating(z)
         weights = jax.lax.stop_gradient(self.weights[...]).astype(z.dtype)
         return z @ weights.T if self.scale is None else cosine_logits(z, weights, self.scale)

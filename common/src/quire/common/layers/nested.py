@@ -61,6 +61,6 @@ def unit_rows(z: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
      [0.  0. ]]
     """
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(z), axis=-1, keepdims=True, initial=0.0))  # it cancels: no derivative
-    scaled = z / jnp.where(largest > 0, largest, 1)
+    scaled = z / jnp.where(largest == 0, 1, largest)
     squares = jnp.sum(scaled**2, axis=-1, keepdims=True)
-    return scaled / jnp.sqrt(jnp.where(squares > 0, squares, 1))
+    return jnp.where(largest == 0, 0, scaled / jnp.sqrt(jnp.where(largest == 0, 1, squares)))

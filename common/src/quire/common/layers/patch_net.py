@@ -8,6 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Num
 
 from quire.common.layers.convolution import Conv
+from quire.common.layers.initialisers import he_normal
 from quire.common.layers.norms import layer_norm
 
 Layer = Callable[[Array], Array]
@@ -29,6 +30,7 @@ class PatchNet(nnx.Module):
         in_channels: of the images.
         norm: of the channels; None for none. With one patch, no norm and ReLUs this is a perceptron.
         act: the activation; gelu by default.
+        kernel_init: of all kernels; He's normal weights by default.
         rngs: for the initial weights.
 
     Raises:
@@ -47,6 +49,7 @@ class PatchNet(nnx.Module):
         in_channels: int = 1,
         norm: Layer | None = layer_norm,
         act: Layer = gelu,
+        kernel_init: nnx.Initializer = he_normal,
         rngs: nnx.Rngs,
     ):
         if not channels or min(*channels, dim, patch, in_channels) < 1:
@@ -56,12 +59,12 @@ class PatchNet(nnx.Module):
         widths, sides = [in_channels, *channels], [patch] + [2] * (len(channels) - 1)
         self.stages = nnx.List(
             [
-                Conv(before, after, side, stride=side, impl="patches", rngs=rngs)
+                Conv(before, after, side, stride=side, kernel_init=kernel_init, impl="patches", rngs=rngs)
                 for before, after, side in zip(widths[:-1], channels, sides, strict=True)
             ]
         )
         self.norm, self.act = norm, act
-        self.head = Conv(channels[-1], dim, (1,), impl="patches", rngs=rngs)
+        self.head = Conv(channels[-1], dim, (1,), kernel_init=kernel_init, impl="patches", rngs=rngs)
 
     def __call__(self, images: Num[Array, "batch h w c"]) -> Float[Array, "batch dim"]:
         """Features `[batch, dim]` of images `[batch, height, width, in_channels]`."""

@@ -6,13 +6,16 @@ from jaxtyping import Array, Bool, Float, Int
 
 
 def smoothed_cross_entropy(
-    logits: Float[Array, "*batch classes"], labels: Int[Array, "*batch"], smoothing: float = 0.0
+    logits: Float[Array, "*batch classes"],
+    labels: Int[Array, "*batch"] | Float[Array, "*batch classes"],
+    smoothing: float = 0.0,
 ) -> Float[Array, ""]:
     """Mean of `-sum_c t_c log p_c` with targets `t = (1 - s) onehot(y) + s / C` (Szegedy et al. 2016, section 7).
 
     Args:
         logits: scores of `classes` classes; at least one row.
-        labels: class of every row; one outside `0..classes - 1` makes the loss NaN, where it cannot raise.
+        labels: class of every row; one outside `0..classes - 1` makes the loss NaN, where it cannot raise. Or floating
+            targets in place of `onehot(y)`, a distribution over classes for every row, as mixtures of images have.
         smoothing: s, in `[0, 1)`.
 
     Returns:
@@ -26,8 +29,14 @@ def smoothed_cross_entropy(
     """
     if not 0 <= smoothing < 1:
         raise ValueError(f"smoothing is {smoothing}; it must lie in [0, 1)")
-    log_probs = _log_probabilities(logits, labels)
-    picked = _picked(log_probs, labels)
+    if jnp.issubdtype(labels.dtype, jnp.floating):
+        log_probs = _log_probabilities(logits, jnp.asarray(labels)[..., 0])
+        if labels.shape != logits.shape:
+            raise ValueError(f"labels has shape {labels.shape}; targets need that of logits, {logits.shape}")
+        picked = jnp.sum(labels * log_probs, axis=-1)
+    else:
+        log_probs = _log_probabilities(logits, labels)
+        picked = _picked(log_probs, labels)
     return -jnp.mean((1 - smoothing) * picked + smoothing * log_probs.mean(-1))
 
 

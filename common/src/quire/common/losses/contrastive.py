@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from quire.common.checks import check_positive
+from quire.common.layers.nested import unit_rows
 
 
 def multi_positive_nce(
@@ -104,9 +105,3 @@ def hoc_loss(
     others = labels[:, None] != labels[None]
     rest = masked_logsumexp(scores, others) if exact else jax.nn.logsumexp(jnp.where(others, scores, 0), axis=1)
     return jnp.mean(rest - jnp.diagonal(scores))
-
-
-def unit_rows(x: Float[Array, "n dim"]) -> Float[Array, "n dim"]:
-    """Rows of length 1; a row of zeros stays, with a derivative of zero."""
-    squared = jnp.sum(x**2, axis=-1, keepdims=True)
-    return jnp.where(squared > 0, x / jnp.sqrt(jnp.where(squared > 0, squared, 1)), 0)

@@ -9,7 +9,8 @@ References:
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Real
 
-from quire.common.losses.contrastive import masked_logsumexp, unit_rows
+from quire.common.layers.nested import unit_rows
+from quire.common.losses.contrastive import masked_logsumexp
 
 
 def cosent_loss(embeddings: Float[Array, "m dim"], grades: Real[Array, " n"], scale: float = 20.0) -> Float[Array, ""]:

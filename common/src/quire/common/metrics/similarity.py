@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from quire.common.checks import check_at_least, floating
-from quire.common.losses.contrastive import unit_rows
+from quire.common.layers.nested import unit_rows
 from quire.common.retrieval.search import top_k_inner
 
 
