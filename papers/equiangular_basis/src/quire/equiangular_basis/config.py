@@ -105,7 +105,7 @@ class Preset:
     cost: HeadCost
 
 
-_ADAM = Recipe(steps=350, batch_size=64, learning_rate=1e-2, optimiser="adam")
+_ADAM = Recipe(steps=250, batch_size=64, learning_rate=1e-2, optimiser="adam")
 
 _MNIST = Sweep("mnist-t10k", 32, _ADAM, (5, 10, 32), (5, 10), channels=(16, 32, 32))
 

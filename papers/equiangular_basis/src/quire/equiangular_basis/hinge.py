@@ -110,6 +110,7 @@ def hinge_descent(
     Raises:
         ValueError: for a threshold, rate or number out of range, or rows that are zero or parallel: those never separate.
 
+    >>> from quire.equiangular_basis.coherence import welch_bound
     >>> found = hinge_descent(np.random.default_rng(0).normal(size=(24, 12)), 0.25, lr=0.005, steps=1000)
     >>> print(f"{found.coherence[0]:.2f} {found.coherence[-1]:.2f}, {welch_bound(24, 12):.2f}")
     0.76 0.25, 0.21
