@@ -33,7 +33,7 @@ def zoo(values: Mapping[str, Float[np.ndarray, " n"]], distance: Float[np.ndarra
 
 def channels(response: Float[np.ndarray, "s s"], waves: Mapping[str, Float[np.ndarray, "s s"]], extent: float) -> Figure:
     """One response over the plane, and sines of it."""
-    figure, (panels,) = plots.axes(1 + len(waves), width=2.1, height=2.3, frame="full")
+    figure, (panels,) = plots.axes(1 + len(waves), width=1.8, height=2.0, frame="full")
     box = (-extent, extent, -extent, extent)
     shown = {"response φ": response, **waves}
     for i, (axes, (name, values)) in enumerate(zip(panels, shown.items(), strict=True)):
@@ -79,7 +79,7 @@ def ellipses(axes: Axes, kernels: Kernels, scale: float, *, colour: str = "#ffdd
 
 def kernels_over(pixels: Float[np.ndarray, "h w 3"], cmax: Float[np.ndarray, "2"], sets: Mapping[str, Kernels | None]) -> Figure:
     """An image, and the kernels of each set over it; half a standard deviation, so that they do not hide each other."""
-    figure, (panels,) = plots.axes(len(sets), width=3.6, height=3.8, frame="none")
+    figure, (panels,) = plots.axes(len(sets), width=3.0, height=3.2, frame="none")
     x, y = cmax
     for axes, (name, kernels) in zip(panels, sets.items(), strict=True):
         axes.imshow(pixels, extent=(-x, x, y, -y), alpha=1.0 if kernels is None else 0.65)
@@ -93,7 +93,7 @@ def kernels_over(pixels: Float[np.ndarray, "h w 3"], cmax: Float[np.ndarray, "2"
 def pictures(rebuilt: Mapping[str, Float[np.ndarray, "h w 3"]], truth: Float[np.ndarray, "h w 3"]) -> Figure:
     """Images with their PSNR, and below each its error; the truth comes without."""
     columns = len(rebuilt)
-    figure, (above, below) = plots.axes(columns, 2, width=1.4, height=1.55, frame="none")
+    figure, (above, below) = plots.axes(columns, 2, width=1.2, height=1.35, frame="none")
     most = 0.25
     for top, bottom, (name, image) in zip(above, below, rebuilt.items(), strict=True):
         top.imshow(np.clip(image, 0, 1))
