@@ -188,7 +188,6 @@ def _train_all(definition, recipe: Recipe, choices, keys, weights, indices, data
     """Accuracies `[variants, seeds]` and losses `[variants, seeds, steps]`."""
     tx = recipe.transformation()
     step = make_step(definition, nnx.State({}), tx, classification_loss)
-
     (images, labels), (test_images, test_labels) = data
 
     def train(choice, key, weights, indices):
