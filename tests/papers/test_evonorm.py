@@ -187,7 +187,7 @@ def test_conformance(name, check):
 
 
 def test_scale_and_shift_come_last_and_alone_without_activation():
-    x = maps(2, 3, 3, 4)
+    x = jnp.asarray(maps(2, 3, 3, 4))
     for kind in KINDS:
         layer = EvoNorm(4, kind, groups=2)
         bare = np.asarray(layer(x, train=True))
@@ -195,7 +195,7 @@ def test_scale_and_shift_come_last_and_alone_without_activation():
         np.testing.assert_allclose(layer(x, train=True), bare * np.arange(1, 5) + 1, rtol=1e-5)
         plain = EvoNorm(4, kind, apply_act=False)
         plain.scale[...], plain.shift[...] = layer.scale[...], layer.shift[...]
-        np.testing.assert_allclose(plain(x), x * np.arange(1, 5) + 1, rtol=1e-6)
+        np.testing.assert_allclose(plain(x), np.asarray(x) * np.arange(1, 5) + 1, rtol=1e-6)
         assert plain.v is None and plain.var is None
 
 

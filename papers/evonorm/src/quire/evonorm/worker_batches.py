@@ -154,7 +154,7 @@ def _evonorm_b0(x, running, scale, shift, v, eps):
 
 
 def study(config: StudyConfig, images: Images, keys: jax.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Train every variant from every key: variants one after the other, seeds side by side, in one program.
+    """Train every variant from every key, one after the other, in one program.
 
     Args:
         config: sizes.
@@ -188,9 +188,9 @@ def _train_all(definition, recipe: Recipe, choices, keys, weights, indices, data
     """Accuracies `[variants, seeds]` and losses `[variants, seeds, steps]`."""
     tx = recipe.transformation()
     step = make_step(definition, nnx.State({}), tx, classification_loss)
+    (images, labels), (test_images, test_labels) = data
 
-    def train(choice, key, weights, indices, data):
-        (images, labels), (test_images, test_labels) = data
+    def train(choice, key, weights, indices):
         weights = weights._replace(other=chosen(weights.other, Choice, choice))
 
         def body(carry, number_and_rows):
@@ -203,8 +203,8 @@ def _train_all(definition, recipe: Recipe, choices, keys, weights, indices, data
         model.eval()
         return jnp.mean(jnp.argmax(model(test_images), -1) == test_labels), losses
 
-    seeds = jax.vmap(train, (None, 0, 0, 0, None))
-    return lax.map(lambda choice: seeds(choice, keys, weights, indices, data), choices)
+    # Seeds one after the other: side by side, their kernels would make grouped convolutions, which CPUs are slow at.
+    return lax.map(lambda choice: lax.map(lambda seed: train(choice, *seed), (keys, weights, indices)), choices)
 
 
 def majority_share(images: Images) -> float:
