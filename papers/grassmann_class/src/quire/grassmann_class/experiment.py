@@ -1,4 +1,4 @@
-"""The one run that the empirical claims share: class vectors and class subspaces of every k, and what their features are worth."""
+"""The one run that the empirical claims share: class vectors, subspaces of every k, and what their features are worth."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -95,9 +95,7 @@ def train(images: Images, k: int | None, keys: jax.Array) -> tuple[nnx.GraphDef,
         chosen, cosine = data
         return jnp.asarray(part.images)[chosen[step]], jnp.asarray(part.labels)[chosen[step]], cosine
 
-    graph, state, losses = fit_seeds(
-        build, from_recipe(recipe), loss, batch_at, (indices, cosine), steps=recipe.steps, keys=keys
-    )
+    graph, state, losses = fit_seeds(build, from_recipe(recipe), loss, batch_at, (indices, cosine), steps=recipe.steps, keys=keys)
     return graph, state, np.asarray(losses)
 
 

@@ -57,21 +57,24 @@ def principal_subspace(
         values = np.arange(eigenvalues, 0, -1.0)
         bases = jnp.asarray(np.linalg.qr(generator(key).standard_normal((starts, eigenvalues, k)))[0])
 
-        def loss(basis, weight):
-            return -weight * jnp.sum(jnp.asarray(values)[:, None] * basis**2)
-
-        chosen = {name: tx for name, tx in optimisers(rate, 0.0).items() if name in PRINCIPAL}
-
-        @jax.jit
-        @jax.vmap
-        def run(basis):
-            batches = (jnp.ones(steps + 1),)
-            return {name: trajectory(loss, basis, tx, batches)[0] for name, tx in chosen.items()}
-
-        return {name: values[:k].sum() + np.asarray(losses) for name, losses in run(bases).items()}
+        found = _descend(bases, jnp.asarray(values), steps, rate)
+        return {name: values[:k].sum() + np.asarray(losses) for name, losses in found.items()}
 
 
 PRINCIPAL = ("RSGD", "QR retraction", "plain SGD + QR")
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _descend(bases, values, steps, rate):
+    """Losses before every step, and the last, from every start."""
+
+    def loss(basis, weight):
+        return -weight * jnp.sum(values[:, None] * basis**2)
+
+    def descent(tx):
+        return jax.vmap(lambda basis: trajectory(loss, basis, tx, (jnp.ones(steps + 1),))[0])(bases)
+
+    return {name: descent(tx) for name, tx in optimisers(rate, 0.0).items() if name in PRINCIPAL}
 
 
 # --- A head on digits ---
@@ -94,17 +97,20 @@ def digits_race(key: Array, *, k: int = 3, steps: int = 200, batch: int = 64, ra
     chosen = epoch_indices(key, len(x), batch, steps)
     start = random_subspaces(key, (data.num_classes, x.shape[1], k))
 
-    def evaluate(tx, x, y, points):
-        losses, bases = trajectory(head_loss, start, tx, (x, y))
-        return losses, off_manifold(bases).max(-1), subspace_logits(points, bases[-1]).argmax(-1)
-
-    @jax.jit
-    def run(*arrays):
-        return {name: evaluate(tx, *arrays) for name, tx in optimisers(rate, momentum).items()}
-
-    found = jax.tree.map(np.asarray, run(x[chosen], y[chosen], points))
+    found = jax.tree.map(np.asarray, _race(start, x[chosen], y[chosen], points, rate, momentum))
     results = {
         name: {"loss": losses, "off": off, "accuracy": float(np.mean(predicted == truth))}
         for name, (losses, off, predicted) in found.items()
     }
     return results, data.name
+
+
+@partial(jax.jit, static_argnums=(4, 5))
+def _race(start, x, y, points, rate, momentum):
+    """Losses, distances from the manifold, and predictions at the end, by optimiser."""
+
+    def descend(tx):
+        losses, bases = trajectory(head_loss, start, tx, (x, y))
+        return losses, off_manifold(bases).max(-1), subspace_logits(points, bases[-1]).argmax(-1)
+
+    return {name: descend(tx) for name, tx in optimisers(rate, momentum).items()}
