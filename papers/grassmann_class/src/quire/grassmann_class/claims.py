@@ -212,8 +212,8 @@ def varies_within_classes(preset: Preset, key: jax.Array) -> Measurement:
     holds=beats("softmax", by=0.01),
     trivial="raw pixels",
     expect="not reproduced",
-    because="a network that tells digits apart has learnt to overlook much of how they are turned, whichever head trained it: the "
-    "pixels themselves are far ahead, and the heads differ by no more than seeds do",
+    because="a network that tells digits apart has learnt to overlook much of how they are turned, whichever head trained it: "
+    "the pixels themselves are far ahead, and the heads differ by no more than seeds do",
 )
 def transfers(preset: Preset, key: jax.Array) -> Measurement:
     """A ridge probe on frozen features of unit length of images that were turned; the encoders of C4.

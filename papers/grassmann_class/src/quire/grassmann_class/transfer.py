@@ -5,10 +5,11 @@ from jaxtyping import Integer, Real
 
 from quire.common.metrics.probe import knn_predict, ridge_probe
 
-Samples = tuple[Real[np.ndarray, "n dim"], Integer[np.ndarray, " n"]]
+Train = tuple[Real[np.ndarray, "n dim"], Integer[np.ndarray, " n"]]
+Test = tuple[Real[np.ndarray, "m dim"], Integer[np.ndarray, " m"]]
 
 
-def transfer_accuracy(train: Samples, test: Samples, *, shots: int, many: int = 100, neighbours: int = 10) -> dict[str, float]:
+def transfer_accuracy(train: Train, test: Test, *, shots: int, many: int = 100, neighbours: int = 10) -> dict[str, float]:
     """Accuracies of features of unit length, by how they are used.
 
     Args:
