@@ -1,8 +1,7 @@
-"""Heads of classifiers by cosine, by projection on subspaces, or with fixed vectors, one for each class.
+"""Heads of classifiers by cosine or with fixed vectors, one for each class.
 
 References:
-    Pernici et al., *Regular Polytope Networks*, 2021; Shen et al., *Equiangular Basis Vectors*, 2023;
-    Wang, Li and Zhang, *Get the Best of Both Worlds*, 2023.
+    Pernici et al., *Regular Polytope Networks*, 2021; Shen et al., *Equiangular Basis Vectors*, 2023.
 """
 
 import jax
@@ -47,34 +46,6 @@ def cosine_logits(
     if z.shape[-1] != weights.shape[-1]:
         raise ValueError(f"z has dimension {z.shape[-1]}; the weights have {weights.shape[-1]}")
     return scale * unit_rows(z) @ unit_rows(weights).T
-
-
-def subspace_logits(
-    z: Num[Array, "n dim"], bases: Num[Array, "classes dim k"], scale: float | Array = 1.0
-) -> Float[Array, "n classes"]:
-    """`scale |S_c^T z / |z||`: the length of the projection of a direction on the subspace of every class, in `[0, scale]`.
-
-    A row of zeros lies in no subspace; there, and where a direction is orthogonal to a subspace, the derivative is 0.
-
-    Args:
-        z: features.
-        bases: S_c, orthonormal columns; columns of zeros pad a subspace of fewer dimensions.
-        scale: the largest logit.
-
-    Raises:
-        ValueError: if the dimensions differ.
-
-    >>> bases = jnp.array([[[1.0], [0.0]], [[0.6], [0.8]]])
-    >>> print(subspace_logits(jnp.array([[0.0, 2.0]]), bases, 10.0).round(4))
-    [[0. 8.]]
-    """
-    if z.shape[-1] != bases.shape[1]:
-        raise ValueError(f"z has dimension {z.shape[-1]}; the bases have {bases.shape[1]}")
-    z, bases = floating(z, bases)
-    classes, dim, k = bases.shape
-    onto = unit_rows(z) @ bases.transpose(1, 0, 2).reshape(dim, classes * k)
-    squared = jnp.sum(onto.reshape(len(z), classes, k) ** 2, axis=-1)
-    return scale * jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1)), 0)
 
 
 class FixedHead(nnx.Module):
