@@ -348,15 +348,15 @@ def test_transfer_of_features_that_know_and_that_do_not():
 
 @pytest.fixture(scope="module")
 def shared_run():
-    """Two seeds of a tiny network on bars in four places."""
+    """Two seeds of a tiny network on four textures: which pixel of each 2 x 2 square is lit."""
     draw, labels = np.random.default_rng(0), np.arange(120, dtype=np.int32) % 4
     images = 0.3 * draw.standard_normal((120, 8, 8, 1)).astype(np.float32)
     for image, label in zip(images, labels, strict=True):
-        image[2 * label : 2 * label + 2] += 1
+        image[label // 2 :: 2, label % 2 :: 2] += 1
     split = ImageSplit(images, labels)
     training = Training(steps=30, batch_size=20, learning_rate=1e-2, optimiser="adam", lr_factor=10.0)
     preset = replace(DIGITS, channels=(8,), dim=8, ks=(1, 2), training=training, probe_train=30, probe_test=20, eval_batch=60)
-    source = Images(preset, "bars", 4, ImageData("bars", split, split, 4))
+    source = Images(preset, "textures", 4, ImageData("textures", split, split, 4))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(experiment, "open_images", lambda preset: experiment.Source(source, "ImageNet-1K"))
         return experiment.run_all.__wrapped__(preset, jax.random.split(jax.random.key(0), 2))
