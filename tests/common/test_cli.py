@@ -12,11 +12,12 @@ import pytest
 
 from quire.common import claims, plots
 from quire.common.claims import Measurement, Paper, above
+from quire.common.claims.left_out import NotTested
 from quire.common.cli import app as cli
 from quire.common.cli import main
 from quire.common.cli.scaffold import scaffold
 from quire.common.cli.surroundings import restart_with_huge_pages
-from quire.common.errors import UsageError
+from quire.common.errors import DatasetUnavailable, UsageError
 from quire.common.freshness.checkout import find_root
 from quire.common.report import read_records, update_readmes, write_report
 
@@ -306,6 +307,17 @@ def test_report_refuses_what_is_not_a_record(tmp_path):
         read_records(ROOT, tmp_path)
     with pytest.raises(UsageError, match="no checkout"):
         find_root(tmp_path)
+
+
+@pytest.mark.parametrize(("error", "expected"), [(DatasetUnavailable, 2), (NotTested, 0)])
+def test_what_a_preset_leaves_out_is_nothing_that_is_missing(quire, monkeypatch, error, expected):
+    def measure(preset, key):
+        raise error("the set of all sets")
+
+    monkeypatch.setattr(claims, "load", lambda slug: toy_paper(measure))
+    code, out, err = quire("run toy --seeds 1")
+    assert code == expected and "not tested" in out
+    assert ("for want of data" in err) == (expected == 2)
 
 
 def test_readmes_say_what_the_records_say():

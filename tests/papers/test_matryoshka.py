@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from scipy.special import softmax
 
 from quire.common.claims import run
 from quire.common.data.images import ImageSplit
@@ -37,7 +38,6 @@ from quire.matryoshka.adaptive_retrieval import (
 )
 from quire.matryoshka.benchmark import cases
 from quire.matryoshka.cascade import GRID, apply_cascade, fit_cascade, margin_score, max_probability, oracle_cascade
-from quire.matryoshka.claims import softmax
 from quire.matryoshka.classifier import NestedClassifier, SlimmableClassifier, build_encoder, slim_features
 from quire.matryoshka.config import DIGITS, QUICK, Encoder, Search
 from quire.matryoshka.contrastive import TwoTowers, contrastive_accuracy
@@ -253,7 +253,7 @@ def test_loss_is_the_weighted_sum_of_its_sizes(rng):
     assert float(matryoshka_ce(logits, classes, jnp.asarray(weights), 0.2)) == pytest.approx(float(weights @ parts), rel=1e-6)
     assert float(matryoshka_ce(logits, classes, None, 0.2)) == pytest.approx(sum(parts), rel=1e-6)
     assert fixed_feature_weights(3).tolist() == [[1, 1, 1], *one_hot.tolist()]
-    log_probs = np.log(softmax(np.asarray(logits[1])))
+    log_probs = np.log(softmax(np.asarray(logits[1]), axis=-1))
     targets = 0.8 * np.eye(4)[labels] + 0.2 / 4
     assert parts[1] == pytest.approx(-(targets * log_probs).sum(1).mean(), rel=1e-6)
 
@@ -272,7 +272,7 @@ def test_contrastive_loss_by_hand():
     for c, m in ((1.0, 2), (0.5, 6)):
         a, b = (z[:, :m] / np.linalg.norm(z[:, :m], axis=1, keepdims=True) for z in (za, zb))
         scores = a @ b.T / t
-        rows, columns = (-np.log(np.diag(softmax(s))).mean() for s in (scores, scores.T))
+        rows, columns = (-np.log(np.diag(softmax(s, axis=-1))).mean() for s in (scores, scores.T))
         total += c * (rows + columns) / 2
     found = matryoshka_info_nce(jnp.asarray(za, jnp.float32), jnp.asarray(zb, jnp.float32), (2, 6), t, [1.0, 0.5])
     assert float(found) == pytest.approx(total, rel=1e-5)
@@ -291,7 +291,7 @@ def test_edges_of_losses(rng):
 
 
 def probabilities(rng, sizes=3, n=40, classes=4):
-    return softmax(2 * rng.standard_normal((sizes, n, classes)))
+    return softmax(2 * rng.standard_normal((sizes, n, classes)), axis=-1)
 
 
 def test_thresholds_by_loops(rng):

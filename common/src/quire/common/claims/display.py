@@ -175,6 +175,12 @@ class Scorecard:
             print(f"not tested: {', '.join(self.record.untested)} (see the table for why)")
 
 
+def held_up(record: Record) -> str:
+    """The first screen of a notebook in Markdown: what became of every claim, a line each."""
+    lines = [f"- {MARKS[r.verdict]} {r.claim.id} *{r.verdict}*: {r.claim.says}" for r in record.results]
+    return "\n".join(["**What held up**", "", *lines])
+
+
 def surprises(entries: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
     """Tested claims that ended otherwise than expected, in words: those that always count, and those by the clock."""
     wrong = [entry for entry in entries if entry["verdict"] != "not tested" and not entry["as_expected"]]

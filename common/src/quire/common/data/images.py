@@ -1,12 +1,16 @@
 """Labelled images: digits, CIFAR-10, MNIST."""
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
 from quire.common.data.archives import gunzip, read_archive, read_npz
 from quire.common.data.registry import fetch
 from quire.common.errors import DatasetCorrupt
@@ -27,6 +31,20 @@ class ImageSplit:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def batches(self, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """One pass in order as `(images, labels)`; the last batch may be smaller.
+
+        Raises:
+            ValueError: for a batch size below 1.
+
+        >>> split = ImageSplit(np.zeros((5, 2, 2, 1)), np.arange(5))
+        >>> [labels.tolist() for _, labels in split.batches(2)]
+        [[0, 1], [2, 3], [4]]
+        """
+        check_at_least("batch_size", batch_size)
+        starts = range(0, len(self), batch_size)
+        return ((self.images[i : i + batch_size], self.labels[i : i + batch_size]) for i in starts)
+
 
 @dataclass(frozen=True)
 class ImageData:
@@ -36,6 +54,21 @@ class ImageData:
     train: ImageSplit
     test: ImageSplit
     num_classes: int
+
+    @property
+    def majority(self) -> float:
+        """Accuracy on the test images of always answering the most frequent class of the training images."""
+        return float(np.mean(self.test.labels == np.bincount(self.train.labels).argmax()))
+
+
+def pixels(images: np.ndarray | Array) -> Float[Array, "*batch h w c"]:
+    """Grey values in `[0, 1]`: bytes over 255, floats as they are.
+
+    >>> pixels(np.full((1, 1, 1), 51, np.uint8)).item()
+    0.20000000298023224
+    """
+    images = jnp.asarray(images)
+    return images / jnp.float32(255) if images.dtype == jnp.uint8 else images
 
 
 def digits(num_train: int = 1437, *, seed: int = 0) -> ImageData:

@@ -11,6 +11,7 @@ from flax import nnx
 
 from quire.common.claims import Measurement, above, all_of, at_most, beats, below, every_seed, on_average, shared
 from quire.common.claims.identity import identity
+from quire.common.data.images import pixels
 from quire.common.layers.crate import (
     CRATEBlock,
     coding_rate,
@@ -40,7 +41,7 @@ from quire.crate.diagnostics import layer_report
 from quire.crate.language_model import CRATELM, GPT, count_bits, spaced_windows
 from quire.crate.masked_autoencoder import CRATEMAE, masked_error, num_removed
 from quire.crate.paper import paper
-from quire.crate.sources import open_images, open_text, pixels
+from quire.crate.sources import open_images, open_text
 from quire.crate.training import (
     accuracy,
     bits_per_byte,

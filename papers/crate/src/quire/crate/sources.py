@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.data.imagenet import imagenet_batches, imagenet_files
-from quire.common.data.images import ImageData, ImageSplit, cifar10, digits
+from quire.common.data.images import ImageData, ImageSplit, cifar10, digits, pixels
 from quire.common.data.registry import provided
 from quire.common.data.source import Source, open_or
 from quire.common.data.text import language_reference, wikitext2
@@ -52,12 +51,6 @@ class Images:
         return (pixels(images) - self.mean) / self.std
 
 
-def pixels(images: np.ndarray | Array) -> Float[Array, "*batch h w c"]:
-    """Grey values in `[0, 1]`: bytes over 255, floats as they are."""
-    images = jnp.asarray(images)
-    return images / jnp.float32(255) if images.dtype == jnp.uint8 else images
-
-
 def open_images(name: str, image_size: tuple[int, int], *, statistics_images: int = 10_000) -> Source[Images]:
     """The image set called `name`; the small ones stand in for ImageNet-1K.
 
@@ -87,7 +80,7 @@ def _in_memory(data: ImageData) -> Images:
         name=data.name,
         arrays=(train.images, train.labels),
         stream=lambda batch_size, seed: _shuffled(train, batch_size, seed),
-        test=lambda batch_size: _ordered(test, batch_size),
+        test=test.batches,
         majority=int(np.bincount(train.labels).argmax()),
         mean_image=values.mean(0),
         std=float(values.std()),
@@ -121,11 +114,6 @@ def _shuffled(split: ImageSplit, batch_size: int, seed: int) -> Iterator[tuple[n
         for start in range(0, len(order) - batch_size + 1, batch_size):
             chosen = order[start : start + batch_size]
             yield split.images[chosen], split.labels[chosen]
-
-
-def _ordered(split: ImageSplit, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for start in range(0, len(split), batch_size):
-        yield split.images[start : start + batch_size], split.labels[start : start + batch_size]
 
 
 # --- Text ---

@@ -10,13 +10,14 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Integer
 
+from quire.common.data.images import pixels
 from quire.common.layers.transformer import next_token_loss
 from quire.common.train.batches import HostBatches, epoch_indices, take_batch
 from quire.common.train.fit import fit
 from quire.common.train.seeds import Build, fit_seeds, fold_keys, over_seeds, stack
 from quire.crate.config import Training
 from quire.crate.language_model import random_windows
-from quire.crate.sources import Images, Text, pixels
+from quire.crate.sources import Images, Text
 
 Trained = tuple[nnx.GraphDef, Any, jax.Array]
 """Graph, state with a leading seed axis, losses `[seeds, steps]`."""

@@ -219,7 +219,7 @@ def saturates(preset: Preset, key: jax.Array) -> Measurement:
     metric="least time of a step of the head",
     unit="ms",
     holds=all_of(
-        on_average(beats("FC", lower_is_better=True)),
+        every_seed(beats("FC", lower_is_better=True)),
         every_seed(at_most(0, of="trainable bytes, EBV")),
         every_seed(at_least(1, of="trainable bytes, FC / 12 N d")),
     ),

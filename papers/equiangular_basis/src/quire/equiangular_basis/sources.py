@@ -41,8 +41,7 @@ class Images:
         """One pass through the test images; the last batch may be smaller."""
         if self.test is None:
             return imagenet_batches("val", image_size=self.sweep.image_size, batch_size=batch_size)
-        starts = range(0, len(self.test), batch_size)
-        return ((self.test.images[i : i + batch_size], self.test.labels[i : i + batch_size]) for i in starts)
+        return self.test.batches(batch_size)
 
     def train_stream(self, seed: int) -> Batches:
         """Endless augmented training batches, of streamed images."""
@@ -79,9 +78,8 @@ def open_images(sweep: Sweep, key: jax.Array) -> Source[Images]:
 
 def _in_memory(data: ImageData, sweep: Sweep) -> Images:
     pixels = data.train.images.astype(np.float32)
-    common = np.bincount(data.train.labels).argmax()
-    majority = float(np.mean(data.test.labels == common))
-    return Images(data.name, sweep, data.num_classes, data.train, data.test, float(pixels.mean()), float(pixels.std()), majority)
+    mean, std = float(pixels.mean()), float(pixels.std())
+    return Images(data.name, sweep, data.num_classes, data.train, data.test, mean, std, data.majority)
 
 
 def _imagenet(sweep: Sweep) -> Images:

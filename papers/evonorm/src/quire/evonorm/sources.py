@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from quire.common.data.images import ImageData, cifar10, cifar10_subset, digits
+from quire.common.data.images import ImageData, cifar10, cifar10_subset, digits, pixels
 from quire.common.data.source import Source, open_or
 
 ImageSet = Literal["digits", "cifar10-subset", "cifar10"]
@@ -64,10 +64,9 @@ def open_images(name: ImageSet, *, stand_in_for: str = "") -> Source[Images]:
 def _prepared(data: ImageData) -> Images:
     held = len(data.train) // 5
     kept = len(data.train) - held
-    scale = np.float32(1 / 255 if data.train.images.dtype == np.uint8 else 1)
 
     def part(split, where):
-        return split.images[where] * scale, split.labels[where]
+        return np.asarray(pixels(split.images[where])), split.labels[where]
 
     parts = part(data.train, slice(kept)), part(data.train, slice(kept, None)), part(data.test, slice(None))
     return Images(f"{data.name} ({held} of train held out)", *parts, data.num_classes)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from quire.common.data.imagenet import imagenet_batches, imagenet_files
-from quire.common.data.images import ImageData, ImageSplit, cifar10, digits
+from quire.common.data.images import ImageData, ImageSplit, cifar10, digits, pixels
 from quire.common.data.markov import markov_text
 from quire.common.data.registry import provided
 from quire.common.data.source import Source, open_or
@@ -61,19 +61,14 @@ def open_images(sizes: VisionSizes) -> Source[Images]:
 
 
 def _in_memory(data: ImageData) -> Images:
-    pixels = [split.images / np.float32(255 if split.images.dtype == np.uint8 else 1) for split in (data.train, data.test)]
-    mean, std = pixels[0].mean((0, 1, 2)), pixels[0].std((0, 1, 2))
-    train, test = (ImageSplit((x - mean) / std, split.labels) for x, split in zip(pixels, (data.train, data.test), strict=True))
-
-    def ordered(batch_size: int):
-        for start in range(0, len(test), batch_size):
-            yield test.images[start : start + batch_size], test.labels[start : start + batch_size]
+    values = [np.asarray(pixels(split.images)) for split in (data.train, data.test)]
+    mean, std = values[0].mean((0, 1, 2)), values[0].std((0, 1, 2))
+    train, test = (ImageSplit((x - mean) / std, split.labels) for x, split in zip(values, (data.train, data.test), strict=True))
 
     def calibrate(count: int, seed: int):
         return train.images[np.random.default_rng(seed).choice(len(train), count, replace=False)]
 
-    majority = np.mean(test.labels == np.bincount(train.labels).argmax())
-    return Images(data.name, train, calibrate, ordered, train.images.shape[1:], data.num_classes, float(majority))
+    return Images(data.name, train, calibrate, test.batches, train.images.shape[1:], data.num_classes, data.majority)
 
 
 def _imagenet(side: int = 224) -> Images:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from scipy.special import softmax
 
 from quire.common.claims import Measurement, all_of, at_least, at_most, beats, on_average
 from quire.common.claims.identity import identity
@@ -215,12 +216,6 @@ def tying_is_cheap(preset: Preset, key: jax.Array) -> Measurement:
 # --- C5: adaptive classification ---
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities in float64."""
-    exps = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
-    return exps / exps.sum(-1, keepdims=True)
-
-
 def cascade_split(run: Run, draw: np.random.Generator) -> dict[str, Any]:
     """Thresholds on one half of the test set, everything else on the other.
 
@@ -229,7 +224,7 @@ def cascade_split(run: Run, draw: np.random.Generator) -> dict[str, Any]:
         percent.
     """
     sizes = run.source.value.preset.nesting
-    probs, truth = softmax(run.logits["MRL"]), run.queries[1]
+    probs, truth = softmax(run.logits["MRL"].astype(float), axis=-1), run.queries[1]
     order = draw.permutation(len(truth))
     fit, test = order[: len(order) // 2], order[len(order) // 2 :]
     thresholds = fit_cascade(probs[:, fit], truth[fit])

@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Num
 
 from quire.common.checks import check_at_least
+from quire.common.data.images import pixels
 from quire.common.layers.convolution import conv_nd
 from quire.common.layers.patch_net import PatchNet
 from quire.common.layers.resnet import resnet50
@@ -16,12 +17,6 @@ from quire.matryoshka.config import Encoder, Preset
 from quire.matryoshka.head import MatryoshkaHead
 
 Images = Num[Array | np.ndarray, "batch h w c"]
-
-
-def pixels(images: Images) -> Float[Array, "batch h w c"]:
-    """Grey values in `[0, 1]`: bytes over 255, floats as they are."""
-    images = jnp.asarray(images)
-    return images / jnp.float32(255) if images.dtype == jnp.uint8 else images
 
 
 def build_encoder(config: Encoder, dim: int, *, rngs: nnx.Rngs) -> nnx.Module:

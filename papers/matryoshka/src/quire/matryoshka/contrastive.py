@@ -6,11 +6,12 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.data.images import pixels
 from quire.common.train.batches import epoch_indices
 from quire.common.train.recipe import Recipe
 from quire.common.train.seeds import fit_seeds, over_seeds
 from quire.matryoshka.classifier import Images as Pixels
-from quire.matryoshka.classifier import build_encoder, pixels
+from quire.matryoshka.classifier import build_encoder
 from quire.matryoshka.config import Preset
 from quire.matryoshka.evaluation import neighbour_accuracy
 from quire.matryoshka.loss import matryoshka_info_nce

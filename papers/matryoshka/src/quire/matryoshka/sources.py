@@ -35,9 +35,7 @@ class Images:
         if self.arrays is None:
             name = "val" if split == "test" else split
             return imagenet_batches(name, image_size=self.preset.image_size, batch_size=batch_size, ordered=True)
-        images, labels = self.arrays[split].images, self.arrays[split].labels
-        starts = range(0, len(labels), batch_size)
-        return ((images[start : start + batch_size], labels[start : start + batch_size]) for start in starts)
+        return self.arrays[split].batches(batch_size)
 
     def augmented(self, batch_size: int, seed: int) -> Batches:
         """Endless training batches, shuffled, cropped and mirrored at random; of streamed images only."""

@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from quire.common.data.imagenet import imagenet_batches, imagenet_files
-from quire.common.data.images import ImageData, ImageSplit, cifar10, digits
+from quire.common.data.images import ImageData, ImageSplit, cifar10, digits, pixels
 from quire.common.data.source import Source, open_or
 from quire.next_vit.presets import Preset
 
@@ -52,12 +51,6 @@ def open_images(preset: Preset) -> Source[Images]:
     return open_or(openers[preset.image_set], stand_in_for="" if preset.image_set == "imagenet-1k" else "ImageNet-1K")
 
 
-def pixels(images: np.ndarray | Array) -> Float[Array, "*batch h w c"]:
-    """Grey values in `[0, 1]`: bytes over 255, floats as they are."""
-    images = jnp.asarray(images)
-    return images / jnp.float32(255) if images.dtype == jnp.uint8 else images
-
-
 def thumbnails(images: np.ndarray, side: int = 8) -> Float[np.ndarray, "n features"]:
     """Means over the cells of a `side x side` grid, flattened; what does not fill a cell is cut off.
 
@@ -77,16 +70,11 @@ def _doubled(data: ImageData) -> ImageData:
 
 
 def _in_memory(data: ImageData, preset: Preset) -> Images:
-    def test() -> Batches:
-        for start in range(0, len(data.test), 500):
-            part = slice(start, start + 500)
-            yield data.test.images[part], data.test.labels[part]
-
     def stream(seed: int) -> Batches:
         raise ValueError(f"{data.name} is in memory; there is nothing to stream for seed {seed}")
 
     sample = ImageSplit(data.train.images[: preset.baseline_images], data.train.labels[: preset.baseline_images])
-    return Images(data.name, data.train, stream, test, sample)
+    return Images(data.name, data.train, stream, lambda: data.test.batches(500), sample)
 
 
 def _imagenet(preset: Preset) -> Images:

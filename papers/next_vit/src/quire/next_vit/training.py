@@ -11,6 +11,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.data.images import pixels
 from quire.common.layers.resnet import ResNet
 from quire.common.layers.transformer import TokenClassifier, vit_block
 from quire.common.losses.classification import cutmix, mixup
@@ -20,7 +21,7 @@ from quire.common.train.seeds import Build, fit_seeds, fold_keys, over_seeds, st
 from quire.next_vit.config import NextViTConfig, ablations
 from quire.next_vit.model import NextViT
 from quire.next_vit.presets import Preset, Training
-from quire.next_vit.sources import Images, pixels, seed_of, thumbnails
+from quire.next_vit.sources import Images, seed_of, thumbnails
 
 Trained = tuple[nnx.GraphDef, Any]
 """Graph, and state with a leading seed axis."""

@@ -298,7 +298,7 @@ def news_runs(config: Config, keys: jax.Array) -> dict[str, np.ndarray]:
 def news_posts(config: Config, key: jax.Array) -> Measurement:
     """Four super-classes, from Skip-gram vectors."""
     if config.news is None:
-        raise NotTested("measured at the presets standard and paper; networks on news posts exceed the cost of quick")
+        raise NotTested("networks on news posts exceed its cost; use --preset standard")
     accuracy = {name: 100 * float(value) for name, value in news_runs(config, key).items()}
     return Measurement(
         accuracy.pop("RCNN"), open_news(config.news)[0].name, baselines=accuracy, stand_in_for="20News by date, all"
@@ -325,7 +325,7 @@ def chinese_runs(config: Config, keys: jax.Array) -> dict[str, np.ndarray]:
 def joint_vectors(config: Config, key: jax.Array) -> Measurement:
     """A window tagger over frozen vectors."""
     if config.chinese is None:
-        raise NotTested("measured at the presets standard and paper; two more trainers and a tagger exceed the cost of quick")
+        raise NotTested("two more trainers and a tagger exceed its cost; use --preset standard")
     scores = {name: float(value) for name, value in chinese_runs(config, key).items()}
     return Measurement(
         scores.pop("joint"), "UD Chinese-GSDSimp, 500 / 500 sentences", baselines=scores, stand_in_for="People's Daily and MSR"
