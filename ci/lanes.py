@@ -25,8 +25,9 @@ def seconds(record: dict) -> float:
 def choose(records: dict[str, dict], stale: set[str], change: Affected, turn: int) -> tuple[list[str], list[str]]:
     """Notebooks for `make test`, and the stale ones that do not fit.
 
-    Papers that this change edits come first and always run. Then come stale ones, affected by this change before the others,
-    those verified longest ago before the rest; then fresh ones in rotation.
+    Papers that this change edits come first: all that are stale, and within the budget those whose record was measured with the
+    edit. Then come other stale ones, affected by this change before the rest, those verified longest ago first; then fresh ones
+    in rotation.
 
     Args:
         records: the published record of every paper, by slug.
@@ -34,14 +35,15 @@ def choose(records: dict[str, dict], stale: set[str], change: Affected, turn: in
         change: what this change affects.
         turn: where the rotation stands.
     """
-    chosen = [slug for slug in records if slug in change.own]
+    chosen = [slug for slug in records if slug in change.own and slug in stale]
+    edited = [slug for slug in records if slug in change.own and slug not in stale]
     waiting = sorted(stale - set(chosen), key=lambda slug: (slug not in change.papers, records[slug].get("verified", ""), slug))
-    fresh = [slug for slug in records if slug not in stale and slug not in chosen]
+    fresh = [slug for slug in records if slug not in stale and slug not in edited]
     start = turn * FILL % max(len(fresh), 1)
     spent = sum(seconds(records[slug]) for slug in chosen)
-    for slug in (*waiting, *fresh[start:], *fresh[:start]):
+    for slug in (*edited, *waiting, *fresh[start:], *fresh[:start]):
         fits = spent + seconds(records[slug]) <= BUDGET
-        if fits and (slug in stale or len(chosen) < FILL):
+        if fits and (slug in edited or slug in stale or len(chosen) < FILL):
             chosen.append(slug)
             spent += seconds(records[slug])
     return chosen, [slug for slug in waiting if slug not in chosen]

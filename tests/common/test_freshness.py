@@ -376,6 +376,8 @@ def test_notebooks_of_make_test_are_this_change_then_the_oldest_within_the_budge
     assert chosen == ["p3", "p0", "p4"] and left == ["p2", "p1"]
     everything = {slug: record | {"seconds": 500.0} for slug, record in records.items()}
     assert lanes.choose(everything, set(records), change, 0) == (["p3"], ["p0", "p8", "p7", "p6", "p5", "p4", "p2", "p1"])
+    measured = Affected(list(records), list(records), [], [], [])  # a change of all papers, whose records were measured with it
+    assert lanes.choose(records, {"p8"}, measured, 0) == (["p8", "p0", "p1"], [])
     cheap = {slug: record | {"seconds": 1.0} for slug, record in records.items()}
     rounds = [lanes.choose(cheap, set(), Affected([], [], [], [], []), turn)[0] for turn in range(3)]
     assert all(len(names) == 4 for names in rounds) and set().union(*rounds) == set(records)

@@ -1,13 +1,13 @@
-"""Ranking metrics: precision, recall, F1, NDCG, reciprocal ranks, Hits@K."""
+"""Ranking metrics: precision, recall, F1, NDCG, reciprocal ranks, Hits@K, ranks among what is not known yet."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int, Real
 
-from quire.common.checks import check_at_least, floating
+from quire.common.checks import check_at_least, check_ids, floating
 
 Masking = Literal["exclude", "zero"]
 
@@ -144,3 +144,63 @@ def hits_at_k(positive: Float[Array, " p"], negative: Float[Array, " q"], k: int
     above = jnp.ones(positive.shape, bool) if few else positive > jax.lax.top_k(negative, k)[0][-1]
     broken = jnp.isnan(positive).any() | jnp.isnan(negative).any()
     return jnp.where(broken, jnp.nan, jnp.mean(above, dtype=positive.dtype))
+
+
+def filtered_ranks(scores: Real[Array, "q n"], target: Int[Array, " _"], known: Array | None = None) -> Float[Array, " q"]:
+    """Rank of the target of every query among the candidates that are not known to be right, from 1; ties share their mean rank.
+
+    Args:
+        scores: of all candidates.
+        target: the candidate that is sought; it stays in, known or not.
+        known: which candidates are right as well and therefore no rivals; none by default.
+
+    Returns:
+        `1 + rivals that score higher + rivals that score the same / 2`, NaN if a score of the query is.
+
+    Raises:
+        ValueError: if shapes do not fit, or a target is out of range.
+
+    References:
+        Bordes et al., *Translating embeddings for modeling multi-relational data*, 2013, section 4.2.
+
+    >>> filtered_ranks(jnp.array([[3.0, 2.0, 2.0, 1.0]]), jnp.array([2]), jnp.array([[True, False, True, False]])).tolist()
+    [1.5]
+    """
+    known = jnp.zeros(scores.shape, bool) if known is None else jnp.asarray(known)
+    if scores.ndim != 2 or target.shape != scores.shape[:1] or known.shape != scores.shape or known.dtype != bool:
+        raise ValueError(
+            f"scores has shape {scores.shape}, target {target.shape}, known {known.shape} of {known.dtype}; "
+            "they need [q, n], [q] and booleans [q, n]"
+        )
+    check_ids("target", target, scores.shape[1])
+    (scores,) = floating(scores)
+    own = jnp.take_along_axis(scores, target[:, None], axis=1)
+    rival = ~known & (jnp.arange(scores.shape[1])[None] != target[:, None])
+    rank = 1 + jnp.sum(rival & (scores > own), axis=1) + jnp.sum(rival & (scores == own), axis=1) / 2
+    return jnp.where(jnp.isnan(scores).any(1), jnp.nan, rank).astype(scores.dtype)
+
+
+def mrr(ranks: Real[Array, " q"]) -> Float[Array, ""]:
+    """Mean of `1 / rank`.
+
+    Raises:
+        ValueError: without a rank.
+    """
+    check_at_least("number of ranks", len(ranks))
+    (ranks,) = floating(ranks)
+    return jnp.mean(1 / ranks)
+
+
+def hits(ranks: Real[Array, " q"], k: int) -> Float[Array, ""]:
+    """Share of ranks up to k.
+
+    Raises:
+        ValueError: without a rank, or for k below 1.
+
+    >>> float(hits(jnp.array([1.0, 2.5, 4.0, 3.0]), 3))
+    0.75
+    """
+    check_at_least("number of ranks", len(ranks))
+    check_at_least("k", k)
+    (ranks,) = floating(ranks)
+    return jnp.where(jnp.isnan(ranks).any(), jnp.nan, jnp.mean(ranks <= k, dtype=ranks.dtype))

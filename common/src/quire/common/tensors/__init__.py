@@ -1,0 +1,1 @@
+"""Tensors: multilinear algebra, sparse tensors, decompositions, Gaussian processes as state spaces."""
