@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from quire.common.layers.class_heads import FixedHead, cosine_logits, simplex_vectors
+from quire.common.layers.class_heads import FixedHead, cosine_logits, simplex_vectors, subspace_logits
+from quire.common.manifolds.grassmann import random_subspaces
 from quire.common.metrics.similarity import counterpart_mrr, neighbour_jaccard, rbf_cka
 from quire.common.metrics.spectrum import effective_rank, log_singular_values
+from quire.common.metrics.variability import intra_class_angle
+from quire.common.testing import assert_degenerate, assert_dtypes, assert_gradients
 
 RNG = np.random.default_rng(0)
 
@@ -31,6 +34,7 @@ HEADS = {
     "fixed, cosine": FixedHead(W, 16.0),
     "simplex": FixedHead(simplex_vectors(5), 16.0),
     "cosine": lambda z: cosine_logits(z, W, 16.0),
+    "subspaces": lambda z: subspace_logits(z, random_subspaces(jax.random.key(0), (5, 4, 2)), 16.0),
 }
 
 
@@ -60,6 +64,51 @@ def test_fixed_vectors_never_learn(as_installed):
             call()
     with pytest.raises(ValueError, match="dimension 3"):
         cosine_logits(normal(2, 3), W)
+
+
+def test_logits_of_subspaces(as_installed):
+    """Lengths of projections: the whole space is certain, lines are absolute cosines, no basis is preferred."""
+    z, bases = normal(3, 4), random_subspaces(jax.random.key(1), (5, 4, 2))
+    unit = z / jnp.linalg.norm(z, axis=1, keepdims=True)
+    expected = [[7 * np.linalg.norm(s.T @ x) for s in bases] for x in unit]
+    np.testing.assert_allclose(subspace_logits(z, bases, 7.0), expected, rtol=1e-5)
+    turn = jnp.linalg.qr(normal(2, 2))[0]
+    np.testing.assert_allclose(subspace_logits(z, bases @ turn, 7.0), expected, rtol=1e-5)
+    np.testing.assert_allclose(subspace_logits(z, jnp.eye(4)[None], 7.0), np.full((3, 1), 7.0), rtol=1e-5)
+    lines = bases[..., :1]
+    np.testing.assert_allclose(subspace_logits(z, lines), jnp.abs(cosine_logits(z, lines[..., 0])), rtol=1e-4)
+    padded = jnp.pad(lines, ((0, 0), (0, 0), (0, 1)))
+    np.testing.assert_allclose(subspace_logits(z, padded), subspace_logits(z, lines), rtol=1e-6)
+    np.testing.assert_allclose(subspace_logits(z[:, None], bases, 7.0)[:, 0], expected, rtol=1e-5)
+    for x, s in ((normal(2, 3), bases), (z, bases[0])):
+        with pytest.raises(ValueError, match="z has dimension"):
+            subspace_logits(x, s)
+
+
+def test_edges_of_subspaces():
+    z, bases = normal(3, 4), random_subspaces(jax.random.key(1), (5, 4, 2))
+    assert_degenerate(lambda z: subspace_logits(z, bases, 7.0), z)
+    assert_degenerate(lambda s: subspace_logits(jnp.eye(4)[:1], s, 7.0), bases)
+    assert_dtypes(lambda z: subspace_logits(z, bases, 7.0), z)
+    assert_gradients(lambda z, s: subspace_logits(z, s, 7.0), z, bases)
+    with jax.debug_nans(False):
+        assert np.isnan(subspace_logits(z.at[0, 1].set(jnp.nan), bases)).any(1).tolist() == [True, False, False]
+
+
+def test_angles_within_classes(as_installed):
+    rng, classes = np.random.default_rng(1), np.array([4, 4, 7])
+    features = rng.normal(size=(3, 6))
+    u = features / np.linalg.norm(features, axis=1, keepdims=True)
+    half = np.arccos(u[0] @ u[1]) / 2  # two directions lie at half their angle from their mean
+    np.testing.assert_allclose(intra_class_angle(features * [[2.0], [9.0], [1.0]], classes), 2 * half / 3, rtol=1e-9)
+    close = np.array([[1.0, 1e-9], [1.0, -1e-9]])
+    np.testing.assert_allclose(intra_class_angle(close, np.zeros(2, int)), 1e-9, rtol=1e-6)
+    assert intra_class_angle(np.zeros((2, 3)), np.zeros(2, int)) == np.pi / 2
+    assert intra_class_angle(np.array([[1.0], [-1.0]]), np.zeros(2, int)) == np.pi / 2
+    assert np.isnan(intra_class_angle(np.array([[np.nan], [1.0]]), np.zeros(2, int)))
+    for shape, labels in (((0, 2), []), ((2, 2), [1])):
+        with pytest.raises(ValueError, match="shapes"):
+            intra_class_angle(np.zeros(shape), np.array(labels, int))
 
 
 def test_kernel_alignment_does_not_change_under_turns_and_scales(as_installed):

@@ -9,7 +9,7 @@ from scipy.linalg import subspace_angles
 
 from quire.common.manifolds import grassmann
 from quire.common.manifolds.orthogonal import cayley_orthogonal, expm_orthogonal, procrustes, skew
-from quire.common.train.rsgd import rsgd
+from quire.common.train.rsgd import retracted, rsgd
 
 RNG = np.random.default_rng(0)
 
@@ -80,6 +80,8 @@ RETRACTIONS = {
     "exp": lambda s, g: grassmann.exp(s, g),
     "exp by the Gram matrix": lambda s, g: grassmann.exp_by_gram(s, g),
     "QR": lambda s, g: grassmann.qr_retract(s + g),
+    "polar": lambda s, g: grassmann.polar_retract(s + g),
+    "Cholesky": lambda s, g: grassmann.cholesky_retract(s + g),
 }
 
 
@@ -135,6 +137,25 @@ def test_retraction_keeps_the_way_columns_point():
     np.testing.assert_allclose(grassmann.qr_retract(-3 * basis), -basis, atol=1e-12)
 
 
+def test_every_retraction_keeps_the_subspace():
+    columns = jnp.asarray(RNG.normal(size=(2, 6, 3)))
+    expected = grassmann.projector(bases(2, k=3) * 0 + jnp.linalg.qr(columns)[0])
+    for retract in (grassmann.qr_retract, grassmann.polar_retract, grassmann.cholesky_retract):
+        np.testing.assert_allclose(grassmann.projector(retract(columns)), expected, atol=1e-12)
+    np.testing.assert_allclose(grassmann.cholesky_retract(columns), grassmann.qr_retract(columns), atol=1e-12)
+    gram = jnp.linalg.inv(t(columns) @ columns)
+    np.testing.assert_allclose(expected, columns @ gram @ t(columns), atol=1e-12)
+
+
+def test_random_subspaces_favour_no_direction(as_installed):
+    s = grassmann.random_subspaces(jax.random.key(0), (4000, 5, 2))
+    np.testing.assert_allclose(t(s) @ s, identity_like(s), atol=1e-12)
+    np.testing.assert_allclose(grassmann.projector(s).mean(0), 2 / 5 * np.eye(5), atol=0.02)
+    for shape in ((3, 4), (4, 0), (4,)):
+        with pytest.raises(ValueError, match="shape is"):
+            grassmann.random_subspaces(jax.random.key(0), shape)
+
+
 # --- Descent ---
 
 
@@ -180,3 +201,35 @@ def test_descent_refuses():
             rsgd(0.1, **{name: value})
     with pytest.raises(ValueError, match="parameters"):
         rsgd(0.1).update(jnp.ones((3, 1)), rsgd(0.1).init(jnp.ones((3, 1))))
+    with pytest.raises(ValueError, match="parameters"):
+        retracted(optax.sgd(0.1)).update(jnp.ones((3, 1)), optax.EmptyState())
+
+
+def test_steps_of_another_kind():
+    s, direction = bases(), jnp.asarray(RNG.normal(size=(6, 2)))
+    step = grassmann.project_tangent(s, direction)
+    by_qr = rsgd(0.3, 0.0, move=lambda s, g, t: grassmann.qr_retract(s + t * g))
+    np.testing.assert_allclose(s + by_qr.update(direction, by_qr.init(s), s)[0], grassmann.qr_retract(s - 0.3 * step), atol=1e-12)
+    by_gram = rsgd(0.3, 0.0, move=grassmann.exp_by_gram)
+    expected = grassmann.exp(s, -step, 0.3)
+    np.testing.assert_allclose(s + by_gram.update(direction, by_gram.init(s), s)[0], expected, atol=1e-12)
+    blind = retracted(optax.sgd(0.3))
+    updates, _ = blind.update(direction, blind.init(s), s)
+    np.testing.assert_allclose(s + updates, grassmann.qr_retract(s - 0.3 * direction), atol=1e-12)
+
+
+def test_padded_subspaces_move_as_they_do_alone():
+    """A basis of two columns, padded by zeros to four, takes the steps that it takes by itself."""
+    s, directions = bases(), jnp.asarray(RNG.normal(size=(3, 6, 2)))
+
+    def wide(x):
+        return jnp.pad(x, ((0, 0), (0, 2)))
+
+    tx, narrow, padded = rsgd(0.2, 0.9, reorth_every=2), s, wide(s)
+    state, wide_state = tx.init(narrow), tx.init(padded)
+    for direction in directions:
+        updates, state = tx.update(direction, state, narrow)
+        wide_updates, wide_state = tx.update(wide(direction), wide_state, padded)
+        narrow, padded = narrow + updates, padded + wide_updates
+        np.testing.assert_allclose(padded[:, :2], narrow, atol=1e-12)
+        np.testing.assert_array_equal(padded[:, 2:], 0)

@@ -1,7 +1,8 @@
-"""Heads of classifiers by cosine or with fixed vectors, one for each class.
+"""Heads of classifiers by cosine, by projection on subspaces, or with fixed vectors, one for each class.
 
 References:
-    Pernici et al., *Regular Polytope Networks*, 2021; Shen et al., *Equiangular Basis Vectors*, 2023.
+    Pernici et al., *Regular Polytope Networks*, 2021; Shen et al., *Equiangular Basis Vectors*, 2023;
+    Wang, Li and Zhang, *Get the Best of Both Worlds*, 2023.
 """
 
 import jax
@@ -46,6 +47,35 @@ def cosine_logits(
     if z.shape[-1] != weights.shape[-1]:
         raise ValueError(f"z has dimension {z.shape[-1]}; the weights have {weights.shape[-1]}")
     return scale * unit_rows(z) @ unit_rows(weights).T
+
+
+def subspace_logits(
+    z: Num[Array, "*batch dim"], bases: Num[Array, "classes dim k"], scale: float | Array = 1.0
+) -> Float[Array, "*batch classes"]:
+    """`scale |S_c^T z / |z||`: the length of the projection of a direction on the subspace of every class, in `[0, scale]`.
+
+    A vector of zeros lies in no subspace; there, and where a direction is orthogonal to a subspace, the derivative is 0.
+
+    Args:
+        z: features.
+        bases: S_c, orthonormal columns; columns of zeros pad a subspace of fewer dimensions.
+        scale: the largest logit.
+
+    Raises:
+        ValueError: if the dimensions differ, or the bases are no `[classes, dim, k]`.
+
+    >>> bases = jnp.array([[[1.0], [0.0]], [[0.6], [0.8]]])
+    >>> print(subspace_logits(jnp.array([[0.0, 2.0]]), bases, 10.0).round(4))
+    [[0. 8.]]
+    """
+    if bases.ndim != 3 or z.shape[-1] != bases.shape[1]:
+        raise ValueError(f"z has dimension {z.shape[-1]} and bases shape {bases.shape}; they must be [classes, dimension of z, k]")
+    z, bases = floating(z, bases)
+    classes, dim, k = bases.shape
+    onto = unit_rows(z) @ bases.transpose(1, 0, 2).reshape(dim, classes * k)
+    squared = jnp.sum(onto.reshape(*z.shape[:-1], classes, k) ** 2, axis=-1)
+    orthogonal = squared == 0  # not `squared > 0`, which would turn NaN into a score
+    return scale * jnp.where(orthogonal, 0, jnp.sqrt(jnp.where(orthogonal, 1, squared)))
 
 
 class FixedHead(nnx.Module):

@@ -6,10 +6,36 @@ References:
     Edelman, Arias and Smith, *The Geometry of Algorithms with Orthogonality Constraints*, 1998.
 """
 
+from collections.abc import Sequence
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Basis = Float[Array, "*batch d k"]
+
+
+def random_subspaces(key: Array, shape: Sequence[int]) -> Basis:
+    """Orthonormal bases of subspaces that are uniform on the manifold: `qr_retract` of normal numbers.
+
+    Args:
+        key: of the draw.
+        shape: `[..., d, k]`.
+
+    Raises:
+        ValueError: for a shape without d and k, or unless `1 <= k <= d`.
+
+    >>> random_subspaces(jax.random.key(0), (5, 4, 2)).shape
+    (5, 4, 2)
+    """
+    if len(shape) < 2 or not 1 <= shape[-1] <= shape[-2]:
+        raise ValueError(f"shape is {tuple(shape)}; it must be [..., d, k] with 1 <= k <= d")
+    return qr_retract(jax.random.normal(key, tuple(shape)))
+
+
+def projector(basis: Basis) -> Float[Array, "*batch d d"]:
+    """`S S^T`, the orthogonal projection onto a subspace: the same for all of its bases."""
+    return basis @ _t(basis)
 
 
 def project_tangent(basis: Basis, direction: Basis) -> Basis:
@@ -91,6 +117,22 @@ def qr_retract(basis: Basis) -> Basis:
     q, r = jnp.linalg.qr(basis)
     signs = jnp.where(jnp.diagonal(r, axis1=-2, axis2=-1) < 0, -1, 1).astype(q.dtype)
     return q * signs[..., None, :]
+
+
+def polar_retract(basis: Basis) -> Basis:
+    """The orthonormal basis next to the given columns: `U V^T` of their singular value decomposition."""
+    left, _, right = jnp.linalg.svd(basis, full_matrices=False)
+    return left @ right
+
+
+def cholesky_retract(basis: Basis) -> Basis:
+    """`qr_retract` by matrix products: `S L^-T` with the Cholesky factor `S^T S = L L^T`.
+
+    For columns that are nearly orthonormal already, as between two steps; it squares their condition number, and columns that
+    depend on each other give NaN.
+    """
+    factor = jnp.linalg.cholesky(_t(basis) @ basis)
+    return _t(jax.lax.linalg.triangular_solve(factor, _t(basis), left_side=True, lower=True))
 
 
 def transport(basis: Basis, tangent: Basis, moved: Basis, t: float | Array = 1.0) -> Basis:
