@@ -119,6 +119,9 @@ def descends(preset: Preset, key: jax.Array) -> Measurement:
 
 # --- C4, C5, C6: one run ---
 
+SEEDS = 12
+"""The subspaces' lead over lines is about what one seed differs from another: fewer seeds would leave the order to chance."""
+
 
 def _fields(run: Run) -> dict[str, str]:
     """Data, and what they stand in for."""
@@ -140,7 +143,7 @@ def _beside(values: dict[str, np.ndarray], run: Run) -> tuple[float, dict[str, f
 
 @paper.claim(
     "C4",
-    seeds=6,
+    seeds=SEEDS,
     says="Subspaces classify better than lines, and as well as class vectors of the same scale",
     source="table 1, k = 1 to 16",
     metric="test accuracy of the largest k",
@@ -156,12 +159,13 @@ def subspaces_over_lines(preset: Preset, key: jax.Array) -> Measurement:
         **_fields(run),
         baselines={"majority class": float(run.majority)} | others,
         extras={f"last loss, {name}": float(losses[-20:].mean()) for name, losses in run.losses.items()},
+        figure=figures.losses(run.losses),
     )
 
 
 @paper.claim(
     "C4b",
-    seeds=6,
+    seeds=SEEDS,
     says="Class subspaces are more accurate than class vectors (ResNet-50-D on ImageNet: 79.26 against 78.05)",
     source="table 1",
     metric="test accuracy of the largest k",
@@ -180,7 +184,7 @@ def subspaces_over_vectors(preset: Preset, key: jax.Array) -> Measurement:
 
 @paper.claim(
     "C5",
-    seeds=6,
+    seeds=SEEDS,
     says="Features vary more within a class where its subspace is larger",
     source="section 4.2, table 4",
     metric="mean angle to the class mean, largest k",
@@ -205,21 +209,18 @@ def varies_within_classes(preset: Preset, key: jax.Array) -> Measurement:
 
 @paper.claim(
     "C6",
-    seeds=6,
+    seeds=SEEDS,
     says="Features learnt with class subspaces transfer better than those of class vectors",
     source="section 4.2, table 5",
     metric="accuracy of a linear probe for quarter turns, largest k",
-    holds=beats("softmax", by=0.01),
+    holds=beats("softmax"),
     trivial="raw pixels",
     expect="not reproduced",
     because="a network that tells digits apart has learnt to overlook much of how they are turned, whichever head trained it: "
     "the pixels themselves are far ahead, and the heads differ by no more than seeds do",
 )
 def transfers(preset: Preset, key: jax.Array) -> Measurement:
-    """A ridge probe on frozen features of unit length of images that were turned; the encoders of C4.
-
-    The paper's lead, over six data sets, is of 1.7 points; here a lead of one would do.
-    """
+    """A ridge probe on frozen features of unit length of images that were turned; the encoders of C4."""
     run = run_all(preset, key)
     value, others = _beside(run.transfer["linear probe"], run)
     more = {

@@ -1,29 +1,15 @@
 """An encoder and a head."""
 
-import math
-from typing import Any
-
 import jax
-import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
-from quire.common.layers.initialisers import normal
 from quire.common.layers.patch_net import PatchNet
 from quire.common.layers.resnet import resnet50
 from quire.grassmann_class.config import Preset
 from quire.grassmann_class.head import GrassmannHead, VectorHead
 
 Images = Num[Array, "batch h w c"]
-
-
-def small_normal(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
-    """Normal weights with the variance of PyTorch's default, `1 / (3 fan_in)`: a sixth of He's.
-
-    >>> print(f"{small_normal(jax.random.key(0), (4, 4, 3, 100)).var() * 3 * 48:.1f}")
-    1.0
-    """
-    return normal((3 * math.prod(shape[:-1])) ** -0.5)(key, shape, dtype)
 
 
 class Classifier(nnx.Module):
@@ -38,8 +24,8 @@ class Classifier(nnx.Module):
 
     def __init__(self, preset: Preset, classes: int, k: int | None = None, *, rngs: nnx.Rngs):
         if preset.channels:
-            options = {"patch": preset.patch, "in_channels": preset.in_channels, "kernel_init": small_normal}
-            self.encoder = PatchNet(preset.channels, preset.dim, **options, rngs=rngs)
+            sizes = {"patch": preset.patch, "in_channels": preset.in_channels}
+            self.encoder = PatchNet(preset.channels, preset.dim, **sizes, rngs=rngs)
         else:
             self.encoder = resnet50(in_channels=preset.in_channels, rngs=rngs)
         options = {"gamma": preset.gamma, "rngs": rngs}

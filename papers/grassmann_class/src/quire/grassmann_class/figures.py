@@ -20,15 +20,16 @@ def _colour(name: str, ks: Sequence[str]) -> object:
 
 def geodesic(path: np.ndarray, start: np.ndarray, tangent: np.ndarray) -> Figure:
     """Lines of R^3 as points of a sphere: a start, a velocity, and the geodesic `[n, 3]`."""
-    figure, ((axes,),) = plots.axes(size=(4.6, 4.4), projection="3d", frame="full")
-    u, v = np.mgrid[0 : 2 * np.pi : 40j, 0 : np.pi : 20j]
+    figure, ((axes,),) = plots.axes(size=(4.2, 4.2), projection="3d", frame="full")
+    u, v = np.mgrid[0 : 2 * np.pi : 25j, 0 : np.pi : 13j]
     sphere = np.cos(u) * np.sin(v), np.sin(u) * np.sin(v), np.cos(v)
-    axes.plot_surface(*sphere, color="0.85", alpha=0.25, lw=0)
+    axes.plot_wireframe(*sphere, color="0.8", lw=0.5)
     axes.plot(*path.T, color="C0", lw=2.5, label="geodesic exp(S, t G)")
     axes.plot(*start, "o", color="C0", ms=7, label="start S")
     arrow = np.stack([start, start + 0.8 * tangent / np.linalg.norm(tangent)])
     axes.plot(*arrow.T, color="C3", lw=2, label="tangent G")
-    axes.set_box_aspect((1, 1, 1))
+    axes.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1))
+    axes.set_box_aspect((1, 1, 1), zoom=1.25)
     axes.set_axis_off()
     axes.view_init(22, 40)
     axes.legend(fontsize="small", loc="upper left")
@@ -78,8 +79,20 @@ def by_method(panels: Mapping[str, Mapping[str, np.ndarray]], levels: Mapping[st
         for name, value in (levels or {}).get(label, {}).items():
             plots.level(axes, value, name)
         axes.set_xticks(range(len(values)), [name.replace(" ", "\n", 1) if name not in ks else name for name in values])
+        axes.tick_params(axis="x", labelsize="small")
         axes.set(ylabel=label)
         axes.margins(x=0.08, y=0.12)
+    return figure
+
+
+def losses(curves: Mapping[str, np.ndarray], window: int = 10) -> Figure:
+    """Training losses `[steps]` by method, each a moving mean."""
+    figure, ((axes,),) = plots.axes(width=6, height=3.6, grid=True)
+    ks = [name for name in curves if name.startswith("k = ")]
+    for name, values in curves.items():
+        axes.semilogy(*plots.smooth(values, window), color=_colour(name, ks), lw=1.6, label=name)
+    axes.set(xlabel="step", ylabel=f"cross-entropy, mean of {window} steps", title="Training loss by head, one seed")
+    axes.legend(fontsize="small")
     return figure
 
 
