@@ -69,7 +69,7 @@ def subspace_logits(
     [[0. 8.]]
     """
     if bases.ndim != 3 or z.shape[-1] != bases.shape[1]:
-        raise ValueError(f"z has dimension {z.shape[-1]} and bases shape {bases.shape}; they must be [classes, dimension of z, k]")
+        raise ValueError(f"z has dimension {z.shape[-1]} and bases have shape {bases.shape}; it must be [classes, dim, k]")
     z, bases = floating(z, bases)
     classes, dim, k = bases.shape
     onto = unit_rows(z) @ bases.transpose(1, 0, 2).reshape(dim, classes * k)
