@@ -103,8 +103,8 @@ def _build(images: Images, k: int | None) -> Callable[[nnx.Rngs], Classifier]:
     return lambda rngs: Classifier(images.preset, images.num_classes, k, rngs=rngs)
 
 
-def _streamed(model: Classifier, loss: Callable, images: Images, cosine: np.ndarray, key: jax.Array):
-    batches = images.shuffled(int(jax.random.bits(key) % 2**31))
+def _streamed(model: Classifier, loss: Callable, images: Images, cosine: np.floating, key: jax.Array):
+    batches = images.shuffled(int(jax.random.bits(key)))
     recipe = images.preset.training
     model.train()
     host = HostBatches(lambda _: (*next(batches), cosine))
