@@ -159,7 +159,7 @@ def subspaces_over_lines(preset: Preset, key: jax.Array) -> Measurement:
         **_fields(run),
         baselines={"majority class": float(run.majority)} | others,
         extras={f"last loss, {name}": float(losses[-20:].mean()) for name, losses in run.losses.items()},
-        figure=figures.losses(run.losses),
+        figure=figures.losses({name: run.losses[name] for name in _named(run)[0]}),
     )
 
 

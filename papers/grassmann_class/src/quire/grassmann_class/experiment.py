@@ -57,8 +57,7 @@ def run_all(preset: Preset, keys: jax.Array) -> Run:
     curves = {name: losses[half] for name, half in zip(VECTORS, halves, strict=True)}
     both = scorer(graph, state, np.repeat([0.0, 1.0], count))
     scores = {name: both[half] for name, half in zip(VECTORS, halves, strict=True)}
-    graph, state = initial_states(_build(images, None), jnp.tile(keys, 2))
-    scores["untrained"] = scorer(graph, state, np.zeros(2 * count))[:count]
+    scores["untrained"] = scorer(*initial_states(_build(images, None), keys), np.zeros(count))
     subspaces = {}
     for k in images.preset.ks:
         name = f"k = {k}"

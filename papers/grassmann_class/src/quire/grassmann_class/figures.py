@@ -29,10 +29,10 @@ def geodesic(path: np.ndarray, start: np.ndarray, tangent: np.ndarray) -> Figure
     arrow = np.stack([start, start + 0.8 * tangent / np.linalg.norm(tangent)])
     axes.plot(*arrow.T, color="C3", lw=2, label="tangent G")
     axes.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1))
-    axes.set_box_aspect((1, 1, 1), zoom=1.25)
+    axes.set_box_aspect((1, 1, 1), zoom=1.2)
     axes.set_axis_off()
     axes.view_init(22, 40)
-    axes.legend(fontsize="small", loc="upper left")
+    axes.legend(fontsize="small", loc="lower center", ncols=3, bbox_to_anchor=(0.5, -0.04))
     return figure
 
 
@@ -92,6 +92,8 @@ def losses(curves: Mapping[str, np.ndarray], window: int = 10) -> Figure:
     for name, values in curves.items():
         axes.semilogy(*plots.smooth(values, window), color=_colour(name, ks), lw=1.6, label=name)
     axes.set(xlabel="step", ylabel=f"cross-entropy, mean of {window} steps", title="Training loss by head, one seed")
+    axes.set_yticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
+    axes.minorticks_off()
     axes.legend(fontsize="small")
     return figure
 
