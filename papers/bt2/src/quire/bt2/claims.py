@@ -76,7 +76,11 @@ def _column(run: dict[str, Any], column: str, models: dict[str, str]) -> dict[st
 
 
 OTHERS = {"BCT": "BCT", "naive extra dimensions": "naive extra", "matching alone": "matching", "independent": "independent"}
-POST_HOC = {PROCRUSTES: "Procrustes", "least squares, post hoc": "least squares"}
+POST_HOC = {
+    PROCRUSTES: "Procrustes",
+    "least squares, post hoc": "least squares",
+    "Procrustes of unit vectors": "Procrustes, unit",
+}
 
 
 def _present(run: dict[str, Any], models: dict[str, str]) -> dict[str, str]:
@@ -146,6 +150,7 @@ def keeps_the_new_model(preset: Preset, key: jax.Array) -> Measurement:
     """The same runs."""
     run = upgrade_runs(preset, key)
     models = {"independent": "independent", "BCT": "BCT", "old model": "old", "raw pixels": "raw pixels"}
+    models |= _present(run, {"independent, unit vectors": "independent, unit"})
     average = _column(run, "own mAP", {f"mAP, {name}": model for name, model in ({"BT²": BT2} | models).items()})
     return Measurement(
         _percent(run, BT2, "own top1"),

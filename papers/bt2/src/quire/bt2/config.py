@@ -12,12 +12,14 @@ ImageSet = Literal["digits", "cifar10-subset", "cifar100"]
 
 @dataclass(frozen=True)
 class Backbone:
-    """From images to features that are not negative; the defaults are the paper's ResNet-50.
+    """From images to features; the defaults are the paper's ResNet-50.
 
     Attributes:
         channels: of the stages of a patch network; none for a residual network.
         patch: side of the squares of its first stage.
         plain: ReLUs and no normalisation; with a patch as large as the image, a perceptron.
+        rectified: whether the features go through ReLUs, as the authors' do (`last_nonlin`). Few of them do without: dead ones
+            are missed.
         in_channels: of the images.
         depths, width: blocks of each stage of the residual network, and width of the first.
     """
@@ -25,6 +27,7 @@ class Backbone:
     channels: tuple[int, ...] = ()
     patch: int = 4
     plain: bool = False
+    rectified: bool = True
     in_channels: int = 3
     depths: tuple[int, ...] = (3, 4, 6, 3)
     width: int = 64
@@ -54,6 +57,8 @@ class Preset:
         other_scales: shown beside it.
         lambdas: weights of three of the four losses, see `bt2_loss`.
         alpha: weight of the influence loss in BCT.
+        normalize: whether the old and the independent model are trained with vectors of length 1 (`norm_feature`). Old vectors as they
+            come give prototypes of larger, and unequal, lengths.
         parametrisation: of the orthonormal matrices.
         training: recipe of every model.
         one_by_one: train the models one after the other instead of side by side.
@@ -76,6 +81,7 @@ class Preset:
     other_scales: tuple[float, ...] = ()
     lambdas: tuple[float, float, float] = (1.0, 10.0, 5.0)
     alpha: float = 10.0
+    normalize: bool = True
     parametrisation: Parametrisation = "expm"
     training: Recipe = CIFAR100_RECIPE
     one_by_one: bool = True
@@ -89,15 +95,16 @@ QUICK = Preset(
     num_train=900,
     num_gallery=450,
     old_classes=5,
-    old_backbone=Backbone((24,), patch=8, plain=True, in_channels=1),
-    new_backbone=Backbone((64,), patch=8, plain=True, in_channels=1),
-    next_backbone=Backbone((128,), patch=8, plain=True, in_channels=1),
+    old_backbone=Backbone((24,), patch=8, plain=True, rectified=False, in_channels=1),
+    new_backbone=Backbone((64,), patch=8, plain=True, rectified=False, in_channels=1),
+    next_backbone=Backbone((128,), patch=8, plain=True, rectified=False, in_channels=1),
     old_dim=16,
     new_dim=16,
     extra=4,
     other_scales=(0.5, 1.0, 4.0),
+    normalize=False,
     parametrisation="cayley",
-    training=Recipe(steps=420, batch_size=64, learning_rate=2e-3, optimiser="adam"),
+    training=Recipe(steps=420, batch_size=64, learning_rate=2e-3, schedule="constant", optimiser="adam"),
     one_by_one=False,
 )
 """A laptop, less than a minute: perceptrons on scikit-learn's digits."""
@@ -112,6 +119,7 @@ STANDARD = Preset(
     new_dim=64,
     extra=16,
     other_scales=(0.5, 1.0, 4.0),
+    normalize=False,
     training=Recipe(steps=4000, batch_size=128, learning_rate=1e-3, optimiser="adam", warmup=0.05, weight_decay=2**-15),
     one_by_one=False,
 )

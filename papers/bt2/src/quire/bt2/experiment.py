@@ -129,13 +129,10 @@ def run_upgrade(preset: Preset, keys: jax.Array) -> dict[str, Any]:
 def metrics_of(vectors: Mapping[str, Vectors], images: RetrievalImages, preset: Preset) -> dict[str, dict[str, float]]:
     """Metrics by model and column for one seed, post-hoc maps and raw pixels included."""
     models = {name: Embedded(x["queries"], x["gallery"]) for name, x in vectors.items()}
-    old, new = vectors["old"], vectors["independent"]
-    maps = {"least squares": least_squares_map}
-    if old["train"].shape == new["train"].shape:
-        maps["Procrustes"] = procrustes_map
-    for name, fit in maps.items():
-        mapped = fit(new["train"], old["train"])
-        models[name] = Embedded(mapped(new["queries"]), mapped(new["gallery"]))
+    old = vectors["old"]
+    for name, (fit, new) in post_hoc_maps(vectors).items():
+        mapped = fit(unit(new["train"]), unit(old["train"]))
+        models[name] = Embedded(mapped(unit(new["queries"])), mapped(unit(new["gallery"])))
     labels = images.labels
     table = {name: _flat(row) for name, row in compat_table(models, labels).items()}
     known = labels.queries < preset.old_classes
@@ -146,6 +143,24 @@ def metrics_of(vectors: Mapping[str, Vectors], images: RetrievalImages, preset: 
     raw = [x.images.reshape(len(x), -1).astype(np.float32) for x in (images.queries, images.gallery)]
     own = cross_metrics(raw[0], labels.queries, raw[1], labels.gallery)
     return table | {"raw pixels": {f"own {metric}": x for metric, x in own.items()}}
+
+
+def post_hoc_maps(vectors: Mapping[str, Vectors]) -> dict[str, tuple[Any, Vectors]]:
+    """Maps to fit, and the independent vectors that they start from, by name. Only equal dimensions can be rotated into each other."""
+    starts = {"": "independent", ", unit": "independent, unit"}
+    maps = {"least squares": least_squares_map, "Procrustes": procrustes_map}
+    size = vectors["old"]["train"].shape[-1]
+    return {
+        map_name + suffix: (fit, vectors[start])
+        for suffix, start in starts.items()
+        for map_name, fit in maps.items()
+        if start in vectors and (fit is least_squares_map or vectors[start]["train"].shape[-1] == size)
+    }
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """Rows of length 1, by which vectors are compared; zeros stay."""
+    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
 def _flat(row: Row) -> dict[str, float]:

@@ -65,7 +65,7 @@ def build_backbone(config: Backbone, dim: int, *, rngs: nnx.Rngs) -> nnx.Module:
 
 
 class Classifier(nnx.Module):
-    """A backbone that ends in ReLUs, and a linear classifier without bias of its vectors at length 1.
+    """A backbone, and a linear classifier without bias.
 
     The old model, the independent new one, BCT and what is like it.
 
@@ -77,16 +77,17 @@ class Classifier(nnx.Module):
     """
 
     def __init__(self, config: Backbone, dim: int, num_classes: int, *, rngs: nnx.Rngs):
-        self.backbone = build_backbone(config, dim, rngs=rngs)
+        self.backbone, self.rectified = build_backbone(config, dim, rngs=rngs), config.rectified
         self.classifier = nnx.Linear(dim, num_classes, use_bias=False, kernel_init=normal(dim**-0.5), rngs=rngs)
 
     def features(self, images: Images) -> Float[Array, "batch dim"]:
-        """Features of images, bytes or grey values in `[0, 1]`, none negative, of any length."""
-        return jax.nn.relu(self.backbone(pixels(images)))
+        """Features of images, bytes or grey values in `[0, 1]`, of any length."""
+        features = self.backbone(pixels(images))
+        return jax.nn.relu(features) if self.rectified else features
 
 
 class BT2Model(nnx.Module):
-    """A backbone that ends in ReLUs, and the head.
+    """A backbone, and the head.
 
     Args:
         preset: sizes.
@@ -98,13 +99,14 @@ class BT2Model(nnx.Module):
 
     def __init__(self, preset: Preset, config: Backbone, num_classes: int, *, old_dim: int | None = None, rngs: nnx.Rngs):
         old_dim = old_dim or preset.old_dim
-        self.backbone = build_backbone(config, preset.new_dim + old_dim, rngs=rngs)
+        self.backbone, self.rectified = build_backbone(config, preset.new_dim + old_dim, rngs=rngs), config.rectified
         sizes = {"extra": preset.extra, "scale": preset.scale, "method": preset.parametrisation}
         self.head = BT2Head(preset.new_dim, old_dim, num_classes, **sizes, rngs=rngs)
 
     def features(self, images: Images) -> Float[Array, "batch width"]:
         """What goes into the head."""
-        return jax.nn.relu(self.backbone(pixels(images)))
+        features = self.backbone(pixels(images))
+        return jax.nn.relu(features) if self.rectified else features
 
     def __call__(self, images: Images, scale: float | Array | None = None) -> BT2Out:
         """The head's outputs for images; see `BT2Head`."""

@@ -29,11 +29,13 @@ class Objective(NamedTuple):
         mask: 1 for the numbers of the vector that it has.
         influence: alpha, weight of the old prototypes.
         matching: weight of the cosine with the old vectors.
+        unit: 1 for vectors of length 1.
     """
 
     mask: Float[np.ndarray, "*runs dim"]
     influence: Float[np.ndarray, "*runs"]
     matching: Float[np.ndarray, "*runs"]
+    unit: Float[np.ndarray, "*runs"]
 
 
 class Targets(NamedTuple):
@@ -90,22 +92,29 @@ def _outputs(graph, function, one_by_one, state, kinds, images):
 
 
 def objectives(preset: Preset) -> dict[str, Objective]:
-    """The classifiers that are compared: independent, BCT, matching without a classifier, naive extra dimensions."""
+    """The classifiers that are compared: independent, BCT, matching without prototypes, naive extra dimensions.
+
+    The rivals of BT^2 have vectors of length 1: without, BCT gains by length instead of direction. So has a second independent
+    model where the first has not.
+    """
     dim = preset.new_dim + preset.extra
     narrow, wide = (np.arange(dim) < size for size in (preset.new_dim, dim))
     _, _, match_old = preset.lambdas
     plan = {
-        "independent": (narrow, 0.0, 0.0),
-        "BCT": (narrow, preset.alpha, 0.0),
-        "matching": (narrow, 0.0, match_old),
-        "naive extra": (wide, preset.alpha, 0.0),
+        "independent": (narrow, 0.0, 0.0, preset.normalize),
+        "BCT": (narrow, preset.alpha, 0.0, True),
+        "matching": (narrow, 0.0, match_old, True),
+        "naive extra": (wide, preset.alpha, 0.0, True),
     }
+    if not preset.normalize:
+        plan["independent, unit"] = (narrow, 0.0, 0.0, True)
     return {name: Objective(*(np.asarray(x, np.float32) for x in values)) for name, values in plan.items()}
 
 
 def classifier_vectors(model: Classifier, images: jax.Array, objective: Objective) -> jax.Array:
-    """Vectors of length 1, zeros behind the numbers that the objective has."""
-    return unit_rows(model.features(images) * objective.mask[None])
+    """Vectors of images, zeros behind the numbers that the objective has."""
+    vectors = model.features(images) * objective.mask[None]
+    return jnp.where(objective.unit > 0, unit_rows(vectors), vectors)
 
 
 def classifier_loss(model: Classifier, batch: Any, key: jax.Array | None = None) -> jax.Array:
@@ -127,7 +136,7 @@ def train_old(preset: Preset, train: ImageSplit, keys: jax.Array) -> Trained:
     rows = np.flatnonzero(train.labels < preset.old_classes)
     split, dim, seeds = ImageSplit(train.images[rows], train.labels[rows]), preset.old_dim, len(keys)
     nothing = Targets(np.zeros((seeds, len(rows), dim), np.float32), np.zeros((seeds, preset.old_classes, dim), np.float32))
-    alone = Objective(np.ones((1, dim), np.float32), *np.zeros((2, 1), np.float32))
+    alone = Objective(np.ones((1, dim), np.float32), *np.array([[0], [0], [preset.normalize]], np.float32))
     return train_classifiers(preset, split, preset.old_backbone, alone, nothing, keys)
 
 
