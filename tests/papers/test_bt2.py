@@ -95,6 +95,17 @@ def cases(vectors):
     return [vectors.case(name[: -len("/cfg")]) for name in vectors.arrays if name.endswith("/cfg")]
 
 
+def outputs(head, features):
+    """Of a head, and of its folded form, by one program."""
+    graph, state = nnx.split(head)
+
+    def call(state, features):
+        head = nnx.merge(graph, state)
+        return head(features), head.folded()(features)
+
+    return jax.jit(call)(state, features)
+
+
 @PRECISIONS
 def test_golden_heads(vectors, x64, tolerance):
     found = cases(vectors)
@@ -103,13 +114,12 @@ def test_golden_heads(vectors, x64, tolerance):
         for case in found:
             _, _, extra, scale, *_, normalize = case["cfg"].tolist()
             head = load_head(authors_state(case), extra=int(extra), scale=scale, normalize=bool(normalize), dtype=float)
-            features = jnp.asarray(case["backbone_feature"], float)
-            out = head(features)
+            out, served = outputs(head, jnp.asarray(case["backbone_feature"], float))
             assert_close(out.logits, case["logits"], tolerance)
             assert_close(out.compat, case["bct_feature"], tolerance)
             assert_close(out.new_part, case["feature"], tolerance)
             assert_close(out.embedding, case["new_feature"], tolerance)
-            assert_close(head.folded()(features), case["new_feature"], tolerance)
+            assert_close(served, case["new_feature"], tolerance)
 
 
 @PRECISIONS
@@ -123,11 +133,13 @@ def test_golden_losses(vectors, x64, tolerance):
             assert_close(prototypes, case["prototypes"], tolerance)
             outputs = (jnp.asarray(case[name], float) for name in ("logits", "bct_feature", "feature", "new_feature"))
             out = BT2Out(*outputs)
-            losses = bt2_losses(out, y, old, new, prototypes)
+            losses = jax.jit(bt2_losses)(out, y, old, new, prototypes)
+            total = losses[0] + losses[1] + 10 * losses[2] + 5 * losses[3]
             names = ("loss_ce", "loss_match_new", "loss_bct_influence", "loss_match_old")
             for name, loss in zip(names, losses, strict=True):
                 assert_close(loss, case[name], tolerance)
-            assert_close(bt2_loss(out, y, old, new, prototypes, (1, 10, 5)), case["loss_total_l1_1_l2_10_l3_5"], tolerance)
+            assert_close(jax.jit(bt2_loss)(out, y, old, new, prototypes), case["loss_total_l1_1_l2_10_l3_5"], tolerance)
+            assert_close(total, case["loss_total_l1_1_l2_10_l3_5"], tolerance)
 
 
 @PRECISIONS
@@ -136,11 +148,10 @@ def test_golden_parametrisations(vectors, x64, tolerance):
         a = jnp.asarray(vectors["expm/A"], float)
         for method, function in (("expm", expm_orthogonal), ("cayley", cayley_orthogonal)):
             expected = vectors[f"{method}/Q"]
-            assert_close(function(a), expected, tolerance)
+            assert_close(jax.jit(function)(a), expected, tolerance)
             layer = OrthogonalLinear(len(a), method, rngs=nnx.Rngs(0))
             layer.free, layer.base = nnx.Param(a), nnx.Variable(jnp.eye(len(a)))
-            assert_close(layer.matrix, expected, tolerance)
-            assert_close(layer(jnp.eye(len(a))), expected.T, tolerance)
+            assert_close(nnx.jit(lambda layer, x: layer(x))(layer, jnp.eye(len(a))), expected.T, tolerance)
 
 
 def test_golden_metrics(vectors):
@@ -162,19 +173,22 @@ def trained_like(head, seed=0):
     return head
 
 
-@pytest.mark.parametrize("method", ["expm", "cayley"])
-@pytest.mark.parametrize("sizes", [(5, 5, 2), (5, 3, 3), (4, 6, 2)], ids=["same size", "smaller old", "nothing left"])
-def test_identities_of_the_head(method, sizes):
-    d_new, d_old, extra = sizes
+@pytest.mark.parametrize(
+    ("method", "d_new", "d_old", "extra"),
+    [("expm", 5, 5, 2), ("cayley", 5, 3, 3), ("cayley", 4, 6, 2)],
+    ids=["same size", "smaller old", "nothing left"],
+)
+def test_identities_of_the_head(method, d_new, d_old, extra):
     head = trained_like(BT2Head(d_new, d_old, 3, extra=extra, scale=1.7, method=method, rngs=nnx.Rngs(0)))
     features = normal(6, d_new + d_old)
-    assert max(identity_errors(head, jnp.asarray(features, jnp.float32)).values()) < 1e-5
+    single_features = jnp.asarray(features, jnp.float32)
+    assert max(identity_errors(head, single_features).values()) < 1e-5
     with jax.enable_x64():
         assert max(identity_errors(cast_head(head, jnp.float64), jnp.asarray(features)).values()) < 1e-10
-    out = head(jnp.asarray(features, jnp.float32))
+    out, _ = outputs(head, single_features)
     assert out.embedding.shape == (6, d_new + extra)  # also where d_old = extra + d_new
     np.testing.assert_array_equal(out.compat, out.embedding[:, :d_old])
-    louder = head(jnp.asarray(features, jnp.float32), 3.0).embedding
+    louder = nnx.jit(lambda head, x: head(x, 3.0).embedding)(head, single_features)
     np.testing.assert_allclose(jnp.sum(louder**2, axis=1), 10, rtol=1e-5)
 
 
@@ -202,22 +216,21 @@ def test_a_basis_learns_and_stays_orthonormal():
 
 
 def test_the_head_at_the_edges():
-    head = trained_like(BT2Head(4, 3, 3, extra=2, rngs=nnx.Rngs(0)))
+    head = trained_like(BT2Head(4, 3, 3, extra=2, method="cayley", rngs=nnx.Rngs(0)))
     features = normal(3, 7)
     graph, state = nnx.split(head)
 
-    def outputs(features):
+    def call(features):
         return nnx.merge(graph, state)(features)
 
-    assert_degenerate(outputs, features.astype(np.float32))
-    assert_dtypes(lambda x: outputs(x).embedding, features, tolerance=1e-4)
-    assert_jit_consistent(outputs, jnp.asarray(features, jnp.float32))
-    assert_vmap_consistent(outputs, jnp.asarray(features, jnp.float32))
-    folded = head.folded()
-    assert_close(folded(jnp.asarray(features, jnp.bfloat16)), outputs(jnp.asarray(features, jnp.bfloat16)).embedding, 2e-2)
-    raw = BT2Head(4, 3, 3, extra=2, normalize=False, rngs=nnx.Rngs(0))
-    assert_close(raw(jnp.asarray(features)).new_part, features[:, :4], 1e-6)
-    assert_close(raw.folded()(jnp.asarray(features)), raw(jnp.asarray(features)).embedding, 1e-5)
+    assert_degenerate(call, features.astype(np.float32), scales=(1e-30,))
+    assert_dtypes(lambda x: call(x).embedding, features, tolerance=1e-4)
+    assert_jit_consistent(call, jnp.asarray(features, jnp.float32))
+    assert_vmap_consistent(jax.jit(call), jnp.asarray(features, jnp.float32))
+    raw = BT2Head(4, 3, 3, extra=2, normalize=False, method="cayley", rngs=nnx.Rngs(0))
+    out, served = outputs(raw, jnp.asarray(features, jnp.float32))
+    assert_close(out.new_part, features[:, :4], 1e-6)
+    assert_close(served, out.embedding, 1e-5)
 
 
 # --- Losses ---
@@ -256,7 +269,7 @@ def test_losses_at_the_edges():
 
     assert_degenerate(total, *(np.asarray(x) for x in arrays), scales=(1e-30,))
     assert_dtypes(lambda x, t: matching_loss(x, t), normal(4, 3), normal(4, 3, seed=1))
-    assert_matches_float64(matching_loss, 1 + 1e-3 * normal(4, 3), np.ones((4, 3)))
+    assert_matches_float64(matching_loss, 100 + 30 * normal(4, 3), np.ones((4, 3)))
     assert_gradients(lambda h: matching_loss(h, jnp.asarray(normal(4, 5))), normal(4, 5, seed=1))
 
 
@@ -320,7 +333,7 @@ def test_random_order():
 
 
 def tiny_preset():
-    backbone = Backbone((6,), patch=2, plain=True, in_channels=1)
+    backbone = Backbone((6,), patch=2, plain=True, rectified=False, in_channels=1)
     recipe = replace(PRESETS["quick"].training, steps=60, batch_size=16, learning_rate=2e-2)
     small = replace(PRESETS["quick"], old_classes=2, old_dim=3, new_dim=4, extra=2, other_scales=(), training=recipe)
     return replace(small, old_backbone=backbone, new_backbone=backbone, next_backbone=backbone)
@@ -339,12 +352,11 @@ def test_an_update_and_the_one_after_it():
     old = old_vectors(preset, images, keys)
     assert old["gallery"].shape == (2, 15, 3)
     found = update(preset, images, preset.new_backbone, old, keys, objectives(preset), (2.0, 4.0))
-    assert {name: x["queries"].shape for name, x in found.classifiers.items()} == {
-        "independent": (2, 15, 4),
-        "BCT": (2, 15, 4),
-        "matching": (2, 15, 4),
-        "naive extra": (2, 15, 6),
-    }
+    sizes = {"independent": 4, "BCT": 4, "matching": 4, "naive extra": 6, "independent, unit": 4}
+    assert {name: x["queries"].shape for name, x in found.classifiers.items()} == {n: (2, 15, size) for n, size in sizes.items()}
+    for name, vectors in found.classifiers.items():
+        unit = np.allclose(np.sum(vectors["queries"] ** 2, -1), 1, atol=1e-5)
+        assert unit == (name != "independent")
     for scale, vectors in zip((2.0, 4.0), found.bt2, strict=True):
         np.testing.assert_allclose(np.sum(vectors["queries"] ** 2, -1), 1 + scale**2, rtol=1e-4)
     assert (found.trained.losses[:, -10:].mean(1) < found.trained.losses[:, :10].mean(1)).all()
@@ -361,10 +373,11 @@ def test_objectives_are_the_losses_that_they_name():
     model = Classifier(preset.new_backbone, 6, 3, rngs=nnx.Rngs(0))
     images, labels, old, prototypes = single(5, 2, 2, 1) ** 2, jnp.array([0, 1, 2, 0, 1]), single(5, 3), single(3, 3, seed=1)
     kinds = objectives(preset)
-    for name, width in (("independent", 4), ("BCT", 4), ("matching", 4), ("naive extra", 6)):
+    for name, width in (("independent", 4), ("BCT", 4), ("matching", 4), ("naive extra", 6), ("independent, unit", 4)):
         features = np.array(model.features(images))
         features[:, width:] = 0
-        unit = jnp.asarray(features / np.linalg.norm(features, axis=1, keepdims=True))
+        lengths = 1 if name == "independent" else np.linalg.norm(features, axis=1, keepdims=True)
+        unit = jnp.asarray(features / lengths)
         expected = bct_loss(model.classifier(unit), unit, labels, prototypes, 10.0 * (name in ("BCT", "naive extra")))
         expected += 5.0 * (name == "matching") * matching_loss(unit[:, :3], old)
         assert_close(classifier_loss(model, (images, labels, (old,), prototypes, kinds[name])), expected, 1e-5)
@@ -485,9 +498,9 @@ def test_presets_trace(name):
 
     wide, rows = preset.new_dim + preset.extra, (shape(2, preset.old_dim), shape(2, preset.new_dim))
     prototypes = shape(classes, preset.old_dim)
-    for config in (preset.old_backbone, preset.new_backbone):
+    for config in {preset.old_backbone, preset.new_backbone}:
         graph, state = nnx.split(nnx.eval_shape(lambda c=config: Classifier(c, wide, classes, rngs=nnx.Rngs(0))))
-        batch = images, labels, rows[:1], prototypes, Objective(shape(wide), shape(), shape())
+        batch = images, labels, rows[:1], prototypes, Objective(shape(wide), shape(), shape(), shape())
         assert jax.eval_shape(lambda s, b, g=graph: classifier_loss(nnx.merge(g, s), b), state, batch).shape == ()
     graph, state = nnx.split(nnx.eval_shape(lambda: BT2Model(preset, preset.new_backbone, classes, rngs=nnx.Rngs(0))))
     batch = images, labels, rows, prototypes, Weights(shape(), shape(3))

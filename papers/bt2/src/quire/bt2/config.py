@@ -57,8 +57,8 @@ class Preset:
         other_scales: shown beside it.
         lambdas: weights of three of the four losses, see `bt2_loss`.
         alpha: weight of the influence loss in BCT.
-        normalize: whether the old and the independent model are trained with vectors of length 1 (`norm_feature`). Old vectors as they
-            come give prototypes of larger, and unequal, lengths.
+        normalize: whether the old and the independent model are trained with vectors of length 1 (`norm_feature`). Vectors as
+            they come give prototypes that are longer, and of unequal lengths.
         parametrisation: of the orthonormal matrices.
         training: recipe of every model.
         one_by_one: train the models one after the other instead of side by side.

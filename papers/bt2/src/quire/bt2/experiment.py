@@ -146,7 +146,7 @@ def metrics_of(vectors: Mapping[str, Vectors], images: RetrievalImages, preset: 
 
 
 def post_hoc_maps(vectors: Mapping[str, Vectors]) -> dict[str, tuple[Any, Vectors]]:
-    """Maps to fit, and the independent vectors that they start from, by name. Only equal dimensions can be rotated into each other."""
+    """Maps to fit, and the independent vectors that they start from, by name. Only equal dimensions can be rotated."""
     starts = {"": "independent", ", unit": "independent, unit"}
     maps = {"least squares": least_squares_map, "Procrustes": procrustes_map}
     size = vectors["old"]["train"].shape[-1]

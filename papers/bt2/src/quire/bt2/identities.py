@@ -1,5 +1,6 @@
 """How far a head is from what holds exactly: its identities, and the definition number by number."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -36,6 +37,12 @@ def identity_errors(head: BT2Head, features: jax.Array) -> dict[str, float]:
         head: any.
         features: `[n, d + d_o]`, without a zero vector.
     """
+    return {name: float(x) for name, x in _identities(*nnx.split(head), features).items()}
+
+
+@partial(jax.jit, static_argnums=0)
+def _identities(graph, state, features):
+    head = nnx.merge(graph, state)
     new_part, old_part = head.parts(features)
     embedding, old_part, square = head(features).embedding, unit_rows(old_part), head.scale**2
     bases = {"P orthonormal": head.first.matrix, "Q orthonormal": head.second.matrix}
@@ -45,7 +52,7 @@ def identity_errors(head: BT2Head, features: jax.Array) -> dict[str, float]:
         **{name: matrix @ matrix.T - jnp.eye(len(matrix), dtype=matrix.dtype) for name, matrix in bases.items()},
         "folded": head.folded()(features) - embedding,
     }
-    return {name: float(jnp.abs(x).max()) for name, x in found.items()}
+    return {name: jnp.abs(x).max() for name, x in found.items()}
 
 
 def definition_error(
@@ -56,11 +63,17 @@ def definition_error(
     head = load_head(state, extra=extra, scale=scale, normalize=normalize, dtype=dtype)
     features, labels = draw.standard_normal((6, d_new + d_old)), draw.integers(0, 5, 6)
     outputs = [brute_force.embed(row, state, extra, scale, normalize) for row in features.tolist()]
-    out = head(jnp.asarray(features, dtype))
-    found = [max_relative_error(getattr(out, name), [row[name] for row in outputs]) for name in outputs[0]]
     old, new, prototypes = (draw.standard_normal(shape) for shape in ((6, d_old), (6, d_new), (5, d_old)))
-    losses = bt2_losses(out, jnp.asarray(labels), *(jnp.asarray(x, dtype) for x in (old, new, prototypes)))
+    given = [jnp.asarray(x, dtype) for x in (features, old, new, prototypes)]
+    out, losses = _outputs_and_losses(*nnx.split(head), jnp.asarray(labels), *given)
+    found = [max_relative_error(getattr(out, name), [row[name] for row in outputs]) for name in outputs[0]]
     return max(*found, max_relative_error(losses, brute_force.losses(outputs, labels.tolist(), old, new, prototypes)))
+
+
+@partial(jax.jit, static_argnums=0)
+def _outputs_and_losses(graph, state, labels, features, old, new, prototypes):
+    out = nnx.merge(graph, state)(features)
+    return out, bt2_losses(out, labels, old, new, prototypes)
 
 
 def random_state(d_new: int, d_old: int, num_classes: int, draw: np.random.Generator) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
 from quire.bt2.head import BT2Out
@@ -126,7 +127,7 @@ def bct_loss(
     vectors: Num[Array, "n dim"],
     labels: Int[Array, " n"],
     prototypes: Num[Array, "classes d_old"],
-    alpha: float | Array = 10.0,
+    alpha: float | np.ndarray | Array = 10.0,
 ) -> Float[Array, ""]:
     """Backward-compatible training: `CE(logits, y) + alpha CE(x_(1..d_o) Theta^T, y)`.
 

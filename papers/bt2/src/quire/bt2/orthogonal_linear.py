@@ -57,6 +57,7 @@ class OrthogonalLinear(nnx.Module):
         return floating(x)[0] @ matrix.T
 
 
+@jax.jit
 def nearest_orthonormal(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
     """The orthonormal matrix next to a given one: what rounding has moved away from orthonormality comes back.
 

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
@@ -48,7 +49,7 @@ def procrustes_map(new: Num[AnyArray, "n dim"], old: Num[AnyArray, "n dim"]) -> 
     new, old = _pairs(new, old)
     if new.shape != old.shape:
         raise ValueError(f"new has dimension {new.shape[1]} and old {old.shape[1]}; an orthonormal map needs the same")
-    return AffineMap(np.asarray(procrustes(new, old)), np.zeros(old.shape[1], old.dtype))
+    return AffineMap(np.asarray(procrustes(jnp.asarray(new), jnp.asarray(old))), np.zeros(old.shape[1], old.dtype))
 
 
 def _pairs(new: AnyArray, old: AnyArray) -> tuple[np.ndarray, np.ndarray]:
