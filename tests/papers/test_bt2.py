@@ -113,7 +113,9 @@ def test_golden_heads(vectors, x64, tolerance):
     with jax.enable_x64(x64):
         for case in found:
             _, _, extra, scale, *_, normalize = case["cfg"].tolist()
-            head = load_head(authors_state(case), extra=int(extra), scale=scale, normalize=bool(normalize), dtype=float)
+            head = load_head(
+                authors_state(case), extra=int(extra), scale=scale, normalize=bool(normalize), method="cayley", dtype=float
+            )
             out, served = outputs(head, jnp.asarray(case["backbone_feature"], float))
             assert_close(out.logits, case["logits"], tolerance)
             assert_close(out.compat, case["bct_feature"], tolerance)
@@ -388,7 +390,7 @@ def test_frozen_vectors_get_no_gradient_and_all_parts_of_the_head_do():
     model = BT2Model(preset, preset.new_backbone, 3, rngs=nnx.Rngs(0))
     weights = Weights(jnp.float32(2.0), jnp.asarray(preset.lambdas))
     batch = single(8, 2, 2, 1) ** 2, jnp.arange(8) % 3, (single(8, 3), single(8, 4)), single(3, 3), weights
-    gradient = nnx.grad(lambda model: bt2_model_loss(model, batch))(model)
+    gradient = nnx.jit(nnx.grad(bt2_model_loss))(model, batch)
     sizes = {".".join(map(str, path)): float(jnp.abs(x.get_value()).max()) for path, x in nnx.to_flat_state(gradient)}
     assert {name for name, size in sizes.items() if size > 1e-6} >= {
         "head.first.free",
@@ -509,7 +511,7 @@ def test_presets_trace(name):
 
 
 def test_the_definition_holds():
-    assert run(paper, claims=["C2"]).as_expected
+    assert run(paper, claims=["C2"], seeds=1).as_expected
 
 
 HEAD = {"d_new": 4, "d_old": 3, "num_classes": 3, "extra": 2}

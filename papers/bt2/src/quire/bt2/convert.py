@@ -13,6 +13,7 @@ from flax import nnx
 from quire.bt2.config import RESNET50, Backbone, Preset
 from quire.bt2.head import BT2Head
 from quire.bt2.models import BT2Model, Classifier
+from quire.bt2.orthogonal_linear import Parametrisation
 from quire.common.checkpoints import Source, load
 from quire.common.layers.resnet import ResNet, torch_names
 
@@ -22,7 +23,13 @@ BASES = {"first": "ortholinear_p", "second": "ortholinear_old2"}
 
 
 def load_head(
-    state: StateDict, *, extra: int = 32, scale: float = 3.0, normalize: bool = True, dtype: Any = np.float32
+    state: StateDict,
+    *,
+    extra: int = 32,
+    scale: float = 3.0,
+    normalize: bool = True,
+    method: Parametrisation = "expm",
+    dtype: Any = np.float32,
 ) -> BT2Head:
     """A head from `fc3`, `fc_out`, `ortholinear_p` and `ortholinear_old2`; the sizes are read from the shapes.
 
@@ -32,13 +39,15 @@ def load_head(
         state: those arrays, and nothing else.
         extra: a, the authors' `to_add_dim`; their fc3 has more rows, which reach no output.
         scale, normalize: C and `norm_feature`, which are not in the file.
+        method: of the bases, should training go on from there.
         dtype: of the parameters.
 
     Raises:
         ValueError: naming missing, unexpected or mis-shaped parameters.
     """
     d_new, d_old, classes = _sizes(state)
-    head = nnx.eval_shape(lambda: BT2Head(d_new, d_old, classes, extra=extra, scale=scale, normalize=normalize, rngs=nnx.Rngs(0)))
+    settings = {"extra": extra, "scale": scale, "normalize": normalize, "method": method}
+    head = nnx.eval_shape(lambda: BT2Head(d_new, d_old, classes, **settings, rngs=nnx.Rngs(0)))
     return load(head, state, head_names(head), dtype=dtype)
 
 

@@ -7,16 +7,19 @@ import numpy as np
 from quire.bt2.head import BT2Head
 from quire.common import plots
 from quire.common.metrics.pca import principal_axes
-from quire.common.plots import Figure
+from quire.common.plots import Axes, Figure
 
 COLOURS = {
-    "old": "#7f8c8d",
+    "old": "#b7950b",
     "independent": "#2980b9",
+    "independent, unit": "#2980b9",
     "matching": "#16a085",
     "BCT": "#8e44ad",
     "naive extra": "#e67e22",
     "Procrustes": "#34495e",
+    "Procrustes, unit": "#34495e",
     "least squares": "#95a5a6",
+    "least squares, unit": "#95a5a6",
     "BT²": "#c0392b",
     "raw pixels": "#bdc3c7",
 }
@@ -73,15 +76,20 @@ def columns(tables: Sequence[Mapping[str, Mapping[str, float]]], names: Mapping[
         names: models by column.
         random: mAP of a random order.
     """
-    figure, panels = plots.axes(len(names), width=4.8, height=3.4, sharey=True)
+    widths = [len(models) for models in names.values()]
+    figure, panels = plots.axes(len(names), width=5.4, height=3.6, sharey=True, width_ratios=widths)
     titles = {"cross mAP": "in the old gallery", "own mAP": "in its own gallery"}
     for panel, (column, models) in zip(panels[0], names.items(), strict=True):
         plots.seed_bars(panel, {name: [100 * float(t[name][column]) for t in tables] for name in models}, COLOURS)
-        panel.tick_params(axis="x", rotation=35)
+        _slant(panel)
         panel.set(title=titles.get(column, column), ylim=(0, 100))
         plots.level(panel, 100 * random, "random order")
     panels[0, 0].set_ylabel("mAP (%)")
     return figure
+
+
+def _slant(panel: Axes) -> None:
+    panel.set_xticks(panel.get_xticks(), panel.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
 
 
 def groups(tables: Sequence[Mapping[str, Mapping[str, float]]], models: Sequence[str]) -> Figure:
@@ -90,7 +98,7 @@ def groups(tables: Sequence[Mapping[str, Mapping[str, float]]], models: Sequence
     for panel, group in zip(panels[0], ("old classes", "new classes"), strict=True):
         values = {name: [100 * float(t[name][f"cross mAP, {group}"]) for t in tables] for name in models}
         plots.seed_bars(panel, values, COLOURS)
-        panel.tick_params(axis="x", rotation=35)
+        _slant(panel)
         panel.set(title=f"queries of the {group}", ylim=(0, 100))
     panels[0, 0].set_ylabel("mAP in the old gallery (%)")
     return figure

@@ -60,7 +60,7 @@ def definition_error(
 ) -> float:
     """Largest relative error of outputs and losses against `brute_force`, for random weights and vectors."""
     state = random_state(d_new, d_old, 5, draw)
-    head = load_head(state, extra=extra, scale=scale, normalize=normalize, dtype=dtype)
+    head = load_head(state, extra=extra, scale=scale, normalize=normalize, method="cayley", dtype=dtype)
     features, labels = draw.standard_normal((6, d_new + d_old)), draw.integers(0, 5, 6)
     outputs = [brute_force.embed(row, state, extra, scale, normalize) for row in features.tolist()]
     old, new, prototypes = (draw.standard_normal(shape) for shape in ((6, d_old), (6, d_new), (5, d_old)))
