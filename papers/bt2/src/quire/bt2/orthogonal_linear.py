@@ -41,8 +41,8 @@ class OrthogonalLinear(nnx.Module):
         if method not in PARAMETRISATIONS:
             raise ValueError(f"method is {method!r}; it must be one of {', '.join(get_args(Parametrisation))}")
         self.method = method
-        self.free = nnx.Param(jnp.zeros((n, n)))
         self.base = nnx.Variable(nearest_orthonormal(normal(1.0)(rngs.params(), (n, n))))
+        self.free = nnx.Param(jnp.zeros_like(self.base[...]))
 
     @property
     def matrix(self) -> Float[Array, "n n"]:
