@@ -67,7 +67,8 @@ def definition_error(
     given = [jnp.asarray(x, dtype) for x in (features, old, new, prototypes)]
     out, losses = _outputs_and_losses(*nnx.split(head), jnp.asarray(labels), *given)
     found = [max_relative_error(getattr(out, name), [row[name] for row in outputs]) for name in outputs[0]]
-    return max(*found, max_relative_error(losses, brute_force.losses(outputs, labels.tolist(), old, new, prototypes)))
+    found.append(max_relative_error(losses, brute_force.losses(outputs, labels.tolist(), old, new, prototypes)))
+    return float(np.max(found))  # NaN if any is, unlike Python's max
 
 
 @partial(jax.jit, static_argnums=0)
