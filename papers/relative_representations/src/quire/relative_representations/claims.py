@@ -80,7 +80,7 @@ def _sizes(config: Images) -> str:
         above(0.8),
         below(0.3, of="latents"),
         beats("relative codes of different images", by=0.2),
-        above(0.6, of="autoencoders, relative, centred"),
+        above(0.6, of="autoencoders, centred"),
     ),
     trivial="relative codes of different images",
 )
@@ -97,7 +97,6 @@ def same_angles(preset: Preset, key: jax.Array) -> Measurement:
             "centred": found["centred"],
             "centred, different images": found["centred, shuffled"],
             **{f"autoencoders, {name}": value for name, value in other.items()},
-            "autoencoders, relative, centred": other["centred"],
         },
         figure=figures.pairings({"classifiers": found, "autoencoders": other}),
     )
