@@ -124,7 +124,7 @@ def farthest_points(x: Num[Array | np.ndarray, "m d"], n: int, start: int = 0) -
 
 
 @partial(jax.jit, static_argnames="n")
-def _farthest_points(x: Array, n: int, start: int) -> Array:
+def _farthest_points(x: Array, n: int, start: int | Array) -> Array:
     def step(carry, _):
         distance, last = carry
         distance = jnp.minimum(distance, jnp.sum((x - x[last][None]) ** 2, axis=1))

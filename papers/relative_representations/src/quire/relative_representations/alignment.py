@@ -43,7 +43,9 @@ def align(source: Num[AnyArray, "m source"], target: Num[AnyArray, "m target"], 
     [[8. 6.]]
     """
     if source.ndim != 2 or target.ndim != 2 or len(source) != len(target) or len(source) == 0:
-        raise ValueError(f"source and target have shapes {source.shape} and {target.shape}; they need the same anchors, at least 1")
+        raise ValueError(
+            f"source and target have shapes {source.shape} and {target.shape}; they need the same anchors, at least 1"
+        )
     if kind not in get_args(Kind):
         raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(get_args(Kind))}")
     if kind == "orthogonal" and source.shape[1] != target.shape[1]:

@@ -150,8 +150,8 @@ def swapped_decoders(images: LabelledImages, key: jax.Array, *, relative: bool, 
         shown: test images whose reconstructions come back.
 
     Returns:
-        `errors` `[2, 2]`, root mean squared error over the test images of decoder i on encoder j; `pictures` `[2, 2, shown, h, w, c]`;
-        `originals`; `trivial`, the error of answering the mean training image.
+        `errors` `[2, 2]`, root mean squared error over the test images of decoder i on encoder j; `pictures`
+        `[2, 2, shown, h, w, c]`; `originals`; `trivial`, the error of answering the mean training image.
     """
     train, test = pixels(images.data.train.images), pixels(images.data.test.images)
     count = images.config.autoencoding.relative_anchors

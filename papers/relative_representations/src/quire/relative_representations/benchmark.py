@@ -1,4 +1,4 @@
-"""What `quire bench relative_representations` times: codes by one product against pair by pair, and CKA of features against Gram matrices."""
+"""What `quire bench relative_representations` times: codes by one product or pair by pair, CKA by features or Gram matrices."""
 
 import jax
 import jax.numpy as jnp
@@ -48,5 +48,8 @@ def cases(n: int, key: jax.Array) -> dict[str, Case]:
 
 
 paper.benchmark = Benchmark(
-    f"Codes of n latents of {DIM} dimensions, {ANCHORS} anchors; CKA of two spaces", size="samples n", sizes=(500, 1000, 2000, 4000), cases=cases
+    f"Codes of n latents of {DIM} dimensions, {ANCHORS} anchors; CKA of two spaces",
+    size="samples n",
+    sizes=(500, 1000, 2000, 4000),
+    cases=cases,
 )

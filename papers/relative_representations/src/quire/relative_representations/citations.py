@@ -99,7 +99,9 @@ def generated_citations(config: Graphs, *, papers: int = 1200, topics: int = 5, 
         ValueError: if there are too few papers to train on 20 of each topic.
     """
     if papers < 60 * topics or min(topics, words) < 2:
-        raise ValueError(f"papers is {papers}, topics {topics}, words {words}; there must be 60 papers a topic, two topics and words")
+        raise ValueError(
+            f"papers is {papers}, topics {topics}, words {words}; there must be 60 papers a topic, two topics and words"
+        )
     draw = np.random.default_rng(seed)
     labels = (np.arange(papers) % topics).astype(np.int32)
     draw.shuffle(labels)

@@ -223,7 +223,7 @@ def more_anchors(preset: Preset, key: jax.Array) -> Measurement:
     trivial="similarity of different nodes",
 )
 def similarity_is_a_proxy(preset: Preset, key: jax.Array) -> Measurement:
-    """Much of it is training time, which correlates with both: the correlation of steps alone, and that of final networks alone."""
+    """Much of it is training time, which moves both: see the correlation of steps alone, and that of final networks alone."""
     run = graph_runs(preset, key)
     config, test, best = run["source"].value.config, run["test"], tuple(run["best"])
     others = np.ones(test.shape, bool)

@@ -76,8 +76,8 @@ def compare_codes(
         k: neighbours that are compared, and the lowest rank that counts.
 
     Returns:
-        cosine, centred cosine, MSE, Jaccard of neighbours, mean reciprocal rank, linear CKA and RBF CKA. The last one needs memory
-        `n^2 m`.
+        cosine, centred cosine, MSE, Jaccard of neighbours, mean reciprocal rank, linear CKA and RBF CKA. The last one needs
+        memory `n^2 m`.
 
     Raises:
         ValueError: if shapes differ, there are fewer than two rows, or k is not between 1 and n.

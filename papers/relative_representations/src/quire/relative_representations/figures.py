@@ -49,7 +49,9 @@ def stitching(matrices: Mapping[str, np.ndarray]) -> Figure:
     for panel, (title, matrix) in zip(panels[0], matrices.items(), strict=True):
         panel.imshow(matrix, vmin=0, vmax=1, cmap="viridis")
         for (i, j), value in np.ndenumerate(matrix) if len(matrix) <= 6 else ():
-            panel.text(j, i, f"{value:.2f}", ha="center", va="center", color="black" if value > 0.6 else "white", fontsize="small")
+            panel.text(
+                j, i, f"{value:.2f}", ha="center", va="center", color="black" if value > 0.6 else "white", fontsize="small"
+            )
         ticks = [str(i + 1) for i in range(len(matrix))]
         panel.set_xticks(range(len(matrix)), ticks)
         panel.set_yticks(range(len(matrix)), ticks)
@@ -59,9 +61,7 @@ def stitching(matrices: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def anchors(
-    counts: Sequence[int], found: Sequence[Stitching], policies: Mapping[str, float], ceiling: float
-) -> Figure:
+def anchors(counts: Sequence[int], found: Sequence[Stitching], policies: Mapping[str, float], ceiling: float) -> Figure:
     """Accuracy against the number of anchors, and by policy at the second number."""
     figure, (panels,) = plots.axes(2, width=3.9, height=3.0)
     panels[0].plot(counts, [x.own for x in found], "o-", color=plots.GREY, label="own encoder")
@@ -118,7 +118,10 @@ def reconstructions(kinds: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     kind = next(iter(kinds.values()))
     rows = [("test images", kind["originals"])]
     for name, found in kinds.items():
-        rows += [(f"{name}: own encoder, decoder 1", found["pictures"][0, 0]), (f"{name}: encoder 2, decoder 1", found["pictures"][0, 1])]
+        rows += [
+            (f"{name}: own encoder, decoder 1", found["pictures"][0, 0]),
+            (f"{name}: encoder 2, decoder 1", found["pictures"][0, 1]),
+        ]
     figure, panels = plots.axes(1, len(rows), size=(6.6, 0.95 * len(rows)), frame="none")
     for panel, (title, pictures) in zip(panels[:, 0], rows, strict=True):
         strip = np.concatenate(list(pictures), axis=1)

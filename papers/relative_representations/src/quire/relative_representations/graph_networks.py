@@ -1,5 +1,6 @@
-"""Graph convolutional networks (Kipf and Welling 2017), many at once and exactly as on the whole graph at a fraction of its cost."""
+"""Graph convolutional networks (Kipf and Welling 2017), many at once, trained on the part of a graph that matters."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
@@ -42,7 +43,7 @@ class Receptive(NamedTuple):
 def glorot_gcn(key: jax.Array, sizes: tuple[int, int, int, int]) -> GCN:
     """Initial weights by Glorot and Bengio, biases 0; `sizes` are words, hidden, latent, classes. Drawn on the host."""
     draw, parts = generator(key), []
-    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for fan_in, fan_out in pairwise(sizes):
         bound = (6 / (fan_in + fan_out)) ** 0.5
         parts += [draw.uniform(-bound, bound, (fan_in, fan_out)).astype(np.float32), np.zeros(fan_out, np.float32)]
     return GCN(*parts)
@@ -58,9 +59,9 @@ def receptive_field(graph: Graph, words: Float[np.ndarray, "n words"], nodes: In
     """
     selected = np.zeros((graph.num_nodes, len(nodes)), np.float32)
     selected[nodes, np.arange(len(nodes))] = 1
-    rows = np.asarray(gcn_propagate(graph, selected)).T  # A is symmetric
+    rows = np.asarray(gcn_propagate(graph, jnp.asarray(selected))).T  # A is symmetric
     near = np.flatnonzero(rows.any(0))
-    return Receptive(np.asarray(gcn_propagate(graph, words))[near], rows[:, near])
+    return Receptive(np.asarray(gcn_propagate(graph, jnp.asarray(words)))[near], rows[:, near])
 
 
 def latents_of(weights: GCN, field: Receptive) -> Float[Array, "n latent"]:
@@ -69,7 +70,9 @@ def latents_of(weights: GCN, field: Receptive) -> Float[Array, "n latent"]:
     return field.adjacency @ (hidden @ weights.w2) + weights.b2[None]
 
 
-def train_gcns(start: GCN, rates: Float[np.ndarray, " models"], citations: Citations) -> tuple[GCN, Float[np.ndarray, "models snapshots"]]:
+def train_gcns(
+    start: GCN, rates: Float[np.ndarray, " models"], citations: Citations
+) -> tuple[GCN, Float[np.ndarray, "models snapshots"]]:
     """AdamW on the training nodes, full batch, all networks side by side and each at its own rate.
 
     Args:
@@ -127,7 +130,7 @@ def _advance(state, steps, rates, field: Receptive, labels, decay):
 
 def all_latents(weights: GCN, citations: Citations) -> Float[np.ndarray, "models n latent"]:
     """Latents of all nodes by every network, one leading axis."""
-    propagated = np.asarray(gcn_propagate(citations.graph, citations.words))
+    propagated = gcn_propagate(citations.graph, jnp.asarray(citations.words))
     return np.asarray(_all_latents(weights, citations.graph, propagated))
 
 

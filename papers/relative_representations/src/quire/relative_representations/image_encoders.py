@@ -52,12 +52,11 @@ class ImageEncoder(nnx.Module):
 
     def __init__(self, channels: Sequence[int], config: Images, mean: float, std: float, *, rngs: nnx.Rngs):
         self.mean, self.std = mean, std
-        self.projection = None
         if channels:
             self.backbone = PatchNet(channels, config.dim, patch=config.patch, in_channels=config.in_channels, rngs=rngs)
         else:
             self.backbone = resnet18(stem="cifar", in_channels=config.in_channels, rngs=rngs)
-            self.projection = LatentProjection(512, config.dim, rngs=rngs)
+        self.projection = None if channels else LatentProjection(512, config.dim, rngs=rngs)
 
     def __call__(self, images: Num[Array, "n h w c"]) -> Float[Array, "n dim"]:
         """Latents."""

@@ -40,7 +40,7 @@ def subspace_projection(
     groups: int,
     pooling: Pooling | None = "sum",
     similarity: Similarity = "cosine",
-    weights: Num[AnyArray, "groups*m out"] | None = None,
+    weights: Num[AnyArray, "rows out"] | None = None,
 ) -> Float[Array, "n out"]:
     """Latents split into groups of consecutive dimensions, a relative code in each, and the codes pooled.
 

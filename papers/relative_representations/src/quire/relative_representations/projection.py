@@ -70,7 +70,7 @@ def relative_projection(
     return normalize_codes(codes, normalize)
 
 
-def normalize_codes(codes: Float[Array, "n m"], normalize: Normalization | None) -> Float[Array, "n m"]:
+def normalize_codes(codes: Num[AnyArray, "n m"], normalize: Normalization | None) -> Float[Array, "n m"]:
     """Codes as a head likes them: cosines of latents in one orthant are all near 1, and their differences are what counts.
 
     Args:
@@ -84,6 +84,7 @@ def normalize_codes(codes: Float[Array, "n m"], normalize: Normalization | None)
     >>> print(normalize_codes(jnp.array([[0.9, 0.8, 1.0]]), "layer").round(2) + 0.0)
     [[ 0.   -1.22  1.22]]
     """
+    (codes,) = floating(codes)
     if normalize is None:
         return codes
     if normalize == "l2":

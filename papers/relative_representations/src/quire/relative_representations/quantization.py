@@ -13,12 +13,14 @@ from quire.common.quant.uniform import round_ste
 Rounding = Literal["straight-through", "hard", "smooth"]
 
 
-def quantize(values: Num[Array, "*shape"], bin_size: float | Array, rounding: Rounding = "straight-through") -> Float[Array, "*shape"]:
+def quantize(
+    values: Num[Array, "*shape"], bin_size: float | Array, rounding: Rounding = "straight-through"
+) -> Float[Array, "*shape"]:
     """Similarities, or latents, rounded to multiples of `bin_size`.
 
-    With `t = values / bin_size`: `"straight-through"` is `bin_size round(t)`, ties to even, with the derivative 1; `"hard"` is the same with
-    the derivative 0, for codes that nothing is trained through; `"smooth"` is `bin_size (t - sin(2 pi t) / (2 pi))`, steps with
-    the derivative `1 - cos(2 pi t)`, which does not vanish between multiples and leaves them where they are.
+    With `t = values / bin_size`: `"straight-through"` is `bin_size round(t)`, ties to even, with the derivative 1; `"hard"` is
+    the same with the derivative 0, for codes that nothing is trained through; `"smooth"` is
+    `bin_size (t - sin(2 pi t) / (2 pi))`, steps that leave multiples where they are; its derivative is `1 - cos(2 pi t)`.
 
     Args:
         values: any shape.

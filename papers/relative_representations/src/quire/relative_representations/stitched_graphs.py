@@ -15,7 +15,7 @@ from quire.relative_representations.config import Preset
 from quire.relative_representations.graph_networks import GCN, all_latents, glorot_gcn, train_gcns
 from quire.relative_representations.projection import relative_projection
 from quire.relative_representations.stitched_images import codes_of
-from quire.relative_representations.stitching import LinearHead, accuracy, fit_heads, stitching_matrix
+from quire.relative_representations.stitching import LinearHead, fit_heads, stitching_matrix
 
 
 @shared
@@ -40,7 +40,9 @@ def graph_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     weights = jax.tree.map(lambda x: x.reshape(*lead, *x.shape[2:]), trained)
     drawn = [select_anchors(jax.random.fold_in(key, 5), z[0, -1], config.anchors) for z, key in zip(latents, keys, strict=True)]
     found = _accuracies(latents, weights, citations) | _stitched(latents, weights, drawn, citations, keys[0])
-    rows = [similarities(key, *each, citations.test) for key, *each in zip(keys, latents, drawn, found["validation"], strict=True)]
+    rows = [
+        similarities(key, *each, citations.test) for key, *each in zip(keys, latents, drawn, found["validation"], strict=True)
+    ]
     found |= {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     return found | {"source": source, "majority": np.full(seeds, citations.majority)}
 
@@ -66,14 +68,21 @@ def _stitched(latents, weights: GCN, drawn: list[np.ndarray], citations: Citatio
     test = {"relative": codes[:, :, citations.test], "absolute": np.maximum(z[:, :, citations.test], 0)}
     return {
         name: np.stack(
-            [stitching_matrix(x, [head.at((s, i)) for i in range(lead[1])], labels[citations.test]) for s, x in enumerate(test[name])]
+            [
+                stitching_matrix(x, [head.at((s, i)) for i in range(lead[1])], labels[citations.test])
+                for s, x in enumerate(test[name])
+            ]
         )
         for name, head in (("relative", relative), ("absolute", absolute))
     }
 
 
 def similarities(
-    key: jax.Array, latents: Float[np.ndarray, "models snapshots n dim"], anchors: np.ndarray, validation: np.ndarray, nodes: np.ndarray
+    key: jax.Array,
+    latents: Float[np.ndarray, "models snapshots n dim"],
+    anchors: np.ndarray,
+    validation: np.ndarray,
+    nodes: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Mean cosine of every network's codes with those of the best one by validation accuracy.
 
@@ -85,8 +94,8 @@ def similarities(
         nodes: ids of the nodes that are compared.
 
     Returns:
-        `[models, snapshots]`: `centred` (the mean code of each network taken off), `raw`, and `shuffled`, the centred one for codes
-        of different nodes; `best`, its model and snapshot.
+        `[models, snapshots]`: `centred` (the mean code of each network taken off), `raw`, and `shuffled`, the centred one for
+        codes of different nodes; `best`, its model and snapshot.
     """
     flat = latents.reshape(-1, *latents.shape[2:])
     codes = np.asarray(_cosines(flat[:, nodes], flat[:, anchors]))

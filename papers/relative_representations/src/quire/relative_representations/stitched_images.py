@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Float
 
 from quire.common.claims import shared
-from quire.relative_representations.alignment import align
+from quire.relative_representations.alignment import Alignment, align
 from quire.relative_representations.anchors import select_anchors
 from quire.relative_representations.comparison import derangement
 from quire.relative_representations.config import Preset
 from quire.relative_representations.image_encoders import trained_encoders
 from quire.relative_representations.projection import relative_projection
 from quire.relative_representations.sources import LabelledImages, open_images
-from quire.relative_representations.stitching import LinearHead, fit_heads, stitching_matrix
+from quire.relative_representations.stitching import LinearHead, accuracy, fit_heads, stitching_matrix
 
 POLICIES = ("uniform", "farthest", "kmeans", "balanced")
 ALIGNMENTS = ("orthogonal", "least squares")
@@ -28,9 +28,9 @@ def image_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
 
     Returns:
         `anchors` and `test`, latents `[seeds, encoders, n, dim]` of all anchors and of the test images; stitching matrices
-        `[seeds, encoders, encoders]` by name: `"relative, 300"` and so on for every number of anchors, `"relative, kmeans"` and so
-        on for every policy at the second number, `"absolute"` for latents and the heads that they were trained with, `"orthogonal"`
-        and `"least squares"` for latents that were aligned on all anchors; `source`; `majority` `[seeds]`.
+        `[seeds, encoders, encoders]` by name: `"relative, 300"` and so on for every number of anchors, `"relative, kmeans"` and
+        so on for every policy at the second number, `"absolute"` for latents and the heads that they were trained with,
+        `"orthogonal"` and `"least squares"` for latents that were aligned on all anchors; `source`; `majority` `[seeds]`.
     """
     source = open_images(preset.images)
     images = source.value
@@ -42,8 +42,8 @@ def image_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     swapped = [(z, [head.at(i) for i in range(len(z))]) for z, head in _by_seed(latents["test"], heads)]
     matrices["absolute"] = np.stack([stitching_matrix(z, own, labels) for z, own in swapped])
     for kind in ALIGNMENTS:
-        maps = _alignments(anchors, kind)
-        matrices[kind] = np.stack([_aligned(*each, m, labels) for each, m in zip(swapped, maps, strict=True)])
+        maps = jax.tree.map(np.asarray, _alignments(anchors, kind))
+        matrices[kind] = np.stack([_aligned(*each, maps, seed, labels) for seed, each in enumerate(swapped)])
     found = {"anchors": anchors, "test": latents["test"], "source": source, "majority": np.full(len(keys), images.data.majority)}
     return found | matrices
 
@@ -79,21 +79,27 @@ def _stitched(images: LabelledImages, latents, sets: dict[str, list[np.ndarray]]
     anchors = np.stack([np.stack([z[:, i] for z, i in zip(latents["train"], ids, strict=True)]) for ids in sets.values()])
     lead = anchors.shape[:3]  # sets, seeds, encoders
     train, test = (
-        np.asarray(codes_of(np.broadcast_to(latents[split], (*lead, *latents[split].shape[2:])), anchors)) for split in ("train", "test")
+        np.asarray(codes_of(np.broadcast_to(latents[split], (*lead, *latents[split].shape[2:])), anchors))
+        for split in ("train", "test")
     )
     data, training = images.data, images.config.head_training
     heads = fit_heads(key, train.reshape(-1, *train.shape[3:]), data.train.labels, data.num_classes, training)
     heads = LinearHead(*(x.reshape(*lead, *x.shape[1:]) for x in heads))
     return {
         name: np.stack(
-            [stitching_matrix(test[s, t], [heads.at((s, t, i)) for i in range(lead[2])], data.test.labels) for t in range(lead[1])]
+            [
+                stitching_matrix(test[s, t], [heads.at((s, t, i)) for i in range(lead[2])], data.test.labels)
+                for t in range(lead[1])
+            ]
         )
         for s, name in enumerate(sets)
     }
 
 
 @jax.jit
-def codes_of(latents: Float[np.ndarray, "*models n dim"], anchors: Float[np.ndarray, "*models m dim"]) -> Float[np.ndarray, "*models n m"]:
+def codes_of(
+    latents: Float[np.ndarray, "*models n dim"], anchors: Float[np.ndarray, "*models m dim"]
+) -> Float[np.ndarray, "*models n m"]:
     """Relative codes as heads on frozen encoders read them: cosines, layer norm."""
     project = partial(relative_projection, normalize="layer")
     for _ in latents.shape[:-2]:
@@ -108,13 +114,12 @@ def _alignments(anchors, kind):
     return jax.vmap(lambda z: between(z, z))(anchors)
 
 
-def _aligned(latents, heads, maps, labels) -> np.ndarray:
+def _aligned(latents, heads, maps: Alignment, seed: int, labels) -> np.ndarray:
     """Stitching matrix of latents that are brought to the space of each head."""
-    matrix, source_mean, target_mean = (np.asarray(x) for x in maps)
     rows = []
     for i, head in enumerate(heads):
-        moved = [(z - source_mean[i, j]) @ matrix[i, j] + target_mean[i, j] for j, z in enumerate(latents)]
-        rows.append([stitching_matrix([z], [head], labels)[0, 0] for z in moved])
+        moved = [Alignment(*(x[seed, i, j] for x in maps))(z) for j, z in enumerate(latents)]
+        rows.append([accuracy(head(z), labels) for z in moved])
     return np.array(rows)
 
 
@@ -126,8 +131,8 @@ def paired_cosines(key: jax.Array, anchors: np.ndarray, latents: np.ndarray) -> 
         anchors, latents: `[encoders, n, dim]`.
 
     Returns:
-        `relative`, `centred` (the mean code of each encoder taken off) and `absolute` (latents; NaN where dimensions differ), each
-        also with `shuffled` in its name.
+        `relative`, `centred` (the mean code of each encoder taken off) and `absolute` (latents), each also with `shuffled` in its
+        name.
     """
     codes = np.asarray(_cosines(latents, anchors))
     spaces = {"relative": codes, "centred": codes - codes.mean(1, keepdims=True), "absolute": latents}

@@ -61,9 +61,7 @@ def fit_heads(
 
     repeated = [np.broadcast_to(x, (count, *x.shape)) for x in (labels, indices)]
     keys = jax.random.split(key, count)
-    _, state, _ = fit_seeds(
-        build, training.transformation(), loss, batch_at, (codes, *repeated), steps=training.steps, keys=keys
-    )
+    _, state, _ = fit_seeds(build, training.transformation(), loss, batch_at, (codes, *repeated), steps=training.steps, keys=keys)
     return LinearHead(np.asarray(state["kernel"][...]), np.asarray(state["bias"][...]))
 
 
