@@ -120,7 +120,7 @@ class Preset:
     graphs: Graphs
 
 
-_ENCODERS = Recipe(steps=200, batch_size=128, learning_rate=2e-3, schedule="constant", optimiser="adam")
+_ENCODERS = Recipe(steps=200, batch_size=64, learning_rate=2e-3, schedule="constant", optimiser="adam")
 _HEADS = Recipe(steps=300, batch_size=256, learning_rate=5e-3, schedule="constant", optimiser="adam")
 
 _MNIST = Images(
