@@ -66,7 +66,7 @@ def anchors(counts: Sequence[int], found: Sequence[Stitching], policies: Mapping
     figure, (panels,) = plots.axes(2, width=3.9, height=3.0)
     panels[0].plot(counts, [x.own for x in found], "o-", color=plots.GREY, label="own encoder")
     panels[0].plot(counts, [x.other for x in found], "o-", color=RELATIVE, label="other encoders")
-    plots.level(panels[0], ceiling, "latents, own encoder")
+    panels[0].axhline(ceiling, color=ABSOLUTE, ls="--", lw=1, label="latents, own encoder")
     plots.log_ticks(panels[0], counts)
     panels[0].set(xlabel="anchors, drawn uniformly", ylabel="accuracy")
     panels[0].legend(frameon=False, fontsize="small", loc="lower right")

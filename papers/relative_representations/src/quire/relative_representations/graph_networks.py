@@ -122,7 +122,7 @@ def _advance(state, steps, rates, field: Receptive, labels, decay):
             updates, moments = tx.update(gradient, moments, weights)
             return jax.tree.map(lambda w, u: w + rate * u, weights, updates), moments, value
 
-        return jax.lax.fori_loop(0, steps, step, (weights, moments, jnp.zeros(())))
+        return jax.lax.fori_loop(0, steps, step, (weights, moments, jnp.zeros((), weights.w.dtype)))
 
     weights, moments, value = jax.vmap(one)(*state, rates)
     return (weights, moments), value
