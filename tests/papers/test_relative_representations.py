@@ -181,6 +181,8 @@ def test_projection_at_the_edges(similarity):
     assert_jit_consistent(project, jnp.asarray(x), jnp.asarray(anchors))
     assert_vmap_consistent(project, *stacked, tolerance=1e-4)
     assert relative_projection(x[:0], anchors, similarity).shape == (0, 5)
+    closed_over = jax.jit(lambda x: project(x, jnp.asarray(anchors)))  # anchors are a constant of the program
+    assert_close(closed_over(x), project(x, anchors), 1e-5)
 
 
 def test_near_samples_keep_their_digits():
@@ -278,7 +280,7 @@ def test_clusters_are_the_nearest_centres():
     x, centres = single(7, 3), single(4, 3, seed=1)
     nearest = np.linalg.norm(x[:, None] - centres, axis=-1).argmin(1)
     found, pull = jax.vjp(lambda x: quantize_to_clusters(x, jnp.asarray(centres)), jnp.asarray(x))
-    np.testing.assert_allclose(found, centres[nearest], rtol=1e-5)
+    np.testing.assert_array_equal(found, centres[nearest])  # exactly, so that equal codes are equal
     np.testing.assert_array_equal(pull(jnp.asarray(x))[0], x)
 
 
@@ -347,23 +349,28 @@ def test_gaussian_anchors_have_the_moments_of_their_class():
 def test_layer_options():
     x, anchors = jnp.asarray(single(5, 6)), jnp.asarray(single(4, 6, seed=1))
     codes = relative_projection(x, anchors)
-    assert_close(RelativeLayer(4, norm=None)(x, anchors), codes, 1e-6)
-    assert_close(RelativeLayer(4, norm=None, bin_size=0.2)(x, anchors), quantize(codes, 0.2), 1e-6)
+
+    @nnx.jit
+    def call(layer):
+        return layer(x, anchors)
+
+    assert_close(call(RelativeLayer(4, norm=None)), codes, 1e-6)
+    assert_close(call(RelativeLayer(4, norm=None, bin_size=0.2)), quantize(codes, 0.2), 1e-6)
     for norm, kind in (("l2", "l2"), ("layer", "layer"), ("instance", "layer"), ("batch", "batch")):
         layer = RelativeLayer(4, norm=norm)
-        assert_close(layer(x, anchors), normalize_codes(codes, kind), 1e-5)
+        assert_close(call(layer), normalize_codes(codes, kind), 1e-5)
         trained = {path[-1] for path in nnx.to_flat_state(nnx.state(layer, nnx.Param)).paths}
         assert trained == ({"scale", "shift"} if norm in ("layer", "batch") else set())
     scaled = RelativeLayer(4)
     scaled.scale[...], scaled.shift[...] = jnp.arange(4.0), jnp.ones(4)
-    assert_close(scaled(x, anchors), jnp.arange(4.0)[None] * normalize_codes(codes, "layer") + 1, 1e-5)
+    assert_close(call(scaled), jnp.arange(4.0)[None] * normalize_codes(codes, "layer") + 1, 1e-5)
     pooled = RelativeLayer(4, groups=3, pooling="linear", norm=None, rngs=nnx.Rngs(0))
     expected = subspace_projection(x, anchors, 3, "linear", weights=pooled.pool[...])
-    assert_close(pooled(x, anchors), expected, 1e-6)
-    assert RelativeLayer(4, groups=3, pooling=None)(x, anchors).shape == (5, 12)
+    assert_close(call(pooled), expected, 1e-6)
+    assert call(RelativeLayer(4, groups=3, pooling=None)).shape == (5, 12)
     mapped = RelativeLayer(4, dim=6, values=3, norm=None, rngs=nnx.Rngs(0))
     inside = relative_projection(x @ mapped.query[...], anchors @ mapped.key[...])
-    assert_close(mapped(x, anchors), inside @ mapped.values[...], 1e-5)
+    assert_close(call(mapped), inside @ mapped.values[...], 1e-5)
     assert np.abs(mapped.query[...] - mapped.key[...]).max() > 0.1
 
 
@@ -387,32 +394,37 @@ def inputs(count=5):
 
 def test_anchors_pass_without_a_derivative():
     """The gradient is that of a loss whose anchors' latents are constants; with a derivative it would be another one."""
-    model, x = relative_model(), inputs()
-    constant = model.encoder(model.anchors.get_value())
+    x = inputs()
 
-    def through(model, anchors):
+    def through(model, constant=None):
+        anchors = model.encoder(model.anchors.get_value()) if constant is None else constant
         return jnp.sum(model.head(model.layer(model.encoder(x), anchors)) ** 2)
 
-    expected = nnx.grad(lambda m: through(m, constant))(model)
-    leaking = nnx.grad(lambda m: through(m, m.encoder(m.anchors.get_value())))(model)
-    for joint in (False, True):
-        found = nnx.grad(lambda m: jnp.sum(m(x) ** 2))(relative_model(joint))
-        assert_close(found["encoder"]["linear"]["kernel"][...], expected["encoder"]["linear"]["kernel"][...], 1e-5)
-    difference = expected["encoder"]["linear"]["kernel"][...] - leaking["encoder"]["linear"]["kernel"][...]
-    assert np.abs(difference).max() > 1e-2
+    @nnx.jit
+    def slopes(model, joint, constant):
+        losses = (lambda m: through(m, constant), through, lambda m: jnp.sum(m(x) ** 2))
+        parts = [nnx.grad(loss)(each) for loss, each in zip((*losses, losses[-1]), (model, model, model, joint), strict=True)]
+        return [part["encoder"]["linear"]["kernel"][...] for part in parts]
+
+    model = relative_model()
+    expected, leaking, alone, joint = slopes(model, relative_model(True), model.encoder(model.anchors.get_value()))
+    assert_close(alone, expected, 1e-5)
+    assert_close(joint, expected, 1e-5)
+    assert np.abs(expected - leaking).max() > 1e-2
 
 
 def test_anchors_and_running_statistics():
     """Anchors on their own leave the batch its own statistics; both kinds agree in evaluation, and without a batch norm."""
     x = inputs()
-    assert_close(relative_model(True)(x), relative_model()(x), 1e-5)
+    call = nnx.jit(lambda model: model(x))
+    assert_close(call(relative_model(True)), call(relative_model()), 1e-5)
     alone, joint = relative_model(norm=True), relative_model(True, norm=True)
-    assert np.abs(alone(x) - joint(x)).max() > 1e-3
+    assert np.abs(call(alone) - call(joint)).max() > 1e-3
     assert np.abs(alone.encoder.norm.mean[...]).max() > 0
     for model in (alone, joint):
         model.eval()
     joint.encoder.norm.mean[...], joint.encoder.norm.var[...] = alone.encoder.norm.mean[...], alone.encoder.norm.var[...]
-    assert_close(joint(x), alone(x), 1e-5)
+    assert_close(call(joint), call(alone), 1e-5)
 
 
 def test_a_relative_classifier_learns_and_its_anchors_do_not():

@@ -117,10 +117,9 @@ def farthest_points(x: Num[Array | np.ndarray, "m d"], n: int, start: int = 0) -
     """
     if not 1 <= n <= len(x) or not 0 <= start < len(x):
         raise ValueError(f"n is {n} and start {start}; with {len(x)} rows of x, n lies in 1..{len(x)} and start is one of them")
-    (x,) = floating(x)
-    if is_concrete(x) and not jnp.isfinite(x).all():
+    if is_concrete(x) and not np.isfinite(np.asarray(x)).all():
         raise ValueError("x has numbers that are not finite")
-    return _farthest_points(x, n, start)
+    return _farthest_points(*floating(x), n, start)
 
 
 @partial(jax.jit, static_argnames="n")

@@ -39,8 +39,8 @@ def align(source: Num[AnyArray, "m source"], target: Num[AnyArray, "m target"], 
 
     >>> source = jnp.array([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]])
     >>> there = align(source, source[:, ::-1] + 5)
-    >>> print(there(jnp.array([[1.0, 3.0]])).round(3))
-    [[8. 6.]]
+    >>> print(", ".join(f"{x:.3f}" for x in there(jnp.array([[1.0, 3.0]]))[0]))
+    8.000, 6.000
     """
     if source.ndim != 2 or target.ndim != 2 or len(source) != len(target) or len(source) == 0:
         raise ValueError(

@@ -36,7 +36,7 @@ def optimal_sigma_loss(x: Num[Array, "*shape"], x_hat: Num[Array, "*shape"]) -> 
     Raises:
         ValueError: if shapes differ or are empty.
 
-    >>> print(optimal_sigma_loss(jnp.zeros(4), jnp.full(4, 0.1)).round(4))
+    >>> print(f"{optimal_sigma_loss(jnp.zeros(4), jnp.full(4, 0.1)):.4f}")
     -1.8026
 
     References:

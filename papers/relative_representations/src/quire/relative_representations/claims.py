@@ -29,7 +29,7 @@ SAMPLES, ANCHORS, DIM = 40, 15, 8
 @paper.claim(
     "C1",
     says="Relative codes do not change when the latent space is rotated, reflected or scaled",
-    source="section 3, equation 2",
+    source="section 3",
     metric="largest change / largest cosine, float64",
     holds=all_of(below(1e-12), below(1e-5, of="float32"), above(0.01, of="after a translation")),
     exact=True,
@@ -74,7 +74,7 @@ def _sizes(config: Images) -> str:
 @paper.claim(
     "C2",
     says="Latent spaces of different trainings differ by about an isometry: relative codes of a sample agree, latents do not",
-    source="sections 1 and 4, figures 1 and 2",
+    source="sections 1 and 3, figure 1",
     metric="mean cosine of the relative codes of the same image in two encoders",
     holds=all_of(
         above(0.8),
@@ -105,7 +105,7 @@ def same_angles(preset: Preset, key: jax.Array) -> Measurement:
 @paper.claim(
     "C3",
     says="A head that was trained on one encoder's relative codes works on another's, a head on latents does not",
-    source="section 5, tables 3 to 5",
+    source="section 5",
     metric="accuracy of heads on other encoders, mean over pairs",
     holds=all_of(at_least(0.8), at_least(0.9, of="other encoders / own encoder"), at_most(0.25, of="latents, heads swapped")),
     trivial="most frequent class",
@@ -141,7 +141,7 @@ def _all_anchors(run: dict[str, Any]) -> str:
 @paper.claim(
     "C4",
     says="Relative codes cost little accuracy",
-    source="section 5, tables 3 to 5",
+    source="section 4.3",
     metric="accuracy of a head on its own encoder's relative codes",
     holds=beats("latents", by=-0.03),
     trivial="most frequent class",
@@ -162,7 +162,7 @@ def little_is_lost(preset: Preset, key: jax.Array) -> Measurement:
 @paper.claim(
     "C5",
     says="Graph networks of different seeds are stitched by relative codes",
-    source="section 5.2",
+    source="section 5, with the networks of section 4.2",
     metric="accuracy of heads on other networks, mean over pairs",
     holds=beats("latents, heads swapped", by=0.2),
     trivial="most frequent class",
@@ -187,7 +187,7 @@ def stitched_graph_networks(preset: Preset, key: jax.Array) -> Measurement:
 @paper.claim(
     "C6",
     says="More anchors help, then less and less",
-    source="appendix A.2",
+    source="appendix, on the number of anchors",
     metric="accuracy of heads on other encoders, most anchors",
     holds=all_of(above(0, of="some anchors - few"), beats("some anchors", by=-0.01)),
     trivial="most frequent class",
@@ -218,7 +218,7 @@ def more_anchors(preset: Preset, key: jax.Array) -> Measurement:
 @paper.claim(
     "C7",
     says="How similar a network's codes are to those of a good reference tells how accurate it is",
-    source="section 4.1, figure 3",
+    source="section 4.2",
     metric="Spearman correlation of centred similarity to the best network and test accuracy",
     holds=above(0.3),
     trivial="similarity of different nodes",

@@ -11,7 +11,7 @@ CitationSet = Literal["generated", "cora"]
 
 @dataclass(frozen=True)
 class Autoencoding:
-    """Autoencoders of the same images (section 5.1, and figure 1 of the paper).
+    """Autoencoders of the same images (section 5.1).
 
     Attributes:
         latent: dimension of the latents.
@@ -74,7 +74,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Graphs:
-    """Graph networks on citations (sections 4.1 and 5.2).
+    """Graph networks on citations (section 4.2).
 
     Attributes:
         citation_set: data.

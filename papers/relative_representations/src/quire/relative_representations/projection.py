@@ -22,7 +22,7 @@ def relative_projection(
     similarity: Similarity = "cosine",
     normalize: Normalization | None = None,
 ) -> Float[Array, "n m"]:
-    """Relative codes `r(x)_j = sim(x, a_j)`; by cosine, `<x, a_j> / (|x| |a_j|)` (equation 1).
+    """Relative codes `r(x)_j = sim(x, a_j)`; by cosine, `<x, a_j> / (|x| |a_j|)`.
 
     | similarity | code | does not change under |
     |---|---|---|
@@ -51,7 +51,7 @@ def relative_projection(
     [[0.6 0.8]]
 
     References:
-        Moschella et al. 2023, equation 1.
+        Moschella et al. 2023, section 3.
 
     Deviations from the authors' code: cosines of vectors shorter than 1e-12 are those of their directions, where theirs shrink to
     0. `"euclidean"` is not in it.
@@ -103,7 +103,7 @@ def check_latents(x: AnyArray, anchors: AnyArray) -> None:
     if x.ndim != 2 or anchors.ndim != 2 or len(anchors) == 0 or x.shape[1] != anchors.shape[1] or x.shape[1] == 0:
         raise ValueError(f"x has shape {x.shape} and anchors {anchors.shape}; they need [n, dim] and [m, dim] with m and dim > 0")
     for name, z in (("x", x), ("anchors", anchors)):
-        if is_concrete(z) and not jnp.isfinite(z).all():
+        if is_concrete(z) and not np.isfinite(np.asarray(z)).all():  # in NumPy: a constant of a traced function is looked at too
             raise ValueError(f"{name} has numbers that are not finite; encode in evaluation mode and look for a diverged encoder")
 
 

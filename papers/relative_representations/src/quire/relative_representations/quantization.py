@@ -30,8 +30,8 @@ def quantize(
     Raises:
         ValueError: for a bin size that is not positive, or another name.
 
-    >>> print(quantize(jnp.array([0.12, 0.26]), 0.1).round(4))
-    [0.1 0.3]
+    >>> print(quantize(jnp.array([0.1, 0.3]), 0.25))
+    [0.   0.25]
     >>> print(jax.grad(lambda t: quantize(t, 1.0, "smooth"))(0.5))
     2.0
     """
