@@ -227,6 +227,7 @@ def test_gradients_of_the_projection():
         (lambda: select_anchors(KEY, np.ones((3, 2)), 2, "best"), "policy is 'best'"),
         (lambda: select_anchors(KEY, np.ones((3, 2)), 2, "balanced"), "labels has shape"),
         (lambda: select_anchors(KEY, np.ones((3, 2)), 2, "frequent", counts=np.ones(2)), "counts has shape"),
+        (lambda: select_anchors(KEY, np.ones((2, 2)), 1, "frequent", counts=np.array([1, np.nan])), "counts has numbers"),
         (lambda: select_anchors(KEY, np.ones((4, 2)), 4, "balanced", labels=np.array([0, 0, 0, 1])), r"too few of 1 \(1\)"),
         (lambda: gaussian_anchors(KEY, np.ones((3, 2)), np.zeros(3, int), 0), "per_class is 0"),
         (lambda: gaussian_anchors(KEY, np.full((3, 2), np.inf), np.zeros(3, int), 1), "not finite"),

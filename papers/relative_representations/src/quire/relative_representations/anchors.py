@@ -55,6 +55,8 @@ def select_anchors(
     for name, given, wanted in (("labels", labels, "balanced"), ("counts", counts, "frequent")):
         if policy == wanted and (given is None or np.shape(given) != (len(latents),)):
             raise ValueError(f"{name} has shape {np.shape(given)}; policy {policy!r} needs one for each of {len(latents)} rows")
+    if policy == "frequent" and not np.isfinite(np.asarray(counts, float)).all():
+        raise ValueError("counts has numbers that are not finite")
     draw = generator(key)
     if policy == "uniform":
         return np.sort(draw.choice(len(latents), m, replace=False))

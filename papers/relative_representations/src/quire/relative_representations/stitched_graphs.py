@@ -3,10 +3,12 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from quire.common.claims import shared
+from quire.common.layers.nested import unit_rows
 from quire.common.train.recipe import Recipe
 from quire.relative_representations.anchors import select_anchors
 from quire.relative_representations.citations import Citations, open_citations
@@ -97,21 +99,26 @@ def similarities(
         `[models, snapshots]`: `centred` (the mean code of each network taken off), `raw`, and `shuffled`, the centred one for
         codes of different nodes; `best`, its model and snapshot.
     """
-    flat = latents.reshape(-1, *latents.shape[2:])
-    codes = np.asarray(_cosines(flat[:, nodes], flat[:, anchors]))
-    centred = _unit(codes - codes.mean(1, keepdims=True))
-    raw, best, shuffle = _unit(codes), int(validation.argmax()), derangement(key, len(nodes))
-    found = {
-        "centred": np.sum(centred * centred[best], -1).mean(1),
-        "raw": np.sum(raw * raw[best], -1).mean(1),
-        "shuffled": np.sum(centred * centred[best][shuffle], -1).mean(1),
-    }
+    flat, best = latents.reshape(-1, *latents.shape[2:]), int(validation.argmax())
+    found = _against(flat[:, nodes], flat[:, anchors], best, derangement(key, len(nodes)))
     shape = latents.shape[:2]
-    return {name: x.reshape(shape) for name, x in found.items()} | {"best": np.array(np.unravel_index(best, shape))}
+    by_name = {name: np.asarray(x).reshape(shape) for name, x in zip(("centred", "raw", "shuffled"), found, strict=True)}
+    return by_name | {"best": np.array(np.unravel_index(best, shape))}
 
 
-def _unit(x: np.ndarray) -> np.ndarray:
-    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
+@jax.jit
+def _against(latents, anchors, best, shuffle):
+    """Mean cosines of all codes with those of one network, network by network: so many codes would fill the memory."""
 
+    def unit_codes(z, a):
+        codes = relative_projection(z, a)
+        return unit_rows(codes - codes.mean(0, keepdims=True)), unit_rows(codes)
 
-_cosines = jax.jit(jax.vmap(relative_projection))
+    reference, raw_reference = unit_codes(latents[best], anchors[best])
+
+    def of_network(pair):
+        centred, raw = unit_codes(*pair)
+        pairs = ((centred, reference), (raw, raw_reference), (centred, reference[shuffle]))
+        return [jnp.mean(jnp.sum(a * b, axis=1)) for a, b in pairs]
+
+    return jax.lax.map(of_network, (latents, anchors))

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from quire.common.claims import shared
 from quire.relative_representations.alignment import Alignment, align
 from quire.relative_representations.anchors import select_anchors
-from quire.relative_representations.comparison import derangement
+from quire.relative_representations.comparison import code_cosine, derangement
 from quire.relative_representations.config import Preset
 from quire.relative_representations.image_encoders import trained_encoders
 from quire.relative_representations.projection import relative_projection
@@ -134,15 +134,13 @@ def paired_cosines(key: jax.Array, anchors: np.ndarray, latents: np.ndarray) -> 
         `relative`, `centred` (the mean code of each encoder taken off) and `absolute` (latents), each also with `shuffled` in its
         name.
     """
-    codes = np.asarray(_cosines(latents, anchors))
-    spaces = {"relative": codes, "centred": codes - codes.mean(1, keepdims=True), "absolute": latents}
-    shuffle, found = derangement(key, latents.shape[1]), {}
-    for name, z in spaces.items():
-        unit = z / np.maximum(np.linalg.norm(z, axis=-1, keepdims=True), 1e-12)
-        pairs = list(combinations(unit, 2))
-        found[name] = float(np.mean([np.sum(a * b, axis=1).mean() for a, b in pairs]))
-        found[f"{name}, shuffled"] = float(np.mean([np.sum(a * b[shuffle], axis=1).mean() for a, b in pairs]))
+    codes, shuffle, found = np.asarray(_cosines(latents, anchors)), derangement(key, latents.shape[1]), {}
+    for name, spaces in (("relative", codes), ("centred", codes), ("absolute", latents)):
+        for suffix, order in (("", slice(None)), (", shuffled", shuffle)):
+            pairs = [_mean_cosine(a, b[order], centred=name == "centred") for a, b in combinations(spaces, 2)]
+            found[name + suffix] = float(np.mean(pairs))
     return found
 
 
 _cosines = jax.jit(jax.vmap(relative_projection))
+_mean_cosine = jax.jit(code_cosine, static_argnames="centred")
