@@ -14,6 +14,7 @@ from quire.common.fields.cameras import rays
 from quire.common.fields.rendering import composite, ray_box, stratified, trunc_exp
 from quire.common.fields.surfaces import (
     box_sdf,
+    farthest_points,
     marching_cubes,
     mesh_sdf,
     points_on,
@@ -182,6 +183,23 @@ def test_surface_of_a_field():
     assert (np.linalg.det(surface.vertices[surface.faces]) > 0).mean() > 0.99  # outwards
     with pytest.raises(ValueError, match="cross"):
         marching_cubes(np.ones((3, 3, 3)))
+
+
+def test_farthest_points_by_loops():
+    x = RNG.normal(size=(30, 4)) + 1e3  # distances, not squares of coordinates
+    chosen = [7]
+    while len(chosen) < 12:
+        gaps = np.linalg.norm(x[:, None] - x[chosen], axis=-1).min(1)
+        chosen.append(int(gaps.argmax()))
+    assert farthest_points(x.astype(np.float32), 12, 7).tolist() == chosen
+    assert sorted(farthest_points(x.astype(np.float32), 30).tolist()) == list(range(30))
+    assert farthest_points(np.zeros((3, 2)), 3, 1).tolist() == [1, 0, 2]  # copies are not chosen twice
+    assert farthest_points(np.array([[0], [200], [90]], np.uint8), 3).tolist() == [0, 1, 2]  # 90 - 200 does not wrap
+    for bad, match in ((lambda: farthest_points(x, 31), "n is 31"), (lambda: farthest_points(x, 2, -1), "start -1")):
+        with pytest.raises(ValueError, match=match):
+            bad()
+    with jax.debug_nans(False), pytest.raises(ValueError, match="not finite"):
+        farthest_points(np.array([[0.0], [np.nan]]), 1)
 
 
 def test_photographs_are_averages_of_blocks():

@@ -1,11 +1,13 @@
 """Signed distances to analytic shapes and to meshes, points on surfaces, and surfaces of fields."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Num
 
-from quire.common.checks import check_at_least
+from quire.common.checks import check_at_least, floating, is_concrete
 from quire.common.data.meshes import Surface
 from quire.common.fields.winding_number import winding_number
 from quire.common.random import generator
@@ -92,6 +94,44 @@ def points_on(key: jax.Array, surface: Surface, count: int) -> Float[np.ndarray,
     u, v = rng.random((2, count, 1))
     u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
     return chosen[:, 0] + u * (chosen[:, 1] - chosen[:, 0]) + v * (chosen[:, 2] - chosen[:, 0])
+
+
+def farthest_points(x: Num[Array | np.ndarray, "m d"], n: int, start: int = 0) -> Int[Array, " n"]:
+    """Farthest point sampling: each chosen row is the one that is farthest (Euclidean) from all those chosen before.
+
+    Every row is chosen at most once, copies after everything else; the smaller index wins a tie.
+
+    Args:
+        x: points, one a row, in any dimension.
+        n: how many to choose.
+        start: index of the first.
+
+    Returns:
+        Indices in the order in which they were chosen, int32.
+
+    Raises:
+        ValueError: for n outside 1..m, a start that is no row, or numbers that are not finite.
+
+    >>> farthest_points(jnp.array([[0.0], [1.0], [5.0], [3.0]]), 3).tolist()
+    [0, 2, 3]
+    """
+    if not 1 <= n <= len(x) or not 0 <= start < len(x):
+        raise ValueError(f"n is {n} and start {start}; with {len(x)} rows of x, n lies in 1..{len(x)} and start is one of them")
+    if is_concrete(x) and not np.isfinite(np.asarray(x)).all():
+        raise ValueError("x has numbers that are not finite")
+    return _farthest_points(*floating(x), n, start)
+
+
+@partial(jax.jit, static_argnames="n")
+def _farthest_points(x: Array, n: int, start: int | Array) -> Array:
+    def step(carry, _):
+        distance, last = carry
+        distance = jnp.minimum(distance, jnp.sum((x - x[last][None]) ** 2, axis=1))
+        distance = distance.at[last].set(-1)  # below every distance, and it stays there
+        return (distance, jnp.argmax(distance).astype(jnp.int32)), last
+
+    first = jnp.full(len(x), jnp.inf, x.dtype), jnp.asarray(start, jnp.int32)
+    return jax.lax.scan(step, first, length=n)[1]
 
 
 def marching_cubes(values: Float[np.ndarray, "a b c"], *, level: float = 0.0, half_width: float = 1.0) -> Surface:
