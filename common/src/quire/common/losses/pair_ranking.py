@@ -45,10 +45,10 @@ def angle_loss(embeddings: Float[Array, "m dim"], grades: Real[Array, " n"], sca
     _check_pairs(embeddings, grades)
     if embeddings.shape[1] % 2:
         raise ValueError(f"embeddings has dimension {embeddings.shape[1]}; halves need an even one")
-    (a, b), (c, d) = (jnp.split(embeddings[start::2], 2, axis=1) for start in (0, 1))
-    first, second = (jnp.sqrt(jnp.sum(x**2 + y**2, axis=1)) for x, y in ((a, b), (c, d)))
+    z = unit_rows(embeddings)
+    (a, b), (c, d) = (jnp.split(z[start::2], 2, axis=1) for start in (0, 1))
     parts = jnp.sum(a * c + b * d + b * c - a * d, axis=1)
-    return _ranking(jnp.abs(parts / (first * second)) * scale, grades)
+    return _ranking(jnp.abs(parts) * scale, grades)
 
 
 def in_batch_negative_loss(

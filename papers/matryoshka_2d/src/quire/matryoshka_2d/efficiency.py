@@ -1,0 +1,66 @@
+"""What depth costs: floating-point operations of compiled programs, and their time."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from quire.common.layers.nested import truncate
+from quire.matryoshka_2d.encoder import Mask, SentenceEncoder, Tokens
+from quire.matryoshka_2d.pooling import pool
+
+
+def unrolled(model: SentenceEncoder, tokens: Tokens, mask: Mask | None = None, *, layers: int) -> Float[Array, "batch dim"]:
+    """`model.encode(tokens, mask, layers=layers)` without a loop over layers, whose body a compiler counts once.
+
+    Args:
+        model: the encoder.
+        tokens, mask, layers: as for `SentenceEncoder.encode`.
+    """
+    graph, stack = nnx.split(model.bert.layers)
+    x, visible = model.bert.embeddings(tokens), None if mask is None else mask[:, None]
+    for i in range(layers):
+        x = nnx.merge(graph, jax.tree.map(lambda p, i=i: p[i], stack))(x, x, visible)
+    return truncate(pool(x, mask, model.pooling), x.shape[-1])
+
+
+def flops(model: SentenceEncoder, tokens: Tokens, mask: Mask, *, layers: int) -> float:
+    """Floating-point operations of the compiled program that runs so many layers, by XLA's own count.
+
+    Raises:
+        ValueError: if the compiler of this device does not count.
+    """
+    graph, state = nnx.split(model)
+
+    def run(state, tokens, mask):
+        return unrolled(nnx.merge(graph, state), tokens, mask, layers=layers)
+
+    counted = (jax.jit(run).lower(state, tokens, mask).compile().cost_analysis() or {}).get("flops", 0.0)
+    if not counted > 0:
+        raise ValueError(f"flops is {counted}; the compiler of {jax.default_backend()} does not count")
+    return float(counted)
+
+
+def least_milliseconds(functions: dict[str, Callable[[], Any]], timings: int) -> dict[str, float]:
+    """Least time of each of several functions, called by turns after one call that compiles."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(1 + timings):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            jax.block_until_ready(function())
+            times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: min(values[1:]) for name, values in times.items()}
+
+
+def encoding_times(model: SentenceEncoder, tokens: Tokens, mask: Mask, layers: tuple[int, ...], timings: int) -> dict[str, float]:
+    """Least milliseconds of `encode` at each depth, by name: `1 layers`, ..."""
+    graph, state = nnx.split(model)
+
+    def program(n: int) -> Callable[[], Any]:
+        compiled = jax.jit(lambda state, tokens, mask: nnx.merge(graph, state).encode(tokens, mask, layers=n))
+        return lambda: compiled(state, tokens, mask)
+
+    return least_milliseconds({f"{n} layers": program(n) for n in layers}, timings)
