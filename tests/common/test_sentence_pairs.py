@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from quire.common.data.sentence_pairs import (
+    _SLOTS,
     STS_YEARS,
     nli_triplets,
     read_nli,
@@ -24,7 +25,11 @@ def test_lines_of_sts_benchmark():
         pairs = read_sts(text.replace("\n", ending))
         assert pairs.first == ('He said "no.', "A\u2028b.") and pairs.second == ('She "said".', "C.")
         np.testing.assert_array_equal(pairs.scores, np.float32([0.5, 5]))
-    bad = {"a\tb\tc\td\t1\tonly one\n": "score and two", "a\tb\tc\td\tx\ty\tz\n": "score and two", "a\tb\tc\td\t5.5\ty\tz\n": "0 to 5"}
+    bad = {
+        "a\tb\tc\td\t1\tonly one\n": "score and two",
+        "a\tb\tc\td\tx\ty\tz\n": "score and two",
+        "a\tb\tc\td\t5.5\ty\tz\n": "0 to 5",
+    }
     for line, message in bad.items():
         with pytest.raises(DatasetCorrupt, match=f"line 3 of sts.*{message}"):
             read_sts(text + line, source="sts")
@@ -97,6 +102,7 @@ def test_generated_pairs():
     data, again, other = template_pairs(), template_pairs(), template_pairs(1)
     assert data.train.first == again.train.first != other.train.first
     assert set(data.train.scores.tolist()) == {0, 1, 2, 3, 4, 5}
+    meaning = {word: (slot, i // 2) for slot, words in enumerate(_SLOTS) for i, word in enumerate(words)}
     for first, second, score in zip(*data.test, strict=True):
-        shared = set(first.split()) & set(second.split()) - {"in", "the"}
-        assert len(shared) == score
+        one, other = ({meaning[word] for word in text.split() if word in meaning} for text in (first, second))
+        assert len(one) == len(other) == 5 and len(one & other) == score

@@ -58,6 +58,7 @@ from quire.matryoshka_2d.sources import open_sentences
 from quire.matryoshka_2d.training import METHODS, build, methods_of, train, training_loss
 
 KEY = jax.random.key(0)
+SIMILAR = jnp.array([1, 0, 0])
 BASE = AnglE(in_batch=0.0)  # CoSENT at scale 20 and angle at scale 1
 CONFIG = BertConfig(vocab_size=11, dim=8, depth=3, num_heads=2, mlp_dim=12, max_length=6)
 
@@ -132,7 +133,7 @@ def test_golden_for_any_depth_by_all_paths(vectors):
 
 # --- The objective ---
 
-LAYERS, LABELS = normal(4, 6, 8), np.array([3.0, 1.0, 1.0], np.float32)
+LAYERS, LABELS = normal(4, 6, 8), jnp.array([3.0, 1.0, 1.0])
 
 
 def loss(layers=LAYERS, labels=LABELS, layer=2, dim=4, **options):
@@ -180,12 +181,12 @@ def test_gradients_and_transformations():
 
 
 def test_equal_labels_and_equal_scales():
-    same = np.ones(3, np.float32)
+    same = jnp.ones(3)
     value, gradient = jax.value_and_grad(lambda z: BASE(z, same))(jnp.asarray(LAYERS[0]))
     assert value == 0 and not np.any(gradient), "nothing ranks above anything"
     lengths = np.arange(1, 7, dtype=np.float32)[:, None]
     both = AnglE()
-    assert_close(both(jnp.asarray(LAYERS[0] * lengths), np.eye(3)[0]), both(jnp.asarray(LAYERS[0]), np.eye(3)[0]), 1e-5)
+    assert_close(both(jnp.asarray(LAYERS[0] * lengths), SIMILAR), both(jnp.asarray(LAYERS[0]), SIMILAR), 1e-5)
 
 
 def test_the_loss_at_the_edges():
@@ -201,20 +202,20 @@ def test_the_loss_at_the_edges():
 
 
 def test_in_batch_negatives_and_triplets():
-    z = LAYERS[0]
+    z, wide = jnp.asarray(LAYERS[0]), LAYERS[0].astype(float)
     labels = np.array([1, 0, 1])
-    assert_close(AnglE(0.0, 2.0, 0.0)(z, labels), 2 * brute_force.in_batch(z.astype(float), labels, 20.0), 1e-5)
-    assert_close(in_batch_negative_loss(jnp.asarray(z), labels == 1, 5.0), brute_force.in_batch(z.astype(float), labels, 5.0), 1e-5)
-    assert_close(triplet_contrastive_loss(jnp.asarray(z), 5.0), brute_force.triplet_contrastive(z.astype(float), 5.0), 1e-5)
-    a, p, n = z[0::3], z[1::3], z[2::3]
-    pairs = np.stack([np.concatenate([a, a]), np.concatenate([p, n])], 1).reshape(-1, 8).astype(float)
+    assert_close(AnglE(0.0, 2.0, 0.0)(z, jnp.asarray(labels)), 2 * brute_force.in_batch(wide, labels, 20.0), 1e-5)
+    assert_close(in_batch_negative_loss(z, jnp.asarray(labels == 1), 5.0), brute_force.in_batch(wide, labels, 5.0), 1e-5)
+    assert_close(triplet_contrastive_loss(z, 5.0), brute_force.triplet_contrastive(wide, 5.0), 1e-5)
+    a, p, n = wide[0::3], wide[1::3], wide[2::3]
+    pairs = np.stack([np.concatenate([a, a]), np.concatenate([p, n])], 1).reshape(-1, 8)
     ranked = np.repeat([1, 0], 2)
     expected = (
         0.5 * brute_force.cosent(pairs, ranked, 3.0)
-        + 2 * brute_force.triplet_contrastive(z.astype(float), 5.0)
+        + 2 * brute_force.triplet_contrastive(wide, 5.0)
         + brute_force.angle(pairs, ranked, 2.0)
     )
-    assert_close(TripletAnglE(0.5, 2.0, 1.0, 3.0, 5.0, 2.0)(jnp.asarray(z)), expected, 1e-5)
+    assert_close(TripletAnglE(0.5, 2.0, 1.0, 3.0, 5.0, 2.0)(z), expected, 1e-5)
 
 
 def test_espresso():
@@ -244,14 +245,21 @@ def test_adaptive_layers():
 
     states = jnp.asarray(LAYERS)
     found = adaptive_layer_loss(
-        states, None, chosen=(1, 2), base=matryoshka_base(base, (2, 8), (1.0, 3.0)), last_weight=5.0, prior_weight=7.0, kl_weight=2.0
+        states,
+        None,
+        chosen=(1, 2),
+        base=matryoshka_base(base, (2, 8), (1.0, 3.0)),
+        last_weight=5.0,
+        prior_weight=7.0,
+        kl_weight=2.0,
     )
     np.testing.assert_allclose(jnp.linalg.norm(seen[0], axis=1), 1, rtol=1e-5)
     unit = [[np.asarray(x[:, :k] / jnp.linalg.norm(x[:, :k], axis=1, keepdims=True)) for k in (2, 8)] for x in states]
     nested = [(a**3).sum() + 3 * (b**3).sum() for a, b in unit]
     pull = sum(0.3 * layer_kl(states[3], states[n], 0.3) for n in (1, 2))
     assert_close(found, 5 * nested[3] + 7 * (nested[1] / 2 + nested[2] / 4) + 2 * pull, 1e-4)
-    assert_close(adaptive_layer_loss(states, None, chosen=(2,), base=base, tau=0.0), base(states[3], 0) + base(states[2], 0) / 2, 1e-5)
+    without = adaptive_layer_loss(states, None, chosen=(2,), base=base, tau=0.0)
+    assert_close(without, base(states[3], None) + base(states[2], None) / 2, 1e-5)
 
 
 # --- Draws and prefixes ---
@@ -275,7 +283,7 @@ def test_a_padded_prefix_has_the_losses_of_the_prefix(dim):
     z = jnp.asarray(LAYERS[0][:, :dim])
     cut = jax.jit(padded_prefix)
     for size in range(2, dim + 1, 2):
-        assert_close(AnglE()(cut(z, size), np.array([1, 0, 0])), AnglE()(z[:, :size], np.array([1, 0, 0])), 1e-5)
+        assert_close(AnglE()(cut(z, size), SIMILAR), AnglE()(z[:, :size], SIMILAR), 1e-5)
         np.testing.assert_array_equal(padded_prefix(z, size), cut(z, size))
     with jax.debug_nans(False):
         for size in (0, 3, dim + 1, -2):
@@ -291,15 +299,15 @@ def test_pooling_looks_at_tokens_only():
     hidden = normal(2, 3, 5, 4)
     mask = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 1, 1, 0]], bool)
     for how in ("cls", "avg", "cls_avg", "max", "last"):
-        found = pool(jnp.asarray(hidden), mask, how)
+        found = pool(jnp.asarray(hidden), jnp.asarray(mask), how)
         assert found.shape == (2, 3, 4)
         for i, row in enumerate(mask):
             tokens = hidden[:, i, row]
             by_hand = {"avg": tokens.mean(1), "max": tokens.max(1), "last": tokens[:, -1], "cls": hidden[:, i, 0]}
             by_hand["cls_avg"] = (by_hand["cls"] + by_hand["avg"]) / 2
             assert_close(found[:, i], by_hand[how], 1e-5)
-        assert_close(pool(jnp.asarray(hidden), None, how), pool(jnp.asarray(hidden), np.ones((3, 5), bool), how), 1e-6)
-        empty = np.zeros((3, 5), bool)
+        assert_close(pool(jnp.asarray(hidden), None, how), pool(jnp.asarray(hidden), jnp.ones((3, 5), bool), how), 1e-6)
+        empty = jnp.zeros((3, 5), bool)
         assert how.startswith("cls") or not np.any(pool(jnp.asarray(hidden), empty, how))
         assert_degenerate(lambda x, m, how=how: pool(x, m, how), hidden[0], mask, axes=(0, 1))
     assert_dtypes(lambda x: pool(x, mask, "cls_avg"), hidden[0])
@@ -309,14 +317,14 @@ def small_encoder(**changes):
     return SentenceEncoder(replace(CONFIG, **changes), "avg", rngs=nnx.Rngs(0))
 
 
-TOKENS = np.random.default_rng(1).integers(1, 11, (4, 5)).astype(np.int32)
-MASK = np.arange(5) < np.array([[5], [3], [1], [4]])
+TOKENS = jnp.asarray(np.random.default_rng(1).integers(1, 11, (4, 5)))
+MASK = jnp.asarray(np.arange(5) < np.array([[5], [3], [1], [4]]))
 
 
 def test_an_exit_gives_the_layer_and_skips_the_rest():
     model = small_encoder()
     every = np.asarray(encode_all_layers(model, TOKENS, MASK))
-    every /= np.linalg.norm(every, axis=-1, keepdims=True)
+    every = every / np.linalg.norm(every, axis=-1, keepdims=True)
     whole = macs(model.encode, TOKENS, MASK)
     for n in (1, 2, 3):
         found = model.encode(TOKENS, MASK, layers=n)
@@ -401,7 +409,7 @@ def test_grid_is_rank_correlation_of_cosines():
     grid = sts_grid(model, TokenPairs(tokens, scores), (0, 1, 3), (2, 8), batch_size=4)
     assert grid.shape == (3, 2)
     rows = tokens.reshape(18, 5)
-    every = np.asarray(encode_all_layers(model, rows, rows != 0))
+    every = np.asarray(encode_all_layers(model, jnp.asarray(rows), jnp.asarray(rows != 0)))
     for i, n in enumerate((0, 1, 3)):
         for j, k in enumerate((2, 8)):
             cosines = [brute_force.cosine(every[n, 2 * p, :k], every[n, 2 * p + 1, :k]) for p in range(9)]
@@ -427,7 +435,7 @@ def test_methods_share_weights_batches_and_draws():
     """Columns of one program: those whose terms agree in a step leave the same parameters behind."""
     sentences = open_sentences(tiny()).value
     methods = methods_of(sentences.preset)
-    graph, states, losses = train(sentences, methods, jax.random.split(KEY, 2))
+    _, states, losses = train(sentences, methods, jax.random.split(KEY, 2))
     assert list(methods) == ["plain", "MRL", "2DMSE", "2DMSE without KL", "1 layer alone"]
     assert losses.shape == (5, 2, 2) and (losses[2, :, 0] > losses[3, :, 0]).all(), "the KL comes on top"
     assert (losses[1, :, 0] > losses[0, :, 0]).all()
@@ -451,7 +459,7 @@ def test_sentences(as_installed, monkeypatch, tmp_path):
         build(PRESETS["paper"], nnx.Rngs(0))
     with pytest.raises(ValueError, match="sentences is 'novels'"):
         open_sentences(replace(PRESETS["quick"], sentences="novels"))
-    with pytest.raises(ValueError, match=r"encoder\.vocab_size is 3"):
+    with pytest.raises(ValueError, match="vocab_size is 3"):
         open_sentences(replace(tiny(), checkpoint="", encoder=replace(CONFIG, vocab_size=3), length=6))
 
 
@@ -496,7 +504,7 @@ def test_presets_trace(name):
         (lambda: AnglE(angle_scale=0.0), "angle_scale is 0.0"),
         (lambda: AnglE()(jnp.asarray(LAYERS[0]), LABELS), "others than 0 and 1"),
         (lambda: TripletAnglE()(jnp.ones((4, 2))), "embeddings has 4 rows"),
-        (lambda: matryoshka_base(BASE, (4, 2)), "sizes is"),
+        (lambda: matryoshka_base(BASE, (4, 4)), "sizes is"),
         (lambda: matryoshka_base(BASE, (2, 4), (1.0,)), "weights has 1"),
         (lambda: adaptive_layer_loss(jnp.asarray(LAYERS), LABELS, chosen=(3,), base=BASE), "chosen is"),
         (lambda: adaptive_layer_loss(jnp.asarray(LAYERS), LABELS, chosen=(), base=BASE), "chosen is"),

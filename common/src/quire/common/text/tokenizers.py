@@ -5,7 +5,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Int
@@ -16,14 +15,6 @@ from quire.common.errors import DatasetCorrupt
 
 PADDING = 0
 """Id of the padding behind a sentence, in every tokenizer."""
-
-
-class Tokenizer(Protocol):
-    """`tokenizer(texts, length) -> ids [n, length]`, padded with `PADDING`; and how many ids there are."""
-
-    vocab_size: int
-
-    def __call__(self, texts: Sequence[str], length: int) -> Int[np.ndarray, "n length"]: ...
 
 
 def words_of(text: str) -> list[str]:
@@ -129,6 +120,10 @@ class WordPieces:
             found.append(self._ids[("##" if start else "") + word[start:end]])
             start = end
         return found
+
+
+Tokenizer = WordTokenizer | WordPieces
+"""`tokenizer(texts, length) -> ids [n, length]`, padded with `PADDING`; `vocab_size` is the number of ids."""
 
 
 def basic_words(text: str) -> list[str]:

@@ -7,7 +7,7 @@ References:
 from collections.abc import Sequence
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Real
+from jaxtyping import Array, Float, Shaped
 
 from quire.common.layers.nested import check_sizes, truncate
 from quire.matryoshka_2d.base_losses import BaseLoss, widened
@@ -19,18 +19,18 @@ def matryoshka_base(base: BaseLoss, sizes: Sequence[int], weights: Sequence[floa
 
     Args:
         base: l.
-        sizes: k, the whole dimension among them if it is to be trained; a step may draw some.
+        sizes: k in any order, the whole dimension among them if it is to be trained; a step may draw some.
         weights: of the sizes, 1 by default.
 
     Raises:
-        ValueError: for sizes that do not increase, or another number of weights. The loss: for a size above the dimension.
+        ValueError: for no size, one that is named twice, or another number of weights. The loss: for a size above the dimension.
 
     >>> from quire.common.losses.pair_ranking import cosent_loss
     >>> z, y = jnp.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.6, 0.8]]), jnp.array([0.0, 1.0])
     >>> print(f"{matryoshka_base(cosent_loss, (1, 2))(z, y) - cosent_loss(z, y):.4f}")  # both pairs agree at k = 1
     0.6931
     """
-    sizes = check_sizes(sizes, max(sizes, default=0))
+    check_sizes(sorted(sizes), max(sizes, default=0))
     weights = (1.0,) * len(sizes) if weights is None else tuple(weights)
     if len(weights) != len(sizes):
         raise ValueError(f"weights has {len(weights)} numbers for {len(sizes)} sizes; it needs one each")
@@ -43,7 +43,7 @@ def matryoshka_base(base: BaseLoss, sizes: Sequence[int], weights: Sequence[floa
 
 def adaptive_layer_loss(
     layers: Layers,
-    labels: Real[Array, " pairs"] | None,
+    labels: Shaped[Array, " pairs"] | None,
     *,
     chosen: Sequence[int],
     base: BaseLoss,

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Real
+from jaxtyping import Array, Float, Real, Shaped
 
 from quire.common.checks import check_positive, floating, is_concrete
 from quire.common.layers.nested import unit_rows
@@ -53,7 +53,7 @@ class AnglE:
         for name in ("cosine_scale", "in_batch_scale", "angle_scale"):
             check_positive(name, getattr(self, name))
 
-    def __call__(self, embeddings: Float[Array, "rows dim"], labels: Real[Array, " pairs"]) -> Float[Array, ""]:
+    def __call__(self, embeddings: Float[Array, "rows dim"], labels: Shaped[Array, " pairs"]) -> Float[Array, ""]:
         """The loss of pairs in rows 2 i and 2 i + 1.
 
         Args:
@@ -73,7 +73,7 @@ class AnglE:
         return total
 
 
-def _similar(labels: Real[Array, " pairs"]) -> Array:
+def _similar(labels: Shaped[Array, " pairs"]) -> Array:
     if is_concrete(labels) and not np.isin(np.asarray(labels), (0, 1)).all():
         raise ValueError("labels has others than 0 and 1; in-batch negatives are for these only, set in_batch=0 for grades")
     return labels == 1

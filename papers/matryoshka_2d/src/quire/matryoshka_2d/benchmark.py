@@ -38,5 +38,8 @@ def cases(n: int, key: jax.Array) -> dict[str, Case]:
 
 
 paper.benchmark = Benchmark(
-    f"Embeddings of layer 1 of {CONFIG.depth}, {CONFIG.max_length} tokens", size="sentences n", sizes=(32, 64, 128, 256), cases=cases
+    f"Embeddings of layer 1 of {CONFIG.depth}, {CONFIG.max_length} tokens",
+    size="sentences n",
+    sizes=(32, 64, 128, 256),
+    cases=cases,
 )

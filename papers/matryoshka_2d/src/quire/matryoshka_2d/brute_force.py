@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def ranking(values: Sequence[float], labels: Sequence[float]) -> float:
+def ranking(values: list[float], labels: np.ndarray) -> float:
     """`log(1 + sum exp(v_i - v_j))` over all i, j where the label of i is lower."""
     n = range(len(values))
     return float(np.log(1 + sum(np.exp(values[i] - values[j]) for i in n for j in n if labels[i] < labels[j])))

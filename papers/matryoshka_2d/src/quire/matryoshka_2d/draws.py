@@ -32,9 +32,7 @@ def geometric_sizes(smallest: int, dim: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def sample_layer_dim(
-    key: Key[Array, ""], num_layers: int, sizes: Sequence[int]
-) -> tuple[Int[Array, ""], Int[Array, ""]]:
+def sample_layer_dim(key: Key[Array, ""], num_layers: int, sizes: Sequence[int]) -> tuple[Int[Array, ""], Int[Array, ""]]:
     """`n ~ Uniform{1 .. L - 1}` and `k ~ Uniform(S)`, traced integers that one compiled step takes.
 
     Args:

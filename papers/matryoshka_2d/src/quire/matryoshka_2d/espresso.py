@@ -8,7 +8,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Real
+from jaxtyping import Array, Float, Real, Shaped
 
 from quire.common.layers.nested import check_sizes
 from quire.matryoshka_2d.base_losses import BaseLoss, widened
@@ -42,7 +42,7 @@ def compressed(x: Real[Array, "rows dim"], size: int) -> Float[Array, "rows size
 
 
 def espresso_loss(
-    layers: Layers, labels: Real[Array, " pairs"] | None, *, dim: int, base: BaseLoss, tau: float = 1.0
+    layers: Layers, labels: Shaped[Array, " pairs"] | None, *, dim: int, base: BaseLoss, tau: float = 1.0
 ) -> Float[Array, ""]:
     """`l(v_L) + f(v_L) + mean_i w_i f(v_i)`, `f(v) = l(v[:k]) + tau KL(C(v) || v[:k])`, `w_i = 1 / (1 + log(1 + i))`.
 

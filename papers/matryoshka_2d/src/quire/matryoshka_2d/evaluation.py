@@ -65,7 +65,10 @@ def sts_grid(
 
 
 def correlations(
-    embeddings: Float[np.ndarray, "depth rows dim"], scores: Float[np.ndarray, " pairs"], layers: Sequence[int], dims: Sequence[int]
+    embeddings: Float[np.ndarray, "depth rows dim"],
+    scores: Float[np.ndarray, " pairs"],
+    layers: Sequence[int],
+    dims: Sequence[int],
 ) -> Float[np.ndarray, "layers dims"]:
     """The same from embeddings of all layers `[L + 1, 2 pairs, D]`.
 

@@ -1,10 +1,10 @@
-"""The loss over layers and prefixes (section 3): a last layer and a drawn one, whole and cut, and the pull of one to the other."""
+"""The loss over layers and prefixes (section 3): a last and a drawn layer, whole and cut, and the pull of one to the other."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Real
+from jaxtyping import Array, Float, Int, Real, Shaped
 
 from quire.common.checks import check_positive, is_concrete
 from quire.matryoshka_2d.base_losses import BaseLoss, widened
@@ -38,7 +38,7 @@ class Parts(NamedTuple):
 
 def tdmse_loss(
     layers: Layers,
-    labels: Real[Array, " pairs"] | None,
+    labels: Shaped[Array, " pairs"] | None,
     *,
     layer: int | Int[Array, ""],
     dim: int | Int[Array, ""],
@@ -84,7 +84,7 @@ def tdmse_loss(
     """
     layers = widened(layers)
     check_positive("tau", tau)
-    last, drawn = layers[-1], chosen_layer(layers, layer)
+    drawn, last = chosen_layer(layers, layer), layers[-1]
     share = 1.0 if first_release else 1.0 / layer
     kl_scaled = (tau**2 if first_release else tau) * layer_kl(last, drawn, tau) if kl else jnp.zeros((), layers.dtype)
     full = weights.last * base(last, labels) + weights.layer * share * base(drawn, labels) + weights.kl * kl_scaled

@@ -9,9 +9,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from quire.common.data.registry import provided
+from quire.common.text.tokenizers import PADDING
 from quire.common.train.batches import epoch_indices
 from quire.common.train.seeds import fit_seeds, fold_keys
-from quire.common.text.tokenizers import PADDING
 from quire.matryoshka_2d.config import Preset
 from quire.matryoshka_2d.draws import sample_layer_dim
 from quire.matryoshka_2d.encoder import SentenceEncoder, encode_all_layers, load_encoder
@@ -102,7 +102,10 @@ def train(sentences: Sentences, methods: dict[str, Method], keys: Array) -> tupl
         chosen, method = data
         return tokens[chosen[step]], labels[chosen[step]], method
 
-    data = np.tile(indices, (runs[0], 1, 1)), Method(*(np.repeat(np.stack(x), runs[1], axis=0) for x in zip(*methods.values(), strict=True)))
+    data = (
+        np.tile(indices, (runs[0], 1, 1)),
+        Method(*(np.repeat(np.stack(x), runs[1], axis=0) for x in zip(*methods.values(), strict=True))),
+    )
     graph, state, losses = fit_seeds(
         lambda rngs: build(preset, rngs),
         training.transformation(flat=True),
