@@ -450,7 +450,7 @@ def test_sentences(as_installed, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = open_sentences(PRESETS["quick"])
     assert "generated" in found.name and found.stand_in_for.startswith("SNLI")
-    assert found.value.train.shape == (4000, 2, 14) and found.value.train.max() < 60
+    assert found.value.train.shape == (4000, 2, 12) and found.value.train.max() < 60
     assert 0.5 < found.value.bag_of_words < 1
     for name, missing in (("standard", "stsbenchmark"), ("paper", "senteval-sts")):
         with pytest.raises(DatasetUnavailable, match=missing):

@@ -201,7 +201,7 @@ def template_pairs(seed: int = 0, sizes: tuple[int, int, int] = (4000, 500, 1000
 
     >>> pairs = template_pairs().train
     >>> pairs.first[0], pairs.second[0], float(pairs.scores[0])
-    ('', '', 0.0)
+    ('the quick woman shouts slowly in the wood', 'in the wood the fast woman shouts slowly', 5.0)
     """
     draw = np.random.default_rng(seed)
     name = f"generated sentences, {sizes[0]} train / {sizes[2]} test pairs"

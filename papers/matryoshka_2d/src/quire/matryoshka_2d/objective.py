@@ -77,7 +77,7 @@ def tdmse_loss(
     >>> base, labels = AnglE(in_batch=0.0), jnp.array([1.0, 0.0])
     >>> loss, parts = tdmse_loss(layers, labels, layer=1, dim=4, base=base)
     >>> print(f"{loss:.4f} {parts.loss_full + parts.loss_dim:.4f} {parts.kl_scaled:.4f}")
-    0 0 0
+    4.2552 4.2552 0.0723
 
     References:
         AnglE at 75e3ce9; with `first_release`, at 74e5ba2.

@@ -76,9 +76,20 @@ def build(preset: Preset, rngs: nnx.Rngs) -> SentenceEncoder:
         DatasetUnavailable: if these are not on this machine.
     """
     if not preset.checkpoint:
-        return SentenceEncoder(preset.encoder, preset.pooling, rngs=rngs)
+        return widened_start(SentenceEncoder(preset.encoder, preset.pooling, rngs=rngs), preset.initial_std)
     folder = provided(preset.checkpoint, "model.safetensors").parent
     return load_encoder(folder, preset.encoder, pooling=preset.pooling)
+
+
+def widened_start(model: SentenceEncoder, std: float) -> SentenceEncoder:
+    """A model at its start, with kernels and embeddings of `N(0, std^2)` instead of BERT's `N(0, 0.02^2)`."""
+
+    def scaled(path: tuple, value: Array) -> Array:
+        drawn = {"kernel", "words", "positions", "types"} & {str(getattr(part, "key", part)) for part in path}
+        return value * (std / 0.02) if drawn else value
+
+    nnx.update(model, jax.tree.map_with_path(scaled, nnx.state(model, nnx.Param)))
+    return model
 
 
 def train(sentences: Sentences, methods: dict[str, Method], keys: Array) -> tuple[nnx.GraphDef, Any, Float[np.ndarray, "..."]]:
