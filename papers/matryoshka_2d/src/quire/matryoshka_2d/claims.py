@@ -18,7 +18,7 @@ from quire.matryoshka_2d import brute_force, figures
 from quire.matryoshka_2d.adaptive_layer import adaptive_layer_loss, matryoshka_base
 from quire.matryoshka_2d.base_losses import AnglE, triplet_contrastive_loss
 from quire.matryoshka_2d.config import Preset
-from quire.matryoshka_2d.efficiency import encoding_times, flops, unrolled
+from quire.matryoshka_2d.efficiency import encoding_times, flops
 from quire.matryoshka_2d.encoder import SentenceEncoder, encode_all_layers, truncated
 from quire.matryoshka_2d.espresso import compressed
 from quire.matryoshka_2d.experiment import Run, run_all
@@ -59,14 +59,13 @@ def _forms(layers, labels, traced):
     base, last = AnglE(in_batch=0.0), layers[-1]
 
     def steps(**options):
+        def step(size, n, tau):
+            total, parts = tdmse_loss(layers, labels, layer=n, dim=size, base=base, tau=tau, **options)
+            return jnp.stack([*parts, total])
+
         # a traced size takes the padded prefix, a number the slice
-        found = [
-            tdmse_loss(layers, labels, layer=n, dim=size, base=base, tau=tau, **options)
-            for n in range(1, DEPTH)
-            for tau in TAUS
-            for size in (SIZE, traced)
-        ]
-        return jnp.stack([jnp.stack([*parts, total]) for total, parts in found])
+        grid = jnp.repeat(jnp.arange(1, DEPTH), len(TAUS)), jnp.tile(jnp.asarray(TAUS, layers.dtype), DEPTH - 1)
+        return jnp.stack([jax.vmap(partial(step, size))(*grid) for size in (SIZE, traced)])
 
     target = compressed(last, SIZE)
     return {
@@ -84,7 +83,7 @@ def _forms(layers, labels, traced):
 def _expected(layers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     def steps(**options):
         rows = [brute_force.tdmse(layers, labels, n, SIZE, tau, **options) for n in range(1, DEPTH) for tau in TAUS]
-        return np.array([[*row, row[1] + row[2]] for row in rows for _ in range(2)])
+        return np.array(2 * [[[*row, row[1] + row[2]] for row in rows]])
 
     last = layers[-1]
     return {
@@ -120,12 +119,12 @@ def early_exit(preset: Preset, key: jax.Array) -> Measurement:
     """Every depth: early exit and a truncated model against the all-layer output; operations of the unrolled programs."""
     model, tokens, mask = _random_encoder(preset, key, 8)
     depths = range(1, model.depth + 1)
-    every = jax.jit(lambda model: encode_all_layers(model, tokens, mask))(model)
+    every = jax.jit(encode_all_layers)(model, tokens, mask)
     every = np.asarray(every) / np.linalg.norm(every, axis=-1, keepdims=True)
-    encode = jax.jit(lambda model, n: model.encode(tokens, mask, layers=n), static_argnums=1)
-    exits = [np.abs(encode(model, n) - every[n]).max() for n in depths]
-    cut = [np.abs(encode(truncated(model, layers=n), n) - every[n]).max() for n in depths]
-    counts = [flops(model, tokens, mask, layers=n) for n in depths]
+    encode = jax.jit(lambda model, tokens, mask, n: model.encode(tokens, mask, layers=n), static_argnums=3)
+    exits = [np.abs(encode(model, tokens, mask, n) - every[n]).max() for n in depths]
+    cut = [np.abs(encode(truncated(model, layers=n), tokens, mask, n) - every[n]).max() for n in depths[:-1]]
+    counts = [flops(model, tokens, mask, layers=n, compiled=False) for n in depths]
     excess = [count / counts[-1] - n / model.depth for n, count in zip(depths, counts, strict=True)]
     return Measurement(
         float(max(exits)),
@@ -133,7 +132,6 @@ def early_exit(preset: Preset, key: jax.Array) -> Measurement:
         extras={
             "truncated model": float(max(cut)),
             "FLOPs beyond n / L": float(max(excess)),
-            "without a loop": float(np.abs(unrolled(model, tokens, mask, layers=1) - every[1]).max()),
         },
     )
 
