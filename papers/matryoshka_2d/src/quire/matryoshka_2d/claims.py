@@ -18,7 +18,7 @@ from quire.matryoshka_2d import brute_force, figures
 from quire.matryoshka_2d.adaptive_layer import adaptive_layer_loss, matryoshka_base
 from quire.matryoshka_2d.base_losses import AnglE, triplet_contrastive_loss
 from quire.matryoshka_2d.config import Preset
-from quire.matryoshka_2d.efficiency import encoding_times, flops
+from quire.matryoshka_2d.efficiency import early_exits, encoding_times, flops
 from quire.matryoshka_2d.encoder import SentenceEncoder, encode_all_layers, truncated
 from quire.matryoshka_2d.espresso import compressed
 from quire.matryoshka_2d.experiment import Run, run_all
@@ -119,11 +119,10 @@ def early_exit(preset: Preset, key: jax.Array) -> Measurement:
     """Every depth: early exit and a truncated model against the all-layer output; operations of the unrolled programs."""
     model, tokens, mask = _random_encoder(preset, key, 8)
     depths = range(1, model.depth + 1)
-    every = jax.jit(encode_all_layers)(model, tokens, mask)
+    every = _every_layer(*nnx.split(model), tokens, mask)
     every = np.asarray(every) / np.linalg.norm(every, axis=-1, keepdims=True)
-    encode = jax.jit(lambda model, tokens, mask, n: model.encode(tokens, mask, layers=n), static_argnums=3)
-    exits = [np.abs(encode(model, tokens, mask, n) - every[n]).max() for n in depths]
-    cut = [np.abs(encode(truncated(model, layers=n), tokens, mask, n) - every[n]).max() for n in depths[:-1]]
+    exits = [np.abs(early_exits(model, tokens, mask, n) - every[n]).max() for n in depths]
+    cut = [np.abs(early_exits(truncated(model, layers=n), tokens, mask, n) - every[n]).max() for n in depths[:-1]]
     counts = [flops(model, tokens, mask, layers=n, compiled=False) for n in depths]
     excess = [count / counts[-1] - n / model.depth for n, count in zip(depths, counts, strict=True)]
     return Measurement(
@@ -134,6 +133,11 @@ def early_exit(preset: Preset, key: jax.Array) -> Measurement:
             "FLOPs beyond n / L": float(max(excess)),
         },
     )
+
+
+@partial(jax.jit, static_argnums=0)
+def _every_layer(graph, state, tokens, mask):
+    return encode_all_layers(nnx.merge(graph, state), tokens, mask)
 
 
 # --- M3, M4, M5: sentence similarity ---

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -37,16 +38,26 @@ def flops(model: SentenceEncoder, tokens: Tokens, mask: Mask, *, layers: int, co
     Raises:
         ValueError: if the compiler of this device does not count.
     """
-    graph, state = nnx.split(model)
-
-    def run(state, tokens, mask):
-        return unrolled(nnx.merge(graph, state), tokens, mask, layers=layers)
-
-    program = jax.jit(run).lower(state, tokens, mask)
+    program = _unrolled.lower(*nnx.split(model), tokens, mask, layers)
     counted = ((program.compile() if compiled else program).cost_analysis() or {}).get("flops", 0.0)
     if not counted > 0:
         raise ValueError(f"flops is {counted}; the compiler of {jax.default_backend()} does not count")
     return float(counted)
+
+
+@partial(jax.jit, static_argnums=(0, 4))
+def _unrolled(graph, state, tokens, mask, layers):
+    return unrolled(nnx.merge(graph, state), tokens, mask, layers=layers)
+
+
+@partial(jax.jit, static_argnums=(0, 4))
+def _encoded(graph, state, tokens, mask, layers):
+    return nnx.merge(graph, state).encode(tokens, mask, layers=layers)
+
+
+def early_exits(model: SentenceEncoder, tokens: Tokens, mask: Mask, layers: int) -> Float[Array, "batch dim"]:
+    """`model.encode` as one program for all models of the same sizes."""
+    return _encoded(*nnx.split(model), tokens, mask, layers)
 
 
 def least_milliseconds(functions: dict[str, Callable[[], Any]], timings: int) -> dict[str, float]:
@@ -62,10 +73,6 @@ def least_milliseconds(functions: dict[str, Callable[[], Any]], timings: int) ->
 
 def encoding_times(model: SentenceEncoder, tokens: Tokens, mask: Mask, layers: tuple[int, ...], timings: int) -> dict[str, float]:
     """Least milliseconds of `encode` at each depth, by name: `1 layers`, ..."""
-    graph, state = nnx.split(model)
-
-    def program(n: int) -> Callable[[], Any]:
-        compiled = jax.jit(lambda state, tokens, mask: nnx.merge(graph, state).encode(tokens, mask, layers=n))
-        return lambda: compiled(state, tokens, mask)
-
-    return least_milliseconds({f"{n} layers": program(n) for n in layers}, timings)
+    split = nnx.split(model)
+    runs = {f"{n} layers": partial(_encoded, *split, tokens, mask, n) for n in layers}
+    return least_milliseconds(runs, timings)

@@ -62,12 +62,12 @@ def grids(grids: Grids, dims: Sequence[int]) -> Figure:
 
 
 def training(losses: Mapping[str, np.ndarray]) -> Figure:
-    """Training losses `[seeds, steps]` by method, smoothed; terms differ between methods, so only the shapes compare."""
+    """Training losses `[steps]` by method, per embedding that they look at, smoothed."""
     figure, ((panel,),) = plots.axes(width=5.2, height=3)
     for name, values in losses.items():
         steps, means = plots.smooth(values, 20)
         panel.plot(steps, means, color=COLOURS.get(name, plots.GREY), label=name, lw=1.4)
-    panel.set(xlabel="step", ylabel="loss of the method (nats)")
+    panel.set(xlabel="step", ylabel="loss per embedding (nats)")
     panel.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
