@@ -43,7 +43,7 @@ def tdmse_loss(
     layer: int | Int[Array, ""],
     dim: int | Int[Array, ""],
     base: BaseLoss,
-    tau: float = 1.0,
+    tau: Weight = 1.0,
     kl: bool = True,
     weights: LossWeights = LossWeights(),  # noqa: B008  (a tuple of numbers)
     first_release: bool = False,
@@ -107,7 +107,7 @@ def chosen_layer(layers: Layers, layer: int | Int[Array, ""]) -> Float[Array, "r
     return jnp.take(layers, jnp.where(layer < 1, depth + 1, layer), axis=0, mode="fill")
 
 
-def layer_kl(teacher: Real[Array, "rows dim"], student: Real[Array, "rows dim"], tau: float) -> Float[Array, ""]:
+def layer_kl(teacher: Real[Array, "rows dim"], student: Real[Array, "rows dim"], tau: Weight) -> Float[Array, ""]:
     """Mean over rows of `KL(softmax(t / tau) || softmax(s / tau))`; the softmax runs over the coordinates of an embedding.
 
     Args:
