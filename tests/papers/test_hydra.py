@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import combinations
 
 import jax
 import jax.numpy as jnp
@@ -441,17 +442,19 @@ def test_the_value_of_the_sweep_is_the_contrastive_loss():
 
 def test_a_planted_subspace_is_found():
     draw = np.random.default_rng(0)
-    data = planted_mixture(draw, 5, 12, 30)
+    data = planted_mixture(draw, 5, 18, 30)
     x, y = data.x, data.labels
     for c in range(5):
         own = data.attributes[c]
         assert own.sum() == 6
-        assert np.abs(x[y == c].mean(0))[own].min() > 1.5 > 1 > np.abs(x[y == c].mean(0))[~own].max()
-    gate, losses = learn_gate(x[y == 0], x[y == 1], x[y > 1], steps=60)
-    both = data.attributes[0] & data.attributes[1]
+        assert np.abs(x[y == c].mean(0))[own].min() > 1.1 > 0.8 > np.abs(x[y == c].mean(0))[~own].max()
+    first, second = max(combinations(range(5), 2), key=lambda pair: data.attributes[list(pair)].all(0).sum())
+    gate, losses = learn_gate(x[y == first], x[y == second], x[~np.isin(y, (first, second))], steps=60)
+    both = data.attributes[first] & data.attributes[second]
     assert auc(gate[both], gate[~both]) > 0.85
     assert losses[-1] < losses[0] - 0.1
-    assert separation(x, y, (0, 1), gate) > separation(x, y, (0, 1), np.ones(12, np.float32)) + 0.05
+    open_space = np.ones(18, np.float32)
+    assert separation(x, y, (first, second), gate) > separation(x, y, (first, second), open_space) + 0.05
 
 
 def test_auc():

@@ -82,7 +82,7 @@ class Subspaces:
         per_class, others: samples of each class of the pair and of all other classes.
         steps, learning_rate: of Adam on the logits of the gate.
         temperature: T.
-        planted_classes, planted_dim: of the planted mixtures.
+        planted_pairs, planted_classes, planted_dim: the same of the planted mixtures.
     """
 
     pairs: int = 10
@@ -91,6 +91,7 @@ class Subspaces:
     steps: int = 100
     learning_rate: float = 0.1
     temperature: float = 0.1
+    planted_pairs: int = 4
     planted_classes: int = 8
     planted_dim: int = 32
 

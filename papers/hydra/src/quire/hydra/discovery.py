@@ -74,7 +74,7 @@ def rediscover(config: Subspaces, key: jax.Array) -> dict[str, np.ndarray]:
     draw = generator(jax.random.fold_in(key, 6))
     rest = -(-config.others // (config.planted_classes - 2))
     data: Planted = planted_mixture(draw, config.planted_classes, config.planted_dim, max(config.per_class, rest))
-    pairs = drawn_pairs(config.planted_classes, config.pairs, draw)
+    pairs = drawn_pairs(config.planted_classes, config.planted_pairs, draw)
     gates = _learned([samples(data.x, data.labels, pair, config, draw) for pair in pairs], config)
     both = np.stack([data.attributes[a] & data.attributes[b] for a, b in pairs])
     found = np.array([auc(gate[shared], gate[~shared]) for gate, shared in zip(gates, both, strict=True)])

@@ -99,10 +99,19 @@ def agreement(
     first, second = np.asarray(first, float), np.asarray(second, float)
     if first.shape != second.shape or first.ndim != 2 or first.shape[0] != first.shape[1] or len(first) < 3:
         raise ValueError(f"relations have shapes {first.shape} and {second.shape}; they need [k, k], k at least 3")
-    upper = np.triu_indices(len(first), 1)
-    rho = spearman(first[upper], second[upper])
+    i, j = np.triu_indices(len(first), 1)
+    rho = spearman(first[i, j], second[i, j])
     if np.isnan(rho):
         return rho, 1.0
-    shuffled = (draw.permutation(len(first)) for _ in range(permutations))
-    as_good = sum(spearman(first[upper], second[np.ix_(order, order)][upper]) >= rho - 1e-12 for order in shuffled)
-    return rho, (1 + as_good) / (1 + permutations)
+    a, b = (_centred_ranks(x[i, j]) for x in (first, second))
+    ranks = np.zeros(second.shape)
+    ranks[i, j] = ranks[j, i] = b
+    orders = draw.permuted(np.broadcast_to(np.arange(len(first)), (permutations, len(first))), axis=1)
+    as_good = np.sum(ranks[orders[:, i], orders[:, j]] @ a >= a @ b - 1e-9 * abs(a @ b))
+    return rho, float((1 + as_good) / (1 + permutations))
+
+
+def _centred_ranks(x):
+    from scipy.stats import rankdata
+
+    return rankdata(x) - (len(x) + 1) / 2

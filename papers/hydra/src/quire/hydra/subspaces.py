@@ -112,11 +112,12 @@ class Planted(NamedTuple):
 
 
 def planted_mixture(
-    draw: np.random.Generator, classes: int, dim: int, per_class: int, *, shift: float = 2.0, spread: float = 0.5
+    draw: np.random.Generator, classes: int, dim: int, per_class: int, *, shift: float = 1.5, spread: float = 0.5
 ) -> Planted:
-    """Gaussian classes, each with attributes in a random half of the coordinates: `± shift + spread N(0, 1)` there, else N(0, 1).
+    """Gaussian classes, each with attributes in a random third of the coordinates: `± shift + spread N(0, 1)` there, else N(0, 1).
 
-    The sign belongs to the coordinate, so that classes with its attribute agree in it.
+    The sign belongs to the coordinate, so that classes with its attribute agree in it. A third, so that most of the other classes lack
+    what a pair shares.
 
     Args:
         draw: of everything.
@@ -128,11 +129,11 @@ def planted_mixture(
 
     >>> planted = planted_mixture(np.random.default_rng(0), 3, 8, 5)
     >>> planted.x.shape, planted.attributes.sum(1).tolist()
-    ((15, 8), [4, 4, 4])
+    ((15, 8), [3, 3, 3])
     """
     for name, size in (("classes", classes), ("dim", dim), ("per_class", per_class)):
         check_at_least(name, size)
-    attributes = draw.permuted(np.broadcast_to(np.arange(dim) < (dim + 1) // 2, (classes, dim)), axis=1)
+    attributes = draw.permuted(np.broadcast_to(np.arange(dim) < -(-dim // 3), (classes, dim)), axis=1)
     sign = draw.choice([-1.0, 1.0], dim)
     labels = np.repeat(np.arange(classes, dtype=np.int32), per_class)
     noise = draw.standard_normal((len(labels), dim))

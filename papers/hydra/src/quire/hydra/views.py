@@ -61,18 +61,15 @@ def random_views(
 
 def _cropped(x, draw, least_area):
     """A random square of each image, enlarged to its size by linear interpolation, one axis after the other."""
-    n = len(x)
-    size = np.sqrt(draw.uniform(least_area, 1, n))
-    for axis in (1, 2):
-        side = x.shape[axis]
-        start = draw.uniform(0, 1, n) * (1 - size)
-        place = (start[:, None] + size[:, None] * (np.arange(side) + 0.5) / side) * side - 0.5
-        place = np.clip(place, 0, side - 1)
+    size = np.sqrt(draw.uniform(least_area, 1, len(x)))[:, None]
+    for _ in range(2):
+        side = x.shape[1]
+        start = draw.uniform(0, 1, size.shape) * (1 - size)
+        place = np.clip((start + size * (np.arange(side) + 0.5) / side) * side - 0.5, 0, side - 1)
         low = np.minimum(place.astype(int), max(side - 2, 0))
-        shape = (n, side, 1, 1) if axis == 1 else (n, 1, side, 1)
-        part = (place - low).astype(np.float32).reshape(shape)
-        before, after = (np.take_along_axis(x, i.reshape(shape), axis) for i in (low, np.minimum(low + 1, side - 1)))
-        x = before + part * (after - before)
+        part = (place - low).astype(np.float32)[:, :, None, None]
+        before, after = (x[np.arange(len(x))[:, None], i] for i in (low, np.minimum(low + 1, side - 1)))
+        x = (before + part * (after - before)).swapaxes(1, 2)
     return x
 
 
