@@ -1,13 +1,14 @@
 """Encoder, projector, gate and classifier in one model, and its loss."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.layers.initialisers import he_normal
 from quire.common.layers.nested import unit_rows
 from quire.common.layers.norms import BatchNorm
 from quire.common.layers.patch_net import PatchNet
@@ -142,10 +143,15 @@ class HydraModel(nnx.Module):
         return Terms(method.contrast * pairs, smoothed_cross_entropy(scores, labels), method.contrast * penalty)
 
 
+def _small_normal(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+    """Normal weights with the variance of PyTorch's default, `1 / (3 fan_in)`."""
+    return he_normal(key, shape, dtype) * 6**-0.5
+
+
 def build_backbone(network: Network, *, rngs: nnx.Rngs) -> tuple[nnx.Module, int]:
     """The backbone of a configuration, and the length of its latents."""
     if network.backbone == "patch":
-        options = {"patch": network.patch, "in_channels": network.in_channels}
+        options = {"patch": network.patch, "in_channels": network.in_channels, "kernel_init": _small_normal}
         return PatchNet(network.channels, network.features, **options, rngs=rngs), network.features
     if network.backbone == "resnet18":
         return resnet18(stem="cifar", in_channels=network.in_channels, rngs=rngs), 512

@@ -114,10 +114,10 @@ class Planted(NamedTuple):
 def planted_mixture(
     draw: np.random.Generator, classes: int, dim: int, per_class: int, *, shift: float = 1.5, spread: float = 0.5
 ) -> Planted:
-    """Gaussian classes, each with attributes in a random third of the coordinates: `± shift + spread N(0, 1)` there, else N(0, 1).
+    """Gaussian classes with attributes in a random third of the coordinates each: `± shift + spread N(0, 1)`, elsewhere N(0, 1).
 
-    The sign belongs to the coordinate, so that classes with its attribute agree in it. A third, so that most of the other classes lack
-    what a pair shares.
+    The sign belongs to the coordinate, so that classes with its attribute agree in it. A third, so that most of the other
+    classes lack what a pair shares.
 
     Args:
         draw: of everything.

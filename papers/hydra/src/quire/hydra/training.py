@@ -88,9 +88,9 @@ def run_sweep(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     Returns:
         By method, `[seeds]` each: `accuracy`, `probe`, `transfer`, `loss` (final), `rank z`, `rank h`; `spectrum`
         `[seeds, dim]` and `curve` `[seeds, steps]`; the network before training is `"untrained"`. `beside`: numbers of the
-        other methods. `gates` `[seeds, classes, dim]` and `pair gates` of the gated method; of the one without gates the
-        `means` of latents by class, and its embeddings, `embedded`. Of the pixels `pixels` and `pixel means`. Names of the classes and
-        of the data; `subspaces` of the preset that ran.
+        other methods. `gates` `[seeds, classes, dim]` and `pair gates` of the gated method; of the plain one (identical pairs,
+        open gates) the `means` of latents by class, and its embeddings, `embedded`. Of the pixels `pixels` and
+        `pixel means`. Names of the classes and of the data; `subspaces` of the preset that ran.
     """
     source = open_images(preset)
     images, seeds = source.value, range(len(keys))
