@@ -108,20 +108,25 @@ def test_golden_gates(vectors, x64, rtol, atol):
         dtype = jnp.float64 if x64 else jnp.float32
         y1, y2 = vectors["y1"], vectors["y2"]
         np.testing.assert_array_equal(y1[vectors["perm"]], y2)
-        fused, product = (golden_gate(vectors, dtype, mode=mode) for mode in ("fused", "product"))
-        single = fused(np.arange(fused.num_classes), train=False)
-        i, j = pair_indices(fused.num_classes)
-        found = {
-            "gate_eval_fuse": fused(y1, y2, train=False),
-            "gate_eval_product": product(y1, y2, train=False),
-            "gate_eval_single": fused(y1, train=False),
-            "activation_mean": gate_activation(single),
-            "gate_entropy_mean": gate_entropy(single),
-            "gate_all_pairs": all_pair_gates(fused, block=4),
-            "all_pairs_i": i,
-            "all_pairs_j": j,
-            "gate_train_fuse": fused(y1, y2, train=True),  # last: it moves the running statistics
-        }
+        graph, state = nnx.split(golden_gate(vectors, dtype))
+        other, _ = nnx.split(golden_gate(vectors, dtype, mode="product"))
+
+        @jax.jit
+        def gates(state):
+            fused, product, training = (nnx.merge(g, state, copy=True) for g in (graph, other, graph))
+            single = fused(np.arange(fused.num_classes), train=False)
+            return {
+                "gate_eval_fuse": fused(y1, y2, train=False),
+                "gate_eval_product": product(y1, y2, train=False),
+                "gate_eval_single": fused(y1, train=False),
+                "gate_train_fuse": training(y1, y2, train=True),
+                "activation_mean": gate_activation(single),
+                "gate_entropy_mean": gate_entropy(single),
+                "gate_all_pairs": all_pair_gates(fused, block=4),
+            }
+
+        i, j = pair_indices(len(vectors["gate_label_embedding_weight"]))
+        found = gates(state) | {"all_pairs_i": i, "all_pairs_j": j}
         for name, value in found.items():
             np.testing.assert_allclose(value, vectors[name], rtol=rtol, atol=atol, err_msg=name)
 
@@ -138,23 +143,27 @@ def test_golden_losses(vectors, x64, rtol, atol):
             gate = nnx.merge(graph, params, rest, copy=True)(y1, y2, train=True)
             return pair_loss(z, gate, y1, y2, temperature=temperature), gate
 
-        (value, gate), (by_z, by_gate) = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)(z, params)
+        @jax.jit
+        def losses(z, view2, params):
+            (value, gate), (by_z, by_gate) = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)(z, params)
+            ones = OpenGate(z.shape[1])(y1)
+            squared = {"keys": view2, "y_keys": y1, "mode": "squared"}
+            return {
+                "cosine": gated_cosine(z, z, gate),
+                "loss_arbitrary": value,
+                "loss_arbitrary_rowmean": pair_loss(z, gate, y1, y2, temperature=temperature, reduction="rows"),
+                "grad_z": by_z,
+                "grad_label_embedding": by_gate["label_embedding"][...],
+                "loss_identical_open": pair_loss(z, ones, y1, y1, temperature=temperature),
+                "loss_gate_squared_variant": pair_loss(z, gate, y1, y2, temperature=temperature, **squared),
+                "erank_z": effective_rank(z),
+                "logsv_z": log_singular_values(z),
+            }
+
         positive, negative = pair_masks(y1, y2, y1)
         np.testing.assert_array_equal(positive, vectors["pos_mask"])
         np.testing.assert_array_equal(negative, vectors["neg_mask"])
-        ones = OpenGate(z.shape[1])(y1)
-        squared = {"keys": view2, "y_keys": y1, "mode": "squared"}
-        found = {
-            "cosine": gated_cosine(z, z, gate),
-            "loss_arbitrary": value,
-            "loss_arbitrary_rowmean": pair_loss(z, gate, y1, y2, temperature=temperature, reduction="rows"),
-            "grad_z": by_z,
-            "grad_label_embedding": by_gate["label_embedding"][...],
-            "loss_identical_open": pair_loss(z, ones, y1, y1, temperature=temperature),
-            "loss_gate_squared_variant": pair_loss(z, gate, y1, y2, temperature=temperature, **squared),
-            "erank_z": effective_rank(z),
-            "logsv_z": log_singular_values(z),
-        }
+        found = losses(z, view2, params)
         for name, value in found.items():
             np.testing.assert_allclose(value, vectors[name], rtol=rtol, atol=atol, err_msg=name)
 
@@ -298,7 +307,7 @@ def test_a_closed_gate():
 def test_similarity_at_the_edges():
     z, gate = normal(4, 3).astype(np.float32), uniform(4, 3).astype(np.float32)
     for mode in ("cosine", "squared"):
-        assert_degenerate(lambda z, gate, mode=mode: gated_cosine(z, z, jnp.abs(gate), mode), z, gate, axes=(0, 1))
+        assert_degenerate(lambda z, gate, mode=mode: gated_cosine(z, z, jnp.abs(gate), mode), z, gate)
         assert_dtypes(lambda z, k, g, mode=mode: gated_cosine(z, k, jnp.abs(g), mode), z, z[:3], gate + 0.5, tolerance=1e-4)
     assert_gradients(gated_cosine, z, z[:2], gate, tolerance=1e-5)
     assert_matches_float64(gated_cosine, z, z + 1e-3, 1e-3 * gate)
@@ -352,13 +361,13 @@ def test_a_batch_split_over_devices(reduction):
     def split(z, exclude_self):
         parts = [x.reshape(2, 3, *x.shape[1:]) for x in (z, gate, y1, y2)]
         options = {"reduction": reduction, "exclude_self": exclude_self, "axis_name": "data"}
-        losses = jax.vmap(lambda *part: pair_loss(*part, **options), axis_name="data")(*parts)
-        np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6) if not isinstance(losses, jax.core.Tracer) else None
-        return losses.mean()
+        return jax.vmap(lambda *part: pair_loss(*part, **options), axis_name="data")(*parts)
 
     for exclude_self in (False, True):
-        np.testing.assert_allclose(split(z, exclude_self), whole(z, exclude_self), rtol=1e-5)
-    np.testing.assert_allclose(jax.grad(split)(z, False), jax.grad(whole)(z, False), rtol=1e-4, atol=1e-6)
+        value, slope = jax.jit(jax.value_and_grad(lambda z, e=exclude_self: whole(z, e)))(z)
+        losses, pull = jax.vjp(jax.jit(lambda z, e=exclude_self: split(z, e)), z)
+        np.testing.assert_allclose(losses, [value, value], rtol=1e-5)
+        np.testing.assert_allclose(pull(jnp.full(2, 0.5))[0], slope, rtol=1e-4, atol=1e-6)
 
 
 # --- The model ---
@@ -371,7 +380,7 @@ def small_model(objective=None, network=SMALL):
 
 
 def small_images(n=6):
-    return normal(n, 8, 8, 1).astype(np.float32)
+    return jnp.asarray(normal(n, 8, 8, 1), jnp.float32)
 
 
 def test_projector():
@@ -387,54 +396,75 @@ def test_projector():
     np.testing.assert_allclose(z, centred / jnp.sqrt(out.var(1, keepdims=True) + 1e-5), rtol=1e-3, atol=1e-4)
 
 
+def compiled(function, model, *args):
+    """`function(model, *args)` as one program, the model left as it is."""
+    graph, state = nnx.split(model)
+    return jax.jit(lambda state, *args: function(nnx.merge(graph, state, copy=True), *args))(state, *args)
+
+
+Y1, Y2 = np.array([0, 1, 2, 3, 1, 0], np.int32), np.array([1, 0, 2, 1, 3, 0], np.int32)
+
+
 def test_terms_of_the_loss():
-    y1, y2 = np.array([0, 1, 2, 3, 1, 0], np.int32), np.array([1, 0, 2, 1, 3, 0], np.int32)
-    model, x = small_model(Objective(entropy_weight=0.3, reduction="rows")), small_images()
-    terms = model.terms(x, y1, y2)
-    h, z = model(x)
-    gate = model.gate(y1, y2)
-    np.testing.assert_allclose(terms.contrast, pair_loss(z, gate, y1, y2, reduction="rows"), rtol=1e-5)
-    scores = jax.nn.log_softmax(model.classifier(h))
-    np.testing.assert_allclose(terms.classifier, -np.mean([s[y] for s, y in zip(scores, y1, strict=True)]), rtol=1e-5)
-    np.testing.assert_allclose(terms.gates, 0.3 * gate_entropy(gate), rtol=1e-5)
-    plain = model.terms(x, y1 + 70, y2 + 70, labels=y1, method=METHODS["SimCLR"][1])  # no classes of the gate
-    ones = np.ones_like(z)
-    np.testing.assert_allclose(plain.contrast, pair_loss(z, ones, y1, y2, reduction="rows", exclude_self=True), rtol=1e-5)
+    def parts(model, x):
+        h, z = model(x)
+        gate = model.gate(Y1, Y2)
+        ones = jnp.ones_like(z)
+        plain = model.terms(x, Y1 + 70, Y2 + 70, labels=Y1, method=METHODS["SimCLR"][1])  # no classes of the gate
+        return (
+            (model.terms(x, Y1, Y2), plain.contrast),
+            (
+                pair_loss(z, gate, Y1, Y2, reduction="rows"),
+                -jnp.mean(jax.nn.log_softmax(model.classifier(h))[jnp.arange(6), Y1]),
+                0.3 * gate_entropy(gate),
+                pair_loss(z, ones, Y1, Y2, reduction="rows", exclude_self=True),
+            ),
+        )
+
+    model = small_model(Objective(entropy_weight=0.3, reduction="rows"))
+    (terms, plain), expected = compiled(parts, model, small_images())
+    np.testing.assert_allclose([*terms, plain], expected, rtol=1e-5)
 
 
 def test_the_classifier_only_reads():
-    y, x = np.array([0, 1, 2, 3, 1, 0], np.int32), small_images()
+    graph, state = nnx.split(small_model())
+    x = small_images()
 
-    def slope(method):
-        gradient = nnx.grad(lambda m: sum(m.terms(x, y, y, method=method)))(small_model())
-        return np.abs(gradient["backbone"]["head"]["kernel"][...]).max(), np.abs(gradient["classifier"]["kernel"][...]).max()
+    @jax.jit
+    def slopes(state, method):
+        gradient = nnx.grad(lambda m: sum(m.terms(x, Y1, Y1, method=method)))(nnx.merge(graph, state, copy=True))
+        return [jnp.abs(part["kernel"][...]).max() for part in (gradient["backbone"]["head"], gradient["classifier"])]
 
-    backbone, classifier = slope(Method(contrast=0.0))
+    backbone, classifier = slopes(state, switches("cross-entropy")._replace(supervised=np.float32(0)))
     assert backbone == 0 and classifier > 0
-    assert min(slope(Method(contrast=0.0, supervised=1.0))) > 0
-    assert min(slope(Method())) > 0
+    assert min(slopes(state, switches("cross-entropy"))) > 0
+    assert min(slopes(state, switches("arbitrary + gate"))) > 0
 
 
 def test_two_views_and_learned_scale():
-    y1, y2 = np.array([0, 1, 2, 3], np.int32), np.array([1, 0, 3, 2], np.int32)
-    x, second = small_images(4), small_images(8)[4:]
+    def parts(model, x, second):
+        (_, z), (_, keys), gate = model(x), model(second), model.gate(Y1, Y2)
+        similar = gated_cosine(z, keys, gate, "squared") - 0.25 * gated_cosine(z, keys, jnp.ones_like(z))
+        return model.terms(x, Y1, Y2, second=second).contrast, contrast(10 * similar, Y1, Y2, Y1)
+
     model = small_model(Objective(gate_mode="squared", alpha=0.25))
-    terms = model.terms(x, y1, y2, second=second)
-    (_, z), (_, keys), gate = model(x), model(second), model.gate(y1, y2)
-    cosines = gated_cosine(z, keys, np.ones_like(z))
-    logits = 10 * (gated_cosine(z, keys, gate, "squared") - 0.25 * cosines)
-    np.testing.assert_allclose(terms.contrast, contrast(logits, y1, y2, y1), rtol=1e-4)
+    found, expected = compiled(parts, model, small_images(6), small_images(12)[6:])
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert small_model(Objective(gate_mode="squared")).alpha is None and small_model().scale_logit is None
 
 
 def test_the_value_of_the_sweep_is_the_contrastive_loss():
-    y1, y2 = np.array([0, 1, 2, 3, 1, 0], np.int32), np.array([1, 0, 2, 1, 3, 0], np.int32)
-    batch = Batch(small_images(), y1, y2, y1, switches("arbitrary + gate"))
-    model = small_model()
-    value, slope = nnx.value_and_grad(lambda m: sweep_loss(m, batch, KEY))(model)
-    terms, all_terms = model.terms(batch.images, y1, y2), nnx.grad(lambda m: sum(m.terms(batch.images, y1, y2)))(model)
-    np.testing.assert_allclose(value, terms.contrast, rtol=1e-5)
-    np.testing.assert_allclose(slope["classifier"]["kernel"][...], all_terms["classifier"]["kernel"][...], rtol=1e-5, atol=1e-7)
+    batch = Batch(small_images(), Y1, Y2, Y1, switches("arbitrary + gate"))
+
+    def both(model):
+        value, slope = nnx.value_and_grad(lambda m: sweep_loss(m, batch, KEY))(model)
+        expected = nnx.grad(lambda m: sum(m.terms(batch.images, Y1, Y2)))(model)
+        kernels = [gradient["classifier"]["kernel"][...] for gradient in (slope, expected)]
+        return value, model.terms(batch.images, Y1, Y2).contrast, kernels
+
+    value, contrastive, kernels = compiled(both, small_model())
+    np.testing.assert_allclose(value, contrastive, rtol=1e-5)
+    np.testing.assert_allclose(*kernels, rtol=1e-5, atol=1e-7)
 
 
 # --- Sub-spaces and relations ---
@@ -500,12 +530,12 @@ def test_agreement_is_that_of_the_classes_not_of_the_pairs():
     first = normal(8, 8)
     first = first + first.T
     rho, p = agreement(first, first**3, draw)
-    assert rho == 1.0 and p == 1 / 1000
+    np.testing.assert_allclose((rho, p), (1, 1 / 1000))
     other = normal(8, 8, seed=3)
     rho, p = agreement(first, other + other.T, draw, permutations=99)
     assert abs(rho) < 0.6 and p > 0.02
     rho, p = agreement(first, -first, draw, permutations=99)
-    assert rho == -1.0 and p == 1.0
+    np.testing.assert_allclose((rho, p), (-1, 1))
     rho, p = agreement(first, np.ones((8, 8)), draw)
     assert np.isnan(rho) and p == 1.0
     assert nearest_classes(np.array([[1.0, -2.0, 0.0], [-2.0, 1.0, 3.0], [0.0, 3.0, 1.0]]), 2) == [(1, 2), (0, 2)]
@@ -528,7 +558,7 @@ def test_views():
     np.testing.assert_allclose(steps, np.repeat(steps[:, :1], steps.shape[1], axis=1), atol=1e-3)
     assert 0.69 < steps.min() < 0.8 and 0.9 < steps.max() <= 1.001
     changed = random_views(images, np.random.default_rng(0), replace(still, erase=1.0)) != images
-    assert 0.005 < (np.abs(changed) > 0).mean() < 0.2
+    assert 0.01 < (np.abs(changed) > 1e-5).mean() < 0.25
     bright = random_views(np.ones((50, 4, 4, 1)), np.random.default_rng(0), replace(still, brightness=0.2))[:, 0, 0, 0]
     assert 0.8 <= bright.min() < 0.85 and 1.15 < bright.max() <= 1.2
 
@@ -536,8 +566,8 @@ def test_views():
 def fake_images(name="arbitrary + gate", **changes):
     preset = replace(PRESETS["quick"], network=SMALL, image_size=8, **changes)
     preset = replace(preset, training=replace(preset.training, steps=4, batch_size=6))
-    train = ImageSplit(small_images(12), np.arange(12, dtype=np.int32) % 4)
-    return Images("noise", preset, 4, tuple("abcd"), train, train, 0.0, 1.0, 0.25)
+    train = ImageSplit(np.asarray(small_images(12)), np.arange(12, dtype=np.int32) % 4)
+    return Images("noise", preset, 4, tuple("abcd"), train, train, 0.0, 1.0)
 
 
 def test_batches_of_the_methods():
@@ -562,7 +592,7 @@ def test_batches_of_the_methods():
 
 def test_batches_of_streams(monkeypatch):
     images = replace(fake_images(), train=None)
-    crops = [(small_images(6), np.array([0, 1, 2, 3, 0, 1], np.int32))] * 2
+    crops = [(np.asarray(small_images(6)), np.array([0, 1, 2, 3, 0, 1], np.int32))] * 2
     monkeypatch.setattr(Images, "stream", lambda self, seed: iter(crops))
     batch = streamed(images, "arbitrary + gate", KEY, 0)(0)
     np.testing.assert_array_equal(np.sort(batch.y2), np.sort(batch.labels))
@@ -614,7 +644,7 @@ def test_checkpoints_of_the_authors():
     wanted = {"filter.label_embedding.weight", "filter.mlp.1.running_var", "filter.mlp.2.weight", "filter.mlp.4.bias"}
     wanted |= {"filter.mlp.5.weight", "projector.0.bias", "projector.1.running_mean", "projector.3.weight", "projector.4.bias"}
     assert wanted | {"scale_logit", "backbone.conv1.weight", "backbone.layer4.1.bn2.weight"} <= set(state)
-    assert len(resnet_names(model.backbone)) + 24 == len(state)
+    assert len(resnet_names(model.backbone)) + 25 == len(state)
     state |= {"filter.mlp.1.num_batches_tracked": np.array(3), "scale_logit": np.array([2.0])}
     del state["classifier.weight"], state["classifier.bias"]
     loaded = load_model(network, state, objective)

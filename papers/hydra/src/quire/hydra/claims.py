@@ -26,7 +26,7 @@ PAPERS, OPEN, SUPCON = COMPARED
 @paper.claim(
     "C1",
     says="With open gates and identical pairs the method is supervised contrastive learning",
-    source="section 3",
+    source="the loss of the method",
     metric="largest relative difference of the loss from a loop over pairs, float64",
     holds=all_of(below(1e-10), below(1e-5, of="float32")),
     exact=True,
@@ -51,7 +51,7 @@ def is_supervised_contrast(preset: Preset, key: jax.Array) -> Measurement:
 @paper.claim(
     "C2",
     says="There is a sub-space in which the two classes of an arbitrary pair agree and differ from the others",
-    source="section 1, figure 1",
+    source="abstract, motivating experiment",
     metric="AUC of gated cosines on test images, mean over pairs",
     holds=all_of(
         on_average(beats("ungated", by=0.05)),
@@ -89,7 +89,7 @@ def a_subspace_exists(preset: Preset, key: jax.Array) -> Measurement:
 @paper.claim(
     "C3",
     says="The gates are what makes arbitrary pairs learnable",
-    source="table 1",
+    source="abstract",
     metric="accuracy of nearest neighbours",
     holds=all_of(on_average(beats(OPEN, by=0.04)), every_seed(above(0, of="loss, open - gate"))),
     trivial="raw pixels",
@@ -114,7 +114,7 @@ def gates_make_pairs_learnable(preset: Preset, key: jax.Array) -> Measurement:
 @paper.claim(
     "C4",
     says="Gated training does not collapse to a few dimensions",
-    source="section 4.4",
+    source="abstract",
     metric="effective rank of the embeddings of test images",
     holds=all_of(every_seed(above(2)), every_seed(above(2, of=f"rank of h, {PAPERS}"))),
     trivial="untrained",
@@ -138,7 +138,7 @@ def no_collapse(preset: Preset, key: jax.Array) -> Measurement:
 @paper.claim(
     "C5",
     says="The gates discover which classes are related",
-    source="section 4.5",
+    source="abstract",
     metric="Spearman's rho over pairs of classes, gates against class means of a network without gates",
     holds=all_of(every_seed(above(0.5)), every_seed(below(0.01, of="p by permuted classes"))),
     trivial="raw pixels",

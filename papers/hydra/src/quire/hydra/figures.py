@@ -12,7 +12,6 @@ COLOURS = {
     "arbitrary + gate": "#c0392b",
     "arbitrary + open": "#e67e22",
     "identical + open": "#2980b9",
-    "identical + gate": "#8e44ad",
     "distinct + gate": "#16a085",
     "SimCLR": "#27ae60",
     "cross-entropy": "#34495e",

@@ -27,7 +27,6 @@ METHODS: dict[str, tuple[Pairing | None, Method]] = {
     "arbitrary + gate": ("arbitrary", Method()),
     "arbitrary + open": ("arbitrary", OPEN),
     "identical + open": ("identical", OPEN),
-    "identical + gate": ("identical", Method()),
     "distinct + gate": ("distinct", Method()),
     "SimCLR": (None, Method(open_gate=1.0, exclude_self=1.0)),
     "cross-entropy": ("identical", Method(open_gate=1.0, contrast=0.0, supervised=1.0)),

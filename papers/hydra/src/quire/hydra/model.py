@@ -18,6 +18,7 @@ from quire.hydra.config import Network, Objective
 from quire.hydra.gates import PairGate, gate_entropy, linear_like_torch
 from quire.hydra.loss import contrast
 from quire.hydra.methods import METHODS, Method
+from quire.hydra.pairing import AnyArray
 from quire.hydra.similarity import gated_cosine
 
 FULL = METHODS["arbitrary + gate"][1]
@@ -110,10 +111,10 @@ class HydraModel(nnx.Module):
     def terms(
         self,
         images: Num[Array, "batch h w c"],
-        y1: Int[Array, " batch"],
-        y2: Int[Array, " batch"],
+        y1: Int[AnyArray, " batch"],
+        y2: Int[AnyArray, " batch"],
         *,
-        labels: Int[Array, " batch"] | None = None,
+        labels: Int[AnyArray, " batch"] | None = None,
         second: Num[Array, "batch h w c"] | None = None,
         method: Method = FULL,
         key: jax.Array | None = None,
@@ -140,7 +141,7 @@ class HydraModel(nnx.Module):
         scores = self.classifier(fixed + method.supervised * (h - fixed))  # h, whatever share of its gradient passes
         penalty = penalty + self.objective.entropy_weight * gate_entropy(gate)
         labels = y1 if labels is None else labels
-        return Terms(method.contrast * pairs, smoothed_cross_entropy(scores, labels), method.contrast * penalty)
+        return Terms(method.contrast * pairs, smoothed_cross_entropy(scores, jnp.asarray(labels)), method.contrast * penalty)
 
 
 def _small_normal(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:

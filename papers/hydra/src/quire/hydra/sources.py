@@ -26,7 +26,6 @@ class Images:
         classes: their names, for figures.
         train, test: in memory, float32, standardised by the training pixels; None where they are streamed.
         mean, std: of the training pixels.
-        majority: share of the test images in the most frequent training class.
     """
 
     name: str
@@ -37,7 +36,6 @@ class Images:
     test: ImageSplit | None
     mean: float
     std: float
-    majority: float
 
     def ordered(self, split: str, batch_size: int) -> Batches:
         """One pass through a split, `"train"` or `"test"`, as it is; the last batch may be smaller."""
@@ -90,9 +88,8 @@ def _in_memory(data: ImageData, preset: Preset) -> Images:
     train, test = _first(data.train, preset.num_train), _first(data.test, preset.num_test)
     mean, std = float(train.images.mean()), float(train.images.std())
     name = data.name if len(train) == len(data.train) else f"{data.name.split(',')[0]}, {len(train)} train / {len(test)} test"
-    majority = ImageData(name, train, test, data.num_classes).majority
     classes = CIFAR_CLASSES if preset.image_set.startswith("cifar10") else tuple(map(str, range(data.num_classes)))
-    found = Images(name, preset, data.num_classes, classes, None, None, mean, std, majority)
+    found = Images(name, preset, data.num_classes, classes, None, None, mean, std)
     train, test = (ImageSplit(found.standardised(split.images), split.labels) for split in (train, test))
     return replace(found, train=train, test=test)
 
@@ -102,8 +99,8 @@ def _first(split: ImageSplit, count: int) -> ImageSplit:
 
 
 def _imagenet(preset: Preset) -> Images:
-    labels, test = ([label for _, label in imagenet_files(split)] for split in ("train", "val"))
-    majority = float(np.mean(np.asarray(test) == np.bincount(labels).argmax()))
+    labels = [label for _, label in imagenet_files("train")]
+    imagenet_files("val")
     # grey mean and deviation of its photographs, in bytes
     classes = tuple(map(str, range(1 + max(labels))))
-    return Images(f"ImageNet-1K, {len(labels)} train", preset, len(classes), classes, None, None, 114.0, 58.0, majority)
+    return Images(f"ImageNet-1K, {len(labels)} train", preset, len(classes), classes, None, None, 114.0, 58.0)

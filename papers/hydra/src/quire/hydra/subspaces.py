@@ -10,13 +10,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from quire.common.checks import check_at_least
 from quire.hydra.loss import pair_loss
+from quire.hydra.pairing import AnyArray
 from quire.hydra.similarity import gated_cosine
 
 
 def learn_gate(
-    first: Float[Array, "m dim"],
-    second: Float[Array, "m dim"],
-    others: Float[Array, "n dim"],
+    first: Float[AnyArray, "m dim"],
+    second: Float[AnyArray, "k dim"],
+    others: Float[AnyArray, "n dim"],
     *,
     steps: int = 100,
     learning_rate: float = 0.1,
@@ -65,7 +66,7 @@ def learn_gate(
     return jax.nn.sigmoid(logits), losses
 
 
-def auc(positive: Float[np.ndarray, " p"], negative: Float[np.ndarray, " n"]) -> float:
+def auc(positive: Float[AnyArray, "..."], negative: Float[AnyArray, "..."]) -> float:
     """How often a positive score is above a negative one, ties counting half; NaN for none of either, or scores that are NaN.
 
     >>> auc(np.array([2.0, 1.0]), np.array([1.0, 0.0]))
