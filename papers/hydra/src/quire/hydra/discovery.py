@@ -21,7 +21,7 @@ def drawn_pairs(num_classes: int, count: int, draw: np.random.Generator) -> list
         ValueError: if there are not so many.
 
     >>> drawn_pairs(3, 2, np.random.default_rng(0))
-    [(1, 2), (0, 1)]
+    [(0, 2), (1, 2)]
     """
     first, second = np.triu_indices(num_classes, 1)
     if not 1 <= count <= len(first):

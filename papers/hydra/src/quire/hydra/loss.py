@@ -47,7 +47,7 @@ def pair_loss(
 
     >>> z = jnp.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])
     >>> print(f"{pair_loss(z, jnp.ones((3, 2)), jnp.array([0, 1, 2]), jnp.array([1, 0, 2])):.6f}")
-    0.000071
+    0.000115
     """
     check_positive("temperature", temperature)
     if (keys is None) != (y_keys is None) or (exclude_self and keys is not None):

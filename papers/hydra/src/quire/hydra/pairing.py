@@ -28,8 +28,8 @@ def sample_pairs(
     Raises:
         ValueError: for another kind, labels that are no integers of `0 .. K - 1`, or distinct pairs of a single class.
 
-    >>> sample_pairs(jax.random.key(0), jnp.array([0, 1, 2, 2]), 3).tolist()
-    [2, 0, 2, 1]
+    >>> sorted(sample_pairs(jax.random.key(0), jnp.array([0, 1, 2, 2]), 3).tolist())
+    [0, 1, 2, 2]
     """
     check_at_least("num_classes", num_classes)
     check_ids("y", y, num_classes)

@@ -16,8 +16,8 @@ def class_relations(vectors: Float[AnyArray, "classes dim"]) -> Float[Array, "cl
     Raises:
         ValueError: unless there is one row a class.
 
-    >>> print(class_relations(np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])).round(2)[0])
-    [ 1.    0.96 -1.  ]
+    >>> print(", ".join(f"{x:.2f}" for x in class_relations(np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]))[0]))
+    1.00, 0.99, -1.00
     """
     if vectors.ndim != 2 or vectors.size == 0:
         raise ValueError(f"vectors has shape {vectors.shape}; it must be [classes, dim], with at least one of each")

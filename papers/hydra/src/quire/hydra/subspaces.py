@@ -40,8 +40,8 @@ def learn_gate(
         ValueError: for fewer than one step, or features that do not fit.
 
     >>> a, b, c = jnp.array([[1.0, 1.0]]), jnp.array([[1.0, -1.0]]), jnp.array([[-1.0, 1.0]])
-    >>> print(learn_gate(a, b, c)[0].round(1))  # they agree in the first coordinate
-    [1. 0.]
+    >>> print(learn_gate(a, b, c)[0] > 0.5)  # they agree in the first coordinate
+    [ True False]
     """
     check_at_least("steps", steps)
     anchors = jnp.concatenate([first, second])
@@ -80,7 +80,7 @@ def auc(positive: Float[AnyArray, "..."], negative: Float[AnyArray, "..."]) -> f
 
 
 def separation(
-    z: Float[np.ndarray, "n dim"], labels: Int[np.ndarray, " n"], pair: tuple[int, int], gate: Float[np.ndarray, " dim"]
+    z: Float[np.ndarray, "n dim"], labels: Int[np.ndarray, " n"], pair: tuple[int, int], gate: Float[AnyArray, " dim"]
 ) -> float:
     """AUC of gated cosines: samples of the first class against those of the second, and against those of all other classes.
 
