@@ -132,7 +132,7 @@ class Preset:
 
 
 _SMALL = Network("patch", (16, 32, 64), features=64, projector_hidden=64, dim=32, embed_dim=32, gate_hidden=64)
-_ADAM = Recipe(steps=300, batch_size=128, learning_rate=2e-3, schedule="constant", optimiser="adam")
+_ADAM = Recipe(steps=200, batch_size=128, learning_rate=5e-3, schedule="constant", optimiser="adam")
 
 DIGITS = Preset(
     "digits",
