@@ -453,7 +453,7 @@ def test_ties_to_the_old_model():
     networks = tiny_networks()
     old, start = networks.start([KEY], copies=4), networks.start([jax.random.key(1)], copies=4)
     ties = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
-    trained, losses = networks.train(start, old, roles([0, 0, 0, 0], ties), pool, indices)
+    trained, _ = networks.train(start, old, roles([0, 0, 0, 0], ties), pool, indices)
     features, reference = networks.features(trained, pool.images), networks.features(old, pool.images)
     gap = [float(distillation_loss(a, b)) for a, b in zip(features, reference, strict=True)]
     assert gap[2] < gap[0]

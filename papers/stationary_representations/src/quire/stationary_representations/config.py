@@ -19,6 +19,7 @@ class Architecture:
         channels: of the stages of a patch network; none for a ResNet-18, as in the paper.
         patch: side of the squares of its first stage.
         in_channels: of the images.
+        small_start: initial weights of the patch network with PyTorch's variance, `1 / (3 fan_in)`, instead of He's `2 / fan_in`.
 
     Raises:
         ValueError: for fewer than two slots.
@@ -28,6 +29,7 @@ class Architecture:
     channels: tuple[int, ...] = ()
     patch: int = 4
     in_channels: int = 3
+    small_start: bool = False
 
     def __post_init__(self):
         if self.num_slots < 2:
@@ -165,14 +167,14 @@ class Preset:
     simplex_sizes: tuple[int, ...] = (3, 4, 5, 9, 33, 64, 100, 257, 1024)
 
 
-_SMALL = Architecture(32, (16, 32, 32), in_channels=1)
+_SMALL = Architecture(32, (16, 32, 32, 64), in_channels=1, small_start=True)
 _ADAM = Training(steps=200, batch_size=128, learning_rate=2e-3, schedule="constant", optimiser="adam")
 
 _NETWORKS = Stationarity("mnist-t10k", _SMALL, _ADAM)
 
 _TASKS = Scenario(
     "mnist-t10k",
-    replace(_SMALL, num_slots=64),
+    replace(_SMALL, num_slots=64, small_start=False),
     replace(_ADAM, steps=150, batch_size=64, learning_rate=1e-3),
     (Replacement(before=2, classes=20, stages=3),),
     initial=8,
@@ -200,7 +202,7 @@ QUICK = Preset(
 )
 """A laptop, less than a minute: MNIST and its rotations, patch networks."""
 
-_WIDE = Architecture(128, (64, 128, 128), in_channels=1)
+_WIDE = Architecture(128, (64, 128, 128, 256), in_channels=1)
 
 STANDARD = Preset(
     replace(_NETWORKS, architecture=_WIDE, training=replace(_ADAM, steps=1000)),

@@ -1,12 +1,15 @@
 """The network: a backbone, a linear map without bias where its width is not that of the features, and a classifier."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
+from quire.common.layers.initialisers import he_normal, normal
 from quire.common.layers.patch_net import PatchNet
 from quire.common.layers.resnet import resnet18
 from quire.stationary_representations.config import Architecture
@@ -29,7 +32,7 @@ class Network(nnx.Module):
     >>> from quire.stationary_representations.simplex import SimplexHead
     >>> backbone = PatchNet((4,), 8, rngs=nnx.Rngs(0))
     >>> network = Network(backbone, 8, 15, SimplexHead(16), rngs=nnx.Rngs(0))
-    >>> network.features(jax.numpy.ones((2, 8, 8, 1))).shape, network(jax.numpy.ones((2, 8, 8, 1))).shape
+    >>> network.features(jnp.ones((2, 8, 8, 1))).shape, network(jnp.ones((2, 8, 8, 1))).shape
     ((2, 15), (2, 16))
     """
 
@@ -49,12 +52,17 @@ class Network(nnx.Module):
 
     def features(self, images: Num[Array, "batch h w c"]) -> Float[Array, "batch dim"]:
         """Features of images, bytes or floats."""
-        z = self.backbone((images - jax.numpy.float32(self.mean)) / self.std)
+        z = self.backbone((images - jnp.float32(self.mean)) / self.std)
         return z if self.projection is None else self.projection(z)
 
     def __call__(self, images: Num[Array, "batch h w c"]) -> Float[Array, "batch classes"]:
         """Logits of images."""
         return self.head(self.features(images))
+
+
+def torch_normal(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+    """Normal weights with the variance of PyTorch's default, `1 / (3 fan_in)`, the last axis being the outputs."""
+    return normal((3 * math.prod(shape[:-1])) ** -0.5)(key, shape, dtype)
 
 
 def switchable_network(sizes: Architecture, mean: float, std: float, *, rngs: nnx.Rngs) -> Network:
@@ -65,10 +73,10 @@ def switchable_network(sizes: Architecture, mean: float, std: float, *, rngs: nn
         mean, std: of the pixels.
         rngs: for the initial weights.
     """
-    head = ExpandingHead(sizes.dim, sizes.num_slots, rngs=rngs)
-    if sizes.channels:
-        options: dict[str, Any] = {"patch": sizes.patch, "in_channels": sizes.in_channels}
-        return Network(
-            PatchNet(sizes.channels, sizes.dim, **options, rngs=rngs), sizes.dim, sizes.dim, head, mean=mean, std=std, rngs=rngs
-        )
-    return Network(resnet18(in_channels=sizes.in_channels, rngs=rngs), 512, sizes.dim, head, mean=mean, std=std, rngs=rngs)
+    head, pixels = ExpandingHead(sizes.dim, sizes.num_slots, rngs=rngs), {"mean": mean, "std": std}
+    if not sizes.channels:
+        return Network(resnet18(in_channels=sizes.in_channels, rngs=rngs), 512, sizes.dim, head, **pixels, rngs=rngs)
+    options = {"patch": sizes.patch, "in_channels": sizes.in_channels, "act": jax.nn.relu}
+    init = torch_normal if sizes.small_start else he_normal
+    backbone = PatchNet(sizes.channels, sizes.dim, **options, kernel_init=init, rngs=rngs)
+    return Network(backbone, sizes.dim, sizes.dim, head, **pixels, rngs=rngs)
