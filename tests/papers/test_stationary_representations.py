@@ -38,6 +38,7 @@ from quire.stationary_representations import (
     average_accuracy,
     average_compatibility,
     balanced_batches,
+    brute_force,
     compatibility_matrix,
     curves,
     distillation_loss,
@@ -56,7 +57,6 @@ from quire.stationary_representations import (
     violations,
     within_segments,
 )
-from quire.stationary_representations import brute_force
 from quire.stationary_representations.alignment import among
 from quire.stationary_representations.lifelong import Run
 from quire.stationary_representations.network import switchable_network
@@ -177,7 +177,7 @@ def test_slots_of_the_end_and_of_the_beginning_share_the_classifier():
 
 
 def test_a_classifier_that_learns_is_free_up_to_an_orthogonal_map():
-    """The loss of turned features with turned rows is the same, so that nothing ties two models; the simplex does not turn."""
+    """The loss of turned features with turned rows is the same, and nothing ties two models; the simplex does not turn."""
     z, rows, turn = normal(5, 4), normal(3, 4, seed=1), np.linalg.qr(normal(4, 4, seed=2))[0]
     np.testing.assert_allclose((z @ turn) @ (rows @ turn).T, z @ rows.T, atol=1e-12)
     assert np.abs((z @ turn) @ simplex(5).T - z @ simplex(5).T).max() > 0.1
@@ -224,7 +224,7 @@ def test_hoc_is_its_definition(exact, mask):
 
 @pytest.mark.parametrize(("a", "b"), [(1, 1), (3, 1), (2, 5)])
 def test_hoc_counts_samples_of_the_same_class(a, b):
-    """With orthogonal classes all sums are counts: of the whole batch in the authors' form, of the other class in the exact one."""
+    """With orthogonal classes sums are counts: of the batch in the authors' form, of the other class in the exact one."""
     labels = np.repeat([0, 1], [a, b])
     features = np.eye(2)[labels]
     with jax.enable_x64():

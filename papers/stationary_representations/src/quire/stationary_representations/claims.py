@@ -69,7 +69,7 @@ def _geometry(count: int, dtype: str, draw: np.random.Generator) -> tuple[float,
 
 @paper.claim(
     "C2",
-    says="Networks trained apart on the fixed simplex share the directions of their features; with classifiers that learn they do not",
+    says="Networks trained apart on one fixed simplex share the directions of their features; with classifiers that learn, none",
     source="section 3",
     metric="cosine of two networks' means of a class",
     seeds=4,
@@ -185,7 +185,7 @@ def compatible_across_replacements(preset: Preset, key: jax.Array) -> Measuremen
 
 @paper.claim(
     "C4",
-    says="Stationary representations satisfy both inequalities of compatibility at the class vectors, and trained ones approximately",
+    says="Both inequalities of compatibility hold at the class vectors, and approximately for features trained towards them",
     source="section 3, theorem on compatibility",
     metric="smaller share of pairs that satisfy an inequality, trained networks",
     seeds=4,
@@ -201,23 +201,15 @@ def both_inequalities(preset: Preset, key: jax.Array) -> Measurement:
     run = networks_apart(preset, key)
     fixed, learnable = (run["pairs"][kind] for kind in ("fixed", "learnable"))
     exact, turned = class_vector_violations(preset.stationarity.architecture.num_slots, generator(key))
+    by_kind = {kind: {which: float(of[which]) for which in ("same", "different")} for kind, of in run["pairs"].items()}
     return Measurement(
         float(fixed["smaller"]),
         run["data"],
         baselines={"learnable": float(learnable["smaller"]), "fixed, turned at random": float(fixed["rotated"])},
-        extras={
-            "violation, class vectors": exact,
-            "violation, turned class vectors": turned,
-            **{
-                f"{which} class, {kind}": float(run["pairs"][kind][which])
-                for which in ("same", "different")
-                for kind in run["pairs"]
-            },
-        },
+        extras={"violation, class vectors": exact, "violation, turned class vectors": turned}
+        | {f"{which} class, {kind}": share for kind, both in by_kind.items() for which, share in both.items()},
         stand_in_for=run["stand_in_for"],
-        figure=figures.shares(
-            {kind: {which: float(of[which]) for which in ("same", "different")} for kind, of in run["pairs"].items()}
-        ),
+        figure=figures.shares(by_kind),
     )
 
 
@@ -237,7 +229,7 @@ def class_vector_violations(num_classes: int, draw: np.random.Generator) -> tupl
 
 @paper.claim(
     "C5",
-    says="Entries of the same class are multiplied by zero, so that each stays in the sum as exp(0): this is not leaving them out",
+    says="Entries of the same class are multiplied by zero, and each stays in the sum as exp(0): they are not left out",
     source="authors' code, contrastive term",
     metric="largest error against the sums written out, float64",
     holds=all_of(below(1e-9), below(1e-5, of="float32"), every_seed(above(0, of="code form - exact form"))),

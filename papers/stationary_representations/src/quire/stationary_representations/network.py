@@ -66,7 +66,7 @@ def torch_normal(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float3
 
 
 def switchable_network(sizes: Architecture, mean: float, std: float, *, rngs: nnx.Rngs) -> Network:
-    """A network for the experiments: its classifier has a row for each of K slots, and learns unless the simplex is taken instead.
+    """A network for the experiments: its classifier has a row for every slot, and learns unless the simplex is taken instead.
 
     Args:
         sizes: of the network, `d = K - 1`.
