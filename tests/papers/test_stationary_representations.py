@@ -204,6 +204,9 @@ def test_expanding_head():
 # --- Losses ---
 
 
+compiled_hoc = jax.jit(hoc_loss, static_argnames="exact")
+
+
 def batch(n=9, dim=5, classes=3):
     new, old = normal(n, dim), normal(n, dim, seed=1)
     return new, old, np.random.default_rng(2).integers(0, classes, n)
@@ -214,11 +217,11 @@ def test_hoc_is_its_definition(exact, mask):
     new, old, labels = batch()
     with jax.enable_x64():
         for mu in (10.0, 1.0):
-            found = hoc_loss(jnp.asarray(new), jnp.asarray(old), labels, mu, exact=exact)
+            found = compiled_hoc(new, old, labels, mu, exact=exact)
             assert_close(found, brute_force.hoc_loss(new, old, labels, mu, mask), 1e-12)
         # rows are old samples: exchanging the models is another loss
-        assert abs(float(hoc_loss(jnp.asarray(old), jnp.asarray(new), labels, exact=exact) - found)) > 0.01
-        assert_close(hoc_loss(3 * new, 0.2 * old, labels, mu, exact=exact), found, 1e-12)
+        assert abs(float(compiled_hoc(old, new, labels, mu, exact=exact) - found)) > 0.01
+        assert_close(compiled_hoc(3 * new, 0.2 * old, labels, mu, exact=exact), found, 1e-12)
         assert_gradients(lambda new: hoc_loss(new, old, labels, exact=exact), new)
 
 
@@ -228,22 +231,22 @@ def test_hoc_counts_samples_of_the_same_class(a, b):
     labels = np.repeat([0, 1], [a, b])
     features = np.eye(2)[labels]
     with jax.enable_x64():
-        assert_close(hoc_loss(features, features, labels), np.log(a + b) - 10, 1e-12)
+        assert_close(compiled_hoc(features, features, labels), np.log(a + b) - 10, 1e-12)
         expected = (a * np.log(b) + b * np.log(a)) / (a + b) - 10
-        assert_close(hoc_loss(features, features, labels, exact=True), expected, 1e-12)
+        assert_close(compiled_hoc(features, features, labels, exact=True), expected, 1e-12)
 
 
 def test_the_old_model_is_frozen():
     new, old, labels = (jnp.asarray(x) for x in batch())
     for loss in (lambda old: hoc_loss(new, old, labels), lambda old: distillation_loss(new, old)):
-        assert not jax.grad(loss)(old).any()
+        assert not jax.jit(jax.grad(loss))(old).any()
     rows, known = jnp.ones((3, 5)), jnp.ones(3, bool)
-    assert not jax.grad(lambda rows: old_classifier_loss(new, rows, labels, known))(rows).any()
+    assert not jax.jit(jax.grad(lambda rows: old_classifier_loss(new, rows, labels, known)))(rows).any()
 
 
 def test_aligning_features_lowers_the_losses():
     new, old, labels = batch()
-    for loss in (lambda x: hoc_loss(x, old, labels), lambda x: distillation_loss(x, old)):
+    for loss in map(jax.jit, (lambda x: hoc_loss(x, old, labels), lambda x: distillation_loss(x, old))):
         assert float(loss(old)) < float(loss(0.5 * (new + old))) < float(loss(new))
     assert float(distillation_loss(2 * old, old)) == pytest.approx(0, abs=1e-6)
     assert float(distillation_loss(-old, old)) == pytest.approx(2, abs=1e-6)
@@ -436,7 +439,7 @@ def test_a_stage():
     stems = [np.asarray(x.params["backbone"]["head"]["kernel"][...]) for x in (start, trained)]
     assert (np.abs(stems[1] - stems[0]).max(axis=tuple(range(1, stems[0].ndim)))[:3] > 0.01).all()
     network = switchable_network(TINY, 0.0, 1.0, rngs=nnx.Rngs(KEY))
-    images, slots = pool.images[:8], pool.slots[:8]
+    images, slots = jnp.asarray(pool.images[:8]), pool.slots[:8]
     z = network.features(images)
     ce = total_loss(structured_simplex_logits(z, 6), slots), total_loss(network.head(z), slots)
     hoc = total_loss(structured_simplex_logits(z, 6), slots, z, z)

@@ -101,8 +101,8 @@ def distillation_loss(new: Features, old: Features) -> Float[Array, ""]:
 
 
 def old_classifier_loss(
-    new: Float[Array, "batch dim"],
-    classifier: Float[Array, "classes dim"],
+    new: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
+    classifier: Float[Array, "classes dim"] | Float[np.ndarray, "classes dim"],
     targets: Labels,
     known: Bool[Array, " classes"] | Bool[np.ndarray, " classes"],
 ) -> Float[Array, ""]:
@@ -129,9 +129,8 @@ def old_classifier_loss(
     """
     if new.shape[-1] != classifier.shape[-1]:
         raise ValueError(f"new has dimension {new.shape[-1]}; the classifier has {classifier.shape[-1]}")
-    known = jnp.asarray(known)
-    logits = among(new @ jax.lax.stop_gradient(classifier).T, known)
-    return masked_cross_entropy(logits, jnp.asarray(targets), known[targets])
+    new, classifier, known, targets = (jnp.asarray(x) for x in (new, classifier, known, targets))
+    return masked_cross_entropy(among(new @ jax.lax.stop_gradient(classifier).T, known), targets, known[targets])
 
 
 def among(logits: Float[Array, "batch classes"], keep: Bool[Array, " classes"]) -> Float[Array, "batch classes"]:

@@ -97,7 +97,7 @@ class SimplexHead(FixedHead):
 
 
 def slot(
-    labels: Integer[np.ndarray, "*batch"] | Int[Array, "*batch"], num_slots: int, reverse: bool = True
+    labels: Integer[np.ndarray, "*batch"] | Integer[Array, "*batch"], num_slots: int, reverse: bool = True
 ) -> Int[np.ndarray, "*batch"] | Int[Array, "*batch"]:
     """Row of the classifier for every class: from the end, `K - 1 - y`, or from the beginning, `y`.
 
