@@ -76,8 +76,8 @@ def total_loss(
         ValueError: for one of `new` and `old` without the other, a lambda out of range, or as `hoc_loss`.
 
     >>> logits, targets = jnp.zeros((2, 4)), jnp.array([3, 2])
-    >>> print(f"{total_loss(logits, targets):.4f} {total_loss(logits, targets, jnp.eye(2), jnp.eye(2)):.4f}")
-    1.3863 -8.2376
+    >>> print(f"{total_loss(logits, targets):.3f} {total_loss(logits, targets, jnp.eye(2), jnp.eye(2)):.3f}")
+    1.386 -8.238
     """
     if not 0 <= lam <= 1:
         raise ValueError(f"lam is {lam}; it must lie in [0, 1]")

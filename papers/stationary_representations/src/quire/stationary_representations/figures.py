@@ -33,7 +33,7 @@ def simplexes(flat: np.ndarray, solid: np.ndarray) -> Figure:
     left.set_axis_off()
     for i, vector in enumerate(solid):
         right.plot(*np.stack([np.zeros(3), vector]).T, color=f"C{i}", lw=2)
-        right.text(*(1.15 * vector), f"$w_{i + 1}$")
+        right.text(*(1.25 * vector), f"$w_{i + 1}$")
         for other in solid[i + 1 :]:
             right.plot(*np.stack([vector, other]).T, color=plots.GREY, lw=0.8)
     right.set(title="K = 4, cosines -1/3", box_aspect=None)
@@ -86,15 +86,14 @@ def _matrix(panel: Axes, matrix: np.ndarray, replace_at: Sequence[int]) -> None:
 
 
 def tasks(found: Mapping[str, np.ndarray], replace_at: Sequence[int]) -> Figure:
-    """After every task: AA in percent, AC, and the newest model's own search accuracy; matrices `[seeds, T, T]` by method."""
+    """After every task: AA in percent, AC, and the newest model's own search accuracy, means of matrices `[seeds, T, T]`."""
     figure, (panels,) = plots.axes(3, width=3.4, height=3.0)
     labels = {"AA": "AA (%)", "AC": "AC", "own": "own search accuracy"}
     for panel, (what, label) in zip(panels, labels.items(), strict=True):
         for name, seeds in found.items():
-            values = np.array([curves(matrix)[what] for matrix in seeds])
-            after = np.arange(1, 1 + values.shape[1])
-            known = ~np.isnan(values[0])
-            plots.band(panel, after[known], values[:, known], color=COLOURS.get(name, plots.GREY), label=name, marker="o", ms=3)
+            values = np.mean([curves(matrix)[what] for matrix in seeds], axis=0)
+            after = np.arange(1, 1 + len(values))
+            panel.plot(after, values, "o-", color=COLOURS.get(name, plots.GREY), label=name, ms=4)
         for task in replace_at:
             panel.axvline(task + 0.5, color=plots.GREY, ls="--", lw=1)
         panel.set(xlabel="after task", ylabel=label, xticks=after)
@@ -109,7 +108,7 @@ def search(segment: Mapping[str, np.ndarray], across: Mapping[str, np.ndarray], 
         plots.seed_bars(panel, values, COLOURS)
         plots.level(panel, pixels, "raw-pixel templates")
         plots.level(panel, chance, "chance")
-        panel.set(title=title, ylim=(0, 1))
+        panel.set(title=title, xlim=(-0.6, len(values) + 0.4), ylim=(0, 1))
         panel.tick_params(axis="x", labelsize="small")
     panels[0].set_ylabel("search accuracy")
     return figure
@@ -126,14 +125,4 @@ def shares(found: Mapping[str, Mapping[str, float]]) -> Figure:
     panel.set(xticks=[0, 1], xticklabels=["same class:\nnew pair no farther", "two classes:\nnew pair no nearer"], ylim=(0, 1.12))
     panel.set_ylabel("share of pairs")
     panel.legend(frameon=False, fontsize="small", loc="upper left")
-    return figure
-
-
-def same_class_entries(counts: Sequence[int], forms: Mapping[str, Sequence[float]]) -> Figure:
-    """The contrastive term against the number of samples of one class in a batch, by form of the mask."""
-    figure, ((panel,),) = plots.axes(width=4.8, height=3.0)
-    for (name, values), colour in zip(forms.items(), ("#c0392b", "#2980b9"), strict=True):
-        panel.plot(counts, values, "o-", color=colour, label=name)
-    panel.set(xlabel="samples of each class in the batch", ylabel="HOC (nats)", xticks=counts)
-    panel.legend(frameon=False, fontsize="small")
     return figure

@@ -120,7 +120,7 @@ def balanced_batches(
         ValueError: for a share outside `[0, 1]`, sizes below 1, or no example on a side that has a share.
 
     >>> balanced_batches(jax.random.key(0), np.arange(3), np.array([7, 8]), 4, 2).tolist()
-    [[8, 7, 2, 0], [7, 8, 1, 2]]
+    [[7, 8, 2, 0], [7, 8, 1, 0]]
     """
     check_at_least("batch_size", batch_size)
     if not 0 <= rehearsal <= 1:
