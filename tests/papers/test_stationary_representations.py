@@ -73,6 +73,10 @@ def vectors(golden):
     return golden("stationary_representations")
 
 
+compiled_hoc = jax.jit(hoc_loss, static_argnames=("mu", "exact"))
+"""One program instead of one for every operation."""
+
+
 def normal(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
 
@@ -93,8 +97,8 @@ def test_golden_simplex(vectors):
 def test_golden_hoc(vectors, x64, tolerance):
     with jax.enable_x64(x64):
         new, old, labels = (jnp.asarray(vectors[name]) for name in ("feat_new", "feat_old", "labels"))
-        assert_close(hoc_loss(new, old, labels), vectors["hoc_loss"], tolerance)
-        assert_close(hoc_loss(new, old, labels, exact=True), vectors["hoc_loss_true_mask"], tolerance)
+        assert_close(compiled_hoc(new, old, labels), vectors["hoc_loss"], tolerance)
+        assert_close(compiled_hoc(new, old, labels, exact=True), vectors["hoc_loss_true_mask"], tolerance)
 
 
 @PRECISION
@@ -112,7 +116,7 @@ def test_golden_training(vectors, x64, tolerance):
             z = new @ projection
             return total_loss(head(z), targets, z, old @ projection, lam=0.1)
 
-        value, gradient = jax.value_and_grad(loss)(new)
+        value, gradient = jax.jit(jax.value_and_grad(loss))(new)
         assert_close(value, vectors["total_lambda0.1"], tolerance)
         assert_close(gradient, vectors["grad_feat_new"], tolerance)
 
@@ -195,16 +199,13 @@ def test_expanding_head():
     def masked(kernel):
         return total_loss(among(z @ kernel.T, keep), targets)
 
-    value, gradient = jax.value_and_grad(masked)(head.kernel[...])
+    value, gradient = jax.jit(jax.value_and_grad(masked))(head.kernel[...])
     assert_close(value, total_loss(z @ before.T, targets), 1e-6)
     assert np.abs(gradient[:2]).min() > 0
     assert not gradient[2:].any()
 
 
 # --- Losses ---
-
-
-compiled_hoc = jax.jit(hoc_loss, static_argnames="exact")
 
 
 def batch(n=9, dim=5, classes=3):
@@ -278,10 +279,11 @@ def test_total_loss_mixes():
 def test_old_classifier_counts_known_classes_only():
     z, rows = jnp.asarray(normal(4, 3), jnp.float32), jnp.asarray(normal(5, 3, seed=1), jnp.float32)
     targets, known = jnp.array([0, 4, 1, 2]), jnp.array([True, True, True, False, False])
-    found = old_classifier_loss(z, rows, targets, known)
+    loss = jax.jit(old_classifier_loss)
+    found = loss(z, rows, targets, known)
     kept = jnp.array([0, 2, 3])
     assert_close(found, total_loss(z[kept] @ rows[:3].T, targets[kept]), 1e-6)
-    assert old_classifier_loss(z, rows, targets, jnp.zeros(5, bool)) == 0
+    assert loss(z, rows, targets, jnp.zeros(5, bool)) == 0
 
 
 # --- Tasks ---
@@ -440,10 +442,15 @@ def test_a_stage():
     assert (np.abs(stems[1] - stems[0]).max(axis=tuple(range(1, stems[0].ndim)))[:3] > 0.01).all()
     network = switchable_network(TINY, 0.0, 1.0, rngs=nnx.Rngs(KEY))
     images, slots = jnp.asarray(pool.images[:8]), pool.slots[:8]
-    z = network.features(images)
-    ce = total_loss(structured_simplex_logits(z, 6), slots), total_loss(network.head(z), slots)
-    hoc = total_loss(structured_simplex_logits(z, 6), slots, z, z)
-    np.testing.assert_allclose(losses[:, 0], [*ce, hoc, 0], rtol=1e-4)
+
+    @jax.jit
+    def expected(images):
+        z = network.features(images)
+        fixed, learned = structured_simplex_logits(z, 6), network.head(z)
+        return z, jnp.stack([total_loss(fixed, slots), total_loss(learned, slots), total_loss(fixed, slots, z, z), jnp.zeros(())])
+
+    z, first = expected(images)
+    np.testing.assert_allclose(losses[:, 0], first, rtol=1e-4)
     np.testing.assert_allclose(networks.features(start, images, batch_size=5)[1], z, rtol=1e-4, atol=1e-6)
     again, same = tiny_networks(one_by_one=True).train(start, start, who, pool, indices)
     np.testing.assert_allclose(same, losses, rtol=1e-4)
@@ -458,12 +465,22 @@ def test_ties_to_the_old_model():
     ties = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
     trained, _ = networks.train(start, old, roles([0, 0, 0, 0], ties), pool, indices)
     features, reference = networks.features(trained, pool.images), networks.features(old, pool.images)
-    gap = [float(distillation_loss(a, b)) for a, b in zip(features, reference, strict=True)]
+    gap = jax.jit(jax.vmap(distillation_loss))(features, reference)
     assert gap[2] < gap[0]
     assert gap[1] < gap[0]
     old_rows = np.asarray(old.params["head"]["kernel"][3])
-    by_old = [float(old_classifier_loss(jnp.asarray(z), old_rows, pool.slots, np.ones(6, bool))) for z in features]
+    by_old = jax.jit(jax.vmap(lambda z: old_classifier_loss(z, old_rows, pool.slots, np.ones(6, bool))))(features)
     assert by_old[3] < by_old[0]
+
+
+def test_a_stage_in_a_process_with_x64():
+    """Networks stay in float32."""
+    pool, indices = tiny_pool(), np.tile(np.arange(24, dtype=np.int32).reshape(1, 3, 8), (1, 1, 1))
+    with jax.enable_x64():
+        networks = tiny_networks()
+        start = networks.start([KEY])
+        trained, losses = networks.train(start, start, roles([1], [[0.1, 0.5, 0.2, 0.2]]), pool, indices)
+        assert losses.dtype == networks.features(trained, pool.images).dtype == np.float32
 
 
 def tiny_scenario(**options):
@@ -570,15 +587,16 @@ def test_checkpoints_load(depths, dim):
     images = jnp.asarray(normal(2, 16, 16, 3), jnp.float32)
     loaded = load_checkpoint(state)
     assert isinstance(loaded.head, SimplexHead)
-    assert_close(loaded.features(images), network.features(images), 1e-5)
-    assert_close(loaded(images), network(images), 1e-5)
+    found, expected = (jax.jit(lambda x, net=net: (net.features(x), net(x)))(images) for net in (loaded, network))
+    assert_close(found, expected, 1e-5)
 
 
 def test_checkpoints_with_a_learned_classifier():
     state, network = released((1,), dim=4, rows=normal(3, 4))
     loaded, images = load_checkpoint(state), jnp.asarray(normal(2, 8, 8, 3), jnp.float32)
     assert isinstance(loaded.head, ExpandingHead)
-    assert_close(loaded(images), network(images), 1e-5)
+    found, expected = (jax.jit(lambda x, net=net: net(x))(images) for net in (loaded, network))
+    assert_close(found, expected, 1e-5)
 
 
 def test_checkpoints_that_do_not_fit(as_installed):
