@@ -217,7 +217,7 @@ def batch(n=9, dim=5, classes=3):
 def test_hoc_is_its_definition(exact, mask):
     new, old, labels = batch()
     with jax.enable_x64():
-        for mu in (10.0, 1.0):
+        for mu in (1.0, 10.0):
             found = compiled_hoc(new, old, labels, mu, exact=exact)
             assert_close(found, brute_force.hoc_loss(new, old, labels, mu, mask), 1e-12)
         # rows are old samples: exchanging the models is another loss
