@@ -308,7 +308,8 @@ def test_similarity_at_the_edges():
     z, gate = normal(4, 3).astype(np.float32), uniform(4, 3).astype(np.float32)
     for mode in ("cosine", "squared"):
         assert_degenerate(lambda z, gate, mode=mode: gated_cosine(z, z, jnp.abs(gate), mode), z, gate)
-        assert_dtypes(lambda z, k, g, mode=mode: gated_cosine(z, k, jnp.abs(g), mode), z, z[:3], gate + 0.5, tolerance=1e-4)
+        compiled_form = jax.jit(lambda z, k, g, mode=mode: gated_cosine(z, k, jnp.abs(g), mode))
+        assert_dtypes(compiled_form, z, z[:3], gate + 0.5, tolerance=1e-4)
     assert_gradients(gated_cosine, z, z[:2], gate, tolerance=1e-5)
     assert_matches_float64(gated_cosine, z, z + 1e-3, 1e-3 * gate)
     assert_vmap_consistent(gated_cosine, *(np.stack([x, x[::-1]]) for x in (z, z[:2], gate)))
