@@ -13,7 +13,8 @@ from quire.common.random import generator
 ATTRIBUTES = ("shape", "colour", "size", "position")
 """Columns of the labels."""
 
-Pixels = Float[np.ndarray, "n height width"]
+Pixels = Float[np.ndarray, "n _ _"]
+"""Coordinates `[n, 1, width]` and `[n, height, 1]`, distances `[n, height, width]`, radii `[n, 1, 1]`, in pixels."""
 
 
 def _disc(x: Pixels, y: Pixels, radius: Pixels) -> Pixels:
@@ -74,7 +75,7 @@ class ShapeStyle:
             raise ValueError(f"kinds is {self.kinds}; {unknown[0]!r} is none of {', '.join(OUTLINES)}")
         if not min(self.radii) > 0 or not self.jitter >= 0 or not self.noise >= 0:
             raise ValueError(
-                f"radii is {self.radii}, jitter {self.jitter}, noise {self.noise}; they must be positive, at least 0 and at least 0"
+                f"radii is {self.radii}, jitter {self.jitter}, noise {self.noise}; radii must be positive, the others at least 0"
             )
         for name, width in (("colours", 3), ("centres", 2)):
             if any(len(row) != width for row in getattr(self, name)):

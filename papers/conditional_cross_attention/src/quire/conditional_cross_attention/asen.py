@@ -45,7 +45,7 @@ class ASENv2(nnx.Module):
         self.squeeze = nnx.Linear(vit.dim + dim, dim, rngs=rngs)
         self.excite = nnx.Linear(dim, vit.dim, rngs=rngs)
 
-    def _embed(self, images: Images, e: Float[Array, "batch m c"]) -> Float[Array, "batch m dim"]:
+    def _embed(self, images: Images, e: Float[Array, "batch m dim"]) -> Float[Array, "batch m embed"]:
         """Under m attributes for each image."""
         features = self.trunk(images)[:, 1:]
         keys = jnp.tanh(self.place_norm(self.place(features)))

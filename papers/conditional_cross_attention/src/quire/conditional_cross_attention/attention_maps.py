@@ -26,5 +26,5 @@ def patch_maps(weights: Float[Array, "*batch heads n"], grid: tuple[int, int]) -
     """
     rows, columns = grid
     if weights.shape[-1] != rows * columns + 1:
-        raise ValueError(f"weights are of {weights.shape[-1]} tokens; a grid of {rows} x {columns} and the class need {rows * columns + 1}")
+        raise ValueError(f"weights are of {weights.shape[-1]} tokens; {rows} x {columns} patches and the class are needed")
     return weights.mean(-2)[..., 1:].reshape(*weights.shape[:-2], rows, columns)

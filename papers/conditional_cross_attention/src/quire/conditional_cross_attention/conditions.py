@@ -16,6 +16,10 @@ MASK_MEAN, MASK_STD = 0.9, 0.7
 """Of the initial masks of conditional similarity networks (Veit et al. 2017)."""
 
 
+QUERY_STD = 3.0
+"""Of the initial table."""
+
+
 def rows_of(table: Float[Array, "attributes dim"], attr: Int[Array, "*batch"]) -> Float[Array, "*batch dim"]:
     """Rows of a table by the numbers of attributes; NaN for a traced number that is out of range.
 
@@ -42,7 +46,8 @@ class ConditionTable(nnx.Module):
     Args:
         num_attributes: A.
         dim: of the vectors.
-        rngs: for the initial rows, `N(0, 1)`: queries of the size of normalised tokens.
+        rngs: for the initial rows, `N(0, 3^2)`: larger than normalised tokens, so that conditions attend differently from the
+            start. From small rows, training takes longer to part the spaces.
 
     Raises:
         ValueError: for a size below 1; when called, for attributes out of range. Traced ones give NaN.
@@ -54,7 +59,7 @@ class ConditionTable(nnx.Module):
     def __init__(self, num_attributes: int, dim: int, *, rngs: nnx.Rngs):
         check_at_least("num_attributes", num_attributes)
         check_at_least("dim", dim)
-        self.table = nnx.Param(normal(1.0)(rngs.params(), (num_attributes, dim)))
+        self.table = nnx.Param(normal(QUERY_STD)(rngs.params(), (num_attributes, dim)))
 
     def __call__(self, attr: Int[Array, "*batch"]) -> Float[Array, "*batch dim"]:
         return rows_of(self.table[...], attr)

@@ -16,6 +16,8 @@ from quire.conditional_cross_attention.triplets import MISSING, Triplets
 Rows = Float[np.ndarray | Array, "_ dim"]
 Spaces = Float[np.ndarray | Array, "_ attributes dim"]
 """Embeddings under every attribute."""
+AnySpaces = Float[np.ndarray | Array, "_ spaces dim"]
+"""Embeddings in several spaces."""
 Labels = Integer[np.ndarray | Array, " _"]
 Table = Integer[np.ndarray | Array, "_ attributes"]
 
@@ -122,7 +124,7 @@ def spaces_triplet_accuracy(spaces: Spaces, triplets: Triplets) -> float:
 
 
 def space_probe(
-    queries: Spaces, query_labels: Table, candidates: Spaces, candidate_labels: Table, k: int = 10
+    queries: AnySpaces, query_labels: Table, candidates: AnySpaces, candidate_labels: Table, k: int = 10
 ) -> Float[np.ndarray, "spaces attributes"]:
     """What the space of one attribute tells of another: accuracy of the k nearest candidates, corrected for chance.
 

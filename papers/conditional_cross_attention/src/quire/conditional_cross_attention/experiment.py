@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float
 
 from quire.common.claims import shared
-from quire.common.layers.patches import patchify
 from quire.conditional_cross_attention.config import Preset
 from quire.conditional_cross_attention.evaluation import (
     condition_cosine,
@@ -141,7 +140,9 @@ def raw_pixels(images: Any, num_attributes: int, batch_size: int = 1000) -> Floa
     parts = []
     for start in range(0, len(images), batch_size):
         part = np.asarray(images[np.arange(start, min(start + batch_size, len(images)))], np.float32)
-        square = next(s for s in range(max(1, part.shape[1] // RAW_SIDE), 0, -1) if part.shape[1] % s == 0)
-        parts.append(patchify(part, square).reshape(len(part), -1, square**2, part.shape[-1]).mean(2).reshape(len(part), -1))
-    flat = np.concatenate([np.asarray(part) for part in parts])
+        n, side, _, channels = part.shape
+        square = next(s for s in range(max(1, side // RAW_SIDE), 0, -1) if side % s == 0)
+        means = part.reshape(n, side // square, square, side // square, square, channels).mean((2, 4))
+        parts.append(means.reshape(n, -1))
+    flat = np.concatenate(parts)
     return np.broadcast_to(flat[:, None], (len(flat), num_attributes, flat.shape[-1]))

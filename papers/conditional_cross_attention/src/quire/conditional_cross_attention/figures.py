@@ -51,9 +51,7 @@ def attended(images: np.ndarray, maps: Float[np.ndarray, "n attributes rows colu
     return figure
 
 
-def retrieved(
-    query: np.ndarray, found: Mapping[str, tuple[np.ndarray, Sequence[bool]]]
-) -> Figure:
+def retrieved(query: np.ndarray, found: Mapping[str, tuple[np.ndarray, Sequence[bool]]]) -> Figure:
     """A query, and the images nearest to it in each space, green where they share the value of the attribute."""
     count = max(len(images) for images, _ in found.values())
     figure, panels = plots.axes(1 + count, len(found), width=1.2, height=1.3, frame="full")

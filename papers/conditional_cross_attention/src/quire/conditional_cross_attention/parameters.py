@@ -20,8 +20,7 @@ def parameter_report(preset: Preset, num_attributes: int) -> dict[str, int]:
         ValueError: for fewer than two attributes.
     """
     check_at_least("num_attributes", num_attributes, 2)
-    counts = {
-        name: count_params(nnx.eval_shape(lambda make=make: make(nnx.Rngs(0)))) for name, make in builders(preset, num_attributes).items()
-    }
+    makers = builders(preset, num_attributes)
+    counts = {name: count_params(nnx.eval_shape(lambda make=make: make(nnx.Rngs(0)))) for name, make in makers.items()}
     alone = counts.pop("unconditioned")
     return counts | {"one network": alone, "A networks": num_attributes * alone}

@@ -51,7 +51,7 @@ class AttributeData:
 
 @dataclass(frozen=True)
 class Photographs:
-    """Files that are read when they are asked for: `photographs[rows]` is uint8 `[rows, size, size, 3]`, their central squares."""
+    """Files that are read when asked for: `photographs[rows]` is uint8 `[rows, size, size, 3]`, their central squares."""
 
     files: tuple[Path, ...]
     size: int

@@ -1,4 +1,4 @@
-"""Triplets: anchor and positive share the value of an attribute, the negative has another; the loss compares all three under it."""
+"""Triplets: anchor and positive share the value of an attribute, the negative has another; all three are embedded under it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
