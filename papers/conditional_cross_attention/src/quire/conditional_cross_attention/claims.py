@@ -1,5 +1,6 @@
 """The paper's claims, measured."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -35,11 +36,12 @@ def _two_ways(graph, state, images):
 
 def _compare(preset: Preset, key: jax.Array, dtype) -> tuple[dict[str, float], float]:
     """Errors by name, and the least distance of the embeddings of an image under two conditions."""
-    draw, side = generator(key), preset.vit.image_size
-    images = jnp.asarray(draw.uniform(size=(4, side, side, preset.vit.channels)), dtype)
+    vit = replace(preset.vit, depth=0)  # of the tokens it only matters that they are there
+    draw, side = generator(key), vit.image_size
+    images = jnp.asarray(draw.uniform(size=(4, side, side, vit.channels)), dtype)
     errors, apart = {}, []
     for cond in ("table", "mask"):
-        net = CCANet(preset.vit, ATTRIBUTES, preset.embed_dim, cond=cond, rngs=nnx.Rngs(key))
+        net = CCANet(vit, ATTRIBUTES, preset.embed_dim, cond=cond, rngs=nnx.Rngs(key))
         graph, state = nnx.split(net)
         state = jax.tree.map(lambda x: jnp.asarray(x, dtype), state)
         cached, full, rows = (np.asarray(x) for x in _two_ways(graph, state, images))
@@ -55,7 +57,7 @@ def _compare(preset: Preset, key: jax.Array, dtype) -> tuple[dict[str, float], f
     says="One network serves all attributes: the condition switches the embedding, and costs one query",
     source="section 3",
     metric="largest difference of cached and full embeddings, and of repeated rows, float64",
-    holds=all_of(below(1e-6), above(0.01, of="least distance of two conditions")),
+    holds=all_of(every_seed(below(1e-6)), every_seed(above(1e-3, of="least distance of two conditions"))),
     exact=True,
 )
 def a_condition_is_a_query(preset: Preset, key: jax.Array) -> Measurement:

@@ -131,6 +131,7 @@ QUICK = Preset(
     embed_dim=16,
     training=Training(steps=300, batch_size=64, learning_rate=3e-3, optimiser="adam"),
     rivals=("unconditioned", "separate", "CSN"),
+    asen_dim=64,
 )
 """A laptop, less than a minute: drawn shapes, one shared block and the conditional one."""
 
@@ -141,6 +142,7 @@ STANDARD = Preset(
     training=Training(steps=4000, batch_size=128, learning_rate=1e-3, optimiser="adamw", warmup=0.05, weight_decay=0.05),
     num_queries=800,
     num_candidates=1200,
+    asen_dim=128,
 )
 """One GPU, minutes: photographs of CIFAR-10 with derived attributes, and ASEN beside."""
 

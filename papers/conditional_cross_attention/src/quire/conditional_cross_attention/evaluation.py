@@ -52,7 +52,7 @@ def retrieval_map(
 
     >>> z, y = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.8, 0.3]]), np.array([0, 0, 1, 1])
     >>> print(f"{retrieval_map(z, y, z, y, own=np.arange(4)):.4f}")
-    0.6667
+    0.8333
     """
     check_at_least("block", block)
     own = np.full(len(queries), -1) if own is None else np.asarray(own)

@@ -130,11 +130,11 @@ def losses(curves: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def parameters(report: Mapping[str, int]) -> Figure:
-    """Numbers of parameters as bars."""
-    figure, ((panel,),) = plots.axes(width=5.4, height=2.6)
-    names, counts = zip(*report.items(), strict=True)
-    panel.barh(names, np.array(counts) / 1e6, color=[COLOURS.get(name, plots.GREY) for name in names])
-    panel.set(xlabel="parameters (millions)")
-    panel.invert_yaxis()
+def masks(values: Float[np.ndarray, "attributes dim"], attributes: Sequence[str]) -> Figure:
+    """Masks of CSN, what `relu` leaves of them."""
+    figure, ((panel,),) = plots.axes(width=5.6, height=1.9, frame="full")
+    shown = panel.imshow(np.maximum(values, 0), cmap="viridis", vmin=0, aspect="auto")
+    panel.set(yticks=range(len(attributes)), xlabel="number of the embedding")
+    panel.set_yticklabels(attributes)
+    figure.colorbar(shown, ax=panel, label="mask")
     return figure
