@@ -156,6 +156,12 @@ def one_network_is_small(preset: Preset, key: jax.Array) -> Measurement:
     metric="probe by 10 neighbours, corrected for chance: its own attribute minus the others",
     holds=all_of(every_seed(above(0.1)), every_seed(beats("unconditioned")), every_seed(beats("CSN"))),
     trivial="unconditioned",
+    expect="partly",
+    because=(
+        "The condition parts the spaces in every seed, but in some by less than the line asks: a triplet loss rewards knowing an "
+        "attribute and never forgetting another, so how much of the others a space keeps is left to chance. Where the network "
+        "begins to tell shapes as well, the difference is largest."
+    ),
 )
 def spaces_are_apart(preset: Preset, key: jax.Array) -> Measurement:
     """Without conditions there is one space, and the difference is 0 by construction."""
