@@ -16,7 +16,7 @@ MASK_MEAN, MASK_STD = 0.9, 0.7
 """Of the initial masks of conditional similarity networks (Veit et al. 2017)."""
 
 
-QUERY_STD = 3.0
+QUERY_STD = 6.0
 """Of the initial table."""
 
 
@@ -46,8 +46,8 @@ class ConditionTable(nnx.Module):
     Args:
         num_attributes: A.
         dim: of the vectors.
-        rngs: for the initial rows, `N(0, 3^2)`: larger than normalised tokens, so that conditions attend differently from the
-            start. From small rows, training takes longer to part the spaces.
+        rngs: for the initial rows, `N(0, 6^2)`: so much larger than normalised tokens that each condition starts with a few tokens
+            of its own, which parts the spaces. Conditions that start near 0 all begin with the mean of the tokens.
 
     Raises:
         ValueError: for a size below 1; when called, for attributes out of range. Traced ones give NaN.

@@ -129,7 +129,7 @@ QUICK = Preset(
     image_set="shapes",
     vit=ViT(image_size=24, patch=6, dim=32, num_heads=4, depth=1, mlp_ratio=2, positions="sincos"),
     embed_dim=16,
-    training=Training(steps=300, batch_size=64, learning_rate=3e-3, optimiser="adam"),
+    training=Training(steps=200, batch_size=64, learning_rate=3e-3, optimiser="adam"),
     rivals=("unconditioned", "separate", "CSN"),
     asen_dim=64,
 )

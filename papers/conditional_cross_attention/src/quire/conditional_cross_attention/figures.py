@@ -38,13 +38,10 @@ def attended(images: np.ndarray, maps: Float[np.ndarray, "n attributes rows colu
     """Each image, and what each condition attends to in it: the weight of every patch over the mean of all."""
     figure, panels = plots.axes(1 + len(attributes), len(images), width=1.45, height=1.5, frame="none")
     relative = maps / maps.mean((-2, -1), keepdims=True)
-    side = images.shape[1]
     for row, image, weights in zip(panels, images, relative, strict=True):
         _picture(row[0], image)
         for panel, weight in zip(row[1:], weights, strict=True):
-            grey = image.mean(-1)
-            panel.imshow(grey, cmap="gray", interpolation="nearest", extent=(0, side, side, 0))
-            shown = panel.imshow(weight, cmap="inferno", alpha=0.65, vmin=0, vmax=relative.max(), extent=(0, side, side, 0))
+            shown = panel.imshow(weight, cmap="inferno", vmin=0, vmax=relative.max())
     for panel, name in zip(panels[0], ("image", *attributes), strict=True):
         panel.set_title(name, fontsize="medium")
     figure.colorbar(shown, ax=panels, label="weight of a patch / mean", shrink=0.7)
