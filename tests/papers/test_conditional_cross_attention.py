@@ -225,6 +225,7 @@ def test_conditions():
     assert_close(mask(jnp.arange(3)), expected, 1e-5)
     masks = ConditionMask(50, 80, rngs=nnx.Rngs(1)).masks[...]
     np.testing.assert_allclose([masks.mean(), masks.std()], [0.9, 0.7], atol=0.05)
+    np.testing.assert_allclose(ConditionTable(50, 80, rngs=nnx.Rngs(1)).table[...].std(), 6, rtol=0.05)
     with jax.debug_nans(False):
         assert np.isnan(jax.jit(table)(jnp.array([3, -1]))).all()
 

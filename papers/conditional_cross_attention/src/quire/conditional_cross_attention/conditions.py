@@ -46,8 +46,8 @@ class ConditionTable(nnx.Module):
     Args:
         num_attributes: A.
         dim: of the vectors.
-        rngs: for the initial rows, `N(0, 6^2)`: so much larger than normalised tokens that each condition starts with a few tokens
-            of its own, which parts the spaces. Conditions that start near 0 all begin with the mean of the tokens.
+        rngs: for the initial rows, `N(0, 6^2)`: so much larger than normalised tokens that each condition starts with a few
+            tokens of its own, which parts the spaces. Conditions that start near 0 all begin with the mean of the tokens.
 
     Raises:
         ValueError: for a size below 1; when called, for attributes out of range. Traced ones give NaN.
