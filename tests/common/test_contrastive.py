@@ -111,6 +111,11 @@ def test_triplets_by_loops():
         given = [jnp.asarray(v) for v in (a, p, n)]
         np.testing.assert_allclose(triplet_cosine(*given, 0.2), near, rtol=1e-12)
         np.testing.assert_allclose(triplet_sqeuclidean(*given, 0.2), far, rtol=1e-12)
+        kept = [0, 3, 4]
+        weights, some = jnp.asarray(np.isin(np.arange(len(a)), kept)), [x[jnp.asarray(kept)] for x in given]
+        for loss in (triplet_cosine, triplet_sqeuclidean):
+            np.testing.assert_allclose(loss(*given, 0.2, weights), loss(*some, 0.2), rtol=1e-12)
+            assert loss(*given, 0.2, 0.0 * weights) == 0
 
 
 GRADES = jnp.array([0.1, 0.9, 0.1])
@@ -145,6 +150,7 @@ def test_wrong_arguments(as_installed):
         (lambda: cosent_loss(two, pairs), "two rows for every pair"),
         (lambda: angle_loss(jnp.ones((4, 3)), pairs), "dimension 3"),
         (lambda: triplet_cosine(two, two, two[:1]), "shapes"),
+        (lambda: triplet_cosine(two, two, two, 0.2, jnp.ones(1)), "weights has shape"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
