@@ -378,13 +378,13 @@ def test_training_lowers_the_loss(triplets):
     part = sources_module.Part(images, labels)
     keys = jax.random.split(KEY, 2)
     parts = [part, only(part, 0)] if triplets == "in-batch" else [part] * 2
-    found = train(lambda rngs: CCANet(VIT, 2, 4, rngs=rngs), parts, training, keys)
-    found = found._replace(state=jax.tree.map(np.asarray, found.state))  # slices on the host
+    trained = train(lambda rngs: CCANet(VIT, 2, 4, rngs=rngs), parts, training, keys)
+    found = trained._replace(state=jax.tree.map(np.asarray, trained.state))  # slices on the host
     assert (found.losses[:, -10:].mean(1) < 0.8 * found.losses[:, :2].mean(1)).all()
     z = found.of(0).embed(images, batch_size=25)
     assert min(retrieval_map(z[:, a], labels[:, a], z[:, a], labels[:, a]) for a in range(2)) > 0.85
     if triplets == "fixed":
-        model, attr = found.of(0).model(), jnp.array([0, 1])
+        model, attr = trained.of(0).model(), jnp.array([0, 1])
         rows = [z[6 + 2 * i : 8 + 2 * i][np.arange(2), np.asarray(attr)] for i in range(3)]
         assert_close(triplet_loss(training)(model, (images[6:12], attr), KEY), triplet_cosine(*map(jnp.asarray, rows), 0.2), 1e-4)
 

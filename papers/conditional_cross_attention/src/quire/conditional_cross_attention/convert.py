@@ -25,7 +25,7 @@ def load_cross_attention(state: Arrays, num_heads: int, *, dtype: Any = jnp.floa
     >>> import numpy as np
     >>> state = {"in_proj_weight": np.ones((12, 4)), "out_proj.weight": np.eye(4)}
     >>> state |= {"in_proj_bias": np.zeros(12), "out_proj.bias": np.zeros(4)}
-    >>> load_cross_attention(state, 2)(np.ones((1, 3, 4), np.float32), np.ones((1, 4), np.float32)).tolist()
+    >>> load_cross_attention(state, 2)(jnp.ones((1, 3, 4)), jnp.ones((1, 4))).tolist()
     [[4.0, 4.0, 4.0, 4.0]]
     """
     if "out_proj.bias" not in state or len(state["out_proj.bias"].shape) != 1:
