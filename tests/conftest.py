@@ -154,6 +154,7 @@ def pytest_sessionfinish(session, exitstatus):
 def pytest_terminal_summary(terminalreporter):
     total = sum(seconds for seconds, _ in _costs.values())
     terminalreporter.section(f"costs: {total:.0f} processor seconds, the dearest files")
-    for file, (seconds, programs) in sorted(_costs.items(), key=lambda entry: -entry[1][0])[:10]:
+    shown = None if terminalreporter.verbosity > 0 else 10  # all of them with -v
+    for file, (seconds, programs) in sorted(_costs.items(), key=lambda entry: -entry[1][0])[:shown]:
         over = f"  ABOVE THE BUDGET of {MAX_SECONDS} s, {MAX_PROGRAMS} programs" if file in _excessive() else ""
         terminalreporter.line(f"{seconds:6.1f} s  {programs:5d} programs  {file}{over}")
