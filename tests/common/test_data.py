@@ -20,6 +20,7 @@ from PIL import Image
 from quire.common.data import images as image_sets
 from quire.common.data import registry
 from quire.common.data.archives import gunzip, read_archive, read_member, read_npy, read_npz, read_text
+from quire.common.data.cifar100 import cifar100, cifar100_records
 from quire.common.data.imagenet import imagenet_batches, imagenet_files
 from quire.common.data.images import cifar10, cifar10_subset, digits, mnist_t10k, read_idx
 from quire.common.data.registry import catalogue, data_dir, dataset, fetch, fetch_all, is_local, local_paths
@@ -412,3 +413,21 @@ def test_real_wikitext2(quire_data):
     needs(quire_data, "wikitext-2")
     assert len(wikitext2("valid").split()) == 213886
     assert " = Robert <unk> = " in wikitext2("test")
+
+
+def test_cifar100_keeps_the_fine_classes(monkeypatch, tmp_path):
+    rows = np.arange(2 * 3074, dtype=np.int64).reshape(2, 3074).astype(np.uint8)
+    split = cifar100_records(rows.tobytes())
+    np.testing.assert_array_equal(split.labels, rows[:, 1])
+    np.testing.assert_array_equal(split.images[1, 0, :, 2], rows[1, 2 + 2048 : 2 + 2048 + 32])  # first line of the blue plane
+    for content in (b"", bytes(3073)):
+        with pytest.raises(DatasetCorrupt, match="no records"):
+            cifar100_records(content)
+    archive = tmp_path / "cifar-100-binary.tar.gz"
+    with tarfile.open(archive, "w:gz") as stream:
+        for name, count in (("train", 2), ("test", 1)):
+            member = tarfile.TarInfo(f"cifar-100-binary/{name}.bin")
+            member.size = 3074 * count
+            stream.addfile(member, io.BytesIO(rows[:count].tobytes()))
+    monkeypatch.setattr("quire.common.data.cifar100.fetch", lambda *_: archive)
+    assert (len(cifar100().train), len(cifar100().test)) == (2, 1)

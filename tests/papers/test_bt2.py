@@ -1,7 +1,5 @@
 """BT^2: golden vectors, changes of basis, losses, comparison, post-hoc maps, training, converters, presets."""
 
-import io
-import tarfile
 import warnings
 from dataclasses import replace
 
@@ -42,11 +40,11 @@ from quire.bt2 import (
 from quire.bt2.experiment import metrics_of, old_vectors, update
 from quire.bt2.identities import cast_head, identity_errors, random_state
 from quire.bt2.models import embedding_resnet
-from quire.bt2.sources import RetrievalImages, cifar100, cifar100_records, open_images
+from quire.bt2.sources import RetrievalImages, open_images
 from quire.bt2.training import Objective, Weights, bt2_model_loss, classifier_loss, objectives
 from quire.common.claims import run
 from quire.common.data.images import ImageSplit
-from quire.common.errors import DatasetCorrupt, DatasetUnavailable
+from quire.common.errors import DatasetUnavailable
 from quire.common.layers.resnet import torch_names
 from quire.common.manifolds.orthogonal import cayley_orthogonal, expm_orthogonal
 from quire.common.retrieval.evaluate import retrieval_metrics
@@ -419,23 +417,6 @@ def test_images_and_their_errors(as_installed, monkeypatch, tmp_path):
     monkeypatch.setenv("QUIRE_OFFLINE", "1")
     with pytest.raises(DatasetUnavailable, match="cifar100"):
         open_images(PRESETS["paper"])
-
-
-def test_cifar100_keeps_the_fine_classes(monkeypatch, tmp_path):
-    rows = np.arange(2 * 3074, dtype=np.int64).reshape(2, 3074).astype(np.uint8)
-    split = cifar100_records(rows.tobytes())
-    np.testing.assert_array_equal(split.labels, rows[:, 1])
-    np.testing.assert_array_equal(split.images[1, 0, :, 2], rows[1, 2 + 2048 : 2 + 2048 + 32])  # first line of the blue plane
-    with pytest.raises(DatasetCorrupt, match="3073 bytes"):
-        cifar100_records(bytes(3073))
-    archive = tmp_path / "cifar-100-binary.tar.gz"
-    with tarfile.open(archive, "w:gz") as stream:
-        for name, count in (("train", 2), ("test", 1)):
-            member = tarfile.TarInfo(f"cifar-100-binary/{name}.bin")
-            member.size = 3074 * count
-            stream.addfile(member, io.BytesIO(rows[:count].tobytes()))
-    monkeypatch.setattr("quire.bt2.sources.fetch", lambda *_: archive)
-    assert (len(cifar100().train), len(cifar100().test)) == (2, 1)
 
 
 def test_authors_heads_load_strictly(as_installed):

@@ -10,7 +10,7 @@ from flax import nnx
 
 from quire.common.claims import run
 from quire.common.data.images import ImageSplit
-from quire.common.errors import DatasetCorrupt, DatasetUnavailable
+from quire.common.errors import DatasetUnavailable
 from quire.common.layers.class_heads import FixedHead, simplex_vectors
 from quire.common.layers.resnet import ResNet, torch_names
 from quire.common.testing import (
@@ -60,7 +60,7 @@ from quire.stationary_representations import (
 from quire.stationary_representations.alignment import among
 from quire.stationary_representations.lifelong import Run
 from quire.stationary_representations.network import switchable_network
-from quire.stationary_representations.sources import ScenarioImages, fine_records, first_of_each, imagenet32, open_images, turned
+from quire.stationary_representations.sources import ScenarioImages, first_of_each, imagenet32, open_images, turned
 from quire.stationary_representations.stationarity import class_directions, pairs_apart
 from quire.stationary_representations.training import Networks, Pool, Role
 
@@ -629,17 +629,6 @@ def test_turned_images():
     assert first_of_each(split, 1).labels.tolist() == [1, 0, 2]
     with pytest.raises(ValueError, match="per_class is 4; there are 3 images of the digit 1"):
         turned(split, [1], 4)
-
-
-def test_records_of_cifar100():
-    rows = np.random.default_rng(0).integers(0, 256, (3, 3074)).astype(np.uint8)
-    split = fine_records(rows.tobytes())
-    np.testing.assert_array_equal(split.labels, rows[:, 1])
-    assert split.images.shape == (3, 32, 32, 3)
-    np.testing.assert_array_equal(split.images[1, 0, :, 2], rows[1, 2 + 2048 : 2 + 2048 + 32])
-    for content in (b"", b"123"):
-        with pytest.raises(DatasetCorrupt, match="no records"):
-            fine_records(content)
 
 
 def test_imagenet32_counts_labels_from_one(monkeypatch, tmp_path):

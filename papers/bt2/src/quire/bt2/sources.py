@@ -1,17 +1,12 @@
 """Labelled images to train on, a gallery to search, and queries."""
 
 from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 
 from quire.bt2.comparison import Labels
 from quire.bt2.config import Preset
-from quire.common.data.archives import read_archive
+from quire.common.data.cifar100 import cifar100
 from quire.common.data.images import ImageData, ImageSplit, cifar10_subset, digits
-from quire.common.data.registry import fetch
 from quire.common.data.source import Source, open_or
-from quire.common.errors import DatasetCorrupt
 
 
 @dataclass(frozen=True)
@@ -61,29 +56,3 @@ def _parted(data: ImageData, preset: Preset) -> RetrievalImages:
     gallery, queries = (ImageSplit(data.test.images[part], data.test.labels[part]) for part in (slice(count), slice(count, None)))
     name = f"{data.name.split(',')[0]}, {len(data.train)} train / {len(gallery)} gallery / {len(queries)} queries"
     return RetrievalImages(name, data.num_classes, data.train, gallery, queries)
-
-
-def cifar100() -> ImageData:
-    """CIFAR-100 (Krizhevsky 2009) with its 100 fine classes.
-
-    Returns:
-        Images uint8 `[n, 32, 32, 3]`, 50000 train and 10000 test.
-
-    Raises:
-        DatasetUnavailable, DatasetCorrupt: as for every data set.
-    """
-    files = {Path(name).name: content for name, content in read_archive(fetch("cifar100", "cifar-100-binary.tar.gz")).items()}
-    train, test = (cifar100_records(files[f"{split}.bin"]) for split in ("train", "test"))
-    return ImageData("CIFAR-100", train, test, 100)
-
-
-def cifar100_records(content: bytes) -> ImageSplit:
-    """Records of a coarse class, a fine class, and 32 x 32 pixels in three planes.
-
-    Raises:
-        DatasetCorrupt: if the length is not that of whole records.
-    """
-    if not content or len(content) % 3074:
-        raise DatasetCorrupt(f"{len(content)} bytes are no records of two labels and 32 x 32 x 3 pixels")
-    rows = np.frombuffer(content, np.uint8).reshape(-1, 3074)
-    return ImageSplit(rows[:, 2:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1).copy(), rows[:, 1].astype(np.int32))

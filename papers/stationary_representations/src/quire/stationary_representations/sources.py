@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quire.common.data.archives import read_archive, read_npz
+from quire.common.data.archives import read_npz
+from quire.common.data.cifar100 import cifar100
 from quire.common.data.images import ImageData, ImageSplit, cifar10, digits, mnist_t10k
-from quire.common.data.registry import fetch, provided
+from quire.common.data.registry import provided
 from quire.common.data.source import Source, open_or
-from quire.common.errors import DatasetCorrupt
 from quire.stationary_representations.config import Scenario, Stationarity
 
 TURNS = 4
@@ -146,33 +146,6 @@ def turned(split: ImageSplit, digits: Sequence[int], per_class: int, mirrored: b
 # --- The paper's data ---
 
 
-def cifar100() -> ImageData:
-    """CIFAR-100 (Krizhevsky 2009).
-
-    Returns:
-        Images uint8 `[n, 32, 32, 3]`, 100 (fine) classes, 50000 train and 10000 test.
-
-    Raises:
-        DatasetUnavailable, DatasetCorrupt: as for every data set.
-    """
-    files = {name.rsplit("/", 1)[-1]: x for name, x in read_archive(fetch("cifar100", "cifar-100-binary.tar.gz")).items()}
-    return ImageData(
-        "CIFAR-100, 50000 train / 10000 test", *(fine_records(files[f"{part}.bin"]) for part in ("train", "test")), 100
-    )
-
-
-def fine_records(content: bytes) -> ImageSplit:
-    """Images of CIFAR-100's binary format: a coarse and a fine label, then 32 x 32 pixels, channel by channel.
-
-    Raises:
-        DatasetCorrupt: if the bytes are no whole records.
-    """
-    if not content or len(content) % 3074:
-        raise DatasetCorrupt(f"{len(content)} bytes are no records of two labels and 32 x 32 x 3 pixels")
-    rows = np.frombuffer(content, np.uint8).reshape(-1, 3074)
-    return ImageSplit(_channels_last(rows[:, 2:]), rows[:, 1].astype(np.int32))
-
-
 def imagenet32(classes: int) -> ImageSplit:
     """Training images of the first classes of ImageNet32, from the ten files of its npz edition.
 
@@ -185,11 +158,8 @@ def imagenet32(classes: int) -> ImageSplit:
         place = arrays["labels"].astype(np.int32) - 1  # they count from 1
         images.append(arrays["data"][place < classes])
         labels.append(place[place < classes])
-    return ImageSplit(_channels_last(np.concatenate(images)), np.concatenate(labels))
-
-
-def _channels_last(rows: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    pixels = np.concatenate(images).reshape(-1, 3, 32, 32)
+    return ImageSplit(np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)), np.concatenate(labels))
 
 
 def _cifar_scenario(scenario: Scenario) -> ScenarioImages:
