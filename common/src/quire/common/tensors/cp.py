@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import cho_factor, cho_solve
-from jaxtyping import Array, Float, Int, Real
+from jaxtyping import Array, Float, Int, Real, ScalarLike
 
 from quire.common.checks import check_at_least, check_ids, check_positive, floating
 from quire.common.tensors.multilinear import AnyArray, cp_score
@@ -49,6 +49,20 @@ def cp_als(
     >>> print(f"{float(a[0] @ b[1]):.2f}")  # a cell that was not observed
     1.00
     """
+    indices, values = checked_cells(indices, values, dims, rank, ridge, sweeps)
+    draw = jax.random.normal(key, (sum(dims), rank), values.dtype) / np.sqrt(rank)
+    start = tuple(jnp.split(draw, np.cumsum(dims)[:-1]))
+    return _sweeps(indices, values, start, jnp.asarray(ridge, values.dtype), sweeps)
+
+
+def checked_cells(
+    indices: Int[AnyArray, "_ _"], values: Real[AnyArray, " _"], dims: tuple[int, ...], rank: int, ridge: float, sweeps: int
+) -> tuple[Int[Array, "cells modes"], Float[Array, " cells"]]:
+    """The observed cells as arrays in one floating dtype, once everything that alternating least squares needs is in range.
+
+    Raises:
+        ValueError: as `cp_als`.
+    """
     check_at_least("rank", rank)
     check_at_least("sweeps", sweeps)
     check_positive("ridge", ridge)
@@ -59,9 +73,7 @@ def cp_als(
         )
     for mode, size in enumerate(dims):
         check_ids(f"indices of mode {mode}", indices[:, mode], size)
-    draw = jax.random.normal(key, (sum(dims), rank), values.dtype) / np.sqrt(rank)
-    start = tuple(jnp.split(draw, np.cumsum(dims)[:-1]))
-    return _sweeps(indices, values, start, jnp.asarray(ridge, values.dtype), sweeps)
+    return indices, values
 
 
 @partial(jax.jit, static_argnames="sweeps")
@@ -71,12 +83,7 @@ def _sweeps(indices, values, factors, ridge, sweeps):
     def solve(factors, mode):
         others = [factor[indices[:, m]] for m, factor in enumerate(factors) if m != mode]
         z = jnp.prod(jnp.stack(others), axis=0) if others else jnp.ones((len(values), rank), values.dtype)
-        size = factors[mode].shape[0]
-        gram = (
-            jax.ops.segment_sum(z[:, :, None] * z[:, None], indices[:, mode], size) + ridge * jnp.eye(rank, dtype=z.dtype)[None]
-        )
-        right = jax.ops.segment_sum(z * values[:, None], indices[:, mode], size)
-        return cho_solve(cho_factor(gram), right[..., None])[..., 0]
+        return ridge_rows(z, values, indices[:, mode], factors[mode].shape[0], ridge)
 
     def sweep(_, factors):
         for mode in range(len(factors)):
@@ -84,6 +91,15 @@ def _sweeps(indices, values, factors, ridge, sweeps):
         return factors
 
     return jax.lax.fori_loop(0, sweeps, sweep, factors)
+
+
+def ridge_rows(
+    z: Float[Array, "cells rank"], values: Float[Array, " cells"], rows: Int[Array, " cells"], num_rows: int, ridge: ScalarLike
+) -> Float[Array, "num_rows rank"]:
+    """Every row's ridge regression on its own cells: the minimiser of `sum (x - z^T a)^2 + ridge |a|^2`; 0 without a cell."""
+    gram = jax.ops.segment_sum(z[:, :, None] * z[:, None], rows, num_rows) + ridge * jnp.eye(z.shape[1], dtype=z.dtype)[None]
+    right = jax.ops.segment_sum(z * values[:, None], rows, num_rows)
+    return cho_solve(cho_factor(gram), right[..., None])[..., 0]
 
 
 def predict(factors: tuple[Float[Array, "_ rank"], ...], indices: Int[AnyArray, "cells _"]) -> Float[Array, " cells"]:
