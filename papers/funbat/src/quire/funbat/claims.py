@@ -174,8 +174,8 @@ def _first_seed(runs: dict[str, Any]) -> dict[str, Any]:
     trivial="cell + year",
     expect="not reproduced",
     because=(
-        "These temperatures are nearly additive: a place has its climate, a year its weather. Ridge regression on the two says "
-        "so with one number for each pair of latitude and longitude, which a decomposition of low rank has to compose of products."
+        "These temperatures are nearly additive: a place has its climate, a year its weather. Ridge regression says so with one "
+        "number for each place and each year, while a decomposition of low rank has to compose places of products."
     ),
 )
 def better_than_additive(preset: Preset, key: jax.Array) -> Measurement:

@@ -1,6 +1,7 @@
 """Completions for all seeds at once: the method, the same without its processes, and what both are compared with."""
 
 from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ from quire.common.random import generator
 from quire.common.tensors.cp import cp_als
 from quire.common.tensors.multilinear import cp_score, tucker_score
 from quire.common.train.finite import check_state
-from quire.common.train.seeds import stack
+from quire.common.train.seeds import fold_keys, stack
 from quire.funbat.baselines import additive_effects, process_over_coordinates
 from quire.funbat.cep import run_epochs
 from quire.funbat.config import Completion, Preset
@@ -53,18 +54,23 @@ def draw_sample(problem: Problem, keys: jax.Array) -> Sample:
 
 
 def infer(sample: Sample, completion: Completion, keys: jax.Array, *, smooth: bool = True) -> State:
-    """States of all seeds after all epochs, from the starts that the keys draw.
+    """States of all seeds after all epochs, each from the best of its starts.
 
     Raises:
         TrainingDiverged: naming the seed, if a posterior is not finite.
     """
     entries, inference = sample.entries, completion.inference
-    model = inference.model(smooth=smooth)
-    starts = stack([initial_state(of_seed(entries, i), model, key) for i, key in enumerate(keys)])
-    hyper = inference.hyper(len(entries.coordinates))
-    states = run_together(entries, starts, hyper, inference.epochs, model=model)
-    check_state(states._asdict(), 0, inference.epochs, of_seeds=True)
-    return states
+    model, hyper = inference.model(smooth=smooth), inference.hyper(len(entries.coordinates))
+    found = []
+    for number in range(inference.starts):
+        each = enumerate(fold_keys(keys, number))
+        starts = [initial_state(of_seed(entries, i), model, key, variance=inference.initial_variance) for i, key in each]
+        states = run_together(entries, stack(starts), hyper, inference.epochs, model=model)
+        check_state(states._asdict(), 0, inference.epochs, of_seeds=True)
+        found.append(states)
+    stacked = stack(found)
+    best = stacked.noise_precision.argmax(0)
+    return jax.tree.map(lambda x: x[best, np.arange(len(keys))], stacked)
 
 
 def of_seed(entries: Entries, seed: int) -> Entries:
@@ -128,8 +134,9 @@ def _baselines(problem: Problem, sample: Sample, seed: int, key: jax.Array) -> d
     found = {"additive": additive_effects(indices, y.astype(float), test.indices)}
     decompose, score = (cp_als, cp_score) if inference.kind == "cp" else (tucker_als, tucker_score)
     fits = []
-    for ridge in completion.ridges:
-        factors = decompose(indices, y, problem.split.train.dims, inference.rank, ridge, key=key)
+    for ridge, start in product(completion.ridges, range(inference.starts)):
+        settings = problem.split.train.dims, inference.rank, ridge
+        factors = decompose(indices, y, *settings, key=jax.random.fold_in(key, start))
         core, factors = ((), factors) if inference.kind == "cp" else ((factors[0],), factors[1])
         fits.append(np.asarray(score(*core, *(f[test.indices[:, m]] for m, f in enumerate(factors)))))
     goal = (test.values - shift) / scale

@@ -17,6 +17,8 @@ class Inference:
         lengthscale, variance: of all modes, coordinates lying in [0, 1].
         damping, damping_noise, damping_core, core_prior_precision: see `Hyper`.
         epochs: of inference.
+        initial_variance: of q at the start.
+        starts: runs from as many starts; the one with the largest E[tau], the best fit of the entries it saw, counts.
     """
 
     kind: Kind = "tucker"
@@ -29,6 +31,8 @@ class Inference:
     damping_core: float = 0.95
     core_prior_precision: float = 0.0
     epochs: int = 200
+    initial_variance: float = 0.1
+    starts: int = 1
 
     def model(self, *, smooth: bool = True) -> Model:
         """What is compiled."""
@@ -56,7 +60,7 @@ class Completion:
         num_entries: to learn from, another draw for every seed; 0 for all.
         noise: standard deviation of noise that is added, over that of the values; those of curves come without any.
         centre: whether values are shifted to mean 0 before they are scaled.
-        ridges: of alternating least squares; the one with the least test error counts.
+        ridges: of alternating least squares; the ridge and the start with the least test error count.
         gp_entries: at most so many entries for the Gaussian process over all coordinates, whose cost is cubic; 0 leaves it out.
         fallback: what runs where the data are not on this machine, or None.
     """
@@ -67,7 +71,7 @@ class Completion:
     noise: float = 0.0
     centre: bool = True
     ridges: tuple[float, ...] = (0.1, 1.0, 10.0)
-    gp_entries: int = 1500
+    gp_entries: int = 1000
     fallback: "Completion | None" = None
 
     @property
@@ -137,7 +141,9 @@ _CURVES = Completion(
     ridges=(1e-3, 1e-2, 1e-1),
 )
 _TEMPERATURES = Completion(
-    "us temperatures", Inference("cp", 2, 0.5, 0.1, 5.0, damping=0.3, damping_noise=0.8, epochs=60), num_entries=4475
+    "us temperatures",
+    Inference("cp", 2, 0.5, 0.1, 5.0, damping=0.3, damping_noise=0.8, epochs=60, initial_variance=1.0, starts=2),
+    num_entries=4475,
 )
 _TUCKER = Inference("tucker", 2, core_prior_precision=1.0)
 _BEIJING = Inference("tucker", 2, lengthscale=0.1, damping=0.5, damping_noise=0.6, core_prior_precision=1.0, epochs=100)
