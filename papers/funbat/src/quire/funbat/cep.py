@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
-from jaxtyping import Array, Bool, Float, Int, Real
+from jaxtyping import Array, Bool, Float, Int, Real, ScalarLike
 
 from quire.common.tensors.state_space import kalman_filter, matern_sde, rts_smoother, smoothed_values
 from quire.funbat.entries import Entries
@@ -85,16 +85,29 @@ def pseudo_observations(messages: Messages, extra_variance: Float[Array, ""]) ->
 def function_posterior(entries: Entries, messages: Messages, mode: int, hyper: Hyper, model: Model) -> Gaussian:
     """q of a mode's functions: the pseudo-observations, filtered and smoothed along the coordinates."""
     seen = pseudo_observations(messages, hyper.extra_variance)
-    return smoothed(entries.coordinates[mode], seen, observed(entries, mode), mode, hyper, model)
+    kernel = hyper.variances[mode], hyper.lengthscales[mode]
+    return smoothed(entries.coordinates[mode], seen, observed(entries, mode), kernel, model)
 
 
 def smoothed(
-    t: Float[Array, " n"], seen: Gaussian, has_entry: Bool[Array, " n"], mode: int, hyper: Hyper, model: Model
+    t: Float[Array, " n"],
+    seen: Gaussian,
+    has_entry: Bool[Array, " n"],
+    kernel: tuple[ScalarLike, ScalarLike],
+    model: Model,
 ) -> Gaussian:
-    """q of a mode's functions at coordinates of which some were seen: the observations themselves if nothing is smooth."""
+    """q of functions at coordinates of which some were seen: the observations themselves if nothing is smooth.
+
+    Args:
+        t: coordinates, ascending.
+        seen: pseudo-observations; any numbers where there is no entry.
+        has_entry: where there is one.
+        kernel: variance and lengthscale.
+        model: smoothness, rank, whether there are processes.
+    """
     if not model.smooth:
         return seen
-    sde = matern_sde(model.nu, hyper.variances[mode], hyper.lengthscales[mode], model.rank)
+    sde = matern_sde(model.nu, *kernel, model.rank)
     filtered = kalman_filter(t, *seen, sde, has_entry, parallel=model.parallel)
     return Gaussian(*smoothed_values(*rts_smoother(t, filtered, sde, parallel=model.parallel), sde))
 

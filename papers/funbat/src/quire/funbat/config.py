@@ -86,15 +86,18 @@ class Regression:
 
     Attributes:
         coordinates, size: of C1; `size` processes at once.
+        few: coordinates of C1 for the associative scan.
         scan, dense: numbers of coordinates that C2 times, by filter and smoother, and by linear algebra on all of them.
-        repeats: timed calls, of which the fastest counts.
+        repeats, seconds: timed calls, of which the fastest counts: so many at least, and so long.
     """
 
     coordinates: int = 400
     size: int = 2
+    few: int = 24
     scan: tuple[int, ...] = (500, 2000, 8000)
     dense: tuple[int, ...] = (250, 1000)
     repeats: int = 5
+    seconds: float = 0.25
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """Measurements of the identities: filter and smoother against dense regression, epochs against the definition; their costs."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from quire.common.bench import Case, measure
 from quire.common.random import generator
 from quire.funbat.brute_force import reference_epochs
 from quire.funbat.cep import run_epochs
@@ -28,36 +29,48 @@ def series(n: int, size: int, key: jax.Array, dtype: Any = np.float64) -> tuple[
 
 
 def regression_errors(config: Regression, key: jax.Array) -> dict[str, float]:
-    """Largest differences between chain and dense posterior, at observed coordinates and three new ones, and of log densities.
+    """Largest differences between chain and dense posterior, by scan for both kernels, by associative scan for the first.
 
-    The new ones lie before the first coordinate, between two, and after the last.
+    The associative scan takes a few of the coordinates: compiling it costs more the longer it is.
     """
-    t, y, noise = series(config.coordinates, config.size, key)
-    new = np.array([t[0] - 0.1, (t[2] + t[3]) / 2, t[-1] + 0.1])
-    grid = np.sort(np.concatenate([t, new]))
+    whole = series(config.coordinates, config.size, key)
+    few = tuple(x[: config.few] for x in whole)
+    return {
+        "scan": float(np.max([_regression_error(whole, *kernel) for kernel in KERNELS])),
+        "associative scan": _regression_error(few, *KERNELS[0], parallel=True),
+    }
+
+
+def _regression_error(
+    data: tuple[np.ndarray, ...], nu: float, variance: float, lengthscale: float, *, parallel: bool = False
+) -> float:
+    """Of means, covariances and log density, at all coordinates and at new ones: before the first, between, after the last."""
+    t, y, noise = data
+    size = y.shape[1]
+    grid = np.sort(np.concatenate([t, [t[0] - 0.1, (t[2] + t[3]) / 2, t[-1] + 0.1]]))
     observed = np.isin(grid, t)
-    filled_y = np.zeros((len(grid), config.size))
-    filled_noise = np.broadcast_to(np.eye(config.size), (len(grid), config.size, config.size)).copy()
-    filled_y[observed], filled_noise[observed] = y, noise
-    errors = {"scan": 0.0, "associative scan": 0.0}
-    for nu, variance, lengthscale in KERNELS:
-        dense = gp_posterior(t, y, noise, grid, nu=nu, variance=variance, lengthscale=lengthscale)
-        for name, parallel in (("scan", False), ("associative scan", True)):
-            found = chain_posterior(grid, filled_y, filled_noise, observed, variance, lengthscale, nu=nu, parallel=parallel)
-            worst = max(float(jnp.max(jnp.abs(a - b))) for a, b in zip(found, dense, strict=True))
-            errors[name] = worst if np.isnan(worst) else max(errors[name], worst)
-    return errors
+    filled = np.zeros((len(grid), size)), np.broadcast_to(np.eye(size), (len(grid), size, size)).copy()
+    filled[0][observed], filled[1][observed] = y, noise
+    dense = gp_posterior(t, y, noise, grid, nu=nu, variance=variance, lengthscale=lengthscale)
+    chain = chain_posterior(grid, *filled, observed, variance, lengthscale, nu=nu, parallel=parallel)
+    return float(np.max([np.max(np.abs(np.asarray(a) - b)) for a, b in zip(chain, dense, strict=True)]))
 
 
 def smoothing_times(config: Regression, key: jax.Array) -> dict[str, tuple[tuple[int, ...], list[float]]]:
     """Least seconds of a call by number of coordinates, compilation left out: `scan` and `dense`."""
 
-    def fastest(n: int, function, *args) -> float:
-        t, y, noise = series(n, 1, key, np.float32)
-        return measure(Case(lambda *given: function(*given), (t, y, noise, *args)), n, repeats=config.repeats).fastest
+    def fastest(n: int, posterior: Callable[..., Any]) -> float:
+        args = [jnp.asarray(x) for x in series(n, 1, key, np.float32)]
+        jax.block_until_ready(posterior(*args))
+        times = []
+        while len(times) < config.repeats or sum(times) < config.seconds:
+            start = time.perf_counter()
+            jax.block_until_ready(posterior(*args))
+            times.append(time.perf_counter() - start)
+        return min(times)
 
     def chain(t, y, noise):
-        return chain_posterior(t, y, noise, jnp.ones(t.shape, bool), 1.0, 0.3, nu=0.5)
+        return chain_posterior(t, y, noise, np.ones(t.shape, bool), 1.0, 0.3, nu=0.5)
 
     def dense(t, y, noise):
         return gp_posterior(t, y, noise, t, nu=0.5, variance=1.0, lengthscale=0.3)
@@ -68,25 +81,23 @@ def smoothing_times(config: Regression, key: jax.Array) -> dict[str, tuple[tuple
     }
 
 
-CASES: tuple[tuple[Kind, float], ...] = (("cp", 0.5), ("tucker", 1.5))
+CASES: tuple[tuple[Kind, float, int], ...] = (("cp", 0.5, 2), ("tucker", 1.5, 3))
+"""Kind, smoothness, modes of C3's tensors."""
 
 
 def epoch_errors(config: Reference, key: jax.Array) -> dict[str, float]:
     """Largest relative differences of posteriors and noise between `run_epochs` and `reference_epochs`, in float64."""
-    draw = generator(key)
-    coords = np.stack([draw.choice(np.sort(draw.uniform(size=d)), config.entries) for d in config.dims], axis=1)
-    values = draw.normal(size=config.entries)
-    modes = len(config.dims)
-    hyper = Hyper(tuple(draw.uniform(0.2, 1, modes)), tuple(draw.uniform(0.5, 2, modes)), 0.3, 0.4, 0.5)
-    errors = {}
-    with jax.enable_x64():
-        entries = entries_at(coords, values)
-        for kind, nu in CASES:
+    draw, errors = generator(key), {}
+    for kind, nu, modes in CASES:
+        places = [draw.choice(draw.uniform(size=size), config.entries) for size in config.dims[:modes]]
+        hyper = Hyper(tuple(draw.uniform(0.2, 1, modes)), tuple(draw.uniform(0.5, 2, modes)), 0.3, 0.4, 0.5)
+        with jax.enable_x64():
+            entries = entries_at(np.stack(places, axis=1), draw.normal(size=config.entries))
             model = Model(config.rank, kind, nu)
             start = initial_state(entries, model, key)
             found = run_epochs(entries, start, hyper, config.epochs, model=model)
             expected = reference_epochs(entries, start, hyper, model, config.epochs)
-            errors[f"{kind}, Matern {nu:g}"] = _largest_difference(found, expected)
+            errors[f"{kind}, {modes} modes, Matern {nu:g}"] = _largest_difference(found, expected)
     return errors
 
 

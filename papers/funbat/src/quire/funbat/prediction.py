@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Real
 
 from quire.common.checks import check_ids
-from quire.funbat.cep import observed, pseudo_observations, smoothed
+from quire.funbat.cep import pseudo_observations, smoothed
 from quire.funbat.entries import AnyArray, Entries, real_numbers
 from quire.funbat.model import Gaussian, Hyper, Model, State
 from quire.funbat.moments import Functions, at_entries, core_variance, value_moments
@@ -78,17 +78,18 @@ def functions_at(entries: Entries, state: State, hyper: Hyper, model: Model, mod
         raise ValueError(f"t has shape {t.shape}; it needs one axis")
     grid = np.union1d(known, t)
     places = np.searchsorted(grid, known), np.searchsorted(grid, t)
-    return _inserted(grid, places, entries, state.messages[mode], hyper, mode=mode, model=model)
+    kernel = hyper.variances[mode], hyper.lengthscales[mode]
+    has_entry = np.isin(np.arange(len(known)), np.asarray(entries.indices)[:, mode])
+    return _inserted(grid, places, state.messages[mode], has_entry, kernel, hyper.extra_variance, model=model)
 
 
-@partial(jax.jit, static_argnames=("mode", "model"))
-def _inserted(grid, places, entries, messages, hyper, *, mode, model):
-    hyper = jax.tree.map(lambda x: jnp.asarray(x, grid.dtype), hyper)
+@partial(jax.jit, static_argnames="model")
+def _inserted(grid, places, messages, has_entry, kernel, extra_variance, *, model):
+    kernel, extra_variance = jax.tree.map(lambda x: jnp.asarray(x, grid.dtype), (kernel, extra_variance))
     old, new = places
-    seen = pseudo_observations(messages, hyper.extra_variance)
-    prior = hyper.extra_variance * jnp.eye(model.rank, dtype=grid.dtype)
+    seen = pseudo_observations(messages, extra_variance)
+    prior = extra_variance * jnp.eye(model.rank, dtype=grid.dtype)
     mean = jnp.zeros((len(grid), model.rank), grid.dtype).at[old].set(seen.mean)
     covariance = jnp.broadcast_to(prior, (len(grid), *prior.shape)).at[old].set(seen.covariance)
-    has_entry = jnp.zeros(len(grid), bool).at[old].set(observed(entries, mode))
-    q = smoothed(grid, Gaussian(mean, covariance), has_entry, mode, hyper, model)
+    q = smoothed(grid, Gaussian(mean, covariance), jnp.zeros(len(grid), bool).at[old].set(has_entry), kernel, model)
     return Gaussian(q.mean[new], q.covariance[new])
