@@ -34,11 +34,11 @@ def regression_errors(config: Regression, key: jax.Array) -> dict[str, float]:
     The associative scan takes a few of the coordinates: compiling it costs more the longer it is.
     """
     whole = series(config.coordinates, config.size, key)
-    few = tuple(x[: config.few] for x in whole)
-    return {
-        "scan": float(np.max([_regression_error(whole, *kernel) for kernel in KERNELS])),
-        "associative scan": _regression_error(few, *KERNELS[0], parallel=True),
-    }
+    errors = {"scan": float(np.max([_regression_error(whole, *kernel) for kernel in KERNELS]))}
+    if config.few:
+        few = tuple(x[: config.few] for x in whole)
+        errors["associative scan"] = _regression_error(few, *KERNELS[0], parallel=True)
+    return errors
 
 
 def _regression_error(
@@ -57,17 +57,10 @@ def _regression_error(
 
 
 def smoothing_times(config: Regression, key: jax.Array) -> dict[str, tuple[tuple[int, ...], list[float]]]:
-    """Least seconds of a call by number of coordinates, compilation left out: `scan` and `dense`."""
+    """Least seconds of a call by number of coordinates, compilation left out: `scan` and `dense`.
 
-    def fastest(n: int, posterior: Callable[..., Any]) -> float:
-        args = [jnp.asarray(x) for x in series(n, 1, key, np.float32)]
-        jax.block_until_ready(posterior(*args))
-        times = []
-        while len(times) < config.repeats or sum(times) < config.seconds:
-            start = time.perf_counter()
-            jax.block_until_ready(posterior(*args))
-            times.append(time.perf_counter() - start)
-        return min(times)
+    In rounds of one call each, so that a machine that is busy for a while is so for all of them.
+    """
 
     def chain(t, y, noise):
         return chain_posterior(t, y, noise, np.ones(t.shape, bool), 1.0, 0.3, nu=0.5)
@@ -75,10 +68,20 @@ def smoothing_times(config: Regression, key: jax.Array) -> dict[str, tuple[tuple
     def dense(t, y, noise):
         return gp_posterior(t, y, noise, t, nu=0.5, variance=1.0, lengthscale=0.3)
 
-    return {
-        "scan": (config.scan, [fastest(n, chain) for n in config.scan]),
-        "dense": (config.dense, [fastest(n, dense) for n in config.dense]),
-    }
+    calls = [(posterior, n) for posterior, sizes in ((chain, config.scan), (dense, config.dense)) for n in sizes]
+    data = {n: [jnp.asarray(x) for x in series(n, 1, key, np.float32)] for _, n in calls}
+    rounds, begin = [], 0.0
+    while len(rounds) <= config.repeats or time.perf_counter() - begin < config.seconds:
+        rounds.append([_seconds(posterior, *data[n]) for posterior, n in calls])
+        begin = begin or time.perf_counter()  # the first round compiles
+    least = np.min(rounds[1:], axis=0).tolist()
+    return {"scan": (config.scan, least[: len(config.scan)]), "dense": (config.dense, least[len(config.scan) :])}
+
+
+def _seconds(function: Callable[..., Any], *args: Any) -> float:
+    start = time.perf_counter()
+    jax.block_until_ready(function(*args))
+    return time.perf_counter() - start
 
 
 CASES: tuple[tuple[Kind, float, int], ...] = (("cp", 0.5, 2), ("tucker", 1.5, 3))
