@@ -41,8 +41,8 @@ def additive_effects(
     return mean + design[n:] @ effects
 
 
-LENGTHSCALES = (1.0, 3.0)
-NOISES = (0.01, 0.1)
+LENGTHSCALES = (1.0, 3.0, 10.0)
+NOISES = (0.01, 0.03, 0.1)
 """What the Gaussian process chooses from by marginal likelihood: multiples of the given lengthscale, variances of the noise."""
 
 

@@ -71,7 +71,7 @@ class Completion:
     noise: float = 0.0
     centre: bool = True
     ridges: tuple[float, ...] = (0.1, 1.0, 10.0)
-    gp_entries: int = 1000
+    gp_entries: int = 1500
     fallback: "Completion | None" = None
 
     @property

@@ -27,6 +27,7 @@ def smoothing_times(times: Mapping[str, tuple[Any, Any]]) -> Figure:
         label, colour = names[name]
         slope = log_log_slope(sizes, seconds)
         panel.loglog(sizes, 1e3 * np.asarray(seconds), "o-", color=colour, label=f"{label}, slope {slope:.2f}")
+    plots.log_ticks(panel, sorted({n for sizes, _ in times.values() for n in sizes}))
     panel.set(xlabel="coordinates", ylabel="least time (ms)")
     panel.legend(frameon=False, fontsize="small")
     return figure
@@ -63,15 +64,15 @@ def curves(run: Mapping[str, Any]) -> Figure:
         panel.plot(t, truth, color="black", ls="--", lw=1, label="truth")
         reach = 1.6 * np.abs(truth).max()
         panel.set(xlabel=f"coordinate of mode {mode + 1}", ylabel=f"$u_{mode + 1}$, scaled to the truth", ylim=(-reach, reach))
-    panels[0][0].legend(frameon=False, fontsize="small", loc="lower center")
+    panels[0][1].legend(frameon=False, fontsize="small", loc="upper right")
     return figure
 
 
 def errors_by_arm(errors: Mapping[str, float]) -> Figure:
     """Test errors of one seed, without the arm that knows nothing."""
-    shown = {arm: error for arm, error in errors.items() if arm != "mean"}
+    shown = {arm: errors[arm] for arm in COLOURS if arm != "mean" and arm in errors}
     figure, ((panel,),) = plots.axes(width=5.2, height=3)
-    plots.seed_bars(panel, shown, COLOURS)
+    _bars(panel, shown)
     panel.set(ylabel="test RMSE (°F)")
     panel.tick_params(axis="x", labelsize="small")
     return figure
@@ -83,17 +84,25 @@ def calibration(run: Mapping[str, Any]) -> Figure:
     promised = np.linspace(0.05, 0.99, 30)
     quantiles = np.array([_two_sided(p) for p in promised])
     widths = {}
-    for arm, std in run["std"].items():
+    for arm in ("FunBaT", "discrete Bayes", "mean"):
+        std = run["std"][arm]
         z = np.abs(run["mean"][arm] - run["test"].values) / std
-        left.plot(promised, [(z <= q).mean() for q in quantiles], color=COLOURS[arm], label=arm)
+        style = {"ls": ":", "lw": 3} if arm == "discrete Bayes" else {"lw": 1.5}  # two arms may lie on each other
+        left.plot(promised, [(z <= q).mean() for q in quantiles], color=COLOURS[arm], label=arm, **style)
         widths[arm] = 3.92 * float(np.mean(std))
     left.plot([0, 1], [0, 1], color="black", ls="--", lw=1)
     left.set(xlabel="promised coverage", ylabel="share of test entries inside", aspect="equal")
     left.legend(frameon=False, fontsize="small")
-    plots.seed_bars(right, widths, COLOURS)
+    _bars(right, widths)
     right.set(ylabel="width of a 95 % interval (°F)")
     right.tick_params(axis="x", labelsize="small", rotation=15)
     return figure
+
+
+def _bars(panel: plots.Axes, values: Mapping[str, float]) -> None:
+    """A bar for each arm, with its number."""
+    bars = panel.bar(list(values), list(values.values()), color=[COLOURS[arm] for arm in values], alpha=0.6, width=0.7)
+    panel.bar_label(bars, fmt="%.3g", fontsize="small", padding=2)
 
 
 def _two_sided(p: float) -> float:
