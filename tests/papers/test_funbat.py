@@ -408,7 +408,7 @@ def test_numbers_that_diverge_are_an_error():
         model.predict(np.zeros((1, 2)))
 
 
-def test_entries_and_their_dtypes():
+def test_entries_and_their_dtypes(as_installed):
     x = np.array([[2.0, 1.0], [0.5, 1.0], [2.0, 3.0], [2.0, 1.0]])
     found = entries_at(x, np.array([1, 2, 3, 4]))
     assert found.indices.tolist() == [[1, 0], [0, 0], [1, 1], [1, 0]]
@@ -577,7 +577,7 @@ def test_presets_trace(name):
         dims, inference = DIMS[completion.data_set], completion.inference
         coordinates = [np.linspace(0, 1, d) for d in dims]
         entries = on_grid(np.zeros((3, len(dims)), int), np.zeros(3), coordinates)
-        state = jax.eval_shape(lambda e=entries, i=inference: initial_state(e, i.model(), KEY))
+        state = initial_state(entries, inference.model(), KEY)
         hyper = inference.hyper(len(dims)).checked(len(dims))
         for smooth in (True, False):
             infer = partial(run_epochs, hyper=hyper, epochs=2, model=inference.model(smooth=smooth))

@@ -39,7 +39,7 @@ def epoch(entries: Entries, state: State, hyper: Hyper, model: Model) -> State:
     return update_noise(entries, state, hyper)
 
 
-def damped(damping: Float[Array, ""], old: Real[Array, "*shape"], new: Real[Array, "*shape"]) -> Float[Array, "*shape"]:
+def damped(damping: ScalarLike, old: Real[Array, "*shape"], new: Real[Array, "*shape"]) -> Float[Array, "*shape"]:
     """`rho old + (1 - rho) new`."""
     return damping * old + (1 - damping) * new
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array, Int
 
 from quire.common.claims import shared
 from quire.common.random import generator
@@ -79,7 +80,7 @@ def of_seed(entries: Entries, seed: int) -> Entries:
 
 
 @partial(jax.jit, static_argnames="model")
-def run_together(entries: Entries, states: State, hyper: Hyper, epochs: int, *, model: Model) -> State:
+def run_together(entries: Entries, states: State, hyper: Hyper, epochs: int | Int[Array, ""], *, model: Model) -> State:
     """`run_epochs` of seeds that share coordinates; where a seed has no entry, nothing is observed."""
 
     def run(indices, values, state):

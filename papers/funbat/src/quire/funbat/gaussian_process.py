@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Bool, Float, Real, ScalarLike
 
-from quire.common.checks import floating
+from quire.common.checks import check_at_least, floating
 from quire.common.tensors.state_space import kalman_filter, matern_sde, rts_smoother, smoothed_values
 from quire.funbat.entries import AnyArray
 
@@ -53,8 +53,12 @@ def gp_posterior(
 
     Returns:
         Means, covariances, and the log density of the observations.
+
+    Raises:
+        ValueError: without an observation.
     """
     t, y, noise, t_new = floating(t, y, noise, t_new)
+    check_at_least("number of observations", len(t))
     (n, size), identity = y.shape, jnp.eye(y.shape[1], dtype=y.dtype)
 
     def kernel(a, b):

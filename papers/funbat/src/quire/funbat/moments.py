@@ -29,7 +29,7 @@ def product_moments(rows: Functions, core: Gaussian | None) -> tuple[Float[Array
 
 def core_tensor(core: Gaussian, rank: int, modes: int) -> Float[Array, "*ranks"]:
     """E[G], with one axis for each mode in order."""
-    return jnp.reshape(core.mean, (rank,) * modes)
+    return jnp.asarray(core.mean).reshape((rank,) * modes)
 
 
 def conditional_moments(
