@@ -97,7 +97,7 @@ class Regression:
     scan: tuple[int, ...] = (500, 2000, 8000)
     dense: tuple[int, ...] = (250, 1000)
     repeats: int = 5
-    seconds: float = 1.5
+    seconds: float = 3.0
 
 
 @dataclass(frozen=True)
