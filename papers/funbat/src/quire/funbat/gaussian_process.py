@@ -21,7 +21,7 @@ def matern_kernel(
     Raises:
         ValueError: for another smoothness.
 
-    >>> print(f"{matern_kernel(1.5, 2.0, 1.0, 1.0):.4f}")
+    >>> print(f"{matern_kernel(1.5, 2.0, 1.0, jnp.ones(())):.4f}")
     0.9667
     """
     polynomials = {0.5: (1,), 1.5: (1, 1), 2.5: (1, 1, 1 / 3)}
