@@ -1,0 +1,142 @@
+"""Does a tensor model predict triples that it was not shown? Training by a softmax over all objects, filtered ranking."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from quire.common.claims import shared
+from quire.common.graphs.triples import TripleGraph, known_mask, with_inverses
+from quire.common.losses.classification import smoothed_cross_entropy
+from quire.common.metrics.ranking import filtered_ranks, hits, mrr
+from quire.common.random import generator
+from quire.common.train.batches import epoch_indices
+from quire.common.train.seeds import fit_seeds, fold_keys
+from quire.tensor_brain.config import LinkPrediction, Preset
+from quire.tensor_brain.index_layer import normal
+from quire.tensor_brain.representation import AnyArray
+from quire.tensor_brain.sources import named_graph
+from quire.tensor_brain.tensor_models import KINDS, query, transe_score
+
+PAIR = ("distmult", "complex")
+
+
+class AnyKind(nnx.Module):
+    """Weights for several kinds of scores, so that one program trains all: the kind is a number that comes with the data.
+
+    Args:
+        kinds: names of the scores.
+        n_entities, n_relations, r, scale, rngs: as for `KGModel`.
+    """
+
+    def __init__(self, kinds: tuple[str, ...], n_entities: int, n_relations: int, r: int, *, scale: float, rngs: nnx.Rngs):
+        draw, self.kinds = generator(rngs.params()), kinds
+        self.entities = nnx.Param(normal(draw, (n_entities, r), scale))
+        self.relations = nnx.Param(normal(draw, (n_relations, r), scale))
+        self.matrices = nnx.Param(normal(draw, (n_relations, r, r) if "rescal" in kinds else (0,), scale))
+        self.core = nnx.Param(normal(draw, (r, r, r) if "tucker" in kinds else (0,), scale))
+
+    def object_scores(self, s: Int[AnyArray, " b"], p: Int[AnyArray, " b"], kind: Int[AnyArray, ""]) -> Float[Array, "b n_E"]:
+        """Scores of all objects in the kind of that number."""
+        a_s, everyone = self.entities[...][s], self.entities[...]
+        # One kind only is looked at; where it differs between runs of one program, all are computed.
+        return jax.lax.switch(kind, [lambda name=name: self._scores(name, a_s, p, everyone) for name in self.kinds])
+
+    def _scores(self, name, a_s, p, everyone):
+        a_p = (self.matrices if name == "rescal" else self.relations)[...][p]
+        if name == "transe":
+            return transe_score(a_s[:, None], a_p[:, None], everyone[None])
+        return query(name, a_s, a_p, self.core[...]) @ everyone.T
+
+
+def compare(graph: TripleGraph, kinds: tuple[str, ...], r: int, config: LinkPrediction, keys: jax.Array) -> dict[str, Any]:
+    """Train every kind with every seed, all side by side, and rank the test triples.
+
+    Args:
+        graph: of knowledge.
+        kinds: of scores.
+        r: rank.
+        config: of training.
+        keys: one per seed; all kinds of a seed start alike and see the same batches.
+
+    Returns:
+        `{kind: {"MRR", "Hits@1", "Hits@3", "Hits@10"}}`, numbers `[seeds]`, subject and object queries counted alike.
+    """
+    queries = with_inverses(graph.train, graph.num_relations)
+    recipe = config.recipe(len(queries))
+    sizes = len(queries), recipe.batch_size, recipe.steps
+    indices = np.stack([epoch_indices(key, *sizes) for key in fold_keys(keys, 1)])
+    numbers = np.repeat(np.arange(len(kinds)), len(keys))
+
+    def build(rngs):
+        return AnyKind(kinds, graph.num_entities, 2 * graph.num_relations, r, scale=config.scale, rngs=rngs)
+
+    def batch_at(data, step):
+        return jnp.asarray(queries)[data[0][step]], data[1]
+
+    runs = np.tile(indices, (len(kinds), 1, 1)), numbers
+    run_keys = jnp.tile(keys, len(kinds))
+    model, state, _ = fit_seeds(
+        build, recipe.transformation(), one_of_all_objects, batch_at, runs, steps=recipe.steps, keys=run_keys
+    )
+    ranks = _ranks(model, state, numbers, *_test(graph))
+    return {kind: scores_of(rows) for kind, rows in zip(kinds, np.split(np.asarray(ranks), len(kinds)), strict=True)}
+
+
+def one_of_all_objects(model: AnyKind, batch: tuple[Array, Array], key: jax.Array) -> Float[Array, ""]:
+    """Cross-entropy of the object among all, given subject and relation."""
+    triples, kind = batch
+    return smoothed_cross_entropy(model.object_scores(triples[:, 0], triples[:, 1], kind), triples[:, 2])
+
+
+def _test(graph: TripleGraph) -> tuple[Int[np.ndarray, "q 3"], Bool[np.ndarray, "q n_E"]]:
+    """Queries in both directions, and what is known about each from all parts of the graph."""
+    test, everything = (with_inverses(part, graph.num_relations) for part in (graph.test, graph.all))
+    return test, known_mask(everything, test[:, :2], graph.num_entities)
+
+
+@jax.jit(static_argnums=0)
+def _ranks(graphdef, state, numbers, test, known):
+    def one(state, number):
+        scores = nnx.merge(graphdef, state).object_scores(test[:, 0], test[:, 1], number)
+        return filtered_ranks(scores, test[:, 2], known)
+
+    return jax.vmap(one)(state, numbers)
+
+
+def scores_of(ranks: Float[np.ndarray, "seeds q"]) -> dict[str, np.ndarray]:
+    """MRR and Hits of every seed."""
+    found = {"MRR": jax.vmap(mrr)(ranks)} | {f"Hits@{k}": jax.vmap(lambda x, k=k: hits(x, k))(ranks) for k in (1, 3, 10)}
+    return {name: np.asarray(x) for name, x in found.items()}
+
+
+def by_frequency(graph: TripleGraph) -> dict[str, float]:
+    """The trivial baseline: objects ranked by how often the relation has them in the training part, ties by their mean rank."""
+    _, p, o = with_inverses(graph.train, graph.num_relations).T
+    counts = np.zeros((2 * graph.num_relations, graph.num_entities), np.float32)
+    np.add.at(counts, (p, o), 1)
+    test, known = _test(graph)
+    ranks = filtered_ranks(jnp.asarray(counts[test[:, 1]]), test[:, 2], known)
+    return {name: float(x[0]) for name, x in scores_of(np.asarray(ranks)[None]).items()}
+
+
+@shared
+def link_prediction_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
+    """DistMult, ComplEx and frequency on every graph of the preset, by graph and method; `name` of each graph."""
+    found = {}
+    for name in preset.links.graphs:
+        known = named_graph(name)
+        models = compare(known.graph, PAIR, preset.links.r, preset.links, keys)
+        found[name] = models | {"frequency": by_frequency(known.graph), "name": known.name}
+    return found
+
+
+def zoo(preset: Preset, key: jax.Array) -> dict[str, dict[str, float]]:
+    """All five kinds on the preset's first graph, one seed; metrics by kind."""
+    graph = named_graph(preset.links.graphs[0]).graph
+    found = compare(graph, KINDS, preset.links.zoo_r, preset.links, jnp.stack([key]))
+    one = {kind: {name: float(x[0]) for name, x in metrics.items()} for kind, metrics in found.items()}
+    return one | {"frequency": by_frequency(graph)}
