@@ -131,6 +131,7 @@ def test_golden_scores(golden, dtype, tolerance):
 def test_golden_ranks(golden, dtype, tolerance):
     with jax.enable_x64():
         vectors = golden("tensor_brain")
-        ranks = filtered_ranks(jnp.asarray(vectors["rank/scores"], dtype), vectors["rank/true"], vectors["rank/known"])
+        scores, target, known = (jnp.asarray(vectors[f"rank/{name}"]) for name in ("scores", "true", "known"))
+        ranks = filtered_ranks(scores.astype(dtype), target, known)
         np.testing.assert_array_equal(ranks, vectors["rank/filtered_rank"])
         assert_close(mrr(ranks), vectors["rank/mrr"], tolerance)
