@@ -95,10 +95,10 @@ def divergence_bars(kl: Mapping[str, float]) -> Figure:
 
 
 def learning_curves(curves: Mapping[str, np.ndarray]) -> Figure:
-    """Losses of one seed, all triples of the tiny world."""
+    """Losses of one seed, all pairs of the tiny world."""
     figure, ((panel,),) = plots.axes(width=5.2, height=3)
     for name, values in curves.items():
         panel.plot(np.arange(1, len(values) + 1), values, color=COLOURS[name], label=name, lw=1.4)
-    panel.set(xlabel="step", ylabel="-ln P(s, o, p) (nats)")
+    panel.set(xlabel="step", ylabel="-ln P(p | s, o) (nats)", yscale="log")
     panel.legend(frameon=False, fontsize="small")
     return figure

@@ -57,25 +57,20 @@ def table_of_predicates(config: TinyWorld, key: jax.Array) -> np.ndarray:
     return generator(key).integers(0, config.n_predicates, (config.n_entities, config.n_entities)).astype(np.int32)
 
 
-def mean_log_prob(log_joint: Float[Array, "n_E n_E n_P"], table: Array) -> Float[Array, ""]:
-    """Mean log-probability of the true triples."""
-    return jnp.take_along_axis(log_joint, table[..., None], axis=2).mean()
-
-
 def predicate_loss(log_joint: Float[Array, "n_E n_E n_P"], table: Array) -> Float[Array, ""]:
-    """`-ln P(p | s, o)`, mean over all pairs."""
-    return -mean_log_prob(jax.nn.log_softmax(log_joint), table)
+    """`-ln P(p | s, o)`, mean over all pairs of subject and object."""
+    return -jnp.take_along_axis(jax.nn.log_softmax(log_joint), table[..., None], axis=2).mean()
 
 
 def memorise(model: AblatedBrain, batch: tuple[Any, Array], key: jax.Array) -> Float[Array, ""]:
-    """Negative log-likelihood of all true triples."""
+    """`predicate_loss` of the whole table."""
     switches, table = batch
-    return -mean_log_prob(model.log_joint(*switches), table)
+    return predicate_loss(model.log_joint(*switches), table)
 
 
 @shared
 def tiny_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
-    """All variants with all seeds as one program: final loss of the predicate by variant, and `curves` `[seeds, steps]`."""
+    """All variants with all seeds as one program: the last loss by variant `[seeds]`, and `curves` `[seeds, steps]`."""
     config, count = preset.tiny, len(VARIANTS)
     tables = np.tile(np.stack([table_of_predicates(config, key) for key in fold_keys(keys, 1)]), (count, 1, 1))
     switches = tuple(np.repeat(x, len(keys), axis=0) for x in variants(config))
@@ -98,7 +93,4 @@ def tiny_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
 
 @jax.jit(static_argnums=0)
 def _predicate_losses(model, states, switches, tables):
-    def one(state, switches, table):
-        return predicate_loss(nnx.merge(model, state).log_joint(*switches), table)
-
-    return jax.vmap(one)(states, switches, tables)
+    return jax.vmap(lambda state, *batch: memorise(nnx.merge(model, state), batch, None))(states, switches, tables)
