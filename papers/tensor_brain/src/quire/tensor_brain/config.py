@@ -66,7 +66,7 @@ class Scenes:
         training: of perception and semantic memory together.
         training_noise: range of the standard deviation of sensory noise.
         noises: of the tests.
-        facts: how many are looked at.
+        facts: how many are looked at; with fewer, accuracies are too rough to compare.
         episodes, episode_noise: scenes that become episodes.
         replayed: triples decoded from them.
         replay: training of the semantic memory on those.
@@ -80,7 +80,7 @@ class Scenes:
     training: Recipe = field(default_factory=lambda: adam(800))
     training_noise: tuple[float, float] = (0.3, 1.5)
     noises: tuple[float, ...] = (0.3, 0.6, 0.9)
-    facts: int = 200
+    facts: int = 600
     episodes: int = 40
     episode_noise: float = 0.5
     replayed: int = 4096

@@ -63,7 +63,8 @@ def compare(graph: TripleGraph, kinds: tuple[str, ...], r: int, config: LinkPred
         keys: one per seed; all kinds of a seed start alike and see the same batches.
 
     Returns:
-        `{kind: {"MRR", "Hits@1", "Hits@3", "Hits@10"}}`, numbers `[seeds]`, subject and object queries counted alike.
+        `{kind: {"MRR", "Hits@1", "Hits@3", "Hits@10"}}`, numbers `[seeds]`, subject and object queries counted alike; and the
+        same for `frequency`, the trivial baseline.
     """
     queries = with_inverses(graph.train, graph.num_relations)
     recipe = config.recipe(len(queries))
@@ -80,10 +81,12 @@ def compare(graph: TripleGraph, kinds: tuple[str, ...], r: int, config: LinkPred
     runs = np.tile(indices, (len(kinds), 1, 1)), numbers
     run_keys = jnp.tile(keys, len(kinds))
     model, state, _ = fit_seeds(
-        build, recipe.transformation(), one_of_all_objects, batch_at, runs, steps=recipe.steps, keys=run_keys
+        build, recipe.transformation(flat=True), one_of_all_objects, batch_at, runs, steps=recipe.steps, keys=run_keys
     )
-    ranks = _ranks(model, state, numbers, *_test(graph))
-    return {kind: scores_of(rows) for kind, rows in zip(kinds, np.split(np.asarray(ranks), len(kinds)), strict=True)}
+    found = _judge(model, state, numbers, frequencies(graph), *_test(graph))
+    rows = {name: np.asarray(x[:-1]).reshape(len(kinds), -1) for name, x in found.items()}
+    models = {kind: {name: x[i] for name, x in rows.items()} for i, kind in enumerate(kinds)}
+    return models | {"frequency": {name: np.full(len(keys), x[-1]) for name, x in found.items()}}
 
 
 def one_of_all_objects(model: AnyKind, batch: tuple[Array, Array], key: jax.Array) -> Float[Array, ""]:
@@ -99,28 +102,26 @@ def _test(graph: TripleGraph) -> tuple[Int[np.ndarray, "q 3"], Bool[np.ndarray, 
 
 
 @jax.jit(static_argnums=0)
-def _ranks(graphdef, state, numbers, test, known):
-    def one(state, number):
-        scores = nnx.merge(graphdef, state).object_scores(test[:, 0], test[:, 1], number)
-        return filtered_ranks(scores, test[:, 2], known)
+def _judge(graphdef, state, numbers, counts, test, known):
+    def scores(state, number):
+        return nnx.merge(graphdef, state).object_scores(test[:, 0], test[:, 1], number)
 
-    return jax.vmap(one)(state, numbers)
-
-
-def scores_of(ranks: Float[np.ndarray, "seeds q"]) -> dict[str, np.ndarray]:
-    """MRR and Hits of every seed."""
-    found = {"MRR": jax.vmap(mrr)(ranks)} | {f"Hits@{k}": jax.vmap(lambda x, k=k: hits(x, k))(ranks) for k in (1, 3, 10)}
-    return {name: np.asarray(x) for name, x in found.items()}
+    by_model = jax.vmap(scores)(state, numbers)
+    return jax.vmap(lambda x: judge(x, test[:, 2], known))(jnp.concatenate([by_model, counts[test[:, 1]][None]]))
 
 
-def by_frequency(graph: TripleGraph) -> dict[str, float]:
-    """The trivial baseline: objects ranked by how often the relation has them in the training part, ties by their mean rank."""
+def judge(scores: Float[AnyArray, "q n_E"], target: Int[AnyArray, " q"], known: Bool[AnyArray, "q n_E"]) -> dict[str, Array]:
+    """Filtered MRR and Hits@1, 3 and 10."""
+    ranks = filtered_ranks(scores, target, known)
+    return {"MRR": mrr(ranks)} | {f"Hits@{k}": hits(ranks, k) for k in (1, 3, 10)}
+
+
+def frequencies(graph: TripleGraph) -> Float[np.ndarray, "n_R n_E"]:
+    """The trivial scores: how often a relation, inverses included, has an entity as its object in the training part."""
     _, p, o = with_inverses(graph.train, graph.num_relations).T
     counts = np.zeros((2 * graph.num_relations, graph.num_entities), np.float32)
     np.add.at(counts, (p, o), 1)
-    test, known = _test(graph)
-    ranks = filtered_ranks(jnp.asarray(counts[test[:, 1]]), test[:, 2], known)
-    return {name: float(x[0]) for name, x in scores_of(np.asarray(ranks)[None]).items()}
+    return counts
 
 
 @shared
@@ -129,8 +130,7 @@ def link_prediction_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     found = {}
     for name in preset.links.graphs:
         known = named_graph(name)
-        models = compare(known.graph, PAIR, preset.links.r, preset.links, keys)
-        found[name] = models | {"frequency": by_frequency(known.graph), "name": known.name}
+        found[name] = compare(known.graph, PAIR, preset.links.r, preset.links, keys) | {"name": known.name}
     return found
 
 
@@ -138,5 +138,4 @@ def zoo(preset: Preset, key: jax.Array) -> dict[str, dict[str, float]]:
     """All five kinds on the preset's first graph, one seed; metrics by kind."""
     graph = named_graph(preset.links.graphs[0]).graph
     found = compare(graph, KINDS, preset.links.zoo_r, preset.links, jnp.stack([key]))
-    one = {kind: {name: float(x[0]) for name, x in metrics.items()} for kind, metrics in found.items()}
-    return one | {"frequency": by_frequency(graph)}
+    return {kind: {name: float(x[0]) for name, x in metrics.items()} for kind, metrics in found.items()}

@@ -35,28 +35,28 @@ def build_brain(config: Scenes, n_entities: int, n_predicates: int, rngs: nnx.Rn
     return TensorBrain(n_entities, n_predicates, 3 * config.features, config.r, config.r_h, rngs=rngs)
 
 
-def perception_and_memory(noise: tuple[float, float], batch_size: int):
+def perception_and_memory(noise: tuple[float, float]):
     """`loss(brain, (known triples [b, 3], world), key)`: two modes, one decoder.
 
-    Perception is trained on triples at random, whether they are true or not, so that it knows nothing of the graph; semantic
+    Perception is trained on b triples at random, whether they are true or not, so that it knows nothing of the graph; semantic
     memory on true ones, so that it knows nothing of appearance.
 
     Args:
         noise: range of the standard deviation of the input.
-        batch_size: random triples a step.
     """
 
     def loss(brain: TensorBrain, batch: Any, key: jax.Array) -> Float[Array, ""]:
         known, world = batch
-        weights, keys = brain.decoder.weights, jax.random.split(key, 3)
-        sizes = jnp.array([weights.entities.size, weights.predicates.size, weights.entities.size])
-        seen = (jax.random.uniform(keys[0], (batch_size, 3), jnp.float32) * sizes[None]).astype(jnp.int32)
-        s, p, o = seen.T
-        u = jnp.concatenate([world.entities[s], world.entities[o], world.predicates[p]], axis=1)
-        sigma = jax.random.uniform(keys[1], (batch_size, 1), jnp.float32, *noise)
-        q0 = jax.vmap(brain.perception)(u + sigma * jax.random.normal(keys[2], u.shape, jnp.float32))
-        abar = jnp.broadcast_to(brain.semantic.q0(), (len(known), q0.shape[1]))
-        return -log_probs(weights, q0, seen).mean() - log_probs(weights, abar, known).mean()
+        weights, (low, high) = brain.decoder.weights, noise
+        sizes = jnp.array([weights.entities.size, weights.predicates.size, weights.entities.size, 1])
+        uniform, normal = jax.random.split(key)
+        drawn = jax.random.uniform(uniform, (len(known), 4), jnp.float32) * sizes[None]
+        seen, sigma = drawn[:, :3].astype(jnp.int32), low + (high - low) * drawn[:, 3:]
+        u = jnp.concatenate([world.entities[seen[:, 0]], world.entities[seen[:, 2]], world.predicates[seen[:, 1]]], axis=1)
+        q0 = jax.vmap(brain.perception)(u + sigma * jax.random.normal(normal, u.shape, jnp.float32))
+        abar = jnp.broadcast_to(brain.semantic.q0(), q0.shape)
+        # As many of both kinds: twice the mean over all is the sum of the two means.
+        return -2 * log_probs(weights, jnp.concatenate([q0, abar]), jnp.concatenate([seen, known])).mean()
 
     return loss
 
@@ -78,7 +78,7 @@ def train_brains(config: Scenes, triples: np.ndarray, sizes: tuple[int, int], wo
     def batch_at(data, step):
         return known[data[0][step]], data[1]
 
-    loss = perception_and_memory(config.training_noise, recipe.batch_size)
+    loss = perception_and_memory(config.training_noise)
     model, state, losses = fit_seeds(
         lambda rngs: build_brain(config, *sizes, rngs),
         recipe.transformation(flat=True),
