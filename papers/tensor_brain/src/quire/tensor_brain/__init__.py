@@ -3,7 +3,7 @@
 Tresp, Sharifzadeh, Konopatzki and Ma, *The Tensor Brain: Semantic Decoding for Perception and Memory*, 2020, arXiv 2001.11027.
 """
 
-from quire.tensor_brain import benchmark, claims
+from quire.tensor_brain import benchmark, claims, figures
 from quire.tensor_brain.bayesian_brain import log_posterior, lookup_table, posterior, predicate_marginal
 from quire.tensor_brain.config import PRESETS, Identities, LinkPrediction, Preset, Scenes, TinyWorld
 from quire.tensor_brain.consolidation import divergence, marginalise_time, mixture, product_of_marginals, replay, replay_counts
@@ -22,6 +22,7 @@ from quire.tensor_brain.decoder import (
     step_logits,
 )
 from quire.tensor_brain.index_layer import ConceptEmbeddings, Index, index_logits
+from quire.tensor_brain.link_prediction import zoo
 from quire.tensor_brain.memories import (
     EpisodicMemory,
     Perception,
@@ -34,6 +35,7 @@ from quire.tensor_brain.memories import (
 )
 from quire.tensor_brain.paper import paper
 from quire.tensor_brain.representation import activation
+from quire.tensor_brain.scenes import scene_runs
 from quire.tensor_brain.sources import PerceptualWorld, made_graph, open_graph, perceptual_world
 from quire.tensor_brain.tensor_models import (
     KGModel,
@@ -75,6 +77,7 @@ __all__ = [
     "distmult_score",
     "divergence",
     "episodic_score",
+    "figures",
     "greedy",
     "index_logits",
     "joint",
@@ -99,7 +102,9 @@ __all__ = [
     "replay_counts",
     "rescal_score",
     "sample",
+    "scene_runs",
     "step_logits",
     "transe_score",
     "write",
+    "zoo",
 ]

@@ -42,17 +42,18 @@ def decisions(steps: Mapping[str, tuple[Sequence[str], np.ndarray]], chosen: Seq
 
 
 def matrices(shown: Mapping[str, np.ndarray], names: Sequence[str]) -> Figure:
-    """Probabilities of pairs of subject (rows) and object (columns), by title; one scale of colours."""
+    """Square roots of the probabilities of pairs of subject (rows) and object (columns), by title; one scale of colours."""
     figure, panels = plots.axes(len(shown), width=3.1, height=3.2, frame="full", sharey=True)
-    highest = max(x.max() for x in shown.values())
-    for panel, (title, values) in zip(panels[0], shown.items(), strict=True):
+    roots = {title: np.sqrt(x) for title, x in shown.items()}
+    highest = max(x.max() for x in roots.values())
+    for panel, (title, values) in zip(panels[0], roots.items(), strict=True):
         image = panel.imshow(values, vmin=0, vmax=highest, cmap="magma_r")
         panel.set_title(title, fontsize="medium")
         panel.set_xticks(range(len(names)), names, rotation=90, fontsize="x-small")
         panel.set_yticks(range(len(names)), names, fontsize="x-small")
         panel.set_xlabel("object")
     panels[0, 0].set_ylabel("subject")
-    figure.colorbar(image, ax=panels, label="probability", shrink=0.8)
+    figure.colorbar(image, ax=panels, label="√ probability", shrink=0.8)
     return figure
 
 
@@ -85,7 +86,7 @@ def against_noise(noises: Sequence[float], nll: Mapping[str, np.ndarray], accura
 
 def divergence_bars(kl: Mapping[str, float]) -> Figure:
     """One seed: how far from the mixture of episodes."""
-    figure, ((panel,),) = plots.axes(width=4.6, height=2.8)
+    figure, ((panel,),) = plots.axes(width=5.6, height=2.8)
     names = {"semantic": "semantic memory,\nall trained", "abar alone": "semantic memory,\nonly abar", "marginals": "marginals"}
     colours = (COLOURS["semantic memory"], COLOURS["predicate marginal"], plots.GREY)
     bars = panel.bar(range(3), [kl[name] for name in names], color=colours, width=0.6)

@@ -12,44 +12,14 @@ from quire.common.claims import shared
 from quire.common.graphs.triples import TripleGraph, known_mask, with_inverses
 from quire.common.losses.classification import smoothed_cross_entropy
 from quire.common.metrics.ranking import filtered_ranks, hits, mrr
-from quire.common.random import generator
 from quire.common.train.batches import epoch_indices
 from quire.common.train.seeds import fit_seeds, fold_keys
 from quire.tensor_brain.config import LinkPrediction, Preset
-from quire.tensor_brain.index_layer import normal
 from quire.tensor_brain.representation import AnyArray
 from quire.tensor_brain.sources import named_graph
-from quire.tensor_brain.tensor_models import KINDS, query, transe_score
+from quire.tensor_brain.tensor_models import KINDS, KGModel
 
 PAIR = ("distmult", "complex")
-
-
-class AnyKind(nnx.Module):
-    """Weights for several kinds of scores, so that one program trains all: the kind is a number that comes with the data.
-
-    Args:
-        kinds: names of the scores.
-        n_entities, n_relations, r, scale, rngs: as for `KGModel`.
-    """
-
-    def __init__(self, kinds: tuple[str, ...], n_entities: int, n_relations: int, r: int, *, scale: float, rngs: nnx.Rngs):
-        draw, self.kinds = generator(rngs.params()), kinds
-        self.entities = nnx.Param(normal(draw, (n_entities, r), scale))
-        self.relations = nnx.Param(normal(draw, (n_relations, r), scale))
-        self.matrices = nnx.Param(normal(draw, (n_relations, r, r) if "rescal" in kinds else (0,), scale))
-        self.core = nnx.Param(normal(draw, (r, r, r) if "tucker" in kinds else (0,), scale))
-
-    def object_scores(self, s: Int[AnyArray, " b"], p: Int[AnyArray, " b"], kind: Int[AnyArray, ""]) -> Float[Array, "b n_E"]:
-        """Scores of all objects in the kind of that number."""
-        a_s, everyone = self.entities[...][s], self.entities[...]
-        # One kind only is looked at; where it differs between runs of one program, all are computed.
-        return jax.lax.switch(kind, [lambda name=name: self._scores(name, a_s, p, everyone) for name in self.kinds])
-
-    def _scores(self, name, a_s, p, everyone):
-        a_p = (self.matrices if name == "rescal" else self.relations)[...][p]
-        if name == "transe":
-            return transe_score(a_s[:, None], a_p[:, None], everyone[None])
-        return query(name, a_s, a_p, self.core[...]) @ everyone.T
 
 
 def compare(graph: TripleGraph, kinds: tuple[str, ...], r: int, config: LinkPrediction, keys: jax.Array) -> dict[str, Any]:
@@ -73,7 +43,7 @@ def compare(graph: TripleGraph, kinds: tuple[str, ...], r: int, config: LinkPred
     numbers = np.repeat(np.arange(len(kinds)), len(keys))
 
     def build(rngs):
-        return AnyKind(kinds, graph.num_entities, 2 * graph.num_relations, r, scale=config.scale, rngs=rngs)
+        return KGModel(kinds, graph.num_entities, 2 * graph.num_relations, r, scale=config.scale, rngs=rngs)
 
     def batch_at(data, step):
         return jnp.asarray(queries)[data[0][step]], data[1]
@@ -89,7 +59,7 @@ def compare(graph: TripleGraph, kinds: tuple[str, ...], r: int, config: LinkPred
     return models | {"frequency": {name: np.full(len(keys), x[-1]) for name, x in found.items()}}
 
 
-def one_of_all_objects(model: AnyKind, batch: tuple[Array, Array], key: jax.Array) -> Float[Array, ""]:
+def one_of_all_objects(model: KGModel, batch: tuple[Array, Array], key: jax.Array) -> Float[Array, ""]:
     """Cross-entropy of the object among all, given subject and relation."""
     triples, kind = batch
     return smoothed_cross_entropy(model.object_scores(triples[:, 0], triples[:, 1], kind), triples[:, 2])

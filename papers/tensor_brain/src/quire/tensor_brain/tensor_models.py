@@ -6,6 +6,7 @@ A score is the logit of a triple being true. All but TransE compare the object w
 
 from typing import Literal, get_args
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
@@ -19,6 +20,8 @@ from quire.tensor_brain.representation import AnyArray
 Kind = Literal["rescal", "tucker", "distmult", "complex", "transe"]
 KINDS = get_args(Kind)
 Rows = Num[AnyArray, "*_ r"]
+Ids = Int[AnyArray, " b"]
+Number = Int[AnyArray, ""] | int
 
 
 def rescal_score(a_s: Rows, R_p: Num[AnyArray, "*_ r r"], a_o: Rows) -> Float[Array, "*_"]:
@@ -75,10 +78,12 @@ def episodic_score(a_s: Rows, a_p: Rows, a_o: Rows, a_t: Rows) -> Float[Array, "
 
 
 class KGModel(nnx.Module):
-    """Embeddings of entities and relations, and the score of a kind.
+    """Embeddings of entities and relations, and the score of a kind, or of several.
+
+    With several kinds, a number says which of them is meant; it may differ between the runs of one program.
 
     Args:
-        kind: of the score.
+        kinds: name of the score, or names.
         n_entities, n_relations: sizes; count inverse relations in.
         r: rank, even for ComplEx.
         scale: standard deviation of the initial weights.
@@ -86,49 +91,75 @@ class KGModel(nnx.Module):
 
     Raises:
         ValueError: for another kind, a size below 1, or an odd rank of ComplEx.
+
+    >>> model = KGModel("complex", 4, 2, 6, rngs=nnx.Rngs(0))
+    >>> one = model.score(np.array([1]), np.array([0]), np.array([3]))
+    >>> bool(jnp.allclose(one, model.object_scores(np.array([1]), np.array([0]))[0, 3]))
+    True
     """
 
-    def __init__(self, kind: Kind, n_entities: int, n_relations: int, r: int, *, scale: float = 0.1, rngs: nnx.Rngs):
-        if kind not in KINDS:
-            raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
+    def __init__(
+        self, kinds: Kind | tuple[str, ...], n_entities: int, n_relations: int, r: int, *, scale: float = 0.1, rngs: nnx.Rngs
+    ):
+        self.kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+        if not self.kinds or not set(self.kinds) <= set(KINDS):
+            raise ValueError(f"kinds is {kinds!r}; each must be one of {', '.join(KINDS)}")
         for name, size in (("n_entities", n_entities), ("n_relations", n_relations), ("r", r)):
             check_at_least(name, size)
-        if kind == "complex" and r % 2:
+        if "complex" in self.kinds and r % 2:
             raise ValueError(f"r is {r}; ComplEx needs an even one")
-        draw, self.kind = generator(rngs.params()), kind
+        draw = generator(rngs.params())
         self.entities = nnx.Param(normal(draw, (n_entities, r), scale))
-        self.relations = nnx.Param(normal(draw, (n_relations, *((r, r) if kind == "rescal" else (r,))), scale))
-        self.core = nnx.Param(normal(draw, (r, r, r) if kind == "tucker" else (0,), scale))
+        self.relations = nnx.Param(normal(draw, (n_relations, r), scale))
+        self.matrices = nnx.Param(normal(draw, (n_relations, r, r) if "rescal" in self.kinds else (0,), scale))
+        self.core = nnx.Param(normal(draw, (r, r, r) if "tucker" in self.kinds else (0,), scale))
 
-    def score(self, s: Int[AnyArray, " b"], p: Int[AnyArray, " b"], o: Int[AnyArray, " b"]) -> Float[Array, " b"]:
-        """Scores of triples.
+    def score(self, s: Ids, p: Ids, o: Ids, kind: Number = 0) -> Float[Array, " b"]:
+        """Scores of triples, in the kind of that number.
 
         Raises:
             ValueError: if an id is out of range.
         """
-        self._check(s, p)
+        self._check(s, p, kind)
         check_ids("o", o, len(self.entities[...]))
-        a_s, a_p, a_o = self.entities[...][s], self.relations[...][p], self.entities[...][o]
-        if self.kind == "tucker":
-            return tucker_score(self.core[...], a_s, a_p, a_o)
-        scores = {"rescal": rescal_score, "distmult": distmult_score, "complex": complex_score, "transe": transe_score}
-        return scores[self.kind](a_s, a_p, a_o)
+        a_s, a_o = self.entities[...][s], self.entities[...][o]
+        scores = {"distmult": distmult_score, "complex": complex_score, "transe": transe_score, "rescal": rescal_score}
 
-    def object_scores(self, s: Int[AnyArray, " b"], p: Int[AnyArray, " b"]) -> Float[Array, "b n_E"]:
+        def of(name):
+            a_p = self._relation(name, p)
+            return tucker_score(self.core[...], a_s, a_p, a_o) if name == "tucker" else scores[name](a_s, a_p, a_o)
+
+        return self._switch(kind, of)
+
+    def object_scores(self, s: Ids, p: Ids, kind: Number = 0) -> Float[Array, "b n_E"]:
         """Scores of every object for queries of subject and relation: one product of matrices.
 
         Raises:
             ValueError: if an id is out of range.
         """
-        self._check(s, p)
-        a_s, a_p, everyone = self.entities[...][s], self.relations[...][p], self.entities[...]
-        if self.kind == "transe":
-            return transe_score(a_s[:, None], a_p[:, None], everyone[None])
-        return query(self.kind, a_s, a_p, self.core[...]) @ everyone.T
+        self._check(s, p, kind)
+        everyone = self.entities[...]
+        a_s = everyone[s]
 
-    def _check(self, s, p) -> None:
+        def of(name):
+            a_p = self._relation(name, p)
+            if name == "transe":
+                return transe_score(a_s[:, None], a_p[:, None], everyone[None])
+            return query(name, a_s, a_p, self.core[...]) @ everyone.T
+
+        return self._switch(kind, of)
+
+    def _relation(self, name, p):
+        return (self.matrices if name == "rescal" else self.relations)[...][p]
+
+    def _switch(self, kind, of):
+        branches = [lambda name=name: of(name) for name in self.kinds]
+        return branches[0]() if len(branches) == 1 else jax.lax.switch(kind, branches)
+
+    def _check(self, s, p, kind) -> None:
         check_ids("s", s, len(self.entities[...]))
         check_ids("p", p, len(self.relations[...]))
+        check_ids("kind", kind, len(self.kinds))
 
 
 def query(kind: Kind, a_s: Rows, a_p: Num[AnyArray, "..."], core: Num[AnyArray, "..."]) -> Float[Array, "*_ r"]:
