@@ -1,5 +1,6 @@
 """The Bayesian brain: semantic memory as the prior of what perception is about to see, and two trivial priors beside it."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
@@ -44,8 +45,9 @@ def posterior(
     """
     _check_shapes(perception, prior, base)
     perception, prior = floating(perception, prior)
-    # Each relative to its largest number, so that the product of two small ones is not rounded to nothing.
-    product = (perception / jnp.max(perception, initial=0)) * (prior / jnp.max(prior, initial=0))
+    # Each relative to its largest number, so that the product of two small ones is not rounded to nothing. The scales cancel.
+    scales = [jax.lax.stop_gradient(jnp.max(x, initial=0)) for x in (perception, prior)]
+    product = (perception / scales[0]) * (prior / scales[1])
     product = product if base is None else jnp.where(product > 0, product / jnp.where(product > 0, base, 1), 0)
     total = product.sum()
     if is_concrete(total) and not total > 0:

@@ -59,7 +59,7 @@ def compare(graph: TripleGraph, kinds: tuple[str, ...], r: int, config: LinkPred
     return models | {"frequency": {name: np.full(len(keys), x[-1]) for name, x in found.items()}}
 
 
-def one_of_all_objects(model: KGModel, batch: tuple[Array, Array], key: jax.Array) -> Float[Array, ""]:
+def one_of_all_objects(model: KGModel, batch: tuple[AnyArray, AnyArray | int], key: jax.Array) -> Float[Array, ""]:
     """Cross-entropy of the object among all, given subject and relation."""
     triples, kind = batch
     return smoothed_cross_entropy(model.object_scores(triples[:, 0], triples[:, 1], kind), triples[:, 2])

@@ -17,6 +17,7 @@ from quire.tensor_brain.config import Preset, Scenes
 from quire.tensor_brain.consolidation import divergence, mixture, product_of_marginals, replay, replay_counts
 from quire.tensor_brain.decoder import log_joint, log_probs
 from quire.tensor_brain.memories import TensorBrain, cue
+from quire.tensor_brain.representation import AnyArray
 from quire.tensor_brain.sources import PerceptualWorld, open_graph, perceptual_world
 
 PRIORS = ("perception alone", "semantic memory", "predicate marginal", "lookup table")
@@ -207,7 +208,7 @@ def consolidate(config: Scenes, brains: Brains, episodes: Episodes) -> Array:
     return joints.reshape(2, seeds, *joints.shape[1:])
 
 
-def dream(brain: TensorBrain, batch: tuple[Array, Array], key: jax.Array) -> Float[Array, ""]:
+def dream(brain: TensorBrain, batch: tuple[AnyArray, AnyArray | bool], key: jax.Array) -> Float[Array, ""]:
     """Cross-entropy of replayed triples under semantic memory; with `alone`, only abar feels it."""
     shares, alone = batch
     weights = jax.tree.map(lambda x: jnp.where(alone, jax.lax.stop_gradient(x), x), brain.decoder.weights)

@@ -93,8 +93,8 @@ class KGModel(nnx.Module):
         ValueError: for another kind, a size below 1, or an odd rank of ComplEx.
 
     >>> model = KGModel("complex", 4, 2, 6, rngs=nnx.Rngs(0))
-    >>> one = model.score(np.array([1]), np.array([0]), np.array([3]))
-    >>> bool(jnp.allclose(one, model.object_scores(np.array([1]), np.array([0]))[0, 3]))
+    >>> one = model.score(jnp.array([1]), jnp.array([0]), jnp.array([3]))
+    >>> bool(jnp.allclose(one, model.object_scores(jnp.array([1]), jnp.array([0]))[0, 3]))
     True
     """
 

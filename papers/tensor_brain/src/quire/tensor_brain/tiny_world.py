@@ -15,7 +15,9 @@ from quire.tensor_brain.config import Preset, TinyWorld
 from quire.tensor_brain.decoder import DecoderWeights, log_joint
 from quire.tensor_brain.index_layer import normal
 from quire.tensor_brain.memories import SemanticDecoder
+from quire.tensor_brain.representation import AnyArray
 
+Switch = Array | np.floating
 VARIANTS = ("full", "no working memory", "no working memory, wide", "untied")
 
 
@@ -28,7 +30,9 @@ class AblatedBrain(nnx.Module):
         self.abar = nnx.Param(normal(draw, (config.wide_r,), 0.3))
         self.broadcast = nnx.Param(normal(draw, (config.n_entities, config.wide_r), 0.3))
 
-    def log_joint(self, units: Array, memory: Array, untied: Array) -> Float[Array, "n_E n_E n_P"]:
+    def log_joint(
+        self, units: AnyArray, memory: AnyArray | np.floating, untied: AnyArray | np.floating
+    ) -> Float[Array, "n_E n_E n_P"]:
         """Log-probabilities of all triples.
 
         Args:
@@ -57,12 +61,12 @@ def table_of_predicates(config: TinyWorld, key: jax.Array) -> np.ndarray:
     return generator(key).integers(0, config.n_predicates, (config.n_entities, config.n_entities)).astype(np.int32)
 
 
-def predicate_loss(log_joint: Float[Array, "n_E n_E n_P"], table: Array) -> Float[Array, ""]:
+def predicate_loss(log_joint: Float[Array, "n_E n_E n_P"], table: AnyArray) -> Float[Array, ""]:
     """`-ln P(p | s, o)`, mean over all pairs of subject and object."""
     return -jnp.take_along_axis(jax.nn.log_softmax(log_joint), table[..., None], axis=2).mean()
 
 
-def memorise(model: AblatedBrain, batch: tuple[Any, Array], key: jax.Array) -> Float[Array, ""]:
+def memorise(model: AblatedBrain, batch: tuple[Any, AnyArray], key: jax.Array) -> Float[Array, ""]:
     """`predicate_loss` of the whole table."""
     switches, table = batch
     return predicate_loss(model.log_joint(*switches), table)
@@ -93,4 +97,7 @@ def tiny_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
 
 @jax.jit(static_argnums=0)
 def _predicate_losses(model, states, switches, tables):
-    return jax.vmap(lambda state, *batch: memorise(nnx.merge(model, state), batch, None))(states, switches, tables)
+    def one(state, switches, table):
+        return predicate_loss(nnx.merge(model, state).log_joint(*switches), table)
+
+    return jax.vmap(one)(states, switches, tables)
