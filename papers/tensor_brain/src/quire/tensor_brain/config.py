@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from quire.common.train.recipe import Recipe
 
 
-def adam(steps: int, learning_rate: float = 1e-2, batch_size: int = 256) -> Recipe:
-    """Adam at a constant rate."""
-    return Recipe(steps, batch_size, learning_rate, schedule="constant", optimiser="adam")
+def adam(steps: int, learning_rate: float = 1e-2, batch_size: int = 256, ema: float = 0.0) -> Recipe:
+    """Adam at a constant rate, with an average of the parameters if `ema` is not 0."""
+    return Recipe(steps, batch_size, learning_rate, schedule="constant", optimiser="adam", ema=ema)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Scenes:
         features: numbers of a concept in the sensory memory; an input has three times as many.
         classes: groups of entities that look alike; 0 for none.
         r, r_h: widths of representation and working memory.
-        training: of perception and semantic memory together.
+        training: of perception and semantic memory together; averaged, since the noise of the last steps blurs both.
         training_noise: range of the standard deviation of sensory noise.
         noises: of the tests.
         facts: how many are looked at; with fewer, accuracies are too rough to compare.
@@ -77,7 +77,7 @@ class Scenes:
     classes: int = 0
     r: int = 32
     r_h: int = 32
-    training: Recipe = field(default_factory=lambda: adam(800))
+    training: Recipe = field(default_factory=lambda: adam(800, ema=0.99))
     training_noise: tuple[float, float] = (0.3, 1.5)
     noises: tuple[float, ...] = (0.3, 0.6, 0.9)
     facts: int = 600
@@ -126,7 +126,7 @@ QUICK = Preset(links=LinkPrediction(r=64, epochs=15, zoo_r=16))
 STANDARD = Preset(
     Identities(20, 12, 10, 32, 32, 48),
     LinkPrediction(epochs=100),
-    Scenes(r=64, r_h=64, training=adam(5000, 3e-3, 1024), episodes=100, replayed=16_384, replay=adam(1000)),
+    Scenes(r=64, r_h=64, training=adam(5000, 3e-3, 1024, 0.99), episodes=100, replayed=16_384, replay=adam(1000)),
     TinyWorld(24, 12, 16, 32, 32, adam(3000)),
 )
 """One GPU, minutes."""
@@ -140,7 +140,7 @@ PAPER = Preset(
         12,
         200,
         200,
-        adam(20_000, 1e-3, 1024),
+        adam(20_000, 1e-3, 1024, 0.99),
         (0.3, 1.5),
         facts=1000,
         episodes=200,

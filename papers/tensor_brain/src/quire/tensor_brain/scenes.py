@@ -88,6 +88,7 @@ def train_brains(config: Scenes, triples: np.ndarray, sizes: tuple[int, int], wo
         (np.stack(indices), worlds),
         steps=recipe.steps,
         keys=keys,
+        ema=recipe.ema,
     )
     return Brains(model, state, np.asarray(losses))
 

@@ -39,22 +39,27 @@ def open_graph(name: str) -> Source[KnownGraph]:
     return open_or(lambda: named_graph(name), made_graph, stand_in_for=IMAGES, instead_of=f"{name} and {IMAGES}")
 
 
-def made_graph(n_entities: int = 14, n_relations: int = 55, per_relation: int = 36, rank: int = 6) -> KnownGraph:
+def made_graph(n_entities: int = 14, n_relations: int = 55, largest: int = 120, rank: int = 3) -> KnownGraph:
     """A graph that needs no file: of every relation the pairs that score highest in a ComplEx model with random embeddings.
+
+    As in real graphs, relations hold for very different numbers of pairs, from 4 to `largest` in equal ratios, and some entities
+    take part in more of them than others.
 
     Raises:
         ValueError: if a size is not positive, or there are fewer pairs than asked for.
     """
     check_at_least("rank", rank)
-    if not 1 <= per_relation <= n_entities**2 or n_relations < 1:
-        raise ValueError(f"per_relation is {per_relation}, n_relations {n_relations}; {n_entities} entities have too few pairs")
+    if not 4 <= largest <= n_entities**2 or n_relations < 1:
+        raise ValueError(f"largest is {largest}, n_relations {n_relations}; {n_entities} entities have {n_entities**2} pairs")
     draw = np.random.default_rng(0)
     entities, relations = (draw.normal(size=(n, rank, 2)) @ (1, 1j) for n in (n_entities, n_relations))
-    scores = np.einsum("si,pi,oi->pso", entities, relations, entities.conj()).real.reshape(n_relations, -1)
-    best = np.argsort(-scores, axis=1)[:, :per_relation]
-    p = np.repeat(np.arange(n_relations), per_relation)
-    triples = np.stack([best.ravel() // n_entities, p, best.ravel() % n_entities], axis=1).astype(np.int32)
-    parts = np.split(draw.permutation(triples), [int(0.8 * len(triples)), int(0.9 * len(triples))])
+    popular = draw.normal(size=(2, n_entities)) * np.sqrt(2 * rank)
+    scores = np.einsum("si,pi,oi->pso", entities, relations, entities.conj()).real + popular[0][:, None] + popular[1]
+    counts = np.geomspace(4, largest, n_relations).round().astype(int)
+    best = [np.argsort(-score.ravel())[:count] for score, count in zip(scores, counts, strict=True)]
+    pairs = np.concatenate(best)
+    triples = np.stack([pairs // n_entities, np.repeat(np.arange(n_relations), counts), pairs % n_entities], axis=1)
+    parts = np.split(draw.permutation(triples.astype(np.int32)), [int(0.8 * len(triples)), int(0.9 * len(triples))])
     names = [tuple(f"{kind} {i}" for i in range(n)) for kind, n in (("entity", n_entities), ("relation", n_relations))]
     return _named("made graph", TripleGraph(*parts, *names))
 
