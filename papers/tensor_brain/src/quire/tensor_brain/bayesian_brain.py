@@ -56,7 +56,7 @@ def posterior(
 
 
 def predicate_marginal(
-    triples: Int[AnyArray, "n 3"], n_entities: int, n_predicates: int, smoothing: float = 1.0
+    triples: Int[AnyArray, "n 3"], num_entities: int, num_predicates: int, smoothing: float = 1.0
 ) -> Float[np.ndarray, "n_E n_E n_P"]:
     """A trivial prior: how often each predicate occurs among known triples, whatever subject and object.
 
@@ -66,21 +66,21 @@ def predicate_marginal(
     >>> predicate_marginal(np.array([[0, 1, 0]]), 1, 2, smoothing=0.5).ravel().tolist()
     [0.25, 0.75]
     """
-    _check_triples(triples, n_entities, n_predicates, smoothing)
-    counts = np.bincount(np.asarray(triples)[:, 1], minlength=n_predicates) + smoothing
-    return np.broadcast_to(counts / counts.sum() / n_entities**2, (n_entities, n_entities, n_predicates))
+    _check_triples(triples, num_entities, num_predicates, smoothing)
+    counts = np.bincount(np.asarray(triples)[:, 1], minlength=num_predicates) + smoothing
+    return np.broadcast_to(counts / counts.sum() / num_entities**2, (num_entities, num_entities, num_predicates))
 
 
 def lookup_table(
-    triples: Int[AnyArray, "n 3"], n_entities: int, n_predicates: int, smoothing: float = 0.1
+    triples: Int[AnyArray, "n 3"], num_entities: int, num_predicates: int, smoothing: float = 0.1
 ) -> Float[np.ndarray, "n_E n_E n_P"]:
     """A prior without any generalisation: counts of the known triples, plus `smoothing` for every possible one.
 
     Raises:
         ValueError: without a triple, for ids out of range, or smoothing that is not positive.
     """
-    _check_triples(triples, n_entities, n_predicates, smoothing)
-    counts = np.full((n_entities, n_entities, n_predicates), smoothing)
+    _check_triples(triples, num_entities, num_predicates, smoothing)
+    counts = np.full((num_entities, num_entities, num_predicates), smoothing)
     s, p, o = np.asarray(triples).T
     np.add.at(counts, (s, o, p), 1)
     return counts / counts.sum()
@@ -92,9 +92,9 @@ def _check_shapes(perception, prior, base) -> None:
         raise ValueError(f"perception has shape {perception.shape}, prior {prior.shape}, base {other}; they need one shape")
 
 
-def _check_triples(triples, n_entities, n_predicates, smoothing) -> None:
+def _check_triples(triples, num_entities, num_predicates, smoothing) -> None:
     if not len(triples):
         raise ValueError("triples is empty; at least one is needed")
-    check_ids("entities", np.asarray(triples)[:, ::2], n_entities)
-    check_ids("predicates", np.asarray(triples)[:, 1], n_predicates)
+    check_ids("entities", np.asarray(triples)[:, ::2], num_entities)
+    check_ids("predicates", np.asarray(triples)[:, 1], num_predicates)
     check_positive("smoothing", smoothing)

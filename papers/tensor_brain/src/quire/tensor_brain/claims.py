@@ -30,7 +30,7 @@ _joint, _log_probs = jax.jit(joint), jax.jit(log_probs)
 
 def random_weights(config: Identities, draw: np.random.Generator) -> DecoderWeights:
     """Normal numbers in float64, on the host."""
-    n_e, n_p, r, r_h = config.n_entities, config.n_predicates, config.r, config.r_h
+    n_e, n_p, r, r_h = config.num_entities, config.num_predicates, config.r, config.r_h
     shapes = [(n_e, r), (n_e,), (n_p, r), (n_p,), (r_h, r), (r_h, r_h), (r_h,), (r, r_h)]
     A, a0, P, p0, *memory = (draw.standard_normal(shape) for shape in shapes)
     return DecoderWeights(Index(A, a0), Index(P, p0), MemoryWeights(*memory))
@@ -48,7 +48,7 @@ def a_distribution_over_triples(preset: Preset, key: jax.Array) -> Measurement:
     """The sum over all triples, three decisions against the joint distribution, an episode against the perception it was."""
     config, draw = preset.identities, generator(key)
     weights, W, w0, u = random_weights(config, draw), *map(draw.standard_normal, ((config.r, config.r_u), config.r, config.r_u))
-    ids = np.indices((config.n_entities, config.n_predicates, config.n_entities)).reshape(3, -1).T
+    ids = np.indices((config.num_entities, config.num_predicates, config.num_entities)).reshape(3, -1).T
 
     def error(dtype: Any) -> dict[str, float]:
         w, *rest = jax.tree.map(lambda x: jnp.asarray(x, dtype), (weights, W, w0, u))
@@ -64,7 +64,7 @@ def a_distribution_over_triples(preset: Preset, key: jax.Array) -> Measurement:
             "recall after one exposure": max_relative_error(recalled, whole),
         }
 
-    return identity(error, f"random weights, {config.n_entities} entities, {config.n_predicates} predicates")
+    return identity(error, f"random weights, {config.num_entities} entities, {config.num_predicates} predicates")
 
 
 @paper.claim(
@@ -78,7 +78,7 @@ def a_distribution_over_triples(preset: Preset, key: jax.Array) -> Measurement:
 def semantic_is_marginalised_episodic(preset: Preset, key: jax.Array) -> Measurement:
     """Scores of all triples at all times, summed over the times, against the scores with the sum of the time factors."""
     config, draw = preset.identities, generator(key)
-    sizes = (config.n_entities, config.n_predicates, config.n_entities, config.n_times)
+    sizes = (config.num_entities, config.num_predicates, config.num_entities, config.num_times)
     factors = [draw.standard_normal((size, config.r)) for size in sizes]
 
     def error(dtype: Any) -> float:
@@ -220,8 +220,8 @@ def working_memory_matters(preset: Preset, key: jax.Array) -> Measurement:
     full, *others = (float(runs["loss"][name]) for name in VARIANTS)
     return Measurement(
         full,
-        f"{config.n_entities} entities, {config.n_predicates} predicates at random for all pairs, r = {config.r}",
-        baselines=dict(zip(VARIANTS[1:], others, strict=True)) | {"every predicate alike": float(np.log(config.n_predicates))},
+        f"{config.num_entities} entities, {config.num_predicates} predicates at random for all pairs, r = {config.r}",
+        baselines=dict(zip(VARIANTS[1:], others, strict=True)) | {"every predicate alike": float(np.log(config.num_predicates))},
         extras={"share of the loss without working memory": full / others[0]},
         figure=figures.learning_curves(runs["curves"]),
     )

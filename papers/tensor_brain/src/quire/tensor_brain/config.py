@@ -15,12 +15,12 @@ class Identities:
     """C1 and C2: random worlds.
 
     Attributes:
-        n_entities, n_predicates, n_times, r, r_h, r_u: sizes.
+        num_entities, num_predicates, num_times, r, r_h, r_u: sizes.
     """
 
-    n_entities: int = 7
-    n_predicates: int = 5
-    n_times: int = 4
+    num_entities: int = 7
+    num_predicates: int = 5
+    num_times: int = 4
     r: int = 6
     r_h: int = 5
     r_u: int = 8
@@ -92,14 +92,14 @@ class TinyWorld:
     """C6: predicates that depend on subject and object together.
 
     Attributes:
-        n_entities, n_predicates: of the world.
+        num_entities, num_predicates: of the world.
         r, r_h: widths.
         wide_r: width of a second decoder without working memory.
         training: full batch.
     """
 
-    n_entities: int = 12
-    n_predicates: int = 6
+    num_entities: int = 12
+    num_predicates: int = 6
     r: int = 8
     r_h: int = 16
     wide_r: int = 16

@@ -44,7 +44,7 @@ def replay(weights: DecoderWeights, key: jax.Array, times: Float[AnyArray, "n_T 
     return jax.vmap(lambda key, a: sample_one(weights, key, a))(jax.random.split(decode, n), chosen)
 
 
-def replay_counts(triples: Int[AnyArray, "n 3"], n_entities: int, n_predicates: int) -> Float[Array, "n_E n_E n_P"]:
+def replay_counts(triples: Int[AnyArray, "n 3"], num_entities: int, num_predicates: int) -> Float[Array, "n_E n_E n_P"]:
     """Share of the triples at every place of a joint distribution. Training on them needs no more than these shares.
 
     >>> replay_counts(jnp.array([[0, 0, 1], [0, 0, 1]]), 2, 1).ravel().tolist()
@@ -52,7 +52,7 @@ def replay_counts(triples: Int[AnyArray, "n 3"], n_entities: int, n_predicates: 
     """
     check_at_least("number of triples", len(triples))
     s, p, o = jnp.asarray(triples).T
-    return jnp.zeros((n_entities, n_entities, n_predicates)).at[s, o, p].add(1 / len(triples))
+    return jnp.zeros((num_entities, num_entities, num_predicates)).at[s, o, p].add(1 / len(triples))
 
 
 def divergence(p: Num[AnyArray, "*axes"], q: Num[AnyArray, "*axes"]) -> Float[Array, ""]:

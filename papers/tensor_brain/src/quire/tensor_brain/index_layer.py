@@ -59,25 +59,25 @@ class ConceptEmbeddings(nnx.Module):
     """Entities, predicates and time instances: embeddings `N(0, scale^2)` and biases 0.
 
     Args:
-        n_entities, n_predicates: at least 1.
-        n_times: episodes that are there from the start.
+        num_entities, num_predicates: at least 1.
+        num_times: episodes that are there from the start.
         r: width of the representation layer.
         scale: standard deviation of the embeddings.
         rngs: random keys.
 
     Raises:
-        ValueError: if a size is not positive (`n_times` may be 0).
+        ValueError: if a size is not positive (`num_times` may be 0).
     """
 
-    def __init__(self, n_entities: int, n_predicates: int, n_times: int, r: int, *, scale: float = 0.3, rngs: nnx.Rngs):
-        for name, size in (("n_entities", n_entities), ("n_predicates", n_predicates), ("r", r)):
+    def __init__(self, num_entities: int, num_predicates: int, num_times: int, r: int, *, scale: float = 0.3, rngs: nnx.Rngs):
+        for name, size in (("num_entities", num_entities), ("num_predicates", num_predicates), ("r", r)):
             check_at_least(name, size)
-        check_at_least("n_times", n_times, 0)
+        check_at_least("num_times", num_times, 0)
         draw = generator(rngs.params())
         self.entities, self.predicates, self.times = (
-            nnx.Param(normal(draw, (size, r), scale)) for size in (n_entities, n_predicates, n_times)
+            nnx.Param(normal(draw, (size, r), scale)) for size in (num_entities, num_predicates, num_times)
         )
-        self.entity_bias, self.predicate_bias = (nnx.Param(jnp.zeros(size)) for size in (n_entities, n_predicates))
+        self.entity_bias, self.predicate_bias = (nnx.Param(jnp.zeros(size)) for size in (num_entities, num_predicates))
 
     @property
     def entity_index(self) -> Index:

@@ -110,7 +110,7 @@ class SemanticDecoder(nnx.Module):
     """Holder of the weights of a decoder.
 
     Args:
-        n_entities, n_predicates: concepts.
+        num_entities, num_predicates: concepts.
         r: width of the representation layer.
         r_h: width of the working memory.
         scale: standard deviation of the initial embeddings.
@@ -124,8 +124,8 @@ class SemanticDecoder(nnx.Module):
     1.0000
     """
 
-    def __init__(self, n_entities: int, n_predicates: int, r: int, r_h: int, *, scale: float = 0.3, rngs: nnx.Rngs):
-        self.concepts = ConceptEmbeddings(n_entities, n_predicates, 0, r, scale=scale, rngs=rngs)
+    def __init__(self, num_entities: int, num_predicates: int, r: int, r_h: int, *, scale: float = 0.3, rngs: nnx.Rngs):
+        self.concepts = ConceptEmbeddings(num_entities, num_predicates, 0, r, scale=scale, rngs=rngs)
         self.memory = WorkingMemory(r, r_h, rngs=rngs)
 
     @property
@@ -185,15 +185,15 @@ class TensorBrain(nnx.Module):
     Episodes are kept beside it, in an `EpisodicMemory`.
 
     Args:
-        n_entities, n_predicates: concepts.
+        num_entities, num_predicates: concepts.
         r_u: numbers in the sensory memory.
         r, r_h: widths of the representation layer and the working memory.
         rngs: random keys.
     """
 
-    def __init__(self, n_entities: int, n_predicates: int, r_u: int, r: int, r_h: int, *, rngs: nnx.Rngs):
+    def __init__(self, num_entities: int, num_predicates: int, r_u: int, r: int, r_h: int, *, rngs: nnx.Rngs):
         self.perception = Perception(r_u, r, rngs=rngs)
-        self.semantic = SemanticMemory(SemanticDecoder(n_entities, n_predicates, r, r_h, rngs=rngs), rngs=rngs)
+        self.semantic = SemanticMemory(SemanticDecoder(num_entities, num_predicates, r, r_h, rngs=rngs), rngs=rngs)
 
     @property
     def decoder(self) -> SemanticDecoder:

@@ -31,9 +31,9 @@ class Brains(NamedTuple):
     losses: Float[np.ndarray, "seeds steps"]
 
 
-def build_brain(config: Scenes, n_entities: int, n_predicates: int, rngs: nnx.Rngs) -> TensorBrain:
+def build_brain(config: Scenes, num_entities: int, num_predicates: int, rngs: nnx.Rngs) -> TensorBrain:
     """An untrained brain of these sizes."""
-    return TensorBrain(n_entities, n_predicates, 3 * config.features, config.r, config.r_h, rngs=rngs)
+    return TensorBrain(num_entities, num_predicates, 3 * config.features, config.r, config.r_h, rngs=rngs)
 
 
 def perception_and_memory(noise: tuple[float, float]):

@@ -39,7 +39,7 @@ def open_graph(name: str) -> Source[KnownGraph]:
     return open_or(lambda: named_graph(name), made_graph, stand_in_for=IMAGES, instead_of=f"{name} and {IMAGES}")
 
 
-def made_graph(n_entities: int = 14, n_relations: int = 55, largest: int = 120, rank: int = 3) -> KnownGraph:
+def made_graph(num_entities: int = 14, num_relations: int = 55, largest: int = 120, rank: int = 3) -> KnownGraph:
     """A graph that needs no file: of every relation the pairs that score highest in a ComplEx model with random embeddings.
 
     As in real graphs, relations hold for very different numbers of pairs, from 4 to `largest` in equal ratios, and some entities
@@ -49,18 +49,20 @@ def made_graph(n_entities: int = 14, n_relations: int = 55, largest: int = 120, 
         ValueError: if a size is not positive, or there are fewer pairs than asked for.
     """
     check_at_least("rank", rank)
-    if not 4 <= largest <= n_entities**2 or n_relations < 1:
-        raise ValueError(f"largest is {largest}, n_relations {n_relations}; {n_entities} entities have {n_entities**2} pairs")
+    if not 4 <= largest <= num_entities**2 or num_relations < 1:
+        raise ValueError(
+            f"largest is {largest}, num_relations {num_relations}; {num_entities} entities have {num_entities**2} pairs"
+        )
     draw = np.random.default_rng(0)
-    entities, relations = (draw.normal(size=(n, rank, 2)) @ (1, 1j) for n in (n_entities, n_relations))
-    popular = draw.normal(size=(2, n_entities)) * np.sqrt(2 * rank)
+    entities, relations = (draw.normal(size=(n, rank, 2)) @ (1, 1j) for n in (num_entities, num_relations))
+    popular = draw.normal(size=(2, num_entities)) * np.sqrt(2 * rank)
     scores = np.einsum("si,pi,oi->pso", entities, relations, entities.conj()).real + popular[0][:, None] + popular[1]
-    counts = np.geomspace(4, largest, n_relations).round().astype(int)
+    counts = np.geomspace(4, largest, num_relations).round().astype(int)
     best = [np.argsort(-score.ravel())[:count] for score, count in zip(scores, counts, strict=True)]
     pairs = np.concatenate(best)
-    triples = np.stack([pairs // n_entities, np.repeat(np.arange(n_relations), counts), pairs % n_entities], axis=1)
+    triples = np.stack([pairs // num_entities, np.repeat(np.arange(num_relations), counts), pairs % num_entities], axis=1)
     parts = np.split(draw.permutation(triples.astype(np.int32)), [int(0.8 * len(triples)), int(0.9 * len(triples))])
-    names = [tuple(f"{kind} {i}" for i in range(n)) for kind, n in (("entity", n_entities), ("relation", n_relations))]
+    names = [tuple(f"{kind} {i}" for i in range(n)) for kind, n in (("entity", num_entities), ("relation", num_relations))]
     return _named("made graph", TripleGraph(*parts, *names))
 
 
@@ -88,25 +90,25 @@ class PerceptualWorld(NamedTuple):
 
 
 def perceptual_world(
-    key: jax.Array, n_entities: int, n_predicates: int, features: int, classes: int = 0, within: float = 0.5
+    key: jax.Array, num_entities: int, num_predicates: int, features: int, classes: int = 0, within: float = 0.5
 ) -> PerceptualWorld:
     """Normal features; with classes, entities of a class share its mean and deviate from it by `within`.
 
     Args:
         key: for the draw, which is made on the host.
-        n_entities, n_predicates, features: sizes.
+        num_entities, num_predicates, features: sizes.
         classes: entities take turns in them; 0 for entities that have nothing in common.
         within: standard deviation inside a class.
 
     Raises:
         ValueError: if a size is not positive, or classes is negative.
     """
-    for name, size in (("n_entities", n_entities), ("n_predicates", n_predicates), ("features", features)):
+    for name, size in (("num_entities", num_entities), ("num_predicates", num_predicates), ("features", features)):
         check_at_least(name, size)
     check_at_least("classes", classes, 0)
     draw = generator(key)
-    entities = draw.standard_normal((n_entities, features), dtype=np.float32)
+    entities = draw.standard_normal((num_entities, features), dtype=np.float32)
     if classes:
         means = draw.standard_normal((classes, features), dtype=np.float32)
-        entities = means[np.arange(n_entities) % classes] + np.float32(within) * entities
-    return PerceptualWorld(entities, draw.standard_normal((n_predicates, features), dtype=np.float32))
+        entities = means[np.arange(num_entities) % classes] + np.float32(within) * entities
+    return PerceptualWorld(entities, draw.standard_normal((num_predicates, features), dtype=np.float32))

@@ -84,7 +84,7 @@ class KGModel(nnx.Module):
 
     Args:
         kinds: name of the score, or names.
-        n_entities, n_relations: sizes; count inverse relations in.
+        num_entities, num_relations: sizes; count inverse relations in.
         r: rank, even for ComplEx.
         scale: standard deviation of the initial weights.
         rngs: random keys.
@@ -99,19 +99,19 @@ class KGModel(nnx.Module):
     """
 
     def __init__(
-        self, kinds: Kind | tuple[str, ...], n_entities: int, n_relations: int, r: int, *, scale: float = 0.1, rngs: nnx.Rngs
+        self, kinds: Kind | tuple[str, ...], num_entities: int, num_relations: int, r: int, *, scale: float = 0.1, rngs: nnx.Rngs
     ):
         self.kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
         if not self.kinds or not set(self.kinds) <= set(KINDS):
             raise ValueError(f"kinds is {kinds!r}; each must be one of {', '.join(KINDS)}")
-        for name, size in (("n_entities", n_entities), ("n_relations", n_relations), ("r", r)):
+        for name, size in (("num_entities", num_entities), ("num_relations", num_relations), ("r", r)):
             check_at_least(name, size)
         if "complex" in self.kinds and r % 2:
             raise ValueError(f"r is {r}; ComplEx needs an even one")
         draw = generator(rngs.params())
-        self.entities = nnx.Param(normal(draw, (n_entities, r), scale))
-        self.relations = nnx.Param(normal(draw, (n_relations, r), scale))
-        self.matrices = nnx.Param(normal(draw, (n_relations, r, r) if "rescal" in self.kinds else (0,), scale))
+        self.entities = nnx.Param(normal(draw, (num_entities, r), scale))
+        self.relations = nnx.Param(normal(draw, (num_relations, r), scale))
+        self.matrices = nnx.Param(normal(draw, (num_relations, r, r) if "rescal" in self.kinds else (0,), scale))
         self.core = nnx.Param(normal(draw, (r, r, r) if "tucker" in self.kinds else (0,), scale))
 
     def score(self, s: Ids, p: Ids, o: Ids, kind: Number = 0) -> Float[Array, " b"]:

@@ -25,10 +25,10 @@ class AblatedBrain(nnx.Module):
     """A semantic memory as wide as the widest variant; switches that come with the data narrow it and take parts away."""
 
     def __init__(self, config: TinyWorld, *, rngs: nnx.Rngs):
-        self.decoder = SemanticDecoder(config.n_entities, config.n_predicates, config.wide_r, config.r_h, rngs=rngs)
+        self.decoder = SemanticDecoder(config.num_entities, config.num_predicates, config.wide_r, config.r_h, rngs=rngs)
         draw = generator(rngs.params())
         self.abar = nnx.Param(normal(draw, (config.wide_r,), 0.3))
-        self.broadcast = nnx.Param(normal(draw, (config.n_entities, config.wide_r), 0.3))
+        self.broadcast = nnx.Param(normal(draw, (config.num_entities, config.wide_r), 0.3))
 
     def log_joint(
         self, units: AnyArray, memory: AnyArray | np.floating, untied: AnyArray | np.floating
@@ -58,7 +58,7 @@ def variants(config: TinyWorld) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def table_of_predicates(config: TinyWorld, key: jax.Array) -> np.ndarray:
     """A predicate at random for every pair of subject and object, `[n_E, n_E]`."""
-    return generator(key).integers(0, config.n_predicates, (config.n_entities, config.n_entities)).astype(np.int32)
+    return generator(key).integers(0, config.num_predicates, (config.num_entities, config.num_entities)).astype(np.int32)
 
 
 def predicate_loss(log_joint: Float[Array, "n_E n_E n_P"], table: AnyArray) -> Float[Array, ""]:
