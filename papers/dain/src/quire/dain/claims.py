@@ -23,7 +23,7 @@ from quire.common.testing import max_relative_error
 from quire.common.train.seeds import stack
 from quire.dain import brute_force, figures
 from quire.dain.cell_importance import cell_gradients, cell_importance, streamed_importance
-from quire.dain.comparison import NO_AUGMENTATION, TWO_NETWORKS, comparison
+from quire.dain.comparison import NO_AUGMENTATION, SAME_START, TWO_NETWORKS, comparison
 from quire.dain.config import Preset
 from quire.dain.entity_mlp import load_entity_mlp
 from quire.dain.first_order import first_order_effect
@@ -180,7 +180,7 @@ def finds_wrong_cells(preset: Preset, key: jax.Array) -> Measurement:
 def lowers_the_error(preset: Preset, key: jax.Array) -> Measurement:
     """The same network on the observed cells, with some of them twice (as many steps, nothing new), and with DAIN's cells."""
     run = comparison(preset, key)
-    beside = (NO_AUGMENTATION, "duplicates", TWO_NETWORKS, "user + item biases", "mean value")
+    beside = (NO_AUGMENTATION, "duplicates", SAME_START, TWO_NETWORKS, "user + item biases", "mean value")
     return Measurement(
         float(run["rmse"]["DAIN"]),
         run["data"],

@@ -95,14 +95,14 @@ def compare(
     """Train networks without new cells, and with those of every kind.
 
     Within a seed the split is the same, and all arms start from the same weights: others than those of the first network, whose
-    predictions they learn from.
+    predictions they learn from. One more arm, DAIN again, starts from those of the first network.
 
     Args:
         setting: network and recipe.
         data: all cells.
         keys: of the seeds.
         kinds: names in `DRAWS`, for every seed.
-        further: names in `DRAWS`, for the first seed alone; with them DAIN from the weights that the first network started from.
+        further: names in `DRAWS`, for the first seed alone.
     """
     splits = [parts(data.tensor, key, data.share) for key in fold_keys(keys, 2)]
 
@@ -111,8 +111,9 @@ def compare(
 
     base = train_side_by_side(build, [train for train, _, _ in splits], splits, setting.training, keys)
     scores = importances(build, base, splits, keys)
-    arms = [Arm(kind, kind, seed) for kind in kinds for seed in range(len(keys))] + [Arm(kind, kind, 0) for kind in further]
-    arms += [Arm(SAME_START, "DAIN", 0, fresh=False)] if further else []
+    seeds = range(len(keys))
+    arms = [Arm(kind, kind, seed) for kind in kinds for seed in seeds] + [Arm(kind, kind, 0) for kind in further]
+    arms += [Arm(SAME_START, "DAIN", seed, fresh=False) for seed in seeds]
     trains = drawn_tensors(arms, base, splits, scores, setting.ratio, keys)
     fresh = fold_keys(keys, 4)
     starts = jnp.stack([fresh[arm.seed] if arm.fresh else keys[arm.seed] for arm in arms])
@@ -136,7 +137,7 @@ def run_comparison(setting: Setting, keys: jax.Array) -> dict[str, Any]:
     guesses |= without_network(setting, found, keys[0])
     test = np.stack([test.values for _, _, test in found.splits])
     errors = {name: rmse(guess, test[: len(guess)]) for name, guess in guesses.items()}
-    further = (*FURTHER, SAME_START, *CP)
+    further = (*FURTHER, *CP)
     return {
         "rmse": {name: error for name, error in errors.items() if name not in further},
         "mae": {name: mae(guess, test) for name, guess in guesses.items() if name not in further},

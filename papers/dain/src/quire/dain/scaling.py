@@ -82,16 +82,15 @@ def epoch_costs(config: Scaling, key: jax.Array, epochs: int = 20) -> EpochCost:
         )
         for count in (most, most // 4)
     )
-    seconds = []
-    for cells in config.cells:
-        batches = np.int32(cells // config.batch_size)
-        call = partial(epoch, graph, training, weights, opt_state, train, validation, batches)
-        times = [_seconds(call) for _ in range(1 + config.repeats)]
-        seconds.append(min(times[1:]))  # the first may compile
+    times = [[] for _ in config.cells]
+    for _ in range(1 + config.repeats):  # by turns, so that what else the machine does falls on all sizes; the first compiles
+        for cells, of_size in zip(config.cells, times, strict=True):
+            batches = np.int32(cells // config.batch_size)
+            of_size.append(_seconds(partial(epoch, graph, training, weights, opt_state, train, validation, batches)))
     width = config.layers[-1]
     streamed = [4 * (cells + width) for cells in config.cells]
     stored = [4 * epochs * width * (cells + cells // 4) for cells in config.cells]
-    return EpochCost(seconds, streamed, stored)
+    return EpochCost([min(of_size[1:]) for of_size in times], streamed, stored)
 
 
 def _seconds(call):
