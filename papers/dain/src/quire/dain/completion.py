@@ -1,6 +1,7 @@
 """Training a model on observed cells with early stopping, and recording the influence of the cells on the way."""
 
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ from quire.common.tensors.sparse import SparseTensor
 from quire.common.train.batches import epoch_indices, take_batch
 from quire.common.train.fit import fit
 from quire.common.train.selection import early_stopping
-from quire.dain.cell_importance import BLOCK, epoch_influence, validation_direction
+from quire.dain.cell_importance import BLOCK, Cells, epoch_influence, validation_direction
 from quire.dain.config import Training
 
 Record = Literal["epoch", "batch"]
@@ -121,33 +122,51 @@ def fit_completion(
     if record not in ("epoch", "batch", None):
         raise ValueError(f"record is {record!r}; it must be 'epoch', 'batch' or None")
     cells, others = ((jnp.asarray(t.indices), jnp.asarray(t.values, float)) for t in (train, validation))
-    batch_size, per_epoch = training.batches(len(train))
-    order = epoch_indices(key, len(train), batch_size, training.epochs * per_epoch)
-    losses, kept, running = [], {}, np.zeros(len(train))
-    if record == "epoch":
-        running += np.asarray(_influence(*nnx.split(model), cells, others))
-
-    def evaluate(trained):
-        nonlocal running
-        inner = trained.model if record == "batch" else trained
-        losses.append(float(np.mean((predict(inner, validation.indices) - validation.values) ** 2)))
-        best = early_stopping(np.array(losses), training.patience)
-        if best == len(losses) - 1:
-            scores = np.asarray(trained.scores[...]) if record == "batch" else running
-            kept.update(state=nnx.state(inner), scores=scores, best=best)
-        elif len(losses) - 1 - best >= training.patience:
-            raise _Stop
-        if record == "epoch":
-            running = running + np.asarray(_influence(*nnx.split(inner), cells, others))
-        return {"validation": losses[-1]}
-
+    watch = _Watch(cells, validation, others, training.patience, record)
+    watch.note(model)
     with suppress(_Stop):
-        _train(model, record, training, cells, others, order, per_epoch, key, evaluate)
-    nnx.update(model, kept["state"])
-    return Completion(np.array(losses), kept["best"], None if record is None else kept["scores"])
+        _train(model, record, training, cells, others, key, watch)
+    nnx.update(model, watch.state)
+    return Completion(np.array(watch.losses), watch.best, watch.importance)
 
 
-def _train(model, record, training, cells, others, order, per_epoch, key, evaluate):
+@dataclass
+class _Watch:
+    """Called with the model after every epoch: keeps the best weights and the importances up to them, and ends the run."""
+
+    cells: Cells
+    validation: SparseTensor
+    others: Cells
+    patience: int
+    record: Record | None
+    losses: list[float] = field(default_factory=list)
+    running: Any = 0.0
+    best: int = 0
+    state: Any = None
+    importance: Any = None
+
+    def note(self, model: nnx.Module) -> None:
+        """Add the influence at the start of an epoch."""
+        if self.record == "epoch":
+            self.running = self.running + np.asarray(_influence(*nnx.split(model), self.cells, self.others))
+
+    def __call__(self, trained: nnx.Module) -> dict[str, float]:
+        model = trained.model if self.record == "batch" else trained
+        self.losses.append(float(np.mean((predict(model, self.validation.indices) - self.validation.values) ** 2)))
+        epoch = len(self.losses) - 1
+        self.best = early_stopping(np.array(self.losses), self.patience)
+        if self.best == epoch:
+            scores = {"epoch": self.running, "batch": getattr(trained, "scores", None), None: None}[self.record]
+            self.state, self.importance = nnx.state(model), None if scores is None else np.asarray(scores[...])
+        elif epoch - self.best >= self.patience:
+            raise _Stop
+        self.note(model)
+        return {"validation": self.losses[-1]}
+
+
+def _train(model, record, training, cells, others, key, evaluate):
+    batch_size, per_epoch = training.batches(len(cells[0]))
+    order = epoch_indices(key, len(cells[0]), batch_size, training.epochs * per_epoch)
     data, loss, batch_at = (cells, order), squared_error, take_batch
     if record == "batch":
         width = jax.eval_shape(model, cells[0][:1])[1].shape[1]

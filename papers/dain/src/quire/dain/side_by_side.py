@@ -80,12 +80,16 @@ def train_side_by_side(
     )
     if training.epochs == 1:
         states = jax.tree.map(lambda x: x[:, None], states)
-    states = jax.tree.map(np.asarray, states)
+    return _judged(graph, jax.tree.map(np.asarray, states), splits, training.patience)
+
+
+def _judged(graph: nnx.GraphDef, states: Any, splits: Sequence[Split], patience: int) -> Runs:
+    """Validation losses of all epochs, and the test cells by the one that early stopping keeps."""
     held = np.stack([np.concatenate([validation.indices, test.indices]) for _, validation, test in splits])
     predicted, count = np.asarray(predict_all(graph, states, held)), len(splits[0][1])
     values = np.stack([validation.values for _, validation, _ in splits])
     losses = np.mean((predicted[:, :, :count] - values[:, None]) ** 2, axis=2)
-    best = np.array([early_stopping(each, training.patience) for each in losses])
+    best = np.array([early_stopping(each, patience) for each in losses])
     return Runs(graph, states, losses, best, predicted[np.arange(len(best)), best, count:])
 
 
