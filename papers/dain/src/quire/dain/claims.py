@@ -1,5 +1,6 @@
 """The claims of the paper, in its order."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -55,20 +56,24 @@ def _networks(weights: list[dict[str, np.ndarray]], dtype: Any) -> tuple[nnx.Gra
     return nnx.graphdef(models[0]), jax.device_put(stack([nnx.state(model) for model in models]))
 
 
-def _stored(graph: nnx.GraphDef, states: nnx.State, cells: tuple[np.ndarray, np.ndarray]) -> jax.Array:
+@partial(jax.jit, static_argnums=0)
+def _stored(graph: nnx.GraphDef, states: nnx.State, cells: tuple[Any, Any]) -> jax.Array:
     """Gradients of all cells at every epoch, by their formula."""
-    return jax.jit(jax.vmap(lambda state: cell_gradients(nnx.merge(graph, state), cells)))(states)
+    return jax.vmap(lambda state: cell_gradients(nnx.merge(graph, state), cells))(states)
 
 
-def _by_autograd(graph: nnx.GraphDef, states: nnx.State, cells: tuple[np.ndarray, np.ndarray]) -> jax.Array:
+@partial(jax.jit, static_argnums=0)
+def _by_autograd(graph: nnx.GraphDef, states: nnx.State, cells: tuple[Any, Any]) -> jax.Array:
     """Gradients of `(y - v)^2 / 2` of every cell by the output weights, through the whole network."""
 
     def half_square(state, cell, value):
         return (nnx.merge(graph, state)(cell[None])[0][0] - value) ** 2 / 2
 
     of_cells = jax.vmap(jax.grad(half_square), (None, 0, 0))
-    gradients = jax.jit(jax.vmap(of_cells, (0, None, None)))(states, *cells)
-    return gradients["output"]["kernel"][...][..., 0]
+    return jax.vmap(of_cells, (0, None, None))(states, *cells)["output"]["kernel"][...][..., 0]
+
+
+_streamed = jax.jit(streamed_importance, static_argnames=("graph", "block"))
 
 
 @paper.claim(
@@ -111,7 +116,7 @@ def needs_no_store(preset: Preset, key: jax.Array) -> Measurement:
         cells = indices, values.astype(dtype)
         train, validation = (tuple(x[part] for x in cells) for part in (slice(TRAIN), slice(TRAIN, None)))
         stored = _stored(graph, states, cells)
-        streamed = streamed_importance(graph, states, np.ones(EPOCHS), train, validation, block=7)
+        streamed = _streamed(graph, states, np.ones(EPOCHS), train, validation, block=7)
         return max_relative_error(streamed, cell_importance(stored[:, :TRAIN], stored[:, TRAIN:]))
 
     numbers = {"numbers held, stored": EPOCHS * (TRAIN + VALIDATION) * LAYERS[-1], "numbers held, streamed": TRAIN + LAYERS[-1]}
