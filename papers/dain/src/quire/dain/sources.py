@@ -159,7 +159,7 @@ def open_tensor(setting: Setting, key: jax.Array) -> Source[TensorData]:
         "movielens-100k": movielens_100k,
         "movielens-1m": movielens_1m,
         "dain-synthetic": dain_synthetic,
-        "generated": lambda: generated_tensor(key),
+        "generated": lambda: generated_tensor(key, (900, 1200, 30), 20_000, noise=0.9),  # as few and as noisy as ratings
     }
     if setting.tensor not in loaders:
         raise ValueError(f"tensor is {setting.tensor!r}; it must be one of {', '.join(loaders)}")
