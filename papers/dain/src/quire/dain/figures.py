@@ -60,7 +60,7 @@ def learning_curves(curves: Mapping[str, np.ndarray]) -> Figure:
 def arms(errors: Mapping[str, np.ndarray], mean: float) -> Figure:
     """Test RMSE by arm: bars for means, points for seeds; the mean value as a level."""
     figure, ((panel,),) = plots.axes(width=9, height=3.4)
-    plots.seed_bars(panel, {textwrap.fill(name, 11): x for name, x in errors.items()}, COLOURS)
+    plots.seed_bars(panel, {textwrap.fill(name, 11, break_long_words=False): x for name, x in errors.items()}, COLOURS)
     numbers = np.concatenate([np.atleast_1d(x) for x in errors.values()])
     panel.set(ylabel="test RMSE", ylim=(numbers.min() - 0.03, max(numbers.max(), mean) + 0.03))
     plots.level(panel, mean, "mean value for every cell")
