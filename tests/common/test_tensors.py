@@ -147,6 +147,7 @@ def test_influence_is_the_first_order_effect_of_a_step():
         np.testing.assert_allclose(scores, gains, rtol=1e-3)
         stacked = tracin(jnp.stack([gradients, 2 * gradients]), jnp.stack([gradients[0], gradients[1]]), jnp.array([0.1, 0.2]))
         np.testing.assert_allclose(stacked, 0.1 * gradients @ gradients[0] + 0.4 * gradients @ gradients[1], rtol=1e-12)
+    assert tracin(jnp.ones((0, 4)), jnp.ones(4)).shape == (0,)
     with pytest.raises(ValueError, match="others"):
         tracin(gradients, gradients)
     with pytest.raises(ValueError, match="residual"):

@@ -50,4 +50,4 @@ def tracin(
         )
     train, others, rates = floating(train, others, rates)
     scores = jnp.einsum("...nd,...d->...n", train, others) * jnp.broadcast_to(rates, others.shape[:-1])[..., None]
-    return scores.reshape(-1, train.shape[-2]).sum(0)
+    return scores.sum(tuple(range(scores.ndim - 1)))
