@@ -1,0 +1,1 @@
+"""DupMAE (RetroMAE v2)."""
