@@ -6,6 +6,7 @@ References:
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Real
 
 from quire.common.checks import check_at_least, check_ids, floating, is_concrete
@@ -32,7 +33,8 @@ def bow_targets(ids: Int[Array, "batch t"], lengths: Int[Array, " batch"], vocab
     check_ids("ids", ids, vocab)
     if lengths.shape != ids.shape[:1]:
         raise ValueError(f"lengths has shape {lengths.shape}; ids of shape {ids.shape} need {ids.shape[:1]}")
-    if is_concrete(lengths) and len(lengths) and not 3 <= int(lengths.min()) <= int(lengths.max()) <= ids.shape[1]:
+    known = np.asarray(lengths) if is_concrete(lengths) else np.array([3])
+    if known.size and not 3 <= known.min() <= known.max() <= ids.shape[1]:
         raise ValueError(f"lengths is {lengths}; each must lie between 3, for one ordinary token, and {ids.shape[1]}")
     place = jnp.arange(ids.shape[1])[None]
     ordinary = (place > 0) & (place < lengths[:, None] - 1)
@@ -48,10 +50,9 @@ def pooled_places(mask: Bool[Array, "batch t"]) -> Bool[Array, "batch t"]:
     Raises:
         ValueError: for a text without such a place, where the mask can be looked at.
     """
-    pooled = mask & (jnp.arange(mask.shape[1]) > 0)[None]
-    if is_concrete(mask) and not bool(pooled.any(1).all()):
+    if is_concrete(mask) and not np.asarray(mask)[:, 1:].any(1).all():
         raise ValueError("mask leaves a text without a token behind the first; there is nothing to pool")
-    return pooled
+    return mask & (jnp.arange(mask.shape[1]) > 0)[None]
 
 
 def ot_max_pool(logits: Real[Array, "batch t vocab"], mask: Bool[Array, "batch t"]) -> Float[Array, "batch vocab"]:

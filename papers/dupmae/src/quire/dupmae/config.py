@@ -54,6 +54,7 @@ class Preset:
         bag: words that are looked at when the bag of words is read off.
         retromae: whether RetroMAE is trained too.
         fine_tuning: recipe of the contrastive step, whose batch is of queries.
+        temperature: of the contrastive loss.
         chunk: places whose logits exist at a time; all for None.
         depths, timings: of the encoders whose cost is counted, and timings of each for the clock.
         checkpoint: data set with published weights to start from, or "".
@@ -78,6 +79,7 @@ class Preset:
     bag: int = 24
     retromae: bool = True
     fine_tuning: Recipe | None = None
+    temperature: float = 1.0
     chunk: int | None = None
     depths: tuple[int, ...] = (4, 12)
     timings: int = 0
@@ -87,6 +89,7 @@ class Preset:
 
     def __post_init__(self):
         check_positive("initial_std", self.initial_std)
+        check_positive("temperature", self.temperature)
         for name in ("mask_pool", "top_n", "bag", "reduced"):
             check_at_least(name, getattr(self, name))
         if not all(0 < rate < 1 for rate in (self.encoder_rate, self.decoder_rate)):
@@ -106,7 +109,7 @@ QUICK = Preset(
     texts="wikitext-2",
     encoder=BertConfig(vocab_size=199, dim=64, depth=1, num_heads=4, mlp_dim=128, max_length=26),
     training=Recipe(steps=320, batch_size=24, learning_rate=5e-3, schedule="linear", warmup=30 / 320, weight_decay=0.01),
-    mask_pool=4,
+    mask_pool=8,
     bow_weight=1.0,
     initial_std=0.1,
     top_n=32,

@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Float
 
 from quire.common.claims import shared
+from quire.common.train.seeds import over_seeds, stack
 from quire.dupmae.config import Preset
 from quire.dupmae.evaluation import (
     PARTS,
@@ -22,8 +23,9 @@ from quire.dupmae.evaluation import (
     search_scores,
 )
 from quire.dupmae.lexical import bm25_scores, tf_idf_scores
+from quire.dupmae.retriever import DupMAERetriever
 from quire.dupmae.sources import Corpus, open_corpus
-from quire.dupmae.training import Arm, pretrain
+from quire.dupmae.training import Arm, build_retriever, fine_tune, pretrain
 
 ARMS = ("MLM", "DupMAE")
 
@@ -94,6 +96,31 @@ def searched(corpus: Corpus, encoded: EncodedCorpus) -> Float[np.ndarray, "parts
 
 
 _search = jax.jit(search_scores, static_argnums=1)
+
+
+def fine_tuned(run: Run, key: jax.Array) -> dict[str, dict[str, float]]:
+    """Metrics of every arm's retriever before and after contrastive fine-tuning, scored by inner products of both parts.
+
+    Args:
+        run: of one seed.
+        key: of the batches.
+    """
+    corpus = run.corpus
+    models = {name: nnx.merge(graph, jax.tree.map(jnp.asarray, state)) for name, (graph, state) in run.models.items()}
+    before = [build_retriever(corpus.preset, model, key) for model in models.values()]
+    graph, states, _ = fine_tune(corpus, list(models.values()), key)
+    stages = {"before": stack([nnx.split(x)[1] for x in before]), "after": states}
+    measured = over_seeds(graph, _retrieve, one_by_one=corpus.preset.one_by_one)
+    sides = [(texts.tokens, texts.mask) for texts in (corpus.queries, corpus.passages)]
+    found = {}
+    for stage, state in stages.items():
+        for name, scores in zip(models, measured(state, *sides), strict=True):
+            found[f"{name}, {stage}"] = dict(zip(METRICS, judged(corpus, scores), strict=True))
+    return found
+
+
+def _retrieve(retriever: DupMAERetriever, queries: tuple, passages: tuple) -> jax.Array:
+    return retriever.score(retriever.encode(*queries), retriever.encode(*passages))
 
 
 def judged(corpus: Corpus, scores: Any) -> list[float]:

@@ -1,4 +1,4 @@
-"""The model that is pre-trained: a BERT encoder with its masked-language-model head, and the decoder that is thrown away later."""
+"""The model that is pre-trained: BERT with its masked-language-model head, and a decoder that is thrown away later."""
 
 from collections.abc import Mapping
 from typing import Any

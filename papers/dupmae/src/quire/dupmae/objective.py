@@ -103,7 +103,7 @@ def read_out(
     Raises:
         ValueError: for a chunk below 1, or shapes that do not fit.
     """
-    batch, places, dim = hidden.shape
+    batch, places = labels.shape
     chunk = places if chunk is None else check_at_least("chunk", chunk)
 
     def of_places(hidden, labels, pooled):
@@ -157,9 +157,7 @@ def dupmae_loss(
     """
     hidden = model.encoder(batch.tokens, batch.mask)
     mlm, pooled = read_out(model.head, model.words, hidden, batch.labels, pooled_places(batch.mask), chunk=chunk)
-    decoded = model.decoder(
-        model.encoder.embeddings, hidden[:, 0], batch.decoder_tokens, batch.visible, queries=queries
-    )
+    decoded = model.decoder(model.encoder.embeddings, hidden[:, 0], batch.decoder_tokens, batch.visible, queries=queries)
     nothing = jnp.zeros(batch.mask.shape, bool)
     decoding, _ = read_out(model.head, model.words, decoded, batch.decoder_labels, nothing, chunk=chunk)
     parts = {"mlm": mlm, "decoding": decoding, "bow": bow_loss(pooled, batch.bow)}

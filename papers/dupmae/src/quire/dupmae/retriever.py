@@ -6,7 +6,6 @@ References:
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
@@ -63,9 +62,7 @@ def represent(
     return Representation(cls @ reduction, top_entries(pooled, top_n))
 
 
-def score(
-    queries: Representation, passages: Representation, *, vocab: int | None = None
-) -> Float[Array, "q p"]:
+def score(queries: Representation, passages: Representation, *, vocab: int | None = None) -> Float[Array, "q p"]:
     """`<c_q, c_p> + sum_v mu_q[v] mu_p[v]` over the words that both kept, for all pairs.
 
     Args:
@@ -129,9 +126,7 @@ class DupMAERetriever(nnx.Module):
             raise ValueError(f"top_n is {top_n}; there are {vocab} words")
         self.model, self.reduction, self.top_n = model, nnx.Param(reduction), top_n
 
-    def encode(
-        self, tokens: Int[Array, "batch t"], mask: Bool[Array, "batch t"], *, chunk: int | None = None
-    ) -> Representation:
+    def encode(self, tokens: Int[Array, "batch t"], mask: Bool[Array, "batch t"], *, chunk: int | None = None) -> Representation:
         """Representations of texts.
 
         Args, Raises: as for `encode`.

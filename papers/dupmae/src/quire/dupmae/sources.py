@@ -52,6 +52,7 @@ class Corpus:
         preset: the sizes that go with these texts.
         words: by id, specials left out; empty for prepared tokens.
         train, queries, passages: their ids.
+        pairs: queries to fine-tune on, and a group of passages for each, the right one first; None where there are none.
         owner: document of every passage.
         relevant: which documents answer which query, `[queries, documents]`.
         full: texts of documents and queries with all their words, where the ids hold only some; else None.
@@ -66,6 +67,7 @@ class Corpus:
     owner: Int[np.ndarray, " p"]
     relevant: Bool[np.ndarray, "q d"]
     full: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    pairs: tuple[Texts, Texts] | None = None
 
     def written(self, texts: Texts) -> list[str]:
         """Texts as strings of their words, numbers where there are no words."""
@@ -159,15 +161,21 @@ def _cut(name: str, preset: Preset, words: tuple[str, ...], runs: Int[np.ndarray
     train, test = runs[: -c.held_out], runs[-c.held_out :]
     windows = [run[start : start + c.words] for run in train for start in c.starts]
     number = np.arange(c.held_out)
+
+    def pairs(runs):
+        return tuple(framed([run[slice(*words)] for run in runs], preset.length) for words in (c.query, (0, c.words)))
+
+    queries, passages = pairs(test)
     return Corpus(
         f"{name}, {len(train)} runs of {c.run} to train on, {c.held_out} held out",
         preset,
         words,
         framed(windows, preset.length),
-        framed([run[slice(*c.query)] for run in test], preset.length),
-        framed([run[: c.words] for run in test], preset.length),
+        queries,
+        passages,
         owner=number,
         relevant=np.eye(c.held_out, dtype=bool),
+        pairs=pairs(train),
     )
 
 
@@ -211,21 +219,27 @@ def prepared(preset: Preset) -> Corpus:
         DatasetUnavailable: if a file is missing.
         DatasetCorrupt: if arrays do not belong together.
     """
-    train, queries, passages = (_prepared_texts(name, preset) for name in ("train", "queries", "passages"))
-    pairs = read_npy(provided("dupmae-tokens", "judgements.npy"))
+    train, queries, passages, *pairs = (
+        _prepared_texts(name, preset) for name in ("train", "queries", "passages", "train-queries", "train-passages")
+    )
+    judged = read_npy(provided("dupmae-tokens", "judgements.npy"))
     relevant = np.zeros((len(queries.tokens), len(passages.tokens)), bool)
-    inside = pairs.ndim == 2 and pairs.shape[1] == 2 and pairs.dtype.kind in "iu" and pairs.min(initial=0) >= 0
-    if not inside or not (pairs < relevant.shape).all():
-        raise DatasetCorrupt(f"dupmae-tokens/judgements.npy has shape {pairs.shape}; it needs pairs inside of {relevant.shape}")
-    relevant[tuple(pairs.T)] = True
+    inside = judged.ndim == 2 and judged.shape[1] == 2 and judged.dtype.kind in "iu" and judged.min(initial=0) >= 0
+    if not inside or not (judged < relevant.shape).all():
+        raise DatasetCorrupt(f"dupmae-tokens/judgements.npy has shape {judged.shape}; it needs pairs inside of {relevant.shape}")
+    relevant[tuple(judged.T)] = True
     name = f"prepared tokens, {len(train.tokens)} texts, {len(passages.tokens)} passages"
-    return Corpus(name, preset, (), train, queries, passages, np.arange(len(passages.tokens)), relevant)
+    return Corpus(name, preset, (), train, queries, passages, np.arange(len(passages.tokens)), relevant, pairs=tuple(pairs))
 
 
 def _prepared_texts(name: str, preset: Preset) -> Texts:
     tokens, word_ids = (read_npy(provided("dupmae-tokens", f"{name}.{part}.npy")) for part in ("tokens", "word_ids"))
     fits = tokens.ndim == 2 and tokens.shape == word_ids.shape and {tokens.dtype.kind, word_ids.dtype.kind} <= {"i", "u"}
-    if not fits or tokens.shape[1] > preset.encoder.max_length or not 0 <= tokens.min() <= tokens.max() < preset.encoder.vocab_size:
+    if (
+        not fits
+        or tokens.shape[1] > preset.encoder.max_length
+        or not 0 <= tokens.min() <= tokens.max() < preset.encoder.vocab_size
+    ):
         raise DatasetCorrupt(
             f"dupmae-tokens/{name} holds tokens {tokens.shape} and word_ids {word_ids.shape}; they need whole numbers of one "
             f"shape [n, t], t up to {preset.encoder.max_length}, ids below {preset.encoder.vocab_size}"
