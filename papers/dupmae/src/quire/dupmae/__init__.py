@@ -10,7 +10,7 @@ Xiao, Liu, Shao and Cao, 2022, arXiv 2211.08769 (ACL 2023 as RetroMAE-2). Author
     fine_tuning           contrastive fine-tuning, distillation
     lexical               TF-IDF and BM25
     training, evaluation  arms and seeds as one program; words recalled, zero-shot search
-    claims                D1 .. D5
+    claims                D1 .. D6
 """
 
 from quire.dupmae import benchmark, claims

@@ -59,6 +59,7 @@ class Preset:
         depths, timings: of the encoders whose cost is counted, and timings of each for the clock.
         checkpoint: data set with published weights to start from, or "".
         one_by_one: whether models train one after the other.
+        collection: the preset of the collection with judgements that is searched beside, or None.
         fallback: what runs where the texts are not on this machine, or None.
 
     Raises:
@@ -85,6 +86,7 @@ class Preset:
     timings: int = 0
     checkpoint: str = ""
     one_by_one: bool = False
+    collection: "Preset | None" = None
     fallback: "Preset | None" = None
 
     def __post_init__(self):
@@ -120,7 +122,10 @@ QUICK = Preset(
 TOPICS = replace(QUICK, texts="topics")
 """Needs no file: what runs at `quick` without WikiText-2."""
 
-QUICK = replace(QUICK, fallback=TOPICS)
+CRANFIELD = replace(QUICK, texts="cranfield", training=replace(QUICK.training, steps=120, warmup=0.1), fine_tuning=None)
+"""Trained on the collection that is searched, on its most frequent words."""
+
+QUICK = replace(QUICK, collection=CRANFIELD, fallback=TOPICS)
 """A laptop, under a minute: one narrow layer over the most frequent words; one program trains all arms and seeds."""
 
 STANDARD = replace(
@@ -137,7 +142,14 @@ STANDARD = replace(
     fine_tuning=Recipe(steps=500, batch_size=64, learning_rate=1e-4, schedule="linear"),
     chunk=26,
     timings=5,
+    collection=None,
     fallback=None,
+)
+STANDARD = replace(
+    STANDARD,
+    collection=replace(
+        STANDARD, texts="cranfield", training=replace(STANDARD.training, steps=2000), retromae=False, fine_tuning=None
+    ),
 )
 """One GPU, minutes: four layers of 256 numbers, longer texts of 4000 words, RetroMAE as a third arm."""
 

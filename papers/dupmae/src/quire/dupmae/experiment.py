@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Float
 
 from quire.common.claims import shared
+from quire.common.claims.left_out import NotTested
 from quire.common.train.seeds import over_seeds, stack
 from quire.dupmae.config import Preset
 from quire.dupmae.evaluation import (
@@ -62,6 +63,23 @@ METRICS = ("mrr@10", "recall@10", "ndcg@10")
 @shared
 def run_all(preset: Preset, keys: jax.Array) -> Run:
     """Train and evaluate everything, all seeds at once."""
+    return measured(preset, keys)
+
+
+@shared
+def run_collection(preset: Preset, keys: jax.Array) -> Run:
+    """The same on the collection with judgements.
+
+    Raises:
+        DatasetUnavailable: if it is not on this machine, or the preset has none.
+    """
+    if preset.collection is None:
+        raise NotTested("the texts of this preset have judgements of their own")
+    return measured(preset.collection, keys)
+
+
+def measured(preset: Preset, keys: jax.Array) -> Run:
+    """Train every arm, read off words, search."""
     source = open_corpus(preset)
     corpus, seeds = source.value, len(keys)
     models, losses = trained(corpus, keys)
@@ -110,11 +128,11 @@ def fine_tuned(run: Run, key: jax.Array) -> dict[str, dict[str, float]]:
     before = [build_retriever(corpus.preset, model, key) for model in models.values()]
     graph, states, _ = fine_tune(corpus, list(models.values()), key)
     stages = {"before": stack([nnx.split(x)[1] for x in before]), "after": states}
-    measured = over_seeds(graph, _retrieve, one_by_one=corpus.preset.one_by_one)
+    run_retrievers = over_seeds(graph, _retrieve, one_by_one=corpus.preset.one_by_one)
     sides = [(texts.tokens, texts.mask) for texts in (corpus.queries, corpus.passages)]
     found = {}
     for stage, state in stages.items():
-        for name, scores in zip(models, measured(state, *sides), strict=True):
+        for name, scores in zip(models, run_retrievers(state, *sides), strict=True):
             found[f"{name}, {stage}"] = dict(zip(METRICS, judged(corpus, scores), strict=True))
     return found
 

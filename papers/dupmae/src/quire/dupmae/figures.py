@@ -20,17 +20,31 @@ def bag_figure(recall: Mapping[str, float], guess: float) -> Figure:
     return figure
 
 
-def search_figure(search: Mapping[str, np.ndarray], lexical: Mapping[str, float]) -> Figure:
-    """MRR@10 by part and arm, one seed; what counting words reaches as a line."""
+def search_figure(
+    search: Mapping[str, np.ndarray], lexical: Mapping[str, float], metric: int = 0, label: str = "MRR@10"
+) -> Figure:
+    """A metric by part and arm, one seed; what counting words reaches as lines.
+
+    Args:
+        search: `[parts, metrics]` by arm.
+        lexical: the metric by rival.
+        metric: which one.
+        label: its name.
+    """
     figure, ((panel,),) = plots.axes(width=5.6, height=3.2)
     width = 0.8 / len(search)
     for i, (arm, rows) in enumerate(search.items()):
         panel.bar(
-            np.arange(len(PARTS)) + (i - (len(search) - 1) / 2) * width, rows[:, 0], 0.9 * width, color=COLOURS[arm], label=arm
+            np.arange(len(PARTS)) + (i - (len(search) - 1) / 2) * width,
+            rows[:, metric],
+            0.9 * width,
+            color=COLOURS[arm],
+            label=arm,
         )
-    name, best = max(lexical.items(), key=lambda item: item[1])
-    plots.level(panel, best, name)
-    panel.set(xticks=range(len(PARTS)), xticklabels=PARTS, ylabel="MRR@10")
+    for name in ("TF-IDF", "BM25, all words"):
+        if name in lexical:
+            plots.level(panel, lexical[name], name)
+    panel.set(xticks=range(len(PARTS)), xticklabels=PARTS, ylabel=label)
     panel.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
