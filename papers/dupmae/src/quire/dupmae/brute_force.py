@@ -80,7 +80,7 @@ def losses(
 ) -> dict[str, Any]:
     """Encoder, decoder, pooling and losses of a batch of `objective.Masked`."""
     depth = 1 + max(int(name.split(".")[4]) for name in w if name.startswith("lm.bert.encoder.layer."))
-    asked, told, bags, hidden, pooled = [], [], [], [], []
+    asked, told, bags, vectors, pooled = [], [], [], [], []
     for b, tokens in enumerate(batch["tokens"]):
         there, places = batch["mask"][b], range(len(tokens))
         states = [embedded(token, i, w) for i, token in enumerate(tokens)]
@@ -95,11 +95,11 @@ def losses(
         keys = [states[0]] + [embedded(batch["decoder_tokens"][b][i], i, w) for i in places[1:]]
         decoded = layer(queries, keys, lambda i, j: batch["visible"][b][i, j], w, "c_head.", heads)  # noqa: B023
         told += [log_softmax(logits_of(h, w))[y] for h, y in zip(decoded, batch["decoder_labels"][b], strict=True) if y >= 0]
-        hidden.append(states)
+        vectors.append(states[0])
         pooled.append(mu)
     found = {"mlm": -np.mean(asked), "decoding": -np.mean(told), "bow": -np.mean(bags)}
     total = found["mlm"] + found["decoding"] + (0 if retromae else bow_weight) * found["bow"]
-    return found | {"total": total, "hidden": np.array(hidden), "pooled": np.array(pooled)}
+    return found | {"total": total, "cls": np.array(vectors), "pooled": np.array(pooled)}
 
 
 def score(query: tuple, passage: tuple, top_n: int, *, passage_sparse: bool = True) -> float:

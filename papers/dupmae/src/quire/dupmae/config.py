@@ -111,7 +111,7 @@ QUICK = Preset(
     texts="wikitext-2",
     encoder=BertConfig(vocab_size=199, dim=64, depth=1, num_heads=4, mlp_dim=128, max_length=26),
     training=Recipe(steps=320, batch_size=24, learning_rate=5e-3, schedule="linear", warmup=30 / 320, weight_decay=0.01),
-    mask_pool=8,
+    mask_pool=4,
     bow_weight=1.0,
     initial_std=0.1,
     top_n=32,
