@@ -78,9 +78,9 @@ def log_softmax(x: np.ndarray) -> np.ndarray:
 def losses(
     w: Weights, heads: int, batch: Mapping[str, np.ndarray], bow_weight: float, *, retromae: bool = False
 ) -> dict[str, Any]:
-    """Encoder, decoder, pooling and losses of a batch of `objective.Masked`."""
+    """Parts of the loss, and their sum, of a batch with the fields of `objective.Masked`."""
     depth = 1 + max(int(name.split(".")[4]) for name in w if name.startswith("lm.bert.encoder.layer."))
-    asked, told, bags, vectors, pooled = [], [], [], [], []
+    asked, told, bags = [], [], []
     for b, tokens in enumerate(batch["tokens"]):
         there, places = batch["mask"][b], range(len(tokens))
         states = [embedded(token, i, w) for i, token in enumerate(tokens)]
@@ -95,11 +95,9 @@ def losses(
         keys = [states[0]] + [embedded(batch["decoder_tokens"][b][i], i, w) for i in places[1:]]
         decoded = layer(queries, keys, lambda i, j: batch["visible"][b][i, j], w, "c_head.", heads)  # noqa: B023
         told += [log_softmax(logits_of(h, w))[y] for h, y in zip(decoded, batch["decoder_labels"][b], strict=True) if y >= 0]
-        vectors.append(states[0])
-        pooled.append(mu)
     found = {"mlm": -np.mean(asked), "decoding": -np.mean(told), "bow": -np.mean(bags)}
     total = found["mlm"] + found["decoding"] + (0 if retromae else bow_weight) * found["bow"]
-    return found | {"total": total, "cls": np.array(vectors), "pooled": np.array(pooled)}
+    return found | {"total": total}
 
 
 def score(query: tuple, passage: tuple, top_n: int, *, passage_sparse: bool = True) -> float:

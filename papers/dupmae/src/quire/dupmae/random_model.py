@@ -1,8 +1,10 @@
-"""Random weights by the authors' names: a small model for identities."""
+"""Random weights by the authors' names, and a random batch: what identities are measured on."""
 
 import numpy as np
 
 from quire.common.layers.bert import BertConfig
+from quire.dupmae.objective import UNASKED, Masked
+from quire.dupmae.sources import SPECIALS, framed
 
 
 def authors_weights(config: BertConfig, draw: np.random.Generator) -> dict[str, np.ndarray]:
@@ -42,3 +44,30 @@ def authors_weights(config: BertConfig, draw: np.random.Generator) -> dict[str, 
     put_norm("lm.cls.predictions.transform.LayerNorm")
     put("lm.cls.predictions.bias", config.vocab_size)
     return weights
+
+
+def random_batch(config: BertConfig, draw: np.random.Generator) -> Masked:
+    """Texts of several lengths with random words asked and random places visible, in NumPy.
+
+    Args:
+        config: sizes.
+        draw: of the numbers.
+    """
+    longest = config.max_length - 2
+    texts = framed([draw.integers(0, config.vocab_size - SPECIALS, n) for n in (longest, 4, 1)], config.max_length)
+    tokens, ordinary = texts.tokens, texts.word_ids >= 0
+    chosen = ordinary & (draw.random(tokens.shape) < 0.5)
+    chosen[0, 1] = True
+    bow = np.zeros((len(tokens), config.vocab_size))
+    for row, words in zip(bow, (t[o] for t, o in zip(tokens, ordinary, strict=True)), strict=True):
+        row[words] = 1 / len(words)
+    own = np.eye(config.max_length, dtype=bool)[None]
+    return Masked(
+        tokens=np.where(chosen, draw.integers(0, config.vocab_size, tokens.shape), tokens).astype(np.int32),
+        mask=texts.mask,
+        labels=np.where(chosen, tokens, UNASKED).astype(np.int32),
+        decoder_tokens=tokens,
+        decoder_labels=np.where(ordinary, tokens, UNASKED).astype(np.int32),
+        visible=(draw.random((*tokens.shape, config.max_length)) < 0.6) & ~own & texts.mask[:, None, :] & texts.mask[:, :, None],
+        bow=bow,
+    )
