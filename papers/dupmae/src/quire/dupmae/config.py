@@ -46,6 +46,7 @@ class Preset:
         training: recipe of the pre-training.
         passages: how texts are cut; its sizes do not matter for prepared ones.
         encoder_rate, decoder_rate: shares of the tokens that are hidden.
+        mask_id: id of [MASK].
         mask_pool: sets that rows of the decoder share.
         bow_weight: lambda.
         initial_std: standard deviation of initial kernels and embeddings.
@@ -72,6 +73,7 @@ class Preset:
     passages: Passages = Passages()
     encoder_rate: float = 0.3
     decoder_rate: float = 0.5
+    mask_id: int = 103
     mask_pool: int = 256
     bow_weight: float = 0.1
     initial_std: float = 0.02
@@ -98,6 +100,8 @@ class Preset:
             raise ValueError(f"encoder_rate is {self.encoder_rate}, decoder_rate {self.decoder_rate}; they must lie in (0, 1)")
         if self.texts != "prepared" and self.length > self.encoder.max_length:
             raise ValueError(f"encoder.max_length is {self.encoder.max_length}; texts have {self.length} tokens")
+        if not 0 <= self.mask_id < self.encoder.vocab_size:
+            raise ValueError(f"mask_id is {self.mask_id}; there are {self.encoder.vocab_size} ids")
         if max(self.top_n, self.bag) > self.encoder.vocab_size:
             raise ValueError(f"top_n is {self.top_n}, bag {self.bag}; there are {self.encoder.vocab_size} ids")
 
@@ -111,6 +115,7 @@ QUICK = Preset(
     texts="wikitext-2",
     encoder=BertConfig(vocab_size=199, dim=64, depth=1, num_heads=4, mlp_dim=128, max_length=26),
     training=Recipe(steps=320, batch_size=24, learning_rate=5e-3, schedule="linear", warmup=30 / 320, weight_decay=0.01),
+    mask_id=3,
     mask_pool=4,
     bow_weight=1.0,
     initial_std=0.1,

@@ -50,6 +50,7 @@ def masked_batch(
     lengths: Int[Array, " batch"],
     *,
     vocab: int,
+    mask_id: int = MASK,
     encoder_rate: float = 0.3,
     decoder_rate: float = 0.5,
     pool: int = 256,
@@ -58,10 +59,11 @@ def masked_batch(
 
     Args:
         key: of the draws.
-        tokens: `[CLS] words [SEP] padding`, with the ids of this module.
+        tokens: `[CLS] words [SEP] padding`.
         word_ids: to which word of its text each token belongs, -1 for specials and padding.
         lengths: tokens of every text, specials included.
         vocab: number of ids.
+        mask_id: id of [MASK].
         encoder_rate, decoder_rate: shares of the tokens that are hidden.
         pool: as for `sample_decoder_visibility`.
 
@@ -71,7 +73,7 @@ def masked_batch(
     chosen_key, corrupt_key, visible_key = jax.random.split(key, 3)
     chosen = whole_word_mask(chosen_key, word_ids, lengths, encoder_rate)
     return Masked(
-        tokens=corrupt(corrupt_key, tokens, chosen, mask_id=MASK, vocab=vocab),
+        tokens=corrupt(corrupt_key, tokens, chosen, mask_id=mask_id, vocab=vocab),
         mask=jnp.arange(tokens.shape[1])[None] < lengths[:, None],
         labels=jnp.where(chosen, tokens, UNASKED),
         decoder_tokens=tokens,

@@ -59,6 +59,7 @@ def pretraining_loss(preset: Preset, queries: Queries):
             key,
             *texts,
             vocab=preset.encoder.vocab_size,
+            mask_id=preset.mask_id,
             encoder_rate=preset.encoder_rate,
             decoder_rate=preset.decoder_rate,
             pool=preset.mask_pool,
