@@ -213,7 +213,7 @@ def test_the_decoder_cannot_copy(model, batch):
     assert not np.isclose(decode(model, cls + 1.0 * jnp.arange(8)[None], batch.decoder_tokens), before, atol=1e-3).any(-1).all()
 
 
-def test_streams_and_their_errors(model, batch):
+def test_streams_and_their_errors(model, batch, as_installed):
     embeddings, cls = model.encoder.embeddings, jnp.ones((2, 8))
     np.testing.assert_allclose(
         query_stream(embeddings, cls, 3, "retromae"), 1 + jnp.broadcast_to(embeddings.positions[:3][None], (2, 3, 8)), rtol=1e-6
@@ -245,7 +245,7 @@ def test_bag_of_words_by_hand():
         assert np.isnan(traced).all()
 
 
-def test_pooling_leaves_out_the_first_and_padding():
+def test_pooling_leaves_out_the_first_and_padding(as_installed):
     logits = np.random.default_rng(0).normal(size=(2, 5, 7)).astype(np.float32)
     mask = np.arange(5) < np.array([[3], [5]])
     found = ot_max_pool(jnp.asarray(logits), jnp.asarray(mask))
@@ -327,7 +327,7 @@ def representations():
     return [represent(c, mu, reduction, 6) for c, mu in zip(cls, pooled, strict=True)], pooled
 
 
-def test_scores_are_one_inner_product():
+def test_scores_are_one_inner_product(as_installed):
     (queries, passages), pooled = representations()
     inner = concatenated(queries, 20) @ concatenated(passages, 20).T
     for found in (score(queries, passages), score(queries, passages, vocab=20)):
@@ -502,7 +502,7 @@ def test_presets_are_traced(name):
         ({"passages": Passages(run=40, words=24, held_out=3)}, "max_length is 12"),
     ],
 )
-def test_presets_that_do_not_fit(change, message):
+def test_presets_that_do_not_fit(change, message, as_installed):
     with pytest.raises(ValueError, match=message):
         open_corpus(replace(TINY, fallback=None, **change))
     with pytest.raises(ValueError, match="inside a run"):

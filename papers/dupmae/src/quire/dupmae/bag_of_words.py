@@ -40,8 +40,8 @@ def bow_targets(ids: Int[Array, "batch t"], lengths: Int[Array, " batch"], vocab
     ordinary = (place > 0) & (place < lengths[:, None] - 1)
     row = jnp.broadcast_to(jnp.arange(len(ids))[:, None], ids.shape)
     there = jnp.zeros((len(ids), vocab), bool).at[row, jnp.where(ordinary, ids, vocab)].set(True, mode="drop")
-    count = ordinary.sum(1).astype(jnp.result_type(float))
-    return there / jnp.where(count > 0, count, jnp.nan)[:, None]
+    count = ordinary.sum(1, dtype=jnp.result_type(float))[:, None]
+    return jnp.where(count > 0, there / jnp.maximum(count, 1), jnp.nan)
 
 
 def pooled_places(mask: Bool[Array, "batch t"]) -> Bool[Array, "batch t"]:

@@ -27,7 +27,7 @@ def gelu(x: np.ndarray) -> np.ndarray:
     return x * (1 + erf(x / np.sqrt(2))) / 2
 
 
-def embedded(token: int, place: int, w: Weights) -> np.ndarray:
+def embedded(token: int | np.integer, place: int, w: Weights) -> np.ndarray:
     """Word, position, segment 0, layer norm."""
     name = "lm.bert.embeddings."
     word = w[name + "word_embeddings.weight"][token]

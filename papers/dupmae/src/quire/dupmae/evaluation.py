@@ -53,7 +53,7 @@ def ranked_words(scores: Real[Array, "*batch vocab"], n: int) -> Int[Array, "*ba
     return top_entries(scores[..., SPECIALS:], n).index + SPECIALS
 
 
-def bag_recall(found: Int[Array, "#n k"], texts: Texts) -> Float[np.ndarray, " n"]:
+def bag_recall(found: Int[np.ndarray | Array, "#n k"], texts: Texts) -> Float[np.ndarray, " n"]:
     """Share of each text's different words that are among the found ones.
 
     Args:
@@ -99,13 +99,15 @@ def search_scores(encoded: EncodedCorpus, top_n: int) -> dict[str, Float[Array, 
     return dict(zip(PARTS, (dense, words, dense + words), strict=True))
 
 
-def of_documents(scores: Real[Array, "q p"], owner: Int[np.ndarray, " p"], documents: int) -> Float[Array, "q d"]:
+def of_documents(scores: Real[np.ndarray | Array, "q p"], owner: Int[np.ndarray, " p"], documents: int) -> Float[Array, "q d"]:
     """A document is as good as its best passage; one without passages comes last."""
     best = jnp.full((len(scores), documents), jnp.finfo(jnp.float32).min)
     return best.at[:, owner].max(jnp.asarray(scores, jnp.float32))
 
 
-def evaluate_retrieval(scores: Real[Array, "q d"], relevant: Bool[Array, "q d"], k: int = 10) -> dict[str, float]:
+def evaluate_retrieval(
+    scores: Real[np.ndarray | Array, "q d"], relevant: Bool[np.ndarray | Array, "q d"], k: int = 10
+) -> dict[str, float]:
     """`mrr@k`, `recall@k` and `ndcg@k`, means over queries with a relevant document.
 
     Raises:

@@ -34,11 +34,11 @@ def sample_decoder_visibility(
 
     >>> words, lengths = jnp.array([[-1, 0, 1, 2, -1, -1]]), jnp.array([5])
     >>> print(sample_decoder_visibility(jax.random.key(0), words, lengths, 0.4)[0].astype(int))
-    [[0 0 1 0 1 0]
-     [1 0 1 0 1 0]
+    [[0 1 0 0 1 0]
+     [1 0 0 1 1 0]
      [1 0 0 0 1 0]
-     [1 1 0 0 1 0]
-     [1 1 0 0 0 0]
+     [1 0 0 0 1 0]
+     [1 0 1 0 0 0]
      [0 0 0 0 0 0]]
 
     Deviation: the authors draw each row's set from the pool at random; the sets are alike and independent, so their order is not.
