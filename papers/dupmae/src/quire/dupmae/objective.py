@@ -111,12 +111,14 @@ def read_out(
     def of_places(hidden, labels, pooled):
         logits = head(hidden, words)
         asked = labels >= 0
-        total = masked_cross_entropy(logits, labels, asked) * asked.sum()
+        mean = masked_cross_entropy(logits, labels, asked)
+        total = mean * asked.sum(dtype=mean.dtype)
         return total, jnp.max(logits, axis=1, where=pooled[..., None], initial=-jnp.inf)
 
+    count = jnp.maximum(jnp.sum(labels >= 0, dtype=jnp.promote_types(hidden.dtype, jnp.float32)), 1)
     if chunk >= places:
         total, largest = of_places(hidden, labels, pooled)
-        return total / jnp.maximum((labels >= 0).sum(), 1), largest
+        return total / count, largest
 
     def parts(x, fill):
         x = jnp.pad(x, ((0, 0), (0, -places % chunk), *((0, 0) for _ in x.shape[2:])), constant_values=fill)
@@ -129,7 +131,7 @@ def read_out(
 
     start = jnp.zeros((), jnp.promote_types(hidden.dtype, jnp.float32)), jnp.full((batch, len(words)), -jnp.inf, hidden.dtype)
     (total, largest), _ = jax.lax.scan(add, start, (parts(hidden, 0), parts(labels, UNASKED), parts(pooled, False)))
-    return total / jnp.maximum((labels >= 0).sum(), 1), largest
+    return total / count, largest
 
 
 def dupmae_loss(
