@@ -4,21 +4,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from quire.common.layers.intermediates import capture
 from quire.common.losses.classification import masked_cross_entropy
-from quire.common.testing import assert_close, cast
+from quire.common.testing import cast
 from quire.pldr_llm import (
-    PLDRConfig,
-    PLDRModel,
     PLDRRecipe,
     dag_loss,
     decode_step,
     iswiglu,
     load_pldr,
     plga,
-    power_law_tensor,
     prefill,
 )
 

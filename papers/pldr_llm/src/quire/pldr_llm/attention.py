@@ -44,8 +44,8 @@ def plga_attention(
 ) -> Heads:
     """`softmax(q G k^T / c) v`.
 
-    The authors add -1e9 to what is masked; here it is left out, which is the same wherever a query sees a key at all. One that sees
-    none (of leading padding) gets zeros.
+    The authors add -1e9 to what is masked; here it is left out, which is the same wherever a query sees a key at all. One that
+    sees none (of leading padding) gets zeros.
 
     Args:
         q, k, v: of the heads, positions turned in.

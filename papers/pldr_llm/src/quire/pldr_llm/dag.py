@@ -16,8 +16,8 @@ def dag_loss(T: Float[Array, "*batch d d"]) -> Float[Array, ""]:
         T: matrices; entries beyond a few units overflow, see below.
 
     Raises:
-        ValueError: for matrices that are not square, none at all, or whose exponential overflows. Of traced ones the loss is then not
-            finite, which stops `fit`.
+        ValueError: for matrices that are not square, none at all, or whose exponential overflows. Of traced ones the loss is then
+            not finite, which stops `fit`.
 
     References:
         Zheng et al., *DAGs with NO TEARS*, 2018, arXiv 1803.01422, theorem 1.

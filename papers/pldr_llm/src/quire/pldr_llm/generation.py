@@ -31,8 +31,8 @@ def generate(
 ) -> Int[Array, "batch m"]:
     """Prompts and `steps` tokens more, as one compiled loop over arrays of a fixed length.
 
-    Without the KV-cache the whole sequence is read again for every token; then without the G-cache the tensors are those of the longer
-    sequence, and the text may be another one. With the G-cache, or the KV-cache, they stay those of the prompt.
+    Without the KV-cache the whole sequence is read again for every token; then without the G-cache the tensors are those of the
+    longer sequence, and the text may be another one. With the G-cache, or the KV-cache, they stay those of the prompt.
 
     Args:
         model: the language model.

@@ -17,8 +17,8 @@ Path = tuple[Any, ...]
 def initial_weights(shapes: nnx.State, cfg: PLDRConfig, key: jax.Array) -> nnx.State:
     """Weights as the authors' code begins with them.
 
-    Linear maps are Xavier-uniform, their biases zero; `W`, `a` and `pw` are Xavier-normal over `[heads, d, d]` taken as one tensor,
-    of variance `2 / (d d + heads d)`; their biases are zero, embeddings `N(0, 1)`, norms the identity.
+    Linear maps are Xavier-uniform, their biases zero; `W`, `a` and `pw` are Xavier-normal over `[heads, d, d]` taken as one
+    tensor, of variance `2 / (d d + heads d)`; `b` and `ba` are zero, embeddings `N(0, 1)`, norms the identity.
 
     Args:
         shapes: the variables of a decoder, abstract.

@@ -32,9 +32,9 @@ def statistics(T: Tensors) -> dict[str, Any]:
     """What a tensor looks like over prompts, and how much it depends on them.
 
     Returns:
-        `rmse`: root mean square of `T_i - mean T`, by layer; `relative_rmse`: that over the root mean square of `mean T`; `mean` and
-        `std` of the entries, by layer; `det`: determinants `[depth, prompts, heads]`; `det_spread`: largest distance of a
-        determinant from their mean over prompts, relative to that mean.
+        `rmse`: root mean square of `T_i - mean T`, by layer; `relative_rmse`: that over the root mean square of `mean T`; `mean`
+        and `std` of the entries, by layer; `det`: determinants `[depth, prompts, heads]`; `det_spread`: their standard deviation
+        over prompts, relative to their mean, `[depth, heads]`.
 
     Raises:
         ValueError: for fewer than two prompts.
@@ -44,15 +44,14 @@ def statistics(T: Tensors) -> dict[str, Any]:
     T = np.asarray(T, np.float64)
     centre, axes = T.mean(1, keepdims=True), (1, 2, 3, 4)
     rmse = np.sqrt(((T - centre) ** 2).mean(axes))
-    det = np.linalg.det(T)
-    middle = det.mean(1, keepdims=True)
+    det, tiny = np.linalg.det(T), np.finfo(float).tiny
     return {
         "rmse": rmse,
-        "relative_rmse": rmse / np.maximum(np.sqrt((centre**2).mean(axes)), np.finfo(float).tiny),
+        "relative_rmse": rmse / np.maximum(np.sqrt((centre**2).mean(axes)), tiny),
         "mean": T.mean(axes),
         "std": T.std(axes),
         "det": det,
-        "det_spread": float((np.abs(det - middle) / np.maximum(np.abs(middle), np.finfo(float).tiny)).max()),
+        "det_spread": det.std(1) / np.maximum(np.abs(det.mean(1)), tiny),
     }
 
 
@@ -64,8 +63,8 @@ def substitutes(G: Float[Array, "depth prompts heads d d"], noise: Float[Array, 
         noise: standard normal numbers.
 
     Returns:
-        `cached`: that of the first prompt; `identity`: plain scaled dot products; `random`: normal numbers of the mean and standard
-        deviation of each layer; `heads reversed`: the cached one, each head with that of another.
+        `cached`: that of the first prompt; `identity`: plain scaled dot products; `random`: normal numbers of the mean and
+        standard deviation of each layer; `heads reversed`: the cached one, each head with that of another.
 
     Raises:
         ValueError: if the noise does not have the shape of one prompt's tensors.
