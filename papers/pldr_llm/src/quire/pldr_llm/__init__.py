@@ -18,6 +18,7 @@ from quire.pldr_llm.model import DecoderLayer, PLDRModel
 from quire.pldr_llm.paper import paper
 from quire.pldr_llm.power_law import Deductive, PowerLaw, iswiglu, power_law_tensor
 from quire.pldr_llm.sdpa import sdpa_decode, sdpa_logits
+from quire.pldr_llm.sources import open_corpus, symbols
 from quire.pldr_llm.training import language_loss, train_with, trained
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "iswiglu",
     "language_loss",
     "load_pldr",
+    "open_corpus",
     "paper",
     "plga",
     "plga_attention",
@@ -57,6 +59,7 @@ __all__ = [
     "statistics",
     "step_macs",
     "substitutes",
+    "symbols",
     "train_with",
     "trained",
 ]

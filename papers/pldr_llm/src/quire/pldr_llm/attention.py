@@ -55,7 +55,10 @@ def plga_attention(
     Raises:
         ValueError: as `plga_scores`.
     """
-    scores = plga_scores(q, k, G)
+    return _weighted(plga_scores(q, k, G), v, mask)
+
+
+def _weighted(scores: Array, v: Array, mask: Array) -> Array:
     return masked_softmax(scores, jnp.broadcast_to(mask, scores.shape)) @ v
 
 
@@ -130,6 +133,7 @@ class PLGAttention(nnx.Module):
         if kv is not None:
             kv = kv.append(k, v)
             k, v, mask = kv.keys, kv.values, kv.mask(x.shape[1])[None, None]
-        sow(self, "scores", plga_scores(q, k, found.G))
+        scores = plga_scores(q, k, found.G)
+        sow(self, "scores", scores)
         sow(self, "keys", k)
-        return self.out(merge_heads(plga_attention(q, k, v, found.G, mask))), kv, found
+        return self.out(merge_heads(_weighted(scores, v, mask))), kv, found

@@ -73,7 +73,7 @@ def decode_step(
 ) -> tuple[Float[Array, "batch vocab"], Cache]:
     """One more token: it sees the cached ones and itself, at the position that their number gives.
 
-    The metric learner does not run: its output stays that of the prompt. Made of the query of this step alone it would be another.
+    The metric learner does not run: its output stays that of the prompt. Of the query of this step alone it would be another.
 
     Args:
         model: the language model.

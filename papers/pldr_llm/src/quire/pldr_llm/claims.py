@@ -16,7 +16,7 @@ from quire.pldr_llm import figures
 from quire.pldr_llm.cache import decode_step, prefill
 from quire.pldr_llm.config import PLDRConfig, Preset
 from quire.pldr_llm.counting import step_macs
-from quire.pldr_llm.generation import generate
+from quire.pldr_llm.generation import generation
 from quire.pldr_llm.invariance import statistics
 from quire.pldr_llm.model import PLDRModel
 from quire.pldr_llm.paper import paper
@@ -159,7 +159,7 @@ def replaced(preset: Preset, key: jax.Array) -> Measurement:
 
 # --- Cost ---
 
-MODES = {"KV + G": (True, True), "KV": (True, False), "G": (False, True), "none": (False, False)}
+MODES = {"KV + G": (True, True), "KV": (True, False), "none": (False, False)}
 GENERATED = 64
 
 
@@ -169,10 +169,10 @@ def _seconds(cfg: PLDRConfig, length: int, key: jax.Array) -> dict[str, float]:
     prompt = generator(key).integers(1, cfg.vocab_size, (1, length - GENERATED)).astype(np.int32)
     found = {}
     for name, (kv, g) in MODES.items():
-        run = partial(generate, model, prompt, GENERATED, kv_cache=kv, g_cache=g, top_k=1, key=key)
-        jax.block_until_ready(run())
+        program, args = generation(model, prompt, GENERATED, kv_cache=kv, g_cache=g, how=(1.0, 1.0, 1), key=key)
+        compiled, (_, *arrays) = program.lower(*args).compile(), args[:4]
         start = time.perf_counter()
-        jax.block_until_ready(run())
+        jax.block_until_ready(compiled(*arrays))
         found[name] = time.perf_counter() - start
     return found
 

@@ -1,6 +1,7 @@
 """Text from the model: with both caches, one, or none."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from quire.common.checks import check_at_least, check_ids
 from quire.common.text.sampling import filter_logits
 from quire.pldr_llm.cache import decode_step, prefill
-from quire.pldr_llm.model import PLDRModel
+from quire.pldr_llm.model import PADDING, PLDRModel
 
 Sample = tuple[float, float, int]
 """Temperature, top-p, top-k."""
@@ -45,16 +46,28 @@ def generate(
     Raises:
         ValueError: for fewer than one step, tokens out of range, padding, or a setting out of range.
     """
+    program, args = generation(model, tokens, steps, kv_cache=kv_cache, g_cache=g_cache, how=(temperature, top_p, top_k), key=key)
+    return program(*args)
+
+
+def generation(
+    model: PLDRModel, tokens: Int[Array, "batch n"], steps: int, *, kv_cache: bool, g_cache: bool, how: Sample, key: jax.Array
+) -> tuple[Any, tuple[Any, ...]]:
+    """The loop of `generate`, a function under `jax.jit`, and its arguments: to compile it before it is timed.
+
+    Args, Raises: as for `generate`; `how` is temperature, top-p and top-k.
+    """
     check_at_least("steps", steps)
     check_ids("tokens", tokens, model.config.vocab_size)
-    if tokens.ndim != 2 or 0 in tokens.shape or np.any(np.asarray(tokens) == 0):
+    if tokens.ndim != 2 or 0 in tokens.shape or np.any(np.asarray(tokens) == PADDING):
         raise ValueError(
-            f"tokens have shape {tokens.shape}; they need a batch of prompts of at least one token, none of them padding, 0"
+            f"tokens have shape {tokens.shape}; they need a batch of prompts of at least one token, none of them padding, {PADDING}"
         )
+    temperature, top_p, top_k = how
     filter_logits(jnp.zeros(1), temperature=temperature, top_p=top_p, top_k=top_k)  # what it refuses, it refuses here
     graph, state = nnx.split(model)
     loop = _with_kv if kv_cache else _without_kv
-    return loop(graph, state, jnp.asarray(tokens, jnp.int32), key, steps, g_cache, (temperature, top_p, top_k))
+    return loop, (graph, state, jnp.asarray(tokens, jnp.int32), key, steps, g_cache, how)
 
 
 def _sample(logits: Float[Array, "batch vocab"], key: jax.Array, how: Sample) -> Int[Array, " batch"]:

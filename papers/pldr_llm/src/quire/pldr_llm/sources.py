@@ -23,14 +23,19 @@ MARKOV_LETTERS, MARKOV_HELD_OUT = 200_000, 40_000
 
 @dataclass(frozen=True)
 class Letters:
-    """Symbols for training and held out, and the name of the text as tables show it."""
+    """Symbols for training and held out, the name of the text as tables show it, and a character for every symbol."""
 
     name: str
     train: Ids
     held_out: Ids
+    alphabet: str = ""
+
+    def read(self, ids: Ids) -> str:
+        """Symbols as text; as numbers where there is no alphabet."""
+        return "".join(self.alphabet[i] for i in ids) if self.alphabet else " ".join(map(str, ids))
 
 
-def symbols(text: bytes, held_out: bytes, vocab_size: int) -> tuple[Ids, Ids]:
+def symbols(text: bytes, held_out: bytes, vocab_size: int) -> tuple[Ids, Ids, str]:
     """Bytes as ids from 1: the most frequent ones of `text` from 2 on, the others 1.
 
     Args:
@@ -38,11 +43,15 @@ def symbols(text: bytes, held_out: bytes, vocab_size: int) -> tuple[Ids, Ids]:
         held_out: written in the same symbols.
         vocab_size: symbols, padding and "other" included.
 
+    Returns:
+        Both texts, and the character of every symbol.
+
     Raises:
         ValueError: for fewer than three symbols.
 
-    >>> [x.tolist() for x in symbols(b"aab", b"abc", 4)]
-    [[2, 2, 3], [2, 3, 1]]
+    >>> train, held_out, alphabet = symbols(b"aab", b"abc", 4)
+    >>> train.tolist(), held_out.tolist(), alphabet
+    ([2, 2, 3], [2, 3, 1], '_?ab')
     """
     check_at_least("vocab_size", vocab_size, 3)
     counts = np.bincount(np.frombuffer(text, np.uint8), minlength=256)
@@ -50,7 +59,8 @@ def symbols(text: bytes, held_out: bytes, vocab_size: int) -> tuple[Ids, Ids]:
     table = np.full(256, OTHER, np.int32)
     table[frequent] = 2 + np.arange(len(frequent))
     train, test = (table[np.frombuffer(x, np.uint8)] for x in (text, held_out))
-    return train, test
+    alphabet = "".join(map(chr, frequent))
+    return train, test, "_?" + alphabet + "?" * (vocab_size - 2 - len(frequent))
 
 
 def open_corpus(preset: Preset, key: jax.Array) -> Source[Letters]:
@@ -105,14 +115,16 @@ def counted_losses(train: Ids, asked: Int[np.ndarray, "n t"], vocab_size: int) -
 
 
 def _wikitext(vocab_size: int) -> Letters:
-    train, held_out = symbols(wikitext2("valid").encode(), wikitext2("test").encode(), vocab_size)
-    return Letters(f"WikiText-2, {len(train)} bytes of its validation text, {vocab_size} symbols", train, held_out)
+    train, held_out, alphabet = symbols(wikitext2("valid").encode(), wikitext2("test").encode(), vocab_size)
+    name = f"WikiText-2, {len(train)} bytes of its validation text, {vocab_size} symbols"
+    return Letters(name, train, held_out, alphabet)
 
 
 def _generated(vocab_size: int, key: jax.Array) -> Letters:
     letters = 2 + markov_text(key, MARKOV_LETTERS + MARKOV_HELD_OUT, vocab_size - 2, concentration=0.05).letters
     name = f"order-2 Markov text, {vocab_size - 2} letters, {MARKOV_LETTERS} drawn"
-    return Letters(name, letters[:MARKOV_LETTERS], letters[MARKOV_LETTERS:])
+    alphabet = "_?" + "".join(chr(ord("0") + i) for i in range(vocab_size - 2))
+    return Letters(name, letters[:MARKOV_LETTERS], letters[MARKOV_LETTERS:], alphabet)
 
 
 def _refinedweb() -> Letters:

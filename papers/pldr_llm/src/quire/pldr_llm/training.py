@@ -74,7 +74,14 @@ def trained(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         return PLDRModel(lm, rngs=rngs)
 
     graph, state, losses = fit_seeds(
-        build, recipe.transformation(), language_loss, stacked_batch, batches, steps=recipe.steps, keys=keys
+        build,
+        recipe.transformation(),
+        language_loss,
+        stacked_batch,
+        batches,
+        steps=recipe.steps,
+        keys=keys,
+        one_by_one=True,
     )
     measure = jax.jit(jax.vmap(lambda state, *args: _measured(nnx.merge(graph, state), *args)))
     counted = [counted_losses(s.value.train, p, lm.vocab_size) for s, p in zip(sources, prompts, strict=True)]
@@ -116,6 +123,7 @@ def train_with(preset: Preset, key: jax.Array, tensors: Mapping[str, Array]) -> 
         (np.broadcast_to(batches, (count, *batches.shape)), given),
         steps=preset.training.steps,
         keys=jnp.stack([key] * count),
+        one_by_one=True,
     )
     held_out = jax.jit(jax.vmap(lambda state, g: language_loss(nnx.merge(graph, state), prompts, g=g)))(state, given)
     found = zip(tensors, np.asarray(losses), np.asarray(held_out), strict=True)
