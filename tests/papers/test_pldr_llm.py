@@ -349,9 +349,8 @@ def test_caches_agree_with_each_other_and_not_with_none(model, tokens):
 def test_generation_without_caches_reads_the_sequence_again(model, tokens):
     text = np.asarray(generate(model, tokens[:, :4], 3, kv_cache=False, g_cache=False, top_k=1, key=KEY))
     for n in (4, 5, 6):
-        np.testing.assert_array_equal(
-            text[:, n], np.asarray(model(jnp.asarray(text[:, :n]), mask=jnp.ones((2, n), bool))[0][:, -1].argmax(-1))
-        )
+        logits = model(jnp.asarray(text[:, :n]), mask=jnp.ones((2, n), bool))[0][:, -1]
+        np.testing.assert_array_equal(text[:, n], np.asarray(logits.argmax(-1)))
 
 
 def test_a_full_cache_and_bad_tokens_are_nan_where_they_are_traced(model, tokens):

@@ -61,7 +61,7 @@ def generation(
     check_ids("tokens", tokens, model.config.vocab_size)
     if tokens.ndim != 2 or 0 in tokens.shape or np.any(np.asarray(tokens) == PADDING):
         raise ValueError(
-            f"tokens have shape {tokens.shape}; they need a batch of prompts of at least one token, none of them padding, {PADDING}"
+            f"tokens have shape {tokens.shape}; they need a batch of prompts with tokens, none of them padding, {PADDING}"
         )
     temperature, top_p, top_k = how
     filter_logits(jnp.zeros(1), temperature=temperature, top_p=top_p, top_k=top_k)  # what it refuses, it refuses here
