@@ -1,6 +1,7 @@
 """The paper's claims, measured."""
 
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -164,17 +165,22 @@ GENERATED = 64
 
 
 def _seconds(cfg: PLDRConfig, length: int, key: jax.Array) -> dict[str, float]:
-    """Time of greedy generation by what is cached, compilation left out."""
+    """Time of greedy generation by what is cached, the fastest of three; compilation is left out."""
     model = PLDRModel(cfg, rngs=nnx.Rngs(key))
     prompt = generator(key).integers(1, cfg.vocab_size, (1, length - GENERATED)).astype(np.int32)
     found = {}
     for name, (kv, g) in MODES.items():
         program, args = generation(model, prompt, GENERATED, kv_cache=kv, g_cache=g, how=(1.0, 1.0, 1), key=key)
-        compiled, (_, *arrays) = program.lower(*args).compile(), args[:4]
-        start = time.perf_counter()
-        jax.block_until_ready(compiled(*arrays))
-        found[name] = time.perf_counter() - start
+        _, *arrays = args[:4]  # what is not static
+        compiled = program.lower(*args).compile()
+        found[name] = min(_timed(compiled, arrays) for _ in range(3))
     return found
+
+
+def _timed(function: Callable[..., jax.Array], args: Sequence[Any]) -> float:
+    start = time.perf_counter()
+    jax.block_until_ready(function(*args))
+    return time.perf_counter() - start
 
 
 @paper.claim(

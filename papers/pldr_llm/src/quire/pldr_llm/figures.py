@@ -74,6 +74,7 @@ def substituted(losses: Mapping[str, float], levels: Mapping[str, float]) -> Fig
         plots.level(panel, value, name)
     low = min(losses.values())
     panel.set_ylim(0.8 * low, 1.1 * max(*losses.values(), *levels.values()))
+    panel.set_xlim(-0.6, len(losses) + 0.1)  # room for the names of the levels
     panel.set_xticks(range(len(losses)), [f"G {name}" for name in losses], fontsize="small")
     panel.set(ylabel="held-out loss (nats / letter)")
     return figure
@@ -89,7 +90,8 @@ def work(macs: Mapping[str, float], seconds: Mapping[str, float], steps: int) ->
         bars = panel.bar(range(len(values)), list(values.values()), color=[COLOURS[name] for name in values])
         panel.bar_label(bars, fmt="%.3g", fontsize="small")
         panel.set_yscale("log")
-        panel.set_ylim(top=4 * max(values.values()))
+        panel.set_ylim(min(values.values()) / 3, 4 * max(values.values()))
+        panel.minorticks_off()
         panel.set_xticks(range(len(values)), list(values), fontsize="small")
         panel.set(ylabel=label, xlabel="what is cached")
     return figure
