@@ -20,7 +20,7 @@ Sample = tuple[float, float, int]
 
 def generate(
     model: PLDRModel,
-    tokens: Int[Array, "batch n"],
+    tokens: Int[Array | np.ndarray, "batch n"],
     steps: int,
     *,
     kv_cache: bool = True,
@@ -51,7 +51,14 @@ def generate(
 
 
 def generation(
-    model: PLDRModel, tokens: Int[Array, "batch n"], steps: int, *, kv_cache: bool, g_cache: bool, how: Sample, key: jax.Array
+    model: PLDRModel,
+    tokens: Int[Array | np.ndarray, "batch n"],
+    steps: int,
+    *,
+    kv_cache: bool,
+    g_cache: bool,
+    how: Sample,
+    key: jax.Array,
 ) -> tuple[Any, tuple[Any, ...]]:
     """The loop of `generate`, a function under `jax.jit`, and its arguments: to compile it before it is timed.
 

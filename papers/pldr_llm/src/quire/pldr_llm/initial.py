@@ -1,6 +1,7 @@
 """Initial weights: all of them out of two draws, since every shape that JAX draws is a program to compile."""
 
 import math
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +13,8 @@ from quire.common.random import draw_together
 from quire.pldr_llm.config import PLDRConfig
 
 Path = tuple[Any, ...]
+Sizes = tuple[tuple[tuple[int, ...], float], ...]
+"""Shapes, and a factor for each."""
 
 
 def initial_weights(shapes: nnx.State, cfg: PLDRConfig, key: jax.Array) -> nnx.State:
@@ -26,17 +29,21 @@ def initial_weights(shapes: nnx.State, cfg: PLDRConfig, key: jax.Array) -> nnx.S
         key: for the draws.
     """
     flat = dict(nnx.to_flat_state(shapes))
-    uniform_key, normal_key = jax.random.split(key)
     bounds = {path: b for path, x in flat.items() if (b := _bound(path, x.shape, cfg)) is not None}
     stds = {path: s for path, x in flat.items() if (s := _std(path, cfg)) is not None}
-    drawn = _draw(jax.random.uniform, uniform_key, bounds, flat, minval=-1.0) | _draw(jax.random.normal, normal_key, stds, flat)
+    sizes = (tuple((flat[path].shape, factor) for path, factor in factors.items()) for factors in (bounds, stds))
+    drawn = dict(zip((*bounds, *stds), _draws(key, *sizes), strict=True))
     rest = {path: jnp.asarray((np.ones if path[-1] == "scale" else np.zeros)(x.shape, x.dtype)) for path, x in flat.items()}
     return nnx.from_flat_state({path: x.replace((rest | drawn)[path]) for path, x in flat.items()})
 
 
-def _draw(draw: Any, key: jax.Array, factors: dict[Path, float], flat: dict[Path, Any], **options: Any) -> dict[Path, jax.Array]:
-    parts = draw_together(lambda shape: draw(key, shape, jnp.float32, **options), [flat[path].shape for path in factors])
-    return {path: factor * part for (path, factor), part in zip(factors.items(), parts, strict=True)}
+@partial(jax.jit, static_argnames=("uniform", "normal"))
+def _draws(key: jax.Array, uniform: Sizes, normal: Sizes) -> list[jax.Array]:
+    """Uniform arrays within `± factor`, then normal ones of standard deviation `factor`."""
+    uniform_key, normal_key = jax.random.split(key)
+    parts = draw_together(lambda shape: jax.random.uniform(uniform_key, shape, jnp.float32, -1), [shape for shape, _ in uniform])
+    parts += draw_together(lambda shape: jax.random.normal(normal_key, shape, jnp.float32), [shape for shape, _ in normal])
+    return [factor * part for part, (_, factor) in zip(parts, uniform + normal, strict=True)]
 
 
 def _bound(path: Path, shape: tuple[int, ...], cfg: PLDRConfig) -> float | None:

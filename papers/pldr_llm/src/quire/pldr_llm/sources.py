@@ -15,7 +15,7 @@ from quire.common.data.text import wikitext2
 from quire.common.random import generator
 from quire.pldr_llm.config import Preset
 
-Ids = Int[np.ndarray, " n"]
+Ids = Int[np.ndarray, "_"]
 OTHER = 1
 """Symbol of the bytes that are rare; 0 is padding."""
 MARKOV_LETTERS, MARKOV_HELD_OUT = 200_000, 40_000
