@@ -30,17 +30,23 @@ class MLP(nnx.Module):
 
 
 class SwiGLU(nnx.Module):
-    """`down(silu(gate x) * up x)`, linear maps without biases (Shazeer 2020, arXiv 2002.05202).
+    """`down(silu(gate x) * up x)` (Shazeer 2020, arXiv 2002.05202).
+
+    Args:
+        dim: channels.
+        hidden_dim: width between the maps.
+        use_bias: whether the three linear maps have biases.
+        rngs: for the initial weights.
 
     Raises:
         ValueError: if a size is below 1.
     """
 
-    def __init__(self, dim: int, hidden_dim: int, *, rngs: nnx.Rngs):
+    def __init__(self, dim: int, hidden_dim: int, *, use_bias: bool = False, rngs: nnx.Rngs):
         check_at_least("dim", dim)
         check_at_least("hidden_dim", hidden_dim)
-        self.gate, self.up = (nnx.Linear(dim, hidden_dim, use_bias=False, rngs=rngs) for _ in range(2))
-        self.down = nnx.Linear(hidden_dim, dim, use_bias=False, rngs=rngs)
+        self.gate, self.up = (nnx.Linear(dim, hidden_dim, use_bias=use_bias, rngs=rngs) for _ in range(2))
+        self.down = nnx.Linear(hidden_dim, dim, use_bias=use_bias, rngs=rngs)
 
     def __call__(self, x: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
         return self.down(jax.nn.silu(self.gate(x)) * self.up(x))
