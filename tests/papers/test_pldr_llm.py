@@ -376,13 +376,13 @@ def test_regulariser_is_zero_for_acyclic_graphs_only():
 
 
 def test_regularised_loss_has_its_coefficients(model, tokens):
-    tensors = model(jnp.asarray(tokens[:, :-1]))[1]._replace(G=jnp.ones((2, 1, 2, 4, 4)))
+    found = model(jnp.asarray(tokens[:, :-1]))[1]
+    tensors = found._replace(A_P=jnp.full((2, 1, 2, 4, 4), 0.5), G=jnp.ones((2, 1, 2, 4, 4)))
     parts = [float(dag_penalty(tensors, tuple(np.eye(3)[i].tolist()))) for i in (1, 2)]
     np.testing.assert_allclose(dag_penalty(tensors, (0.0, 0.5, 2.0)), 0.5 * parts[0] + 2 * parts[1], rtol=1e-5)
     plain = float(language_loss(model, jnp.asarray(tokens)))
-    added = float(language_loss(model, jnp.asarray(tokens), dag=(0.0, 0.1, 0.0)))
-    found = model(jnp.asarray(tokens[:, :-1]))[1]
-    np.testing.assert_allclose(added - plain, 0.1 * float(dag_loss(found.A_P)), rtol=1e-3)
+    added = float(language_loss(model, jnp.asarray(tokens), dag=(0.1, 0.0, 0.0)))
+    np.testing.assert_allclose(added - plain, 0.1 * float(dag_loss(found.A_LM)), rtol=1e-3)
 
 
 def test_loss_leaves_padding_out(model, tokens):

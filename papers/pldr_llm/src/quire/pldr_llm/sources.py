@@ -104,7 +104,7 @@ def counted_losses(train: Ids, asked: Int[np.ndarray, "n t"], vocab_size: int) -
 
     >>> losses = counted_losses(np.array([0, 1, 0, 1, 0]), np.array([[0, 1, 0]]), 2)
     >>> print(f"{losses['bigram']:.3f} {losses['unigram']:.3f}")
-    0.288 0.706
+    0.288 0.703
     """
     pairs, single = np.ones((vocab_size, vocab_size)), np.ones(vocab_size)
     np.add.at(pairs, (train[:-1], train[1:]), 1)
