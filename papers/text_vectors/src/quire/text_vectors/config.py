@@ -1,0 +1,3 @@
+"""x"""
+
+PRESETS = {"quick": 1, "standard": 1, "paper": 1}
