@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Real
+from jaxtyping import Array, Bool, Float, Integer, Real
 
 from quire.common.checks import check_at_least
 from quire.common.metrics.ranking import ranked_hits, user_metrics
@@ -13,7 +13,7 @@ AnyArray = np.ndarray | Array
 Relevant = Bool[AnyArray, "q n"]
 
 
-def code_distances(queries: Int[AnyArray, "q k"], codes: Int[AnyArray, "n k"]) -> Int[AnyArray, "q n"]:
+def code_distances(queries: Integer[AnyArray, "q k"], codes: Integer[AnyArray, "n k"]) -> Integer[AnyArray, "q n"]:
     """Hamming distances of unpacked bits, by way of packed ones; k need not be a multiple of 8.
 
     Raises:
@@ -27,7 +27,7 @@ def code_distances(queries: Int[AnyArray, "q k"], codes: Int[AnyArray, "n k"]) -
     return np.asarray(hamming(pack_rows(queries), pack_rows(codes)))
 
 
-def tie_averaged_precision(distances: Int[AnyArray, "q n"], relevant: Relevant) -> Float[AnyArray, " q"]:
+def tie_averaged_precision(distances: Integer[AnyArray, "q n"], relevant: Relevant) -> Float[AnyArray, " q"]:
     """Average precision of a ranking by integer distance, in expectation over the orders of equal distances.
 
     In a group of t items, r of them relevant, after N items with R relevant ones, the i-th place adds
@@ -47,7 +47,8 @@ def tie_averaged_precision(distances: Int[AnyArray, "q n"], relevant: Relevant) 
     [0.75]
 
     References:
-        McSherry and Najork, *Computing information retrieval performance measures efficiently in the presence of tied scores*, 2008.
+        McSherry and Najork, *Computing information retrieval performance measures efficiently
+        in the presence of tied scores*, 2008.
     """
     distances, relevant = np.asarray(distances), np.asarray(relevant, bool)
     if distances.shape != relevant.shape or distances.ndim != 2 or not distances.shape[1]:
@@ -79,7 +80,7 @@ def ndcg(scores: Real[AnyArray, "q n"], relevant: Relevant, k: int = 10) -> Floa
 
 
 def reranked(
-    distances: Int[AnyArray, "q n"], queries: Float[AnyArray, "q r"], database: Float[AnyArray, "n r"], shortlist: int
+    distances: Integer[AnyArray, "q n"], queries: Float[AnyArray, "q r"], database: Float[AnyArray, "n r"], shortlist: int
 ) -> Float[AnyArray, "q n"]:
     """Scores that rank the nearest codes by the cosine of real vectors, and all others after them by distance.
 
@@ -109,7 +110,7 @@ def cosines(queries: Float[AnyArray, "q r"], database: Float[AnyArray, "n r"]) -
 
 
 def precision_recall(
-    distances: Int[AnyArray, "q n"], relevant: Relevant
+    distances: Integer[AnyArray, "q n"], relevant: Relevant
 ) -> tuple[Float[AnyArray, " radii"], Float[AnyArray, " radii"]]:
     """Precision and recall of what lies within each radius 0, 1, ..., over all queries together."""
     levels = int(distances.max()) + 1

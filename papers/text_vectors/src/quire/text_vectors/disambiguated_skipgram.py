@@ -86,11 +86,15 @@ def mixed_sense(weights: DSGWeights, center: Int[AnyArray, " B"], probs: Float[A
 
 
 def prediction_loss(
-    weights: DSGWeights, h: Float[AnyArray, "B d"], labels: Int[AnyArray, "B L"], unknown: int | None = None
-) -> Float[AnyArray, ""]:
+    out_w: Float[AnyArray, "V d"],
+    out_b: Float[AnyArray, " V"],
+    h: Float[AnyArray, "B d"],
+    labels: Int[AnyArray, "B L"],
+    unknown: int | None = None,
+) -> Float[Array, ""]:
     """Mean of `-log softmax(out_w h + out_b)` over the labels of each position; labels `unknown` are none, 0 without a label."""
-    check_ids("labels", labels, len(weights.out_b))
-    found = jax.nn.log_softmax(h @ weights.out_w.T + weights.out_b[None])
+    check_ids("labels", labels, len(out_b))
+    found = jax.nn.log_softmax(h @ out_w.T + out_b[None])
     counted = jnp.ones(labels.shape, found.dtype) if unknown is None else (labels != unknown).astype(found.dtype)
     return -jnp.sum(jnp.take_along_axis(found, labels, axis=1) * counted) / jnp.maximum(counted.sum(), 1)
 
@@ -106,7 +110,7 @@ def fine_loss(
 ) -> Float[AnyArray, ""]:
     """The second stage: senses by a relaxed draw, which serves all labels of a position."""
     probs = relaxed_one_hot(sense_logits(weights, center, context), uniform, temperature)
-    return prediction_loss(weights, mixed_sense(weights, center, probs), labels, unknown)
+    return prediction_loss(weights.out_w, weights.out_b, mixed_sense(weights, center, probs), labels, unknown)
 
 
 def mean_entropy(probs: Float[AnyArray, "B S"]) -> Float[AnyArray, ""]:
@@ -126,9 +130,11 @@ def pretraining_loss(
     reward: float = 0.1,
     unknown: int | None = None,
 ) -> Float[AnyArray, ""]:
-    """The first stage, with a shared classifier and no noise: the loss minus `reward` times the entropy, so that all senses are used."""
+    """The first stage, a shared classifier and no noise: the loss minus `reward` times the entropy, so that all senses are used."""
     probs = jax.nn.softmax(sense_logits(weights, center, context), axis=-1)
-    return prediction_loss(weights, mixed_sense(weights, center, probs), labels, unknown) - reward * mean_entropy(probs)
+    return prediction_loss(
+        weights.out_w, weights.out_b, mixed_sense(weights, center, probs), labels, unknown
+    ) - reward * mean_entropy(probs)
 
 
 def own_classifiers(weights: DSGWeights) -> DSGWeights:

@@ -40,9 +40,7 @@ def fit_documents(
     check_at_least("steps", steps)
     check_positive("learning_rate", learning_rate)
     if counts.shape != (len(start), len(weights.out_b)):
-        raise ValueError(
-            f"counts has shape {counts.shape}; it needs {(len(start), len(weights.out_b))}, a row for every document"
-        )
+        raise ValueError(f"counts has shape {counts.shape}; it needs {(len(start), len(weights.out_b))}, a row a document")
     tx, rows = optax.adam(learning_rate), jnp.arange(len(start))
 
     def step(carry, _):

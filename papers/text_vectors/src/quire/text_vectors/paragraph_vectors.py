@@ -72,9 +72,7 @@ def log_probabilities(
         ValueError: for ids out of range, or a context where there is no table of words and the reverse.
     """
     if (context is None) != (weights.words is None):
-        raise ValueError(
-            f"context is {'absent' if context is None else 'given'}; word vectors need one, and it needs word vectors"
-        )
+        raise ValueError(f"context is {'absent' if context is None else 'given'}; it goes with a table of word vectors")
     h = document_hidden(weights, doc, binary=binary)
     if context is not None:
         check_ids("context", context, len(weights.words))

@@ -9,7 +9,7 @@ from quire.common.layers.nested import unit_rows
 AnyArray = np.ndarray | Array
 
 
-def sense_cosines(a: Float[AnyArray, "n S d"], b: Float[AnyArray, "n S d"]) -> Float[AnyArray, "n S S"]:
+def sense_cosines(a: Float[AnyArray, "n S d"], b: Float[AnyArray, "n S d"]) -> Float[Array, "n S S"]:
     """s of every sense of the first word with every sense of the second.
 
     >>> print(sense_cosines(jnp.array([[[1.0, 0.0]]]), jnp.array([[[-1.0, 0.0]]])))
@@ -18,9 +18,7 @@ def sense_cosines(a: Float[AnyArray, "n S d"], b: Float[AnyArray, "n S d"]) -> F
     return (1 + jnp.einsum("nsd,ntd->nst", unit_rows(a), unit_rows(b))) / 2
 
 
-def avg_sim(
-    scores: Float[AnyArray, "n S S"], kept_a: Bool[AnyArray, "n S"], kept_b: Bool[AnyArray, "n S"]
-) -> Float[AnyArray, " n"]:
+def avg_sim(scores: Float[AnyArray, "n S S"], kept_a: Bool[AnyArray, "n S"], kept_b: Bool[AnyArray, "n S"]) -> Float[Array, " n"]:
     """avgSim: plain mean over pairs of kept senses; NaN where a word keeps none.
 
     >>> keeps = jnp.ones((1, 2), bool)
@@ -34,7 +32,7 @@ def avg_sim(
 
 def weighted_sim(
     scores: Float[AnyArray, "n S S"], p_a: Float[AnyArray, "n S"], p_b: Float[AnyArray, "n S"]
-) -> Float[AnyArray, " n"]:
+) -> Float[Array, " n"]:
     """`sum_st p_s q_t s(s, t)`: avgSimP with the priors of kept senses (0 for the others), avgSimC with probabilities in context.
 
     >>> print(weighted_sim(jnp.array([[[1.0, 0.0], [0.5, 0.5]]]), jnp.array([[0.5, 0.5]]), jnp.array([[1.0, 0.0]])))
@@ -43,9 +41,7 @@ def weighted_sim(
     return jnp.einsum("nst,ns,nt->n", scores, p_a, p_b)
 
 
-def local_sim(
-    scores: Float[AnyArray, "n S S"], p_a: Float[AnyArray, "n S"], p_b: Float[AnyArray, "n S"]
-) -> Float[AnyArray, " n"]:
+def local_sim(scores: Float[AnyArray, "n S S"], p_a: Float[AnyArray, "n S"], p_b: Float[AnyArray, "n S"]) -> Float[Array, " n"]:
     """localSim: the likeliest sense of each word in its context, pruned or not.
 
     >>> print(local_sim(jnp.array([[[1.0, 0.2], [0.5, 0.5]]]), jnp.array([[0.9, 0.1]]), jnp.array([[0.3, 0.7]])))

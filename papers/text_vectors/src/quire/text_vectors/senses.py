@@ -13,14 +13,12 @@ from quire.text_vectors.disambiguated_skipgram import DSGWeights, sense_logits
 AnyArray = np.ndarray | Array
 
 
-def sense_probabilities(
-    weights: DSGWeights, center: Int[AnyArray, " n"], context: Int[AnyArray, "n C"]
-) -> Float[AnyArray, "n S"]:
+def sense_probabilities(weights: DSGWeights, center: Int[AnyArray, " n"], context: Int[AnyArray, "n C"]) -> Float[Array, "n S"]:
     """`softmax(l)`, without noise, at temperature 1."""
     return jax.nn.softmax(sense_logits(weights, center, context), axis=-1)
 
 
-def sense_priors(probs: Float[AnyArray, "n S"], center: Int[AnyArray, " n"], vocab: int) -> Float[AnyArray, "V S"]:
+def sense_priors(probs: Float[AnyArray, "n S"], center: Int[AnyArray, " n"], vocab: int) -> Float[np.ndarray, "V S"]:
     """Mean probabilities over the occurrences of each word; uniform for a word that does not occur.
 
     Args:
