@@ -130,7 +130,7 @@ def pretraining_loss(
     reward: float = 0.1,
     unknown: int | None = None,
 ) -> Float[AnyArray, ""]:
-    """The first stage, a shared classifier and no noise: the loss minus `reward` times the entropy, so that all senses are used."""
+    """The first stage, one classifier and no noise: the loss minus `reward` times the entropy, so that all senses are used."""
     probs = jax.nn.softmax(sense_logits(weights, center, context), axis=-1)
     return prediction_loss(
         weights.out_w, weights.out_b, mixed_sense(weights, center, probs), labels, unknown

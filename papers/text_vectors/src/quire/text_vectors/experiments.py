@@ -45,7 +45,7 @@ def coded_documents(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     return {
         "documents": documents,
         "stand_in_for": source.stand_in_for,
-        "features": features,
+        "features": np.broadcast_to(features, (len(keys), *features.shape)),
         "codes": codes,
         "vectors": np.asarray(both.docs),
         "other": _other_domain(documents, binary, preset, keys),
