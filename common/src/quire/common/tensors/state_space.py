@@ -58,7 +58,7 @@ def matern_sde(nu: float, variance: ScalarLike, lengthscale: ScalarLike, size: i
     Raises:
         ValueError: for another smoothness, a size below 1, or numbers that are not positive.
 
-    >>> print(matern_sde(1.5, 2.0, 1.0).stationary.round(3))
+    >>> print(np.asarray(matern_sde(1.5, 2.0, 1.0).stationary, float).round(3))
     [[2. 0.]
      [0. 6.]]
     """
