@@ -30,7 +30,7 @@ from quire.common.testing import Golden  # noqa: E402  (after the hook, so that 
 
 HERE = Path(__file__).parent
 collect_ignore = ["common/train_program.py"]  # a program that tests run
-MAX_SECONDS, MAX_PROGRAMS = 75, 1500
+MAX_SECONDS, MAX_PROGRAMS = 90, 1500
 """What one test file may cost: processor seconds, 60 of them alone (two workers slow each other), and compiled programs."""
 YARDSTICK = 1.6
 """Processor seconds of `ci/yardstick.py` on the machine, quiet, that the budget was made for."""
