@@ -45,6 +45,7 @@ from quire.pldr_llm import (
     symbols,
 )
 from quire.pldr_llm.sources import windows
+from quire.pldr_llm.training import train_with
 
 PRECISIONS = pytest.mark.parametrize(("x64", "rtol"), [(True, 1e-9), (False, 2e-3)], ids=["float64", "float32"])
 
@@ -517,3 +518,16 @@ def test_claims_that_need_no_training(claim, monkeypatch):
     preset = replace(PRESETS["quick"], step_config=SMALL, step_length=6)
     sample = paper.claims[claim](preset, KEY)
     assert np.isfinite(sample.value)
+
+
+def test_training_around_a_given_tensor(as_installed):
+    """Identity, random numbers and a tensor made elsewhere: side by side as one by one, and each another model."""
+    recipe = replace(PRESETS["quick"].training, steps=4, batch_size=2)
+    preset = replace(PRESETS["quick"], lm=replace(SMALL, vocab_size=64), training=recipe, length=8, prompts=2)
+    elsewhere = PLDRModel(preset.lm, rngs=nnx.Rngs(3))(jnp.ones((1, 6), jnp.int32))[1].G
+    tensors = {"identity": jnp.broadcast_to(jnp.eye(4), elsewhere.shape), "random": normal(*elsewhere.shape)}
+    found = train_with(preset, KEY, tensors | {"transferred": elsewhere})
+    alone = train_with(preset, KEY, {"random": tensors["random"]})
+    np.testing.assert_allclose(found["random"]["losses"], alone["random"]["losses"], rtol=1e-5)
+    assert all(np.isfinite(x["losses"]).all() and x["losses"].shape == (4,) for x in found.values())
+    assert len({round(x["loss"], 4) for x in found.values()}) == 3
