@@ -88,6 +88,9 @@ def test_ridge_probe_separates_and_survives_constant_features(rng):
     assert (ridge_probe(x[:60], labels[:60], x[60:]) == labels[60:]).all()
     with pytest.raises(ValueError, match="ridge is 0"):
         ridge_probe(x, labels, x, ridge=0)
+    x[3, 1] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        ridge_probe(x, labels, x)
 
 
 def test_principal_axes_are_those_of_scikit_learn(rng):

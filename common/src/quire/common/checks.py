@@ -48,7 +48,8 @@ def check_ids(name: str, ids: Any, size: int) -> None:
         raise ValueError(f"{name} has dtype {dtype}; ids are integers")
     if not is_concrete(ids) or not np.size(ids):
         return
-    lowest, highest = int(np.min(ids)), int(np.max(ids))
+    numbers = np.asarray(ids)  # by NumPy: inside `jit`, JAX traces what is computed from known arrays too
+    lowest, highest = int(numbers.min()), int(numbers.max())
     if lowest < 0 or highest >= size:
         raise ValueError(f"{name} runs from {lowest} to {highest}; it must lie between 0 and {size - 1}")
 
@@ -60,7 +61,7 @@ def check_positive(name: str, value: Any) -> Any:
     Traceback (most recent call last):
     ValueError: eps is 0.0; it must be positive
     """
-    if is_concrete(value) and not value > 0:
+    if is_concrete(value) and not np.asarray(value) > 0:
         raise ValueError(f"{name} is {value}; it must be positive")
     return value
 

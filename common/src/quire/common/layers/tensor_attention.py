@@ -293,7 +293,7 @@ def _default_scale(q: Array, scale: ScalarLike | None) -> ScalarLike:
 def _check_one_mask_per_memory(masks: Sequence[Array] | None) -> None:
     if masks is not None and any(mask.shape[0] > 1 for mask in masks):
         raise ValueError("masks must be one boolean vector [n_l] per memory; the low-rank form has no masks per query")
-    if masks is not None and is_concrete(*masks) and not all(bool(m.any()) for m in masks):
+    if masks is not None and is_concrete(*masks) and not all(np.asarray(m).any() for m in masks):
         raise ValueError("masks leave a memory without any token; each needs at least one")
 
 

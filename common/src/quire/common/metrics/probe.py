@@ -55,7 +55,7 @@ def ridge_probe(
         ridge: penalty as a fraction of n.
 
     Raises:
-        ValueError: for a ridge that is not positive, no rows, or shapes that do not fit.
+        ValueError: for a ridge that is not positive, no rows, features that are not finite, or shapes that do not fit.
 
     >>> ridge_probe(np.array([[0.0], [1.0]]), np.array([3, 7]), np.array([[0.9]])).tolist()
     [7]
@@ -65,6 +65,8 @@ def ridge_probe(
         raise ValueError(f"ridge is {ridge}; it must be positive")
     if len(train) == 0 or labels.shape != (len(train),) or train.shape[1] != test.shape[1]:
         raise ValueError(f"train, labels and test have shapes {train.shape}, {labels.shape}, {test.shape}; see the docstring")
+    if not (np.isfinite(train).all() and np.isfinite(test).all()):
+        raise ValueError("train or test has features that are not finite")
     classes, target = np.unique(labels, return_inverse=True)
     mean, spread = train.mean(0), train.std(0)
     varied = spread > 1e-12 * np.maximum(np.abs(mean), 1)

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.checks import floating, is_concrete
@@ -85,7 +86,7 @@ def _inputs(x: Array, y: Array, varw: float, varb: float):
     if x.ndim != 2 or y.ndim != 2 or x.shape[-1] != y.shape[-1]:
         raise ValueError(f"x has {x.shape[-1]} features and y {y.shape[-1]}; a kernel compares inputs of one dimension")
     for name, value in (("varw", varw), ("varb", varb)):
-        if is_concrete(value) and not value >= 0:
+        if is_concrete(value) and not np.asarray(value) >= 0:
             raise ValueError(f"{name} is {value}; a variance is not negative")
     x, y = floating(x, y)
     scale_x, scale_y = (_safe_sqrt(varw * jnp.sum(z**2, -1) + varb) for z in (x, y))

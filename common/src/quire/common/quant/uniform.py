@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.checks import is_concrete
@@ -53,7 +54,7 @@ def code_range(bits: int | Array, symmetric: bool = False) -> tuple[int | Array,
     >>> code_range(3), code_range(3, symmetric=True)
     ((0, 7), (-4, 3))
     """
-    if is_concrete(bits) and not 1 <= bits <= 16:
+    if is_concrete(bits) and not 1 <= np.asarray(bits) <= 16:
         raise ValueError(f"bits is {bits}; it must lie between 1 and 16")
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if symmetric else (0, 2**bits - 1)
 

@@ -76,9 +76,10 @@ def unseen_item(data: Interactions, user: Int[Array, " b"], rank: Int[Array, " b
     """
     check_ids("user", user, data.num_users)
     if is_concrete(user, rank, data.starts):
-        unseen = data.num_items - (data.starts[user + 1] - data.starts[user])
-        if ((rank < 0) | (rank >= unseen)).any():
-            raise ValueError(f"rank runs from {rank.min()} to {rank.max()}; it must lie between 0 and the number of unseen items")
+        starts, users, ranks = (np.asarray(x) for x in (data.starts, user, rank))
+        unseen = data.num_items - (starts[users + 1] - starts[users])
+        if ((ranks < 0) | (ranks >= unseen)).any():
+            raise ValueError(f"rank runs from {ranks.min()} to {ranks.max()}; it must lie below the number of unseen items")
     base = user * (data.num_items + 1)
     below = jnp.searchsorted(data.keys, base + rank, side="right").astype(rank.dtype)
     return rank + below - data.starts[user]

@@ -37,7 +37,7 @@ def class_prototypes(
     features = features.astype(jnp.promote_types(features.dtype, jnp.float32))  # 16 bits do not count beyond a few hundred
     member = (jnp.arange(num_classes)[:, None] == jnp.asarray(labels)[None]).astype(features.dtype)
     count = member.sum(1, keepdims=True)
-    if is_concrete(labels) and not np.all(count):
+    if is_concrete(count) and not np.all(count):
         absent = np.flatnonzero(np.asarray(count) == 0)
         warnings.warn(f"no image of the classes {absent.tolist()}; their prototypes are zero", stacklevel=2)
     return member @ features / jnp.maximum(count, 1)

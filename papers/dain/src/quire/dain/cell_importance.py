@@ -161,6 +161,6 @@ def relative_importance(scores: Real[Array, " cells"], by: Literal["magnitude", 
     if by not in ("magnitude", "max"):
         raise ValueError(f"by is {by!r}; it must be 'magnitude' or 'max'")
     largest = jnp.max(jnp.abs(scores) if by == "magnitude" else scores, initial=0)
-    if by == "max" and is_concrete(scores) and not largest > 0:
+    if by == "max" and is_concrete(largest) and not largest > 0:
         raise ValueError("scores hold no positive number; by='max' needs one")
     return scores / jnp.where(largest == 0, 1, largest)

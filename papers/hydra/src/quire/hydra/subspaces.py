@@ -72,11 +72,13 @@ def auc(positive: Float[AnyArray, "..."], negative: Float[AnyArray, "..."]) -> f
     >>> auc(np.array([2.0, 1.0]), np.array([1.0, 0.0]))
     0.875
     """
-    positive, negative = np.ravel(positive).astype(float), np.sort(np.ravel(negative).astype(float))
-    if not (positive.size and negative.size) or np.isnan(positive).any() or np.isnan(negative).any():
+    from sklearn.metrics import roc_auc_score
+
+    positive, negative = np.ravel(positive).astype(float), np.ravel(negative).astype(float)
+    scores = np.concatenate([positive, negative])
+    if not (positive.size and negative.size) or np.isnan(scores).any():
         return float("nan")
-    below, not_above = (np.searchsorted(negative, positive, side).mean() for side in ("left", "right"))
-    return float((below + not_above) / 2 / negative.size)
+    return float(roc_auc_score(np.arange(scores.size) < positive.size, scores))
 
 
 def separation(
