@@ -116,16 +116,16 @@ class SetMetrics(NamedTuple):
 
 
 def set_metrics(
-    generated: Float[np.ndarray, "g g"], across: Float[np.ndarray, "g r"], references: Float[np.ndarray, "r r"]
+    generated: Float[np.ndarray, "g g"], across: Float[np.ndarray, "..."], references: Float[np.ndarray, "..."]
 ) -> SetMetrics:
     """Minimum matching distance, coverage and 1-nearest-neighbour accuracy from distances between clouds.
 
     Ties go to the smaller index, generated clouds first. A cloud is not its own neighbour, whatever the diagonals hold.
 
     Args:
-        generated: distances among the generated clouds.
-        across: from generated clouds (rows) to references.
-        references: among the references.
+        generated: distances among the generated clouds, `[g, g]`.
+        across: from generated clouds to references, `[g, r]`.
+        references: among the references, `[r, r]`.
 
     Raises:
         ValueError: for shapes that do not fit, empty sets, or numbers that are NaN.
