@@ -42,27 +42,6 @@ def pytest_addoption(parser):
     parser.addoption("--golden", metavar="DIR", default=str(HERE / "golden"), help="folder of the golden vectors, <slug>.npz")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def release_programs():
-    """A worker that kept the programs of every module would hold gigabytes at the end."""
-    yield
-    _release()
-
-
-@pytest.fixture(autouse=True)
-def release_many_programs():
-    """Nor does it keep all of a module that compiles very many."""
-    yield
-    if _programs - _released > HELD_PROGRAMS:
-        _release()
-
-
-def _release():
-    global _released
-    jax.clear_caches()
-    _released = _programs
-
-
 @pytest.fixture(scope="session")
 def golden(request):
     """`golden("crate")` reads the golden vectors of a paper from the folder that `--golden` names."""
@@ -111,19 +90,36 @@ jax.monitoring.register_event_duration_secs_listener(_count_program)
 _last = (time.process_time(), 0)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    global _last
-    report = yield
-    now = (time.process_time(), _programs)
-    report.cost = [now[0] - _last[0], now[1] - _last[1]]
-    _last = now
-    return report
+def pytest_configure(config):
+    config.pluginmanager.register(Programs())
 
 
-def pytest_runtest_logreport(report):
-    file = report.nodeid.split("::")[0]
-    _costs[file] = [total + part for total, part in zip(_costs[file], getattr(report, "cost", (0, 0)), strict=True)]
+class Programs:
+    """Counts the programs of every test and releases them: a worker that kept all would hold gigabytes at the end.
+
+    A plugin of its own, because hooks of this file do not see the examples of the modules, which lie outside `tests`.
+    """
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item, call):
+        global _last
+        report = yield
+        now = (time.process_time(), _programs)
+        report.cost = [now[0] - _last[0], now[1] - _last[1]]
+        _last = now
+        return report
+
+    def pytest_runtest_logreport(self, report):
+        file = report.nodeid.split("::")[0]
+        _costs[file] = [total + part for total, part in zip(_costs[file], getattr(report, "cost", (0, 0)), strict=True)]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self, item, nextitem):
+        global _released
+        leaves_file = item.path.is_relative_to(HERE) and (nextitem is None or nextitem.path != item.path)
+        if leaves_file or _programs - _released > HELD_PROGRAMS:
+            jax.clear_caches()
+            _released = _programs
 
 
 @cache
