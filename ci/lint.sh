@@ -5,3 +5,4 @@ cd "$(dirname "$0")/.."
 echo "== lint"
 ruff check .
 ruff format --check .
+python ci/version.py

@@ -3,6 +3,7 @@
 import io
 import keyword
 import re
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -42,7 +43,7 @@ def scaffold(root: Path, slug: str, title: str = "") -> list[Path]:
     title = title or slug.replace("_", " ").capitalize()
     if any(c in title for c in '"\\\n'):
         raise UsageError(f"title is {title!r}; leave out quotes, backslashes and line breaks")
-    words = {"slug": slug, "hyphened": slug.replace("_", "-"), "title": title}
+    words = {"slug": slug, "hyphened": slug.replace("_", "-"), "title": title, "version": version("quire-common")}
 
     def rendered(source: str) -> str:
         text = (files("quire.common.cli") / "template" / source).read_text(encoding="utf-8")
