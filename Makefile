@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.uv/bin:$(PATH)
 REF ?= origin/main
 PAPERS ?=
 
-.PHONY: help setup demo check test test-all lab notebooks bench report dist clean
+.PHONY: help setup demo check test test-all lab notebooks bench report site dist clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ bench: setup  ## time every paper's hot operation against its naive form
 
 report: setup  ## write the HTML report from the published records
 	quire report --out .build/report
+
+site: setup  ## build the site that Pages shows, in .build/site
+	@ci/site.sh
 
 dist: setup  ## build a wheel and an sdist of every package, and try each as a user would
 	@python ci/dist.py
