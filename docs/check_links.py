@@ -27,7 +27,7 @@ class Page(HTMLParser):
 
 def broken(site: Path) -> list[str]:
     """Links of a site that lead nowhere, as `page: target`."""
-    pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
+    pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html")) if "_static" not in path.parts}
     found = []
     for path, page in pages.items():
         for target in page.targets:

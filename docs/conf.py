@@ -30,6 +30,7 @@ autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_use_rtype = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False
 add_module_names = False
 default_role = "code"
 python_use_unqualified_type_names = True
@@ -55,7 +56,7 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 SECTION = re.compile(r"(Args|Arguments|Attributes|Returns|Yields|Raises|References):$")
-CODE = re.compile(r"(`[^`]*`)")
+CODE = re.compile(r"(?<!`)(`[^`]+`)(?!`)")
 
 
 def as_restructured_text(app, what, name, obj, options, lines):
@@ -75,7 +76,18 @@ def as_restructured_text(app, what, name, obj, options, lines):
 def _escaped(line):
     parts = CODE.split(line)
     parts[::2] = [re.sub(r"(\||(?<=\w)_(?=\W|$))", r"\\\1", part) for part in parts[::2]]
+    parts[1::2] = [f"``{part[1:-1]}``" for part in parts[1::2]]
+    # what follows code at once, such as a plural s, is set off by a space that does not show
+    parts[2::2] = [rf"\ {part}" if part[:1].isalpha() else part for part in parts[2::2]]
     return "".join(parts)
+
+
+def with_short_names(app, what, name, obj, options, signature, returns):
+    """Types by the names that the sources use."""
+    short = [
+        text and re.sub(r"(jaxlib\._jax|numpy|jax|flax\.\w+(\.\w+)*)\.(?=[A-Za-z])", "", text) for text in (signature, returns)
+    ]
+    return tuple(short)
 
 
 def copy_mathjax(app, error):
@@ -88,5 +100,6 @@ def copy_mathjax(app, error):
 def setup(app):
     """Connect the above."""
     app.connect("autodoc-process-docstring", as_restructured_text, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", with_short_names)
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

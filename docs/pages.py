@@ -149,11 +149,17 @@ def paper_page(entry: Entry) -> str:
 
 [Read the notebook](../notebooks/{entry.slug}.ipynb)
 
+```{{toctree}}
+:hidden:
+
+Notebook <../notebooks/{entry.slug}>
+```
+
 ## Does it hold up?
 
 {summary_line(record["claims"])}. Measured on {device}.
 
-<div class="claims">{html_table(record)}</div>
+<div class="claims">{html_table(record).replace("<br>", '<br><span class="comma">, </span>')}</div>
 
 ## Install and use
 
@@ -256,10 +262,6 @@ def main(out: Path) -> None:
         write(out / f"notebooks/{entry.slug}.ipynb", entry.notebook.read_text(encoding="utf-8"))
     listed = "\n".join(entry.slug for entry in entries)
     write(out / "papers/index.md", f"# Papers\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n")
-    notebooks = "\n".join(entry.slug for entry in entries)
-    write(
-        out / "notebooks/index.md", f"---\norphan: true\n---\n# Notebooks\n\n```{{toctree}}\n:maxdepth: 1\n\n{notebooks}\n```\n"
-    )
     for room, modules in rooms().items():
         write(out / f"common/{room}.md", room_page(room, modules))
     listed = "\n".join(rooms())
