@@ -1,7 +1,7 @@
 """Nested block models: the groups of a graph are the nodes of a smaller one, whose groups are nodes again, up to a single group.
 
-The numbers of edges between groups need not be told one by one: they are a multigraph on the groups, which has a block model of its
-own. Small groups get cheaper to describe by it.
+The numbers of edges between groups need not be told one by one: they are a multigraph on the groups, which has a block model of
+its own. Small groups get cheaper to describe by it.
 
 References:
     Peixoto, *Hierarchical block structures and high-resolution model selection in large networks*, 2014.

@@ -21,6 +21,9 @@ from quire.common.tables import cached_table
 from quire.common.tensors.multilinear import AnyArray
 
 
+Nats = Float[Array, ""] | float
+
+
 class GroupCounts(NamedTuple):
     """What the description length needs to know of a graph and its groups.
 
@@ -58,15 +61,15 @@ class DescriptionLength(NamedTuple):
         weight_sums: those sums.
     """
 
-    adjacency: Float[Array, ""]
-    partition: Float[Array, ""]
-    edges: Float[Array, ""]
-    degrees: Float[Array, ""]
-    weights: Float[Array, ""]
-    weight_sums: Float[Array, ""]
+    adjacency: Nats
+    partition: Nats
+    edges: Nats
+    degrees: Nats
+    weights: Nats
+    weight_sums: Nats
 
     @property
-    def total(self) -> Float[Array, ""]:
+    def total(self) -> Nats:
         """The whole message."""
         return sum(self)
 
