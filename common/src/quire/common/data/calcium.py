@@ -47,8 +47,8 @@ class Recordings:
 def neuropal_worms() -> Recordings:
     """Seven freely moving worms (C. elegans, strain SWF702) whose neurons were told apart by colour, 800 frames each.
 
-    Dag, Nwabudike, Kang et al., *Dissecting the functional organization of the C. elegans serotonergic system at whole-brain scale*,
-    Cell 2023; cite it when you use them.
+    Dag, Nwabudike, Kang et al., *Dissecting the functional organization of the C. elegans serotonergic system at whole-brain
+    scale*, Cell 2023; cite it when you use them.
 
     Raises:
         DatasetUnavailable, DatasetCorrupt: as for every data set.

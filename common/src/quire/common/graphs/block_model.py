@@ -20,7 +20,6 @@ from quire.common.checks import check_at_least, check_ids, check_positive, float
 from quire.common.tables import cached_table
 from quire.common.tensors.multilinear import AnyArray
 
-
 Nats = Float[Array, ""] | float
 
 

@@ -1,7 +1,7 @@
 """Dynamic connectomes: which neurons act together, when, and in which animals.
 
-Dyballa, Lang, Haslund-Gourley, Yemini and Zucker, *Learning dynamic representations of the functional connectome in neurobiological
-networks*, ICLR 2024, arXiv 2402.14102. Authors' code: dyballa/dynamic-connectomes. Nonnegative sweeps are
+Dyballa, Lang, Haslund-Gourley, Yemini and Zucker, *Learning dynamic representations of the functional connectome in
+neurobiological networks*, ICLR 2024, arXiv 2402.14102. Authors' code: dyballa/dynamic-connectomes. Nonnegative sweeps are
 `quire.common.tensors.nonnegative`, block models `quire.common.graphs.block_model` and its neighbours.
 """
 

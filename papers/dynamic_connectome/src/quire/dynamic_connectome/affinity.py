@@ -1,8 +1,8 @@
 """Differential affinity: when do two neurons rise together, or fall together?
 
 The rate of change of neuron i is `g_i = df_i/dt`. Where `g_i` and `g_j` have one sign, their affinity is a mean of `|g_i|` and
-`|g_j|`; elsewhere it is 0. So it is instantaneous, symmetric and not negative, and blind to levels. The paper describes this in words;
-the formulas, a geometric mean and the smaller of the two, are this package's.
+`|g_j|`; elsewhere it is 0. So it is instantaneous, symmetric and not negative, and blind to levels. That much is the paper's;
+which mean is this package's choice: the geometric one, or the smaller of the two.
 """
 
 from collections.abc import Sequence

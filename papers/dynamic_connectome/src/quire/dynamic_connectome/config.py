@@ -28,10 +28,11 @@ class Recovery:
     """C2: recordings whose groups overlap; see `overlapping_groups`.
 
     Attributes:
-        neurons, size, step, groups, animals, frames, window: sizes.
+        neurons, size, step, groups, animals, frames, window, absent: sizes.
         rank, iters, starts: of the factorisation.
         kind, sigma, pool: of the affinities.
         threshold: edges below this share of the largest are dropped.
+        static_thresholds: the same for correlations over all time; the one with the largest NMI counts.
     """
 
     neurons: int = 24
@@ -41,6 +42,7 @@ class Recovery:
     animals: int = 6
     frames: int = 240
     window: int = 70
+    absent: int = 1
     rank: int = 4
     iters: int = 60
     starts: int = 4
@@ -48,6 +50,7 @@ class Recovery:
     sigma: float = 2.0
     pool: int = 4
     threshold: float = 0.05
+    static_thresholds: tuple[float, ...] = (0.0, 0.05, 0.2, 0.3)
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ STANDARD = Preset(lfr=Lfr(settings=((0.5, 0.25, 2.0),)), worms=Worms(iters=60))
 
 PAPER = Preset(
     search=Search(groups=16, restarts=16, room=(180, 16_110)),
-    recovery=Recovery(neurons=180, size=70, step=50, animals=21, rank=6, iters=200, starts=8),
+    recovery=Recovery(neurons=180, size=70, step=50, animals=21, absent=3, rank=6, iters=200, starts=8),
     lfr=Lfr(settings=tuple((m, w, b) for m, w in ((0.25, 0.25), (0.5, 0.5), (0.75, 0.75)) for b in (0.5, 1.0, 2.0)), graphs=10),
     worms=Worms(least_animals=1, rank=15, iters=200, starts=8, pool=1),
 )

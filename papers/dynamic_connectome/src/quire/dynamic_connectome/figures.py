@@ -1,26 +1,241 @@
 """Figures of the claims and of the notebook; matplotlib figures, closed."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from quire.common import plots
-from quire.common.plots import Figure
+from quire.common.graphs.block_search import BlockFit
+from quire.common.plots import Axes, Figure
+from quire.dynamic_connectome.affinity import AffinityTensor, differential_affinity, pairs
+from quire.dynamic_connectome.factorisation import Factors, RankRow
+from quire.dynamic_connectome.recovery import Recovered
+from quire.dynamic_connectome.worms import WormMotifs, circuit_share
+
+COLOURS = ("#c0392b", "#2980b9", "#27ae60", "#8e44ad", "#e67e22", "#16a085", "#d35400", "#2c3e50")
 
 
-def smoothing(x: np.ndarray, y: np.ndarray) -> Figure:
-    """Numbers `[n]` and their running mean."""
-    figure, ((axes,),) = plots.axes(width=5)
-    axes.plot(x, ".", color=plots.GREY, label="numbers")
-    axes.plot(y, color="#c0392b", label="running mean")
-    axes.set(xlabel="i", ylabel="value")
-    axes.legend(frameon=False)
+def colour_of(index: int) -> str:
+    """Colour of a group or term; those without a group are grey."""
+    return plots.GREY if index < 0 else COLOURS[index % len(COLOURS)]
+
+
+def affinity_over_time(traces: np.ndarray, names: Sequence[str], dt: float) -> Figure:
+    """A few traces, and the affinity of each with the first one."""
+    seconds = dt * np.arange(traces.shape[1])
+    affinity = np.asarray(differential_affinity(traces, dt))
+    figure, (left, right) = plots.axes(1, 2, size=(8, 4.4), sharex=True)
+    for i, name in enumerate(names):
+        left[0].plot(seconds, traces[i], color=colour_of(i), label=name)
+        if i:
+            right[0].fill_between(seconds, affinity[0, i], color=colour_of(i), alpha=0.5, lw=0, label=f"{names[0]} and {name}")
+    left[0].set(ylabel="activity (z-score)")
+    right[0].set(xlabel="time (s)", ylabel="affinity (1/s)", ylim=(0, None))
+    for panel in (left[0], right[0]):
+        panel.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
-def errors(counts: np.ndarray, error: np.ndarray) -> Figure:
-    """Error of the mean against the number of numbers, log-log, and the line of slope -1/2 through its start."""
-    figure, ((axes,),) = plots.axes(width=5)
-    axes.loglog(counts, error, "o-", color="#c0392b", label="mean of n numbers")
-    axes.loglog(counts, error[0] / np.sqrt(counts), "--", color=plots.GREY, label="$n^{-1/2}$")
-    axes.set(xlabel="numbers n", ylabel="root mean square error")
-    axes.legend(frameon=False)
+def recovered(found: Recovered) -> Figure:
+    """The three factors of the terms that go with the groups, beside the truth, and the motifs with their communities."""
+    groups = len(found.terms)
+    figure, panels = plots.axes(4, groups, size=(11, 2.1 * groups), width_ratios=(2.2, 1, 1.3, 1))
+    frames = found.truth.windows.shape[1]
+    centres = (np.arange(len(found.factors.time)) + 0.5) * (frames / len(found.factors.time))
+    for k, (term, row) in enumerate(zip(found.terms, panels, strict=True)):
+        colour = colour_of(k)
+        window = np.flatnonzero(found.truth.windows[k])
+        row[0].axvspan(window[0], window[-1], color=plots.GREY, alpha=0.25, lw=0)
+        row[0].fill_between(centres, found.factors.time[:, term], color=colour, alpha=0.7, lw=0)
+        row[0].set(ylabel=f"group {k + 1}\n$f_t$", xlim=(0, frames), ylim=(0, None))
+        known = found.truth.animals[k]
+        row[1].bar(np.arange(len(known)) + 1, found.factors.animals[:, term], color=[colour if on else "#bdc3c7" for on in known])
+        row[1].set(ylabel="$f_w$", xticks=np.arange(len(known)) + 1)
+        _matrix(row[2], found.motifs[k], found.truth.members[k])
+        _ring(row[3], found.motifs[k], found.communities[k].labels)
+    for panel, title in zip(
+        panels[0], ("when (grey: the true window)", "animals (coloured: true)", "motif (red: true)", "communities"), strict=True
+    ):
+        panel.set_title(title, fontsize="small")
+    panels[-1][0].set_xlabel("frame")
+    panels[-1][1].set_xlabel("animal")
+    return figure
+
+
+def _matrix(panel: Axes, w: np.ndarray, members: np.ndarray) -> None:
+    """A motif as a matrix; true members have red ticks."""
+    panel.imshow(w, cmap="Greys")
+    inside = np.flatnonzero(members)
+    panel.plot(np.full(len(inside), -1.2), inside, "s", color="#c0392b", ms=3, clip_on=False)
+    panel.plot(inside, np.full(len(inside), len(w) + 0.2), "s", color="#c0392b", ms=3, clip_on=False)
+    panel.set(xticks=[], yticks=[], xlim=(-0.5, len(w) - 0.5), ylim=(len(w) - 0.5, -0.5))
+
+
+def _ring(panel: Axes, w: np.ndarray, labels: np.ndarray, names: Sequence[str] = ()) -> None:
+    """A motif as a graph: neurons on a circle in the order of their communities, edges as dark as they are heavy."""
+    order = np.argsort(np.where(labels < 0, labels.max() + 1, labels), kind="stable")
+    angle = np.empty(len(w))
+    angle[order] = np.linspace(0, 2 * np.pi, len(w), endpoint=False)
+    x, y = np.cos(angle), np.sin(angle)
+    first, second = pairs(len(w))
+    weight = w[first, second] / max(w.max(), 1e-30)
+    for i, j, share in zip(first, second, weight, strict=True):
+        if share > 0:
+            panel.plot(x[[i, j]], y[[i, j]], color="black", alpha=0.7 * float(share), lw=0.8, zorder=1)
+    panel.scatter(x, y, s=28 if len(names) else 18, c=[colour_of(label) for label in labels], zorder=2)
+    for i, name in enumerate(names):
+        degrees = np.degrees(angle[i])
+        flip = 90 < degrees < 270
+        panel.annotate(
+            name,
+            (1.12 * x[i], 1.12 * y[i]),
+            rotation=degrees + 180 * flip,
+            rotation_mode="anchor",
+            ha="right" if flip else "left",
+            va="center",
+            fontsize=6,
+        )
+    reach = 1.45 if len(names) else 1.1
+    panel.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+    for side in panel.spines.values():
+        side.set_visible(False)
+
+
+def motif_graphs(motifs: Mapping[str, tuple[np.ndarray, np.ndarray]], names: Sequence[str]) -> Figure:
+    """Motifs as graphs with their communities, by title."""
+    figure, (row,) = plots.axes(len(motifs), size=(3.9 * len(motifs), 4.1))
+    for panel, (title, (w, labels)) in zip(row, motifs.items(), strict=True):
+        _ring(panel, w, labels, names)
+        panel.set_title(title, fontsize="small")
+    return figure
+
+
+def lengths_by_groups(fits: Mapping[str, BlockFit]) -> Figure:
+    """Description length against the number of groups, from its shortest; the shortest is marked."""
+    figure, ((panel,),) = plots.axes(width=5.6, height=3.2)
+    for i, (name, fit) in enumerate(fits.items()):
+        counts = list(fit.by_groups)
+        lengths = np.array([fit.by_groups[count][0].total for count in counts])
+        excess = lengths - lengths.min()
+        panel.plot(counts, excess, "o-", color=colour_of(i), ms=4, label=name)
+        panel.plot(counts[int(np.argmin(excess))], 0, "o", color=colour_of(i), ms=10, mfc="none")
+    panel.set(xlabel="number of groups", ylabel="description length\nabove the shortest (nats)", ylim=(-8, None))
+    panel.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def ranks(rows: Sequence[RankRow]) -> Figure:
+    """Explained variance, core consistency and stability against the number of terms."""
+    figure, (panels,) = plots.axes(3, width=3.2, height=2.6)
+    r = [row.rank for row in rows]
+    panels[0].plot(r, [100 * row.explained for row in rows], "o-", color=COLOURS[0])
+    panels[1].plot(r, [row.core_consistency for row in rows], "o-", color=COLOURS[1])
+    panels[2].plot(r, [row.stability for row in rows], "o-", color=COLOURS[2])
+    labels = ("explained (%)", "core consistency (%)", "stability over starts")
+    for panel, label in zip(panels, labels, strict=True):
+        panel.set(xlabel="terms R", ylabel=label, xticks=r)
+    return figure
+
+
+def worm_factors(found: WormMotifs) -> Figure:
+    """All terms of one start: when, in which worms, and how much of the largest pairs lies in the circuit of reversals."""
+    factors, config_windows = found.starts[0], len(found.starts[0].time)
+    seconds = np.linspace(0, _duration(found), config_windows)
+    rank = len(factors.weights)
+    figure, (panels,) = plots.axes(3, size=(11, 0.42 * rank + 1.2), width_ratios=(2.6, 1, 1))
+    shares = [circuit_share(column, found.tensor.names) for column in factors.pairs.T]
+    for r in range(rank):
+        height = factors.time[:, r] / max(factors.time[:, r].max(), 1e-30)
+        panels[0].fill_between(seconds, r, r - 0.9 * height, color=_of_share(shares[r]), lw=0)
+    panels[0].set(xlabel="time (s)", yticks=range(rank), yticklabels=[f"{r + 1}" for r in range(rank)], ylabel="term")
+    image = panels[1].imshow(factors.animals.T, cmap="Blues", aspect="auto", vmin=0)
+    animals = factors.animals.shape[0]
+    panels[1].set(xlabel="worm", xticks=range(animals), xticklabels=range(1, animals + 1), yticks=[])
+    figure.colorbar(image, ax=panels[1], label="$f_w$")
+    panels[2].barh(range(rank), shares, color=[_of_share(share) for share in shares])
+    panels[2].set(xlabel="share of the 5 largest pairs\nwithin AVA, AVE, AIB", yticks=[], xlim=(0, 1))
+    for panel in panels:
+        panel.set_ylim(rank - 0.4, -1)
+    return figure
+
+
+def _duration(found: WormMotifs) -> float:
+    return float(found.source.value.animals[0].seconds[-1])
+
+
+def _of_share(share: float) -> str:
+    return "#c0392b" if share == 1 else "#7f8c8d"
+
+
+def factor_picture(
+    factors: Factors, tensor: AffinityTensor, seconds: float, terms: Sequence[int], marks: Mapping[int, str]
+) -> Figure:
+    """The three factors of some terms: when, in which animals, and between which neurons."""
+    figure, panels = plots.axes(3, len(terms), size=(11, 2.3 * len(terms)), width_ratios=(2, 0.9, 1.1))
+    time = np.linspace(0, seconds, len(factors.time))
+    n, (first, second) = len(tensor.names), pairs(len(tensor.names))
+    for i, (r, row) in enumerate(zip(terms, panels, strict=True)):
+        row[0].fill_between(time, factors.time[:, r], color=colour_of(i), lw=0)
+        row[0].set(ylabel=f"term {r + 1}{marks.get(r, '')}\n$f_t$", ylim=(0, None))
+        row[1].bar(np.arange(len(factors.animals)) + 1, factors.animals[:, r], color=colour_of(i))
+        row[1].set(ylabel="$f_w$", xticks=np.arange(len(factors.animals)) + 1)
+        w = np.zeros((n, n))
+        w[first, second] = w[second, first] = factors.pairs[:, r]
+        row[2].imshow(w, cmap="Greys")
+        row[2].set(xticks=[], yticks=[], ylabel="neurons")
+    for panel, title in zip(panels[0], ("when", "in which animals", "between which neurons"), strict=True):
+        panel.set_title(title, fontsize="small")
+    panels[-1][0].set_xlabel("time (s)")
+    panels[-1][1].set_xlabel("animal")
+    return figure
+
+
+def atlas(
+    labels: Mapping[str, np.ndarray], names: Sequence[str], factors: Factors, terms: Sequence[int], seconds: float
+) -> Figure:
+    """Atlas: above, how strong each term is over time; below, each neuron's community in each of them.
+
+    Args:
+        labels: communities of the neurons in each term, by title, in the order of `terms`.
+        names: of the neurons.
+        factors: weights and time courses.
+        terms: columns of the factors.
+        seconds: length of the recordings.
+    """
+    figure, panels = plots.axes(1, 2, size=(10, 6.4), height_ratios=(1, 2.6))
+    upper, lower = panels[:, 0]
+    time = np.linspace(0, seconds, len(factors.time))
+    strength = factors.time[:, terms] * factors.weights[list(terms)]
+    upper.stackplot(time, strength.T, colors=[colour_of(i) for i in range(len(terms))], labels=list(labels), lw=0)
+    upper.set(xlabel="time (s)", ylabel="strength\n(weight x $f_t$)", xlim=(0, seconds))
+    upper.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    order = np.lexsort([np.asarray(labels[title]) for title in reversed(list(labels))])
+    for row, (title, groups) in enumerate(labels.items()):
+        for column, neuron in enumerate(order):
+            lower.add_patch(_square(column, row, colour_of(int(groups[neuron])), faint=groups[neuron] == _largest(groups)))
+    lower.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(labels) - 0.5, -0.5), yticks=range(len(labels)), yticklabels=list(labels))
+    lower.set_xticks(range(len(names)), [names[i] for i in order], rotation=90, fontsize=7)
+    return figure
+
+
+def _largest(groups: np.ndarray) -> int:
+    return int(np.bincount(groups[groups >= 0]).argmax()) if (groups >= 0).any() else -1
+
+
+def _square(column: int, row: int, colour: str, faint: bool):
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((column - 0.45, row - 0.4), 0.9, 0.8, color=colour, alpha=0.25 if faint else 0.9, lw=0)
+
+
+def silencing(evidence: Mapping[str, Sequence[float]], motifs: Sequence[str]) -> Figure:
+    """Evidence for communities in each motif, by which neurons were silenced."""
+    figure, ((panel,),) = plots.axes(width=6.4, height=3)
+    width = 0.8 / len(evidence)
+    for i, (name, values) in enumerate(evidence.items()):
+        colour = plots.GREY if i == 0 else colour_of(i - 1)
+        panel.bar(np.arange(len(motifs)) + i * width, values, width, label=name, color=colour)
+    panel.set_xticks(np.arange(len(motifs)) + 0.4 - width / 2, motifs)
+    panel.set(ylabel="evidence for communities\n(nats against one group)")
+    panel.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure

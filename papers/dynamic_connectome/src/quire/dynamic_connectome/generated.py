@@ -39,6 +39,7 @@ def overlapping_groups(
     animals: int = 6,
     frames: int = 240,
     window: int = 70,
+    absent: int = 1,
     own: float = 0.5,
 ) -> Truth:
     """Random walks; a group moves together within its own window, in its own animals.
@@ -50,20 +51,23 @@ def overlapping_groups(
         key: of everything that is drawn.
         neurons, groups, size, step, animals, frames: sizes.
         window: frames for which a group is active; windows follow each other.
+        absent: animals in which a group is never active, other ones for each group.
         own: share of independent movement.
 
     Raises:
-        ValueError: if groups or windows do not fit in.
+        ValueError: if groups or windows do not fit in, or a group has no animal.
     """
     if step * (groups - 1) + size > neurons or groups * window > frames:
         raise ValueError(f"neurons is {neurons} and frames {frames}; {groups} groups of {size} and windows of {window} need more")
+    if not 0 <= absent < animals:
+        raise ValueError(f"absent is {absent}; it must lie between 0 and {animals - 1}")
     draw = generator(key)
     index, starts = np.arange(neurons), np.arange(groups) * (frames // groups)
     members = np.stack([(index >= step * k) & (index < step * k + size) for k in range(groups)])
     windows = np.stack([(np.arange(frames) >= s) & (np.arange(frames) < s + window) for s in starts])
     active = np.zeros((groups, animals), bool)
     for row in active:
-        row[draw.choice(animals, (animals + 1) // 2, replace=False)] = True
+        row[draw.choice(animals, animals - absent, replace=False)] = True
     traces = []
     for animal in range(animals):
         increments = draw.normal(size=(neurons, frames))
@@ -117,7 +121,7 @@ def weighted_lfr(
     """Weighted graphs after the benchmark of Lancichinetti and Fortunato (2009), in expectation.
 
     Degrees follow a power law of exponent 2, sizes of communities one of exponent 1. A node of degree k has the strength
-    `s = k^weight_exponent`; the share `mix_edges` of its edges and `mix_weights` of its strength go to other communities. Edges are
+    `s = k^weight_exponent`; shares `mix_edges` of its edges and `mix_weights` of its strength go to other communities. Edges are
     independent with the probabilities that give these degrees, weights exponential with the means that give these strengths.
 
     Args:

@@ -1,6 +1,7 @@
 """C2 and C3: are known groups found?"""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -8,10 +9,10 @@ import numpy as np
 from quire.common.metrics.clustering import nmi
 from quire.common.tensors.nonnegative import match_factors
 from quire.dynamic_connectome.affinity import AffinityTensor, affinity_tensor
-from quire.dynamic_connectome.baselines import louvain, static_correlation
+from quire.dynamic_connectome.baselines import Of, louvain, static_correlation
 from quire.dynamic_connectome.communities import Communities, motif_communities
 from quire.dynamic_connectome.config import Blocks, Recovery, Search
-from quire.dynamic_connectome.factorisation import Factors, ncp_starts, best_of
+from quire.dynamic_connectome.factorisation import Factors, best_of, ncp_starts
 from quire.dynamic_connectome.generated import Truth, overlapping_groups, weighted_blocks
 from quire.dynamic_connectome.motifs import motif_matrix
 
@@ -29,7 +30,7 @@ class Recovered:
         congruence: of each group, the product of the cosines of f_t and f_w with the truth.
         motifs, communities: of those terms.
         nmi: of each group, of its members against the communities of its motif.
-        static: communities of correlations over all time, by what was correlated.
+        static: communities of correlations over all time, by what was correlated, at the threshold that suits them best.
         static_nmi: of each group, by what was correlated.
     """
 
@@ -57,6 +58,7 @@ def recover(config: Recovery, search: Search, key: jax.Array) -> Recovered:
         animals=config.animals,
         frames=config.frames,
         window=config.window,
+        absent=config.absent,
     )
     names = [[f"{i:03d}" for i in range(config.neurons)]] * config.animals
     tensor = affinity_tensor(truth.traces, names, kind=config.kind, sigma=config.sigma, pool=config.pool)
@@ -66,10 +68,7 @@ def recover(config: Recovery, search: Search, key: jax.Array) -> Recovered:
     motifs = [motif_matrix(factors.pairs[:, term], config.neurons, config.threshold) for term in terms]
     options = {"groups": search.groups, "restarts": search.restarts, "room": search.room}
     communities = [motif_communities(w, key, nested=False, **options) for w in motifs]
-    static = {}
-    for of in ("rates", "levels"):
-        w = motif_matrix(static_correlation(truth.traces, of, config.sigma), config.neurons, config.threshold)
-        static[of] = motif_communities(w, key, nested=False, **options)
+    static = {of: static_communities(config, truth, of, key, options) for of in ("rates", "levels")}
     return Recovered(
         truth,
         tensor,
@@ -79,10 +78,22 @@ def recover(config: Recovery, search: Search, key: jax.Array) -> Recovered:
         congruence,
         motifs,
         communities,
-        [nmi(members.astype(int), c.labels) for members, c in zip(truth.members, communities, strict=True)],
+        [nmi(members, c.labels) for members, c in zip(truth.members, communities, strict=True)],
         static,
-        {of: [nmi(members.astype(int), c.labels) for members in truth.members] for of, c in static.items()},
+        {of: _agreement(truth, c) for of, c in static.items()},
     )
+
+
+def static_communities(config: Recovery, truth: Truth, of: Of, key: jax.Array, options: dict[str, Any]) -> Communities:
+    """Block model of correlations over all time; of several thresholds the one that agrees best with the truth."""
+    correlation = static_correlation(truth.traces, of, config.sigma)
+    motifs = [motif_matrix(correlation, config.neurons, threshold) for threshold in config.static_thresholds]
+    found = [motif_communities(w, key, nested=False, **options) for w in motifs]
+    return max(found, key=lambda c: sum(_agreement(truth, c)))
+
+
+def _agreement(truth: Truth, communities: Communities) -> list[float]:
+    return [nmi(members, communities.labels) for members in truth.members]
 
 
 def known_factors(truth: Truth, pool: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from quire.common.data.calcium import Recordings, neuropal_worms
 from quire.common.data.source import Source, open_or
 from quire.dynamic_connectome.affinity import AffinityTensor, affinity_tensor
 from quire.dynamic_connectome.baselines import static_correlation
-from quire.dynamic_connectome.config import DataSet, Worms
+from quire.dynamic_connectome.config import Worms
 from quire.dynamic_connectome.factorisation import Factors, ncp_starts
 from quire.dynamic_connectome.generated import generated_worms
 from quire.dynamic_connectome.motifs import top_pairs
