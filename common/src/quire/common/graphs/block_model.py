@@ -142,6 +142,7 @@ def group_counts(
     return counts_of(a, w, jnp.asarray(jnp.asarray(labels)[:, None] == jnp.arange(groups)[None], a.dtype))
 
 
+@jax.jit
 def counts_of(
     a: Float[Array, "nodes nodes"], w: Float[Array, "nodes nodes"], member: Float[Array, "nodes groups"]
 ) -> GroupCounts:
@@ -192,8 +193,14 @@ def description_length(
     >>> print(f"{float(terms.adjacency):.4f} {float(terms.partition):.4f}")  # 6 ln 3 - 3 ln 2 - ln 3!, ln 3
     2.7205 1.0986
     """
-    edges, weights, sizes, ln_degree_counts, ln_degrees = map(jnp.asarray, counts)
-    _check_tables(tables, edges, sizes)
+    counts = GroupCounts(*map(jnp.asarray, counts))
+    _check_tables(tables, counts.edges, counts.sizes)
+    return _terms(counts, tables, degree_corrected, weighted)
+
+
+@jax.jit
+def _terms(counts, tables, degree_corrected, weighted):
+    edges, weights, sizes, ln_degree_counts, ln_degrees = counts
     num_nodes, num_edges, groups = sizes.sum(), edges.sum() / 2, (sizes > 0).sum().astype(edges.dtype)
     ln_partitions = jnp.asarray(tables.ln_partitions, edges.dtype)
     factorials = jnp.asarray(tables.ln_factorial, edges.dtype)

@@ -84,9 +84,9 @@ def weights_matter(preset: Preset, key: jax.Array) -> Measurement:
     trivial="one group",
     expect="not reproduced",
     because=(
-        "The graphs are drawn in expectation, with exponential weights and without the refinements of the published generator. On "
-        "them the shortest description joins small communities: it is shorter than that of the planted ones, so the search is not "
-        "to blame."
+        "The graphs are drawn in expectation, with exponential weights and without the refinements of the published generator. "
+        "On them the shortest description joins small communities: it is shorter than that of the planted ones, so the search is "
+        "not to blame."
     ),
 )
 def better_than_louvain(preset: Preset, key: jax.Array) -> Measurement:

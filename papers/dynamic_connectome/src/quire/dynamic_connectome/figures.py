@@ -146,7 +146,7 @@ def worm_factors(found: WormMotifs) -> Figure:
     shares = [circuit_share(column, found.tensor.names) for column in factors.pairs.T]
     for r in range(rank):
         height = factors.time[:, r] / max(factors.time[:, r].max(), 1e-30)
-        panels[0].fill_between(seconds, r, r - 0.9 * height, color=_of_share(shares[r]), lw=0)
+        panels[0].fill_between(seconds, r + 0.45, r + 0.45 - 0.9 * height, color=_of_share(shares[r]), lw=0)
     panels[0].set(xlabel="time (s)", yticks=range(rank), yticklabels=[f"{r + 1}" for r in range(rank)], ylabel="term")
     image = panels[1].imshow(factors.animals.T, cmap="Blues", aspect="auto", vmin=0)
     animals = factors.animals.shape[0]
@@ -155,7 +155,7 @@ def worm_factors(found: WormMotifs) -> Figure:
     panels[2].barh(range(rank), shares, color=[_of_share(share) for share in shares])
     panels[2].set(xlabel="share of the 5 largest pairs\nwithin AVA, AVE, AIB", yticks=[], xlim=(0, 1))
     for panel in panels:
-        panel.set_ylim(rank - 0.4, -1)
+        panel.set_ylim(rank - 0.5, -0.5)
     return figure
 
 
@@ -210,7 +210,7 @@ def atlas(
     upper.set(xlabel="time (s)", ylabel="strength\n(weight x $f_t$)", xlim=(0, seconds))
     upper.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     order = np.lexsort([np.asarray(labels[title]) for title in reversed(list(labels))])
-    for row, (title, groups) in enumerate(labels.items()):
+    for row, groups in enumerate(labels.values()):
         for column, neuron in enumerate(order):
             lower.add_patch(_square(column, row, colour_of(int(groups[neuron])), faint=groups[neuron] == _largest(groups)))
     lower.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(labels) - 0.5, -0.5), yticks=range(len(labels)), yticklabels=list(labels))
