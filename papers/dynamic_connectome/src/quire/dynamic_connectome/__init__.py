@@ -31,7 +31,7 @@ from quire.dynamic_connectome.factorisation import (
     stability,
 )
 from quire.dynamic_connectome.generated import generated_worms, overlapping_groups, weighted_blocks, weighted_lfr
-from quire.dynamic_connectome.motifs import motif_matrix, silenced, top_pairs
+from quire.dynamic_connectome.motifs import by_strength, motif_matrix, silenced, top_pairs
 from quire.dynamic_connectome.paper import paper
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "Preset",
     "affinity_tensor",
     "benchmark",
+    "by_strength",
     "claims",
     "core_consistency",
     "differential_affinity",

@@ -85,8 +85,8 @@ def weights_matter(preset: Preset, key: jax.Array) -> Measurement:
     expect="not reproduced",
     because=(
         "The graphs are drawn in expectation, with exponential weights and without the refinements of the published generator. "
-        "On them the shortest description joins small communities: it is shorter than that of the planted ones, so the search is "
-        "not to blame."
+        "On them the shortest description is not that of the planted communities: the search finds one that is shorter, so it is "
+        "the model that prefers other groups, and modularity that does not."
     ),
 )
 def better_than_louvain(preset: Preset, key: jax.Array) -> Measurement:

@@ -7,7 +7,7 @@ import numpy as np
 from quire.common import plots
 from quire.common.graphs.block_search import BlockFit
 from quire.common.plots import Axes, Figure
-from quire.dynamic_connectome.affinity import AffinityTensor, differential_affinity, pairs
+from quire.dynamic_connectome.affinity import AffinityTensor, pairs, rates, smoothed, standardised, together
 from quire.dynamic_connectome.factorisation import Factors, RankRow
 from quire.dynamic_connectome.recovery import Recovered
 from quire.dynamic_connectome.worms import WormMotifs, circuit_share
@@ -15,24 +15,32 @@ from quire.dynamic_connectome.worms import WormMotifs, circuit_share
 COLOURS = ("#c0392b", "#2980b9", "#27ae60", "#8e44ad", "#e67e22", "#16a085", "#d35400", "#2c3e50")
 
 
+FAINT = 0.3
+"""Edges below this share of the heaviest are not drawn."""
+
+
 def colour_of(index: int) -> str:
     """Colour of a group or term; those without a group are grey."""
     return plots.GREY if index < 0 else COLOURS[index % len(COLOURS)]
 
 
-def affinity_over_time(traces: np.ndarray, names: Sequence[str], dt: float) -> Figure:
-    """A few traces, and the affinity of each with the first one."""
-    seconds = dt * np.arange(traces.shape[1])
-    affinity = np.asarray(differential_affinity(traces, dt))
-    figure, (left, right) = plots.axes(1, 2, size=(8, 4.4), sharex=True)
+def affinity_over_time(traces: np.ndarray, names: Sequence[str], dt: float, sigma: float) -> Figure:
+    """A few traces, smoothed, and the affinity of each with the first one, rates standardised."""
+    seconds, traces = dt * np.arange(traces.shape[1]), smoothed(traces, sigma)
+    g = standardised(rates(traces, dt))
+    figure, panels = plots.axes(1, len(names), size=(9, 1.5 + 0.9 * len(names)), sharex=True)
+    upper, *lower = panels[:, 0]
     for i, name in enumerate(names):
-        left[0].plot(seconds, traces[i], color=colour_of(i), label=name)
-        if i:
-            right[0].fill_between(seconds, affinity[0, i], color=colour_of(i), alpha=0.5, lw=0, label=f"{names[0]} and {name}")
-    left[0].set(ylabel="activity (z-score)")
-    right[0].set(xlabel="time (s)", ylabel="affinity (1/s)", ylim=(0, None))
-    for panel in (left[0], right[0]):
-        panel.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+        upper.plot(seconds, traces[i], color=colour_of(i), label=name)
+    upper.set(ylabel="activity\n(z-score)")
+    upper.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    affinities = [np.asarray(together(g[0], other)) for other in g[1:]]
+    for i, (panel, affinity) in enumerate(zip(lower, affinities, strict=True), start=1):
+        panel.fill_between(seconds, affinity, color=colour_of(i), lw=0)
+        panel.set(ylim=(0, max(a.max() for a in affinities)))
+        panel.annotate(f"{names[0]} and {names[i]}", (1.01, 0.5), xycoords="axes fraction", fontsize="small", va="center")
+    lower[len(affinities) // 2].set_ylabel("affinity")
+    lower[-1].set_xlabel("time (s)")
     return figure
 
 
@@ -80,7 +88,7 @@ def _ring(panel: Axes, w: np.ndarray, labels: np.ndarray, names: Sequence[str] =
     first, second = pairs(len(w))
     weight = w[first, second] / max(w.max(), 1e-30)
     for i, j, share in zip(first, second, weight, strict=True):
-        if share > 0:
+        if share > FAINT:
             panel.plot(x[[i, j]], y[[i, j]], color="black", alpha=0.7 * float(share), lw=0.8, zorder=1)
     panel.scatter(x, y, s=28 if len(names) else 18, c=[colour_of(label) for label in labels], zorder=2)
     for i, name in enumerate(names):
@@ -130,6 +138,7 @@ def ranks(rows: Sequence[RankRow]) -> Figure:
     r = [row.rank for row in rows]
     panels[0].plot(r, [100 * row.explained for row in rows], "o-", color=COLOURS[0])
     panels[1].plot(r, [row.core_consistency for row in rows], "o-", color=COLOURS[1])
+    panels[1].set(ylim=(-210, 110))  # too many terms reach thousands below 0
     panels[2].plot(r, [row.stability for row in rows], "o-", color=COLOURS[2])
     labels = ("explained (%)", "core consistency (%)", "stability over starts")
     for panel, label in zip(panels, labels, strict=True):
@@ -193,44 +202,44 @@ def factor_picture(
 def atlas(
     labels: Mapping[str, np.ndarray], names: Sequence[str], factors: Factors, terms: Sequence[int], seconds: float
 ) -> Figure:
-    """Atlas: above, how strong each term is over time; below, each neuron's community in each of them.
+    """Atlas: how strong each term is over time, and which neurons its strongest community joins then.
 
     Args:
-        labels: communities of the neurons in each term, by title, in the order of `terms`.
+        labels: communities of the neurons in each term, by title, in the order of `terms`; 0 is the strongest.
         names: of the neurons.
         factors: weights and time courses.
         terms: columns of the factors.
         seconds: length of the recordings.
     """
-    figure, panels = plots.axes(1, 2, size=(10, 6.4), height_ratios=(1, 2.6))
+    figure, panels = plots.axes(1, 2, size=(11, 8.2), height_ratios=(1, 3.2), sharex=True)
     upper, lower = panels[:, 0]
     time = np.linspace(0, seconds, len(factors.time))
     strength = factors.time[:, terms] * factors.weights[list(terms)]
     upper.stackplot(time, strength.T, colors=[colour_of(i) for i in range(len(terms))], labels=list(labels), lw=0)
-    upper.set(xlabel="time (s)", ylabel="strength\n(weight x $f_t$)", xlim=(0, seconds))
+    upper.set(ylabel="strength\n(weight x $f_t$)")
     upper.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    order = np.lexsort([np.asarray(labels[title]) for title in reversed(list(labels))])
-    for row, groups in enumerate(labels.values()):
-        for column, neuron in enumerate(order):
-            lower.add_patch(_square(column, row, colour_of(int(groups[neuron])), faint=groups[neuron] == _largest(groups)))
-    lower.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(labels) - 0.5, -0.5), yticks=range(len(labels)), yticklabels=list(labels))
-    lower.set_xticks(range(len(names)), [names[i] for i in order], rotation=90, fontsize=7)
+    joined = np.stack([groups == 0 for groups in labels.values()])
+    order = np.lexsort(~joined[::-1])
+    picture = _painted(joined[:, order], strength / strength.max(0))
+    lower.imshow(picture, aspect="auto", extent=(0, seconds, len(names) - 0.5, -0.5), interpolation="nearest")
+    lower.set(xlabel="time (s)", xlim=(0, seconds))
+    lower.set_yticks(range(len(names)), [names[i] for i in order], fontsize=6.5)
     return figure
 
 
-def _largest(groups: np.ndarray) -> int:
-    return int(np.bincount(groups[groups >= 0]).argmax()) if (groups >= 0).any() else -1
+def _painted(joined: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """Colours `[neurons, frames, 3]`: of the strongest term whose community a neuron belongs to, paler the weaker it is."""
+    from matplotlib.colors import to_rgb
 
-
-def _square(column: int, row: int, colour: str, faint: bool):
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((column - 0.45, row - 0.4), 0.9, 0.8, color=colour, alpha=0.25 if faint else 0.9, lw=0)
+    colours = np.array([to_rgb(colour_of(i)) for i in range(len(joined))])
+    present = joined[:, :, None] * strength.T[:, None]  # [terms, neurons, frames]
+    share = present.max(0)[..., None]
+    return 1 - share * (1 - colours[present.argmax(0)])
 
 
 def silencing(evidence: Mapping[str, Sequence[float]], motifs: Sequence[str]) -> Figure:
     """Evidence for communities in each motif, by which neurons were silenced."""
-    figure, ((panel,),) = plots.axes(width=6.4, height=3)
+    figure, ((panel,),) = plots.axes(width=8.4, height=3)
     width = 0.8 / len(evidence)
     for i, (name, values) in enumerate(evidence.items()):
         colour = plots.GREY if i == 0 else colour_of(i - 1)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Real
+from jaxtyping import Float, Int, Real
 
 from quire.common.checks import check_ids
 from quire.common.tensors.multilinear import AnyArray
@@ -35,6 +35,26 @@ def motif_matrix(f_a: Real[AnyArray, " pairs"], n: int, threshold: float = 1e-3)
     w = np.zeros((n, n))
     w[first, second] = np.where(f_a >= threshold * f_a.max(initial=0), f_a, 0)
     return w + w.T
+
+
+def by_strength(w: Real[AnyArray, "n n"], labels: Int[AnyArray, " n"]) -> Int[np.ndarray, " n"]:
+    """Communities numbered by the mean weight inside, the strongest 0; what has no community (-1) keeps none.
+
+    >>> w = np.kron(np.diag([1.0, 3.0]), np.ones((2, 2)) - np.eye(2))
+    >>> by_strength(w, np.array([0, 0, 1, 1])).tolist()
+    [1, 1, 0, 0]
+    """
+    labels = np.asarray(labels)
+    groups = [group for group in np.unique(labels) if group >= 0]
+    strength = [_mean_inside(np.asarray(w)[np.ix_(labels == group, labels == group)]) for group in groups]
+    found = np.full(len(labels), -1)
+    for rank, place in enumerate(np.argsort(-np.array(strength), kind="stable")):
+        found[labels == groups[place]] = rank
+    return found
+
+
+def _mean_inside(w: np.ndarray) -> float:
+    return float(w.sum() / max(len(w) * (len(w) - 1), 1))
 
 
 def silenced(w: Real[AnyArray, "n n"], neurons: Sequence[int]) -> Float[np.ndarray, "rest rest"]:
