@@ -66,7 +66,7 @@ def fit_block_model(
     *,
     degree_corrected: bool | None = None,
     weighted: bool = True,
-    starts: Sequence[Int[AnyArray, " nodes"]] = (),
+    starts: Sequence[Int[AnyArray, " _"]] = (),
     room: tuple[int, int] | None = None,
 ) -> BlockFit:
     """The partition with the shortest description, by greedy moves and merges from several starts, in float64.

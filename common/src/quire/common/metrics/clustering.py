@@ -7,7 +7,7 @@ from jaxtyping import Int
 
 from quire.common.tensors.multilinear import AnyArray
 
-Labels = Int[AnyArray, " items"]
+Labels = Int[AnyArray, " _"]
 
 
 def nmi(a: Labels | Sequence[int], b: Labels | Sequence[int]) -> float:

@@ -11,7 +11,6 @@ References:
 
 from collections.abc import Sequence
 from functools import partial, reduce
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +22,7 @@ from quire.common.tensors.multilinear import AnyArray
 
 Factors = tuple[Float[Array, "_ rank"], ...]
 Mask = Bool[AnyArray, "..."] | None
-Method = Literal["hals", "mu"]
+Given = Sequence[Real[AnyArray, "_ _"]]
 
 FLOOR = 1e-12
 """What is divided by is at least this."""
@@ -39,7 +38,7 @@ def cp_tensor(factors: Sequence[Real[AnyArray, "_ rank"]]) -> Real[Array, "*dims
     return jnp.einsum(f"{','.join(axis + 'z' for axis in axes)}->{axes}", *factors, optimize="optimal")
 
 
-def mttkrp(x: Real[AnyArray, "*dims"], factors: Sequence[Real[AnyArray, "_ rank"]], mode: int) -> Real[Array, "dim rank"]:
+def mttkrp(x: Real[AnyArray, "*dims"], factors: Given, mode: int) -> Real[Array, "_ _"]:
     """Matricised tensor times Khatri-Rao product, `unfold(x, mode) khatri_rao(the other factors)`, without forming either.
 
     Args:
@@ -63,7 +62,7 @@ def mttkrp(x: Real[AnyArray, "*dims"], factors: Sequence[Real[AnyArray, "_ rank"
     return jnp.einsum(f"{terms}->{axes[mode]}z", x, *(factor for _, factor in others), optimize="optimal")
 
 
-def hals_sweep(x: Float[AnyArray, "*dims"], factors: Factors, mask: Mask = None) -> Factors:
+def hals_sweep(x: Real[AnyArray, "*dims"], factors: Given, mask: Mask = None) -> Factors:
     """One pass of hierarchical alternating least squares over all modes and, within each, over the columns.
 
     `F_r <- max(0, F_r + (M_r - F H_r) / H_rr)`: the exact minimiser of the squared error over one column. Cells that the mask
@@ -94,7 +93,7 @@ def hals_sweep(x: Float[AnyArray, "*dims"], factors: Factors, mask: Mask = None)
     return factors
 
 
-def mu_sweep(x: Float[AnyArray, "*dims"], factors: Factors, mask: Mask = None) -> Factors:
+def mu_sweep(x: Real[AnyArray, "*dims"], factors: Given, mask: Mask = None) -> Factors:
     """One pass of multiplicative updates over all modes: `F <- F * M / (F H)`.
 
     With a mask, `M` is that of the observed cells of `x` and the denominator that of the same cells of the reconstruction. A zero
@@ -117,10 +116,10 @@ SWEEPS = {"hals": hals_sweep, "mu": mu_sweep}
 
 def nonnegative_cp(
     x: Real[AnyArray, "*dims"],
-    start: Sequence[Real[AnyArray, "_ rank"]],
+    start: Given,
     sweeps: int,
     *,
-    method: Method = "hals",
+    method: str = "hals",
     mask: Mask = None,
 ) -> tuple[Factors, Float[Array, " sweeps"]]:
     """Factors after some sweeps, all of them one compiled loop; `jax.vmap` over `start` runs several starts at once.
@@ -181,9 +180,7 @@ def unit_columns(factors: Sequence[Float[AnyArray, "_ rank"]]) -> tuple[Float[np
     return weights[order], tuple(factor[:, order] for factor in directions)
 
 
-def match_factors(
-    a: Sequence[Real[AnyArray, "_ rank"]], b: Sequence[Real[AnyArray, "_ columns"]]
-) -> tuple[Int[np.ndarray, " rank"], Float[np.ndarray, " rank"]]:
+def match_factors(a: Given, b: Given) -> tuple[Int[np.ndarray, " rank"], Float[np.ndarray, " rank"]]:
     """Terms of `b` that go with those of `a`, scale aside: the assignment with the largest sum of products of cosines.
 
     Args:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Real
 from quire.common.checks import check_at_least
 from quire.common.random import generator
 from quire.common.tensors.multilinear import AnyArray
-from quire.common.tensors.nonnegative import Method, match_factors, nonnegative_cp, unit_columns
+from quire.common.tensors.nonnegative import match_factors, nonnegative_cp, unit_columns
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def ncp_starts(
     iters: int = 60,
     starts: int = 4,
     *,
-    method: Method = "hals",
+    method: str = "hals",
 ) -> list[Factors]:
     """One factorisation for each start, uniform in (0, 1), all in one program.
 
