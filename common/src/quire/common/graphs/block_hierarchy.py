@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float, Int, Real
+from jaxtyping import Float, Int, Real, Shaped
 
 from quire.common.checks import check_ids
 from quire.common.graphs.block_model import check_graph, description_length, group_counts, log_tables
@@ -52,7 +52,7 @@ class Hierarchy:
 
 
 def nested_description_length(
-    a: Real[AnyArray, "nodes nodes"],
+    a: Shaped[AnyArray, "nodes nodes"],
     w: Real[AnyArray, "nodes nodes"],
     levels: Sequence[Level],
     *,
@@ -92,7 +92,7 @@ def nested_description_length(
 
 
 def nest(
-    fit: BlockFit, a: Real[AnyArray, "nodes nodes"], w: Real[AnyArray, "nodes nodes"], *, weighted: bool = True
+    fit: BlockFit, a: Shaped[AnyArray, "nodes nodes"], w: Real[AnyArray, "nodes nodes"], *, weighted: bool = True
 ) -> Hierarchy:
     """The nested partition with the shortest description whose lowest level is one of those that a search met.
 

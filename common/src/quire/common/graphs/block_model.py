@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Real, ScalarLike
+from jaxtyping import Array, Float, Int, Real, ScalarLike, Shaped
 
 from quire.common.checks import check_at_least, check_ids, check_positive, floating, is_concrete
 from quire.common.tables import cached_table
@@ -104,7 +104,7 @@ def log_tables(num_nodes: int, num_edges: int, groups: int) -> Tables:
     return Tables(ln_factorial, partition_table(2 * num_edges, num_nodes))
 
 
-def check_graph(a: Real[AnyArray, "_ _"], w: Real[AnyArray, "_ _"]) -> None:
+def check_graph(a: Shaped[AnyArray, "_ _"], w: Real[AnyArray, "_ _"]) -> None:
     """A symmetric adjacency of zeros and ones without loops, and symmetric weights that are positive on its edges.
 
     Raises:
@@ -121,7 +121,7 @@ def check_graph(a: Real[AnyArray, "_ _"], w: Real[AnyArray, "_ _"]) -> None:
 
 
 def group_counts(
-    a: Real[AnyArray, "nodes nodes"], w: Real[AnyArray, "nodes nodes"], labels: Int[AnyArray, " _"], groups: int | None = None
+    a: Shaped[AnyArray, "nodes nodes"], w: Real[AnyArray, "nodes nodes"], labels: Int[AnyArray, " _"], groups: int | None = None
 ) -> GroupCounts:
     """Counts of a graph with its nodes in groups.
 

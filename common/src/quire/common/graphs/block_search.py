@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Real
+from jaxtyping import Array, Float, Int, Real, Shaped
 
 from quire.common.checks import check_at_least, check_ids
 from quire.common.graphs.block_model import (
@@ -58,7 +58,7 @@ class BlockFit:
 
 
 def fit_block_model(
-    a: Real[AnyArray, "nodes nodes"],
+    a: Shaped[AnyArray, "nodes nodes"],
     w: Real[AnyArray, "nodes nodes"],
     key: jax.Array,
     groups: int,

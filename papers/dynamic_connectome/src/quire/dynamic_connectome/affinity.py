@@ -49,16 +49,16 @@ def standardised(g: Real[AnyArray, "*neurons frames"]) -> Float[Array, "*neurons
     [[1.0, 3.0], [0.0, 0.0]]
     """
     (g,) = floating(g)
-    largest = jnp.abs(g).max(-1, keepdims=True, initial=0)
-    moving = largest > 0
-    g = g / jnp.where(moving, largest, 1)  # the variance of tiny or huge numbers is representable then
+    # The result does not depend on this scale, but then the variance of tiny or huge numbers can be represented.
+    largest = jax.lax.stop_gradient(jnp.abs(g).max(-1, keepdims=True, initial=0))
+    g = g / jnp.where(largest > 0, largest, 1)
     variance = jnp.var(g, axis=-1, keepdims=True)
     varies = variance > jnp.finfo(g.dtype).eps ** 2
     return jnp.where(varies, g / jnp.sqrt(jnp.where(varies, variance, 1)), 0)
 
 
 def together(
-    g_i: Float[Array, "*pairs frames"], g_j: Float[Array, "*pairs frames"], kind: Kind = "geomean"
+    g_i: Real[AnyArray, "*pairs frames"], g_j: Real[AnyArray, "*pairs frames"], kind: Kind = "geomean"
 ) -> Float[Array, "*pairs frames"]:
     """Affinity from two rates: 0 unless both have the same sign.
 
@@ -72,6 +72,7 @@ def together(
     >>> together(g, jnp.array([1.0, -1.0, -1.0])).tolist(), together(g, jnp.array([1.0, -1.0, -1.0]), "min").tolist()
     ([2.0, 2.0, 0.0], [1.0, 1.0, 0.0])
     """
+    g_i, g_j = floating(g_i, g_j)
     if kind == "geomean":
         return jax.nn.relu(_signed_root(g_i) * _signed_root(g_j))
     if kind == "min":
@@ -82,7 +83,8 @@ def together(
 
 def _signed_root(g: Array) -> Array:
     size = jnp.abs(g)
-    return jnp.sign(g) * jnp.sqrt(jnp.where(size > 0, size, 1))
+    moving = size > jnp.finfo(g.dtype).tiny
+    return jnp.where(moving, jnp.sign(g), 0) * jnp.sqrt(jnp.where(moving, size, 1))
 
 
 def differential_affinity(

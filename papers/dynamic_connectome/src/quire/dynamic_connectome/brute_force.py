@@ -65,7 +65,7 @@ def reference_length(w: Float[np.ndarray, "n n"], b: Int[np.ndarray, " n"], deg_
     inside = {pair: [] for pair in combinations_with_replacement(groups, 2)}
     for i, j in edges:
         inside[tuple(sorted((int(b[i]), int(b[j]))))].append(w[i, j])
-    degree = [sum(w[i, j] > 0 for j in range(n)) for i in range(n)]
+    degree = [sum(bool(w[i, j] > 0) for j in range(n)) for i in range(n)]
     members = {r: [i for i in range(n) if b[i] == r] for r in groups}
     ends = {r: sum(degree[i] for i in members[r]) for r in groups}
     adjacency = -sum(ln_factorial(len(found)) + (len(found) * log(2) if r == s else 0) for (r, s), found in inside.items())

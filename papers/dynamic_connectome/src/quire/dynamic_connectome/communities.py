@@ -5,7 +5,7 @@ from typing import Literal
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int, Real
+from jaxtyping import Float, Int, Real, Shaped
 
 from quire.common.graphs.block_hierarchy import Hierarchy, nest
 from quire.common.graphs.block_model import check_graph, description_length, group_counts, log_tables
@@ -43,7 +43,7 @@ class Communities:
 
 
 def weighted_sbm_dl(
-    a: Real[AnyArray, "n n"], w: Real[AnyArray, "n n"], b: Int[AnyArray, " n"], deg_corr: bool = False
+    a: Shaped[AnyArray, "n n"], w: Real[AnyArray, "n n"], b: Int[AnyArray, " n"], deg_corr: bool = False
 ) -> dict[str, float]:
     """Description length of a partition, in nats, term by term and in total; see `description_length`.
 
@@ -69,7 +69,7 @@ def weighted_sbm_dl(
 
 
 def fit_weighted_sbm(
-    a: Real[AnyArray, "n n"],
+    a: Shaped[AnyArray, "n n"],
     w: Real[AnyArray, "n n"],
     key: jax.Array,
     deg_corr: DegreeCorrection = "auto",

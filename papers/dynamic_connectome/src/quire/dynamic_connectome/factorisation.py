@@ -77,8 +77,8 @@ def ncp_starts(
     draw, widest = generator(key), max(ranks)
     alive = np.arange(widest) < np.array(ranks)[:, None, None]
     start = [np.asarray(draw.uniform(size=(len(ranks), size, widest)) * alive, np.float32) for size in x.shape]
-    if not np.issubdtype(x.dtype, np.floating):
-        x = x.astype(np.float32)
+    x = np.where(observed[None], x, 0)
+    x = x if np.issubdtype(x.dtype, np.floating) else x.astype(np.float32)
     found, errors = _run(jnp.asarray(x), start, None if mask is None else jnp.asarray(observed), iters=iters, method=method)
     results = []
     for i, own in enumerate(ranks):

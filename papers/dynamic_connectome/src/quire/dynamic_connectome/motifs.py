@@ -57,7 +57,7 @@ def _mean_inside(w: np.ndarray) -> float:
     return float(w.sum() / max(len(w) * (len(w) - 1), 1))
 
 
-def silenced(w: Real[AnyArray, "n n"], neurons: Sequence[int]) -> Float[np.ndarray, "rest rest"]:
+def silenced(w: Real[AnyArray, "n n"], neurons: Sequence[int] | Int[AnyArray, " _"]) -> Float[np.ndarray, "rest rest"]:
     """The graph without some neurons, as if they had been silenced.
 
     Raises:
