@@ -45,8 +45,8 @@ def rates(traces: Real[AnyArray, "*neurons frames"], dt: ScalarLike = 1.0) -> Fl
 def standardised(g: Real[AnyArray, "*neurons frames"]) -> Float[Array, "*neurons frames"]:
     """Rates over their standard deviation in time, so that amplitudes do not decide; those of a constant neuron are 0.
 
-    >>> standardised(jnp.array([[1.0, 3.0], [2.0, 2.0]])).tolist()
-    [[1.0, 3.0], [0.0, 0.0]]
+    >>> [f"{x:.2f}" for x in standardised(jnp.array([[0.5, 1.5], [2.0, 2.0]])).ravel().tolist()]
+    ['1.00', '3.00', '0.00', '0.00']
     """
     (g,) = floating(g)
     # The result does not depend on this scale, but then the variance of tiny or huge numbers can be represented.

@@ -59,7 +59,7 @@ def weighted_sbm_dl(
     >>> a = 1 - np.eye(3)
     >>> terms = weighted_sbm_dl(a, a, np.zeros(3, int))
     >>> print(f"{terms['adjacency']:.4f} {terms['total']:.4f}")
-    2.7205 5.3234
+    2.7205 5.3232
     """
     check_graph(a, w)
     counts = group_counts(np.asarray(a), np.asarray(w), b)
