@@ -1,1 +1,1 @@
-"""Graphs: edge lists, sheaves, propagation, block models; multigraphs and their polynomials, contractions, refinement, PPGN blocks."""
+"""Graphs: edge lists, sheaves, propagation; multigraphs and their polynomials, contractions, refinement, PPGN blocks."""
