@@ -141,18 +141,25 @@ def test_partitions_of_whole_numbers():
 # --- Search ---
 
 
-def test_search_finds_blocks_and_counts_them():
+@pytest.mark.parametrize("model", [False, True])
+def test_search_finds_blocks_and_counts_them(model):
+    """What the search kept account of, move by move and merge by merge, is what its partitions amount to."""
     a, w, labels = blocks()
-    fit = fit_block_model(a, w, KEY, 4, 4)
-    assert nmi(labels, fit.labels) == 1 and fit.labels[0] == 0
+    fit = fit_block_model(a, w, KEY, 4, 4, degree_corrected=model)
+    assert nmi(labels, fit.labels) == 1 and fit.labels[0] == 0 and fit.degree_corrected == model
     lengths = {count: terms.total for count, (terms, _) in fit.by_groups.items()}
-    assert min(lengths, key=lengths.get) == 2 and 1 in lengths
+    assert min(lengths, key=lengths.get) == 2 and 1 in lengths and fit.total == min(lengths.values())
     with jax.enable_x64():
         for count, (terms, found) in fit.by_groups.items():
             assert len(set(found)) == count
-            exact = length(a, w, found, degree_corrected=fit.degree_corrected).total
-            np.testing.assert_allclose(terms.total, exact, rtol=1e-10)
-    assert fit.total == min(lengths.values())
+            np.testing.assert_allclose(terms, length(a, w, found, degree_corrected=model), rtol=1e-9, atol=1e-9)
+
+
+def test_degree_model_with_the_shorter_length_is_taken():
+    a, w, _ = blocks()
+    one, other, chosen = (fit_block_model(a, w, KEY, 4, 4, degree_corrected=model) for model in (False, True, None))
+    assert chosen.total == min(one.total, other.total)
+    assert chosen.degree_corrected == (other.total < one.total)
 
 
 def test_search_ends_where_no_node_wants_to_move():
