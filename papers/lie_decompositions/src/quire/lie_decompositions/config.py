@@ -1,0 +1,2 @@
+"""x"""
+PRESETS = {"quick": 1, "standard": 1, "paper": 1}
