@@ -13,7 +13,7 @@ from quire.lie_decompositions.convert import load_gresnet, load_layer
 from quire.lie_decompositions.groups import SL, GLPlus, Samples
 from quire.lie_decompositions.kernels import KernelConfig, kernel_grid, relative_coordinates
 from quire.lie_decompositions.layers import GroupConv, LiftConv
-from quire.lie_decompositions.resnet import GResNet, NetworkConfig, PathSamples
+from quire.lie_decompositions.resnet import NetworkConfig, PathSamples
 
 GROUPS = {"sl2": SL(2), "gl2": GLPlus(2)}
 PRECISIONS = [pytest.param(jnp.float64, 1e-9, id="float64"), pytest.param(jnp.float32, 1e-4, id="float32")]

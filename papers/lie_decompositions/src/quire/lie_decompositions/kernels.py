@@ -1,5 +1,6 @@
 """Kernels as networks on coordinates: where they are evaluated, the networks, and the masks that bound them."""
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -14,6 +15,7 @@ from quire.common.checks import check_at_least, check_positive
 from quire.common.fields.siren import Layers, siren
 from quire.common.random import draw_together
 from quire.lie_decompositions.groups import MatrixGroup
+from quire.lie_decompositions.initial import uniform
 
 KernelKind = Literal["siren", "wire"]
 
@@ -50,6 +52,10 @@ class KernelConfig:
         check_positive("width_scale", self.width_scale)
 
 
+PAPER_KERNEL = KernelConfig()
+"""What the paper takes."""
+
+
 def kernel_grid(size: int) -> Float[np.ndarray, "size size 2"]:
     """Positions (x, y) of the taps of a kernel, by row and column: `(2 i + 1) / k - 1` along each axis.
 
@@ -84,8 +90,8 @@ class KernelNetwork(nnx.Module):
     """A network from coordinates to the entries of a kernel.
 
     Weights start uniform in `+-1 / fan_in` in the first layer, `+-sqrt(6 / fan_in) / omega` in hidden ones, and in the output
-    `+-sqrt(6 / hidden) / sqrt(fan)`, where `fan` counts what a convolution with the kernel sums up. Biases start at 0, but those of the
-    first layer, uniform in `+-1 / sqrt(fan_in)`.
+    `+-sqrt(6 / hidden) / sqrt(fan)`, where `fan` counts what a convolution with the kernel sums up. Biases start at 0, but those
+    of the first layer, uniform in `+-1 / sqrt(fan_in)`.
 
     Args:
         in_dim: coordinates.
@@ -98,12 +104,12 @@ class KernelNetwork(nnx.Module):
         ValueError: for sizes that are not positive.
     """
 
-    def __init__(self, in_dim: int, out_dim: int, fan: int, config: KernelConfig = KernelConfig(), *, rngs: nnx.Rngs):
+    def __init__(self, in_dim: int, out_dim: int, fan: int, config: KernelConfig = PAPER_KERNEL, *, rngs: nnx.Rngs):
         for name, value in (("in_dim", in_dim), ("out_dim", out_dim), ("fan", fan)):
             check_at_least(name, value)
         widths = [in_dim, *[config.hidden] * (config.depth + 1), out_dim]
-        shapes = [(in_dim, config.hidden), (config.hidden,), *((a, b) for a, b in zip(widths[1:-1], widths[2:], strict=True))]
-        first, first_bias, *rest = draw_together(lambda shape: jax.random.uniform(rngs.params(), shape, float, -1, 1), shapes)
+        shapes = [(in_dim, config.hidden), (config.hidden,), *itertools.pairwise(widths[1:])]
+        first, first_bias, *rest = draw_together(lambda shape: uniform(1.0)(rngs.params(), shape), shapes)
         weights = [first / in_dim, *(w * math.sqrt(6 / config.hidden) / config.omega for w in rest[:-1])]
         weights.append(rest[-1] * math.sqrt(6 / config.hidden / fan))
         biases = [first_bias / math.sqrt(in_dim), *(np.zeros(width, np.float32) for width in widths[2:])]
@@ -121,7 +127,7 @@ class KernelNetwork(nnx.Module):
 
 
 def mask(group: MatrixGroup, coordinates: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
-    """Where a kernel lives: `sigmoid(2 (1 - |c|))` of all coordinates, or 1 where the first two, the position, lie in the unit disc.
+    """Where a kernel lives: `sigmoid(2 (1 - |c|))` of all coordinates, or 1 where the position, the first two, is in the unit disc.
 
     Args:
         group: says which.

@@ -15,7 +15,14 @@ from jaxtyping import Array, Float, Num
 from quire.common.checks import check_at_least
 from quire.common.layers.convolution import Padding, conv_nd
 from quire.lie_decompositions.groups import MatrixGroup
-from quire.lie_decompositions.kernels import KernelConfig, KernelNetwork, mask, relative_coordinates, relative_positions
+from quire.lie_decompositions.kernels import (
+    PAPER_KERNEL,
+    KernelConfig,
+    KernelNetwork,
+    mask,
+    relative_coordinates,
+    relative_positions,
+)
 
 Network = Callable[[Array], Array]
 """From coordinates `[..., d]` to entries of a kernel `[..., out * in]`, the channels of the output slowest."""
@@ -185,7 +192,7 @@ class LiftConv(nnx.Module):
         *,
         padding: Padding = "VALID",
         use_bias: bool = True,
-        config: KernelConfig = KernelConfig(),
+        config: KernelConfig = PAPER_KERNEL,
         rngs: nnx.Rngs,
     ):
         check_at_least("size", size, 2)
@@ -222,7 +229,7 @@ class GroupConv(nnx.Module):
         *,
         padding: Padding = "VALID",
         use_bias: bool = True,
-        config: KernelConfig = KernelConfig(),
+        config: KernelConfig = PAPER_KERNEL,
         compat: bool = False,
         rngs: nnx.Rngs,
     ):
@@ -272,7 +279,7 @@ class GroupProject(nnx.Module):
         *,
         padding: Padding = "VALID",
         use_bias: bool = True,
-        config: KernelConfig = KernelConfig(),
+        config: KernelConfig = PAPER_KERNEL,
         rngs: nnx.Rngs,
     ):
         check_at_least("size", size, 2)
@@ -317,7 +324,9 @@ def _unrolled(group, relative):
 
 def _packed(x, kernel):
     if x.ndim != 5 or x.shape[3:] != kernel.shape[2:4]:
-        raise ValueError(f"x has shape {x.shape}; it must be [batch, h, w, {kernel.shape[2]} channels, {kernel.shape[3]} samples]")
+        raise ValueError(
+            f"x has shape {x.shape}; it must be [batch, h, w, {kernel.shape[2]} channels, {kernel.shape[3]} samples]"
+        )
     return jax.lax.collapse(x, 3, 5)
 
 

@@ -9,10 +9,10 @@ from flax import nnx
 from jaxtyping import Array, Float, Num
 
 from quire.common.checks import check_at_least
-from quire.common.layers.initialisers import linear
 from quire.common.layers.norms import layer_norm
-from quire.lie_decompositions.groups import Angles, MatrixGroup, Samples, SL
-from quire.lie_decompositions.kernels import KernelConfig
+from quire.lie_decompositions.groups import SL, Angles, MatrixGroup, Samples
+from quire.lie_decompositions.initial import linear
+from quire.lie_decompositions.kernels import PAPER_KERNEL, KernelConfig
 from quire.lie_decompositions.layers import GroupConv, LiftConv, global_pool, max_pool
 
 EPS = 1e-5
@@ -54,7 +54,7 @@ class NetworkConfig:
     dropout: float = 0.3
     variance: float = 0.1
     angles: Angles = "equidistant"
-    kernel: KernelConfig = KernelConfig()
+    kernel: KernelConfig = PAPER_KERNEL
 
     def __post_init__(self):
         for name in ("num_samples", "in_channels", "num_classes", "hidden"):

@@ -1,0 +1,111 @@
+"""How far layers are from equivariance: exactly for quarter turns, up to the pixels for other maps."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from quire.common.data.warp import affine_warp
+from quire.common.random import generator
+from quire.lie_decompositions.groups import MatrixGroup, Samples
+from quire.lie_decompositions.kernels import KernelConfig
+from quire.lie_decompositions.layers import GroupConv, LiftConv, lift, lift_kernel
+
+SMALL = KernelConfig(hidden=16, depth=1)
+
+
+def quarter_turns(group: MatrixGroup) -> Samples:
+    """The four rotations by multiples of a right angle, without rounding."""
+    g = np.array([[[1, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [-1, 0]]], float)
+    zeros = np.zeros((4, 0 if group.symmetric is None else group.symmetric.dim))
+    return group.pair(zeros, jnp.asarray(g))
+
+
+def quarter_turn_error(group: MatrixGroup, key: jax.Array, dtype: Any, side: int = 9, channels: int = 3) -> dict[str, float]:
+    """Largest difference between the layers of a turned image and the turned layers of the image; the largest value beside it.
+
+    Args:
+        group: of the layers, lift and group convolution with random kernels.
+        key: for image and kernels.
+        dtype: of the computation.
+        side: of the image.
+        channels: of both layers.
+    """
+    rngs = nnx.Rngs(key)
+    stem = LiftConv(group, 1, channels, 5, config=SMALL, rngs=rngs)
+    conv = GroupConv(group, channels, channels, 3, config=SMALL, rngs=rngs)
+    image = generator(key).standard_normal((1, side, side, 1))
+    samples = jax.tree.map(lambda x: x.astype(dtype), quarter_turns(group))
+
+    @jax.jit
+    def run(parameters, samples, x):
+        stem, conv = nnx.merge(graph, parameters)
+        return conv(stem(x, samples.g_inv), samples.g, samples.g_inv)
+
+    graph, parameters = nnx.split(nnx.List([stem, conv]))
+    parameters = jax.tree.map(lambda x: jnp.asarray(x, dtype), parameters)
+    straight, turned = (np.asarray(run(parameters, samples, jnp.asarray(x, dtype))) for x in (image, np.rot90(image, 1, (1, 2))))
+    expected = np.roll(np.rot90(straight, 1, (1, 2)), -1, axis=-1)
+    return {"difference": float(np.abs(turned - expected).max()), "largest value": float(np.abs(straight).max())}
+
+
+def blobs(side: int, matrix: Float[np.ndarray, "2 2"]) -> Float[np.ndarray, "1 side side 1"]:
+    """A smooth image, moved by a matrix: a function of the plane, read at the pixels, whose square has sides of 2."""
+    line = (2 * np.arange(side) + 1) / side - 1
+    points = np.stack(np.meshgrid(line, line), -1) @ np.linalg.inv(matrix).T
+    places = np.array([[0.25, 0.1], [-0.2, 0.25], [-0.05, -0.3], [0.1, -0.05]])
+    square = np.sum((points[..., None, :] - places) ** 2, -1)
+    return (np.exp(-square / 0.02) @ np.array([1.0, -0.7, 0.8, -0.5]))[None, ..., None]
+
+
+def lift_error(group: MatrixGroup, samples: Samples, side: int, network: Any, matrix: np.ndarray) -> dict[str, float]:
+    """The lift of a moved image on g_j, against the lift of the image on `A^-1 g_j`, moved: relative, root mean square.
+
+    A kernel covers a quarter of the image, at every resolution.
+
+    Args:
+        group: of the samples.
+        samples: elements and inverses.
+        side: of the images.
+        network: a function of positions that fades towards the unit circle; values `[..., 1]`.
+        matrix: A, of the group.
+
+    Returns:
+        The error, and that of moving the image only, with the samples left alone.
+    """
+    size = side // 4
+    straight, moved = (jnp.asarray(blobs(side, m), jnp.float32) for m in (np.eye(2), np.asarray(matrix)))
+
+    def lifted(x, g_inv):
+        return lift(x, lift_kernel(network, group, g_inv, size, 1))[..., 0, :] / size**2
+
+    there = lifted(moved, samples.g_inv)
+    matrix = jnp.asarray(matrix, jnp.float32)
+    relative = jnp.matmul(samples.g_inv, matrix[None], precision="highest")  # (A^-1 g)^-1
+    found = {}
+    for name, g_inv in (("error", relative), ("samples left alone", samples.g_inv)):
+        back = affine_warp(lifted(straight, g_inv), matrix)
+        found[name] = float(_inside(there - back) / _inside(there))
+    return found
+
+
+def _inside(x: Array) -> Array:
+    """Root mean square over the middle half."""
+    cut = x.shape[1] // 4
+    return jnp.sqrt(jnp.mean(x[:, cut:-cut, cut:-cut] ** 2))
+
+
+def fading(key: jax.Array, waves: int = 6) -> Any:
+    """A kernel that has faded before it reaches the edges, also where an element stretches it: waves below a Gaussian."""
+    draw = generator(key)
+    directions, phases = draw.normal(0, 2.5, (waves, 2)), draw.uniform(0, 2 * np.pi, waves)
+
+    def network(p):
+        angles = jnp.einsum("...a,wa->...w", p, jnp.asarray(directions, p.dtype), precision="highest")
+        angles = angles + jnp.asarray(phases, p.dtype).reshape((1,) * (p.ndim - 1) + (waves,))
+        return (jnp.sin(angles).mean(-1) * jnp.exp(-8 * jnp.sum(p**2, -1)))[..., None]
+
+    return network
