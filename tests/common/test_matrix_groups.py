@@ -1,4 +1,4 @@
-"""Matrix groups: exponentials, logarithms, polar decomposition, their derivatives where eigenvalues are equal, invariant measure."""
+"""Matrix groups: exponentials, logarithms, polar decomposition, derivatives where eigenvalues are equal, invariant measure."""
 
 import jax
 import jax.numpy as jnp

@@ -1,6 +1,7 @@
 """The claims of the paper, in its order."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from quire.common.claims.paper import shared
 from quire.common.equivariant.matrix_groups import from_polar, polar
 from quire.common.metrics.cost import count_params
 from quire.common.random import generator
+from quire.common.train.seeds import stack
 from quire.lie_decompositions import figures
 from quire.lie_decompositions.baselines import nearest_image
 from quire.lie_decompositions.config import Preset
@@ -108,9 +110,14 @@ def logarithm_is_local(preset: Preset, key: jax.Array) -> Measurement:
     """Normal matrices of determinant 1. Those of trace below -2 have negative eigenvalues and no real logarithm."""
     a = random_matrices(key, 2, preset.products, special=True)[preset.products // 10 :]
     group = SL(2)
+
+    @jax.jit
+    def there_and_back(a):
+        coordinates = group.xi_inv(a)
+        return coordinates, group.xi(coordinates), has_log(a)
+
     with jax.enable_x64():
-        back = np.asarray(group.xi(group.xi_inv(jnp.asarray(a))))
-        exists = np.asarray(has_log(jnp.asarray(a)))
+        coordinates, back, exists = (np.asarray(x) for x in there_and_back(a))
     missed = ~(np.abs(back - a).max((1, 2)) < 1e-9 * np.square(a).sum((1, 2)))
     trace = np.trace(a, axis1=1, axis2=2)
     first = slice(0, 200)
@@ -122,7 +129,7 @@ def logarithm_is_local(preset: Preset, key: jax.Array) -> Measurement:
             "logarithm disagrees with the sign of trace + 2": float(np.sum(exists != (trace >= -2))),
             "SciPy disagrees, of the first 200": float(np.sum(exists[first] != _scipy_finds_log(a[first]))),
         },
-        figure=figures.where_log_fails(a, exists),
+        figure=figures.where_log_fails(coordinates, exists),
     )
 
 
@@ -197,10 +204,9 @@ LEFT_ALONE = "samples left alone"
 def equivariant_up_to_pixels(preset: Preset, key: jax.Array) -> Measurement:
     """Samples g_j of a moved image against samples A^-1 g_j of the image at rest."""
     network, cases = fading(key), {}
-    draws = generator(jax.random.fold_in(key, 1)).normal(0, 0.3, (2, 4))
-    for name, group, numbers in (("SL(2)", SL(2), draws[0, :3]), ("GL+(2)", GLPlus(2), draws[1])):
-        matrix = np.asarray(group.xi(jnp.asarray(numbers)))
-        samples = group.sample_pair(jax.random.fold_in(key, 2), 4, angles="subgroup")
+    for name, group in (("SL(2)", SL(2)), ("GL+(2)", GLPlus(2))):
+        draw = jax.jit(partial(group.sample_pair, count=5, angles="uniform"))(jax.random.fold_in(key, 1))
+        samples, matrix = jax.tree.map(lambda x: np.asarray(x)[1:], draw), np.asarray(draw.g[0])
         cases[name] = [lift_error(group, samples, side, network, matrix) for side in preset.sides]
     errors = {name: np.array([m["error"] for m in each]) for name, each in cases.items()}
     return Measurement(
@@ -220,12 +226,12 @@ NEAREST, ORDINARY = "nearest image", "CNN"
 
 @shared
 def robustness(preset: Preset, keys: jax.Array) -> dict[str, Any]:
-    """Accuracies `[seeds]` in per cent by network and test set, parameters, data and the states of the first network."""
+    """Accuracies `[seeds]` in per cent by network and test set, parameters, data, and the state of the network on SL(2)."""
     config = preset.robustness
     networks = {"SL(2)": (config.network, config.recipe)} | {name: (net, config.recipe) for name, net in config.others}
     networks[ORDINARY] = (config.cnn, replace(config.recipe, learning_rate=config.cnn_rate))
     found: dict[str, list] = {name: [] for name in (*networks, NEAREST)}
-    models, losses, params = [], {name: [] for name in networks}, {}
+    states, losses, params = [], {name: [] for name in networks}, {}
     for key in keys:
         source = open_digits(config.digits, jax.random.fold_in(key, 2))
         data = source.value
@@ -235,13 +241,13 @@ def robustness(preset: Preset, keys: jax.Array) -> dict[str, Any]:
             losses[name].append(train(model, recipe, data.train, key))
             params[name] = count_params(model)
             found[name].append(accuracy(model, tests, key))
-            models += [model] if name == "SL(2)" else []
+            states += [nnx.state(model)] if name == "SL(2)" else []
         found[NEAREST].append({test: nearest_image(data.train, split) for test, split in tests.items()})
     return {
         "accuracy": {name: {test: np.array([m[test] for m in each]) for test in each[0]} for name, each in found.items()},
         "losses": {name: np.stack(each) for name, each in losses.items()},
         "parameters": params,
-        "model": models[0],
+        "state": stack(states),
         "data": data,
         "stand_in_for": source.stand_in_for,
     }

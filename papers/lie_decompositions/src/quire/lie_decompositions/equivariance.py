@@ -17,11 +17,10 @@ from quire.lie_decompositions.layers import GroupConv, LiftConv, lift, lift_kern
 SMALL = KernelConfig(hidden=16, depth=1)
 
 
-def quarter_turns(group: MatrixGroup) -> Samples:
+def quarter_turns() -> Samples:
     """The four rotations by multiples of a right angle, without rounding."""
     g = np.array([[[1, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [-1, 0]]], float)
-    zeros = np.zeros((4, 0 if group.symmetric is None else group.symmetric.dim))
-    return group.pair(zeros, jnp.asarray(g))
+    return Samples(g, g.transpose(0, 2, 1))
 
 
 def quarter_turn_error(group: MatrixGroup, key: jax.Array, dtype: Any, side: int = 9, channels: int = 3) -> dict[str, float]:
@@ -38,7 +37,7 @@ def quarter_turn_error(group: MatrixGroup, key: jax.Array, dtype: Any, side: int
     stem = LiftConv(group, 1, channels, 5, config=SMALL, rngs=rngs)
     conv = GroupConv(group, channels, channels, 3, config=SMALL, rngs=rngs)
     image = generator(key).standard_normal((1, side, side, 1))
-    samples = jax.tree.map(lambda x: x.astype(dtype), quarter_turns(group))
+    samples = jax.tree.map(lambda x: jnp.asarray(x, dtype), quarter_turns())
 
     @jax.jit
     def run(parameters, samples, x):
@@ -76,26 +75,25 @@ def lift_error(group: MatrixGroup, samples: Samples, side: int, network: Any, ma
     Returns:
         The error, and that of moving the image only, with the samples left alone.
     """
-    size = side // 4
-    straight, moved = (jnp.asarray(blobs(side, m), jnp.float32) for m in (np.eye(2), np.asarray(matrix)))
+    images = np.concatenate([blobs(side, matrix), blobs(side, np.eye(2))]).astype(np.float32)
+    g_inv = np.asarray(samples.g_inv)
+    both = np.concatenate([g_inv, g_inv @ matrix]).astype(np.float32)  # g^-1, and the inverses of A^-1 g
 
-    def lifted(x, g_inv):
-        return lift(x, lift_kernel(network, group, g_inv, size, 1))[..., 0, :] / size**2
+    @jax.jit
+    def errors(images, both, matrix):
+        there, back = lift(images, lift_kernel(network, group, both, side // 4, 1))[..., 0, :]
+        back = affine_warp(back[None], matrix)[0]
+        there = there[..., : len(g_inv)]
+        return [_size(there - moved) / _size(there) for moved in (back[..., len(g_inv) :], back[..., : len(g_inv)])]
 
-    there = lifted(moved, samples.g_inv)
-    matrix = jnp.asarray(matrix, jnp.float32)
-    relative = jnp.matmul(samples.g_inv, matrix[None], precision="highest")  # (A^-1 g)^-1
-    found = {}
-    for name, g_inv in (("error", relative), ("samples left alone", samples.g_inv)):
-        back = affine_warp(lifted(straight, g_inv), matrix)
-        found[name] = float(_inside(there - back) / _inside(there))
-    return found
+    found = errors(images, both, np.asarray(matrix, np.float32))
+    return dict(zip(("error", "samples left alone"), map(float, found), strict=True))
 
 
-def _inside(x: Array) -> Array:
+def _size(x: Array) -> Array:
     """Root mean square over the middle half."""
-    cut = x.shape[1] // 4
-    return jnp.sqrt(jnp.mean(x[:, cut:-cut, cut:-cut] ** 2))
+    cut = x.shape[0] // 4
+    return jnp.sqrt(jnp.mean(x[cut:-cut, cut:-cut] ** 2))
 
 
 def fading(key: jax.Array, waves: int = 6) -> Any:

@@ -41,9 +41,8 @@ def decomposition(matrices: Sequence[np.ndarray], factors: Sequence[tuple[np.nda
     return figure
 
 
-def where_log_fails(a: Float[np.ndarray, "n 2 2"], exists: np.ndarray) -> Figure:
+def where_log_fails(coordinates: Float[np.ndarray, "n 3"], exists: np.ndarray) -> Figure:
     """Matrices of SL(2) in their global coordinates: angle, and size of X; those without a real logarithm in red."""
-    coordinates = np.asarray(SL(2).xi_inv(jnp.asarray(a, jnp.float32)))
     angle, size = coordinates[:, 1], np.hypot(coordinates[:, 0], coordinates[:, 2])
     figure, ((panel,),) = plots.axes(width=6.2, height=3.4)
     for chosen, colour, name in ((exists, "#2980b9", "log A exists"), (~exists, "#c0392b", "no real log A")):
@@ -116,7 +115,7 @@ def invariance(found: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
 
 
 def kernels(values: Float[np.ndarray, "j size size"], g: Float[np.ndarray, "j 2 2"]) -> Figure:
-    """One kernel as the samples of a group see it, and what each sample makes of a circle."""
+    """One kernel as it is moved by every sample, and below what the sample makes of a circle and of the axes, y down."""
     figure, panels = plots.axes(len(values), 2, width=1.35, height=1.4, frame="none")
     limit = np.abs(values).max()
     for column, (kernel, element) in enumerate(zip(values, g, strict=True)):

@@ -127,7 +127,7 @@ class KernelNetwork(nnx.Module):
 
 
 def mask(group: MatrixGroup, coordinates: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
-    """Where a kernel lives: `sigmoid(2 (1 - |c|))` of all coordinates, or 1 where the position, the first two, is in the unit disc.
+    """Where a kernel lives: `sigmoid(2 (1 - |c|))` of all coordinates, or 1 where the first two lie in the unit disc.
 
     Args:
         group: says which.

@@ -142,8 +142,8 @@ class DigitsConfig:
 def open_digits(config: DigitsConfig, key: jax.Array) -> Source[Digits]:
     """The digits of a preset, moved by maps that the key draws.
 
-    Without the files of MNIST's test set, scikit-learn's digits stand in for it, enlarged to 28 x 28. Nothing stands in for the full
-    MNIST.
+    Without the files of MNIST's test set, scikit-learn's digits stand in for it, enlarged to 28 x 28; for the full MNIST nothing
+    does.
 
     Raises:
         DatasetUnavailable: if the full MNIST is not on this machine and cannot be downloaded.
