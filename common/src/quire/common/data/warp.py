@@ -7,15 +7,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Real
 
 from quire.common.checks import floating
 
 
 def affine_warp(
-    images: Real[Array, "n h w c"],
-    matrix: Real[Array, "2 2"] | Real[Array, "n 2 2"],
-    shift: Real[Array, "2"] | Real[Array, "n 2"] | float = 0.0,
+    images: Real[Array | np.ndarray, "n h w c"],
+    matrix: Real[Array | np.ndarray, "2 2"] | Real[Array | np.ndarray, "n 2 2"],
+    shift: Real[Array | np.ndarray, "2"] | Real[Array | np.ndarray, "n 2"] | float = 0.0,
     *,
     fill: float = 0.0,
 ) -> Float[Array, "n h w c"]:
@@ -48,7 +49,10 @@ def affine_warp(
 
 
 def homography_warp(
-    images: Real[Array, "n h w c"], homography: Real[Array, "3 3"] | Real[Array, "n 3 3"], *, fill: float = 0.0
+    images: Real[Array | np.ndarray, "n h w c"],
+    homography: Real[Array | np.ndarray, "3 3"] | Real[Array | np.ndarray, "n 3 3"],
+    *,
+    fill: float = 0.0,
 ) -> Float[Array, "n h w c"]:
     """What is at p goes to `q` with `(q, 1) ~ H (p, 1)`, in homogeneous coordinates.
 
@@ -74,7 +78,9 @@ def homography_warp(
     return _read(images, jnp.linalg.inv(homography * sign), fill)
 
 
-def homography_from_points(source: Real[Array, "*batch 4 2"], target: Real[Array, "*batch 4 2"]) -> Float[Array, "*batch 3 3"]:
+def homography_from_points(
+    source: Real[Array | np.ndarray, "*batch 4 2"], target: Real[Array | np.ndarray, "*batch 4 2"]
+) -> Float[Array, "*batch 3 3"]:
     """The homography that takes four points to four others, its last entry 1.
 
     Args:

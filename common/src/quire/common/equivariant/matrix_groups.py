@@ -18,12 +18,12 @@ from jaxtyping import Array, Float, Real
 
 from quire.common.checks import check_at_least, floating, is_concrete
 
-Matrices = Float[Array, "*batch n n"]
+Matrices = Float[Array | np.ndarray, "*batch n n"]
 
 _matmul = partial(jnp.matmul, precision="highest")
 
 
-def sym_exp(x: Real[Array, "*batch n n"]) -> Matrices:
+def sym_exp(x: Real[Array | np.ndarray, "*batch n n"]) -> Matrices:
     """Exponential of symmetric matrices; what is not symmetric in x is left out.
 
     Derivatives are right where eigenvalues are equal: those of first order for any n, of every order for n = 2.
@@ -46,7 +46,7 @@ def sym_exp(x: Real[Array, "*batch n n"]) -> Matrices:
     return _spectral(jnp.exp, _exp_difference, x)
 
 
-def sym_log(x: Real[Array, "*batch n n"]) -> Matrices:
+def sym_log(x: Real[Array | np.ndarray, "*batch n n"]) -> Matrices:
     """Logarithm of positive definite matrices, the inverse of `sym_exp`; derivatives as there.
 
     Args:
@@ -72,7 +72,7 @@ def sym_log(x: Real[Array, "*batch n n"]) -> Matrices:
     return _spectral(jnp.log, _log_difference, x)
 
 
-def polar(a: Real[Array, "*batch n n"]) -> tuple[Matrices, Matrices]:
+def polar(a: Real[Array | np.ndarray, "*batch n n"]) -> tuple[Matrices, Matrices]:
     """The polar decomposition `A = exp(X) R` in logarithmic form, `X = 1/2 log(A A^T)`.
 
     Singular values are found without squaring A, whose condition may be large. Derivatives, with `A = U diag(s) W^T` and
@@ -104,7 +104,7 @@ def polar(a: Real[Array, "*batch n n"]) -> tuple[Matrices, Matrices]:
     return jnp.where(proper, x, jnp.nan), jnp.where(proper, r, jnp.nan)
 
 
-def from_polar(log_p: Real[Array, "*batch n n"], rotation: Real[Array, "*batch n n"]) -> Matrices:
+def from_polar(log_p: Real[Array | np.ndarray, "*batch n n"], rotation: Real[Array | np.ndarray, "*batch n n"]) -> Matrices:
     """`A = exp(X) R`, the inverse of `polar`.
 
     Args:
@@ -124,7 +124,7 @@ def from_polar(log_p: Real[Array, "*batch n n"], rotation: Real[Array, "*batch n
     return _matmul(sym_exp(log_p), rotation)
 
 
-def haar_density_log(x: Real[Array, "*batch n n"]) -> Float[Array, "*batch"]:
+def haar_density_log(x: Real[Array | np.ndarray, "*batch n n"]) -> Float[Array, "*batch"]:
     """Density of the invariant measure of positive definite matrices S in the coordinates `X = log S`.
 
     `prod_(i<j) sinh(|l_i - l_j| / 2) / (|l_i - l_j| / 2)`, l the eigenvalues of X. The measure is invariant under `S -> A S A^T`.
@@ -157,7 +157,7 @@ def haar_density_log(x: Real[Array, "*batch n n"]) -> Float[Array, "*batch"]:
 # --- Rotations ---
 
 
-def planar_rotation(angle: Real[Array, "*batch"] | float) -> Float[Array, "*batch 2 2"]:
+def planar_rotation(angle: Real[Array | np.ndarray, "*batch"] | float) -> Float[Array, "*batch 2 2"]:
     """Rotations of the plane, counterclockwise where the second axis points up.
 
     >>> print(planar_rotation(jnp.pi / 2).round(3) + 0.0)
@@ -169,7 +169,7 @@ def planar_rotation(angle: Real[Array, "*batch"] | float) -> Float[Array, "*batc
     return jnp.stack([jnp.stack([cos, -sin], -1), jnp.stack([sin, cos], -1)], -2)
 
 
-def rotation_exp(x: Real[Array, "*batch n n"]) -> Matrices:
+def rotation_exp(x: Real[Array | np.ndarray, "*batch n n"]) -> Matrices:
     """Exponential of antisymmetric matrices, a rotation; what is not antisymmetric in x is left out.
 
     Raises:
@@ -184,7 +184,7 @@ def rotation_exp(x: Real[Array, "*batch n n"]) -> Matrices:
     return planar_rotation(x[..., 1, 0]) if x.shape[-1] == 2 else jax.scipy.linalg.expm(x)
 
 
-def rotation_angle(r: Real[Array, "*batch 2 2"]) -> Float[Array, "*batch"]:
+def rotation_angle(r: Real[Array | np.ndarray, "*batch 2 2"]) -> Float[Array, "*batch"]:
     """Angle of rotations of the plane, in `(-pi, pi]`.
 
     Raises:
@@ -199,7 +199,7 @@ def rotation_angle(r: Real[Array, "*batch 2 2"]) -> Float[Array, "*batch"]:
     return jnp.arctan2(r[..., 1, 0] - r[..., 0, 1], r[..., 0, 0] + r[..., 1, 1])
 
 
-def rotation_log(r: Real[Array, "*batch n n"]) -> Matrices:
+def rotation_log(r: Real[Array | np.ndarray, "*batch n n"]) -> Matrices:
     """An antisymmetric logarithm of rotations, every angle in `[-pi, pi]`. A half turn has two; either may come out.
 
     Traced and differentiated for n = 2. In higher dimensions it is made on the host of a real Schur form, which is a rotation of
@@ -419,7 +419,7 @@ def _(primals, tangents):
 # --- Shared by all ---
 
 
-def symmetric_part(x: Real[Array, "*batch n n"]) -> Matrices:
+def symmetric_part(x: Real[Array | np.ndarray, "*batch n n"]) -> Matrices:
     """`(X + X^T) / 2`.
 
     Raises:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from quire.common.equivariant.matrix_groups import polar, sym_exp
@@ -23,9 +24,10 @@ class Affine(NamedTuple):
     shift: Array
     matrix: Array
 
-    def act(self, points: Array) -> Array:
+    def act(self, points: Array | np.ndarray) -> Array:
         """`A p + t` of points `[..., n]`."""
-        return apply(self.matrix, points) + self.shift
+        moved = apply(self.matrix, points)
+        return moved + self.shift.reshape((1,) * (moved.ndim - self.shift.ndim) + self.shift.shape)
 
     def compose(self, other: "Affine") -> "Affine":
         """First `other`, then this: `(t, A)(u, B) = (t + A u, A B)`."""
@@ -42,6 +44,6 @@ class Affine(NamedTuple):
         return Affine(-apply(back, self.shift), back)
 
 
-def apply(matrix: Array, points: Array) -> Array:
+def apply(matrix: Array | np.ndarray, points: Array | np.ndarray) -> Array:
     """`A p`, matrices `[..., n, n]` and points `[..., n]` broadcast against each other."""
     return jnp.einsum("...ij,...j->...i", matrix, points, precision="highest")

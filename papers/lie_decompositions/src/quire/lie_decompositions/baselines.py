@@ -12,6 +12,7 @@ from quire.common.checks import check_at_least
 from quire.common.data.images import ImageSplit
 from quire.common.layers.convolution import Conv
 from quire.common.metrics.probe import knn_predict
+from quire.lie_decompositions.layers import global_pool, max_pool
 from quire.lie_decompositions.resnet import Classifier, NetworkConfig, gelu, norm, norm_act
 
 
@@ -55,17 +56,14 @@ class CNN(nnx.Module):
         self.classifier = Classifier(width, like, rngs=rngs)
 
     def __call__(
-        self, x: Num[Array, "batch h w c"], *, key: jax.Array | None = None, train: bool = False
+        self, x: Num[Array | np.ndarray, "batch h w c"], *, key: jax.Array | None = None, train: bool = False
     ) -> Float[Array, "batch classes"]:
         """Class scores."""
         y = norm_act(self.stem(x))
         for first, second in self.blocks:
             y = gelu(norm_act(second(norm_act(first(y)))) + y)
-            h, w = y.shape[1] // 2, y.shape[2] // 2
-            cut = y[:, : 2 * h, : 2 * w]
-            y = gelu(norm(cut.reshape(len(cut), h, 2, w, 2, -1).max((2, 4))))
-        y = norm_act(self.last(y)).max((1, 2))
-        return self.classifier(y, key if train else None)
+            y = gelu(max_pool(norm(y)[..., None])[..., 0])
+        return self.classifier(global_pool(norm_act(self.last(y))[..., None]), key if train else None)
 
 
 def nearest_image(train: ImageSplit, test: ImageSplit) -> float:

@@ -59,7 +59,7 @@ def _read_only(matrices: list[np.ndarray], n: int = 0) -> np.ndarray:
     return basis
 
 
-def hat(coordinates: Real[Array, "*batch m"], basis: Float[np.ndarray, "m n n"]) -> Float[Array, "*batch n n"]:
+def hat(coordinates: Real[Array | np.ndarray, "*batch m"], basis: Float[np.ndarray, "m n n"]) -> Float[Array, "*batch n n"]:
     """`sum_k c_k B_k`.
 
     Raises:
@@ -72,7 +72,9 @@ def hat(coordinates: Real[Array, "*batch m"], basis: Float[np.ndarray, "m n n"])
     return jnp.einsum("...m,mij->...ij", coordinates, jnp.asarray(basis, coordinates.dtype), precision="highest")
 
 
-def vee(matrix: Real[Array, "*batch n n"], basis: Float[np.ndarray, "m n n"], alpha: float = 1.0) -> Float[Array, "*batch m"]:
+def vee(
+    matrix: Real[Array | np.ndarray, "*batch n n"], basis: Float[np.ndarray, "m n n"], alpha: float = 1.0
+) -> Float[Array, "*batch m"]:
     """Coordinates in a basis, the inverse of `hat`: `c_k = alpha tr(B_k^T V)`. What lies outside of its span is left out.
 
     Raises:

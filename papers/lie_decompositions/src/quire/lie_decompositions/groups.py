@@ -24,7 +24,7 @@ from quire.common.equivariant.matrix_groups import (
 )
 from quire.lie_decompositions.bases import hat, rotation_basis, symmetric_basis, traceless_basis, vee
 
-Matrices = Float[Array, "*batch n n"]
+Matrices = Float[Array | np.ndarray, "*batch n n"]
 Angles = Literal["equidistant", "subgroup", "uniform", "haar"]
 Weights = Literal["none", "haar"]
 
@@ -71,23 +71,23 @@ class SPD:
         """Coordinates of an element."""
         return len(self.basis)
 
-    def hat(self, coordinates: Real[Array, "*batch m"]) -> Matrices:
+    def hat(self, coordinates: Real[Array | np.ndarray, "*batch m"]) -> Matrices:
         """Symmetric matrices of coordinates."""
         return hat(coordinates, self.basis)
 
-    def vee(self, x: Real[Array, "*batch n n"]) -> Float[Array, "*batch m"]:
+    def vee(self, x: Real[Array | np.ndarray, "*batch n n"]) -> Float[Array, "*batch m"]:
         """Coordinates of symmetric matrices."""
         return vee(x, self.basis, self.alpha)
 
-    def exp(self, x: Real[Array, "*batch n n"]) -> Matrices:
+    def exp(self, x: Real[Array | np.ndarray, "*batch n n"]) -> Matrices:
         """`quire.common.equivariant.matrix_groups.sym_exp`."""
         return sym_exp(x)
 
-    def log(self, s: Real[Array, "*batch n n"]) -> Matrices:
+    def log(self, s: Real[Array | np.ndarray, "*batch n n"]) -> Matrices:
         """`quire.common.equivariant.matrix_groups.sym_log`."""
         return sym_log(s)
 
-    def density(self, coordinates: Real[Array, "*batch m"]) -> Float[Array, "*batch"]:
+    def density(self, coordinates: Real[Array | np.ndarray, "*batch m"]) -> Float[Array, "*batch"]:
         """Density of the invariant measure, in the coordinates of `log S` and up to a constant."""
         return haar_density_log(self.hat(coordinates))
 
@@ -152,11 +152,11 @@ class MatrixGroup:
         """Where the first angle stands among the coordinates."""
         return int(np.flatnonzero(self._order == self.dim - self.n * (self.n - 1) // 2)[0])
 
-    def hat(self, coordinates: Real[Array, "*batch dim"]) -> Matrices:
+    def hat(self, coordinates: Real[Array | np.ndarray, "*batch dim"]) -> Matrices:
         """Matrices of the Lie algebra of coordinates."""
         return hat(coordinates, self.basis)
 
-    def vee(self, v: Real[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
+    def vee(self, v: Real[Array | np.ndarray, "*batch n n"]) -> Float[Array, "*batch dim"]:
         """Coordinates of matrices of the Lie algebra."""
         return vee(v, self.basis, self.alpha)
 
@@ -169,13 +169,13 @@ class MatrixGroup:
         x, r = polar(a)
         return jnp.matmul(jnp.swapaxes(r, -1, -2), sym_exp(-x), precision="highest")
 
-    def xi(self, coordinates: Real[Array, "*batch dim"]) -> Matrices:
+    def xi(self, coordinates: Real[Array | np.ndarray, "*batch dim"]) -> Matrices:
         """The element `exp(X) R` of global coordinates; any numbers will do."""
         x, angles = self._factors(coordinates)
         turn = rotation_exp(angles)
         return turn if x is None else from_polar(x, turn)
 
-    def xi_inv(self, a: Real[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
+    def xi_inv(self, a: Real[Array | np.ndarray, "*batch n n"]) -> Float[Array, "*batch dim"]:
         """Global coordinates `vee(log P + log R)` of elements `A = P R`; unlike `vee(log A)` they exist everywhere.
 
         Those of R are the angles themselves and not divided by s; for n = 2 the one angle runs over `[0, 2 pi)`, and is 0 where
@@ -211,7 +211,9 @@ class MatrixGroup:
         turn = hat(coordinates[..., size:], rotation_basis(self.n, self.alpha) * math.sqrt(2 * self.alpha))
         return (None if self.symmetric is None else self.symmetric.hat(coordinates[..., :size])), turn
 
-    def pair(self, spd_coordinates: Real[Array, "count m"], rotations: Real[Array, "count n n"]) -> Samples:
+    def pair(
+        self, spd_coordinates: Real[Array | np.ndarray, "count m"], rotations: Real[Array | np.ndarray, "count n n"]
+    ) -> Samples:
         """`(S^(1/2) R, R^T S^(-1/2))` of `S = exp(X)`: the inverse comes of -X and R^T.
 
         Args:
@@ -285,11 +287,11 @@ class MatrixGroup:
 class SO(MatrixGroup):
     """Rotations."""
 
-    def exp(self, x: Real[Array, "*batch n n"]) -> Matrices:
+    def exp(self, x: Real[Array | np.ndarray, "*batch n n"]) -> Matrices:
         """Rotations of antisymmetric matrices."""
         return rotation_exp(x)
 
-    def log(self, r: Real[Array, "*batch n n"]) -> Matrices:
+    def log(self, r: Real[Array | np.ndarray, "*batch n n"]) -> Matrices:
         """`quire.common.equivariant.matrix_groups.rotation_log`."""
         return rotation_log(r)
 
@@ -321,7 +323,7 @@ class SL(MatrixGroup):
         return np.roll(super()._order, 1 - self.n)
 
 
-def left_exp_riemannian(v: Real[Array, "*batch n n"]) -> Matrices:
+def left_exp_riemannian(v: Real[Array | np.ndarray, "*batch n n"]) -> Matrices:
     """Riemannian exponential at the identity of the left-invariant metric `tr(X^T Y)`: `exp(v^T) exp(v - v^T)`.
 
     >>> v = jnp.array([[0.0, -1.0], [1.0, 0.0]])  # geodesics through rotations are those of the group

@@ -13,7 +13,7 @@ VARIANCE = 2.0
 """Of the proposal. It must have wider tails than the integrand: with a narrow one the weights have no variance at all."""
 
 
-def bell(a: Float[Array, "n 2 2"]) -> Float[Array, " n"]:
+def bell(a: Float[Array | np.ndarray, "n 2 2"]) -> Float[Array, " n"]:
     """`exp(-|A|^2 / 2)`, times `det^2 exp(-1 / det^2)`, a constant on SL(2); without it GL+(2) has no finite integral."""
     square = jnp.sum(a**2, (-2, -1))
     determinant = a[:, 0, 0] * a[:, 1, 1] - a[:, 0, 1] * a[:, 1, 0]

@@ -69,7 +69,7 @@ def kernel_grid(size: int) -> Float[np.ndarray, "size size 2"]:
     return np.stack(np.meshgrid(line, line), -1)
 
 
-def wire(layers: Layers, x: Float[Array, "*batch d"], *, omega: float, scale: float) -> Float[Array, "*batch m"]:
+def wire(layers: Layers, x: Float[Array | np.ndarray, "*batch d"], *, omega: float, scale: float) -> Float[Array, "*batch m"]:
     """A network of Gabor wavelets: `h_(l+1) = cos(omega u) exp(-(scale u)^2)`, `u = h_l W_l + b_l`, and a linear output layer.
 
     The real part of the wavelets of Saragadam et al., *WIRE*, 2023, with real weights.
@@ -117,7 +117,7 @@ class KernelNetwork(nnx.Module):
         self.biases = nnx.List([nnx.Param(jnp.asarray(b)) for b in biases])
         self.config = config
 
-    def __call__(self, coordinates: Float[Array, "*batch d"]) -> Float[Array, "*batch m"]:
+    def __call__(self, coordinates: Float[Array | np.ndarray, "*batch d"]) -> Float[Array, "*batch m"]:
         """Entries at coordinates."""
         layers = [(w[...], b[...]) for w, b in zip(self.weights, self.biases, strict=True)]
         coordinates = coordinates.astype(layers[0][0].dtype)
@@ -126,7 +126,7 @@ class KernelNetwork(nnx.Module):
         return siren(layers, coordinates, omega=self.config.omega)
 
 
-def mask(group: MatrixGroup, coordinates: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
+def mask(group: MatrixGroup, coordinates: Float[Array | np.ndarray, "*batch d"]) -> Float[Array, "*batch"]:
     """Where a kernel lives: `sigmoid(2 (1 - |c|))` of all coordinates, or 1 where the first two lie in the unit disc.
 
     Args:
@@ -143,13 +143,14 @@ def mask(group: MatrixGroup, coordinates: Float[Array, "*batch d"]) -> Float[Arr
     return jax.nn.sigmoid(2 * (1 - norm))
 
 
-def relative_positions(g_inv: Float[Array, "j 2 2"], size: int) -> Float[Array, "j size size 2"]:
+def relative_positions(g_inv: Float[Array | np.ndarray, "j 2 2"], size: int) -> Float[Array, "j size size 2"]:
     """Taps of a kernel as every element sees them, `g_j^-1 p`."""
+    g_inv = jnp.asarray(g_inv)
     return jnp.einsum("jab,hwb->jhwa", g_inv, jnp.asarray(kernel_grid(size), g_inv.dtype), precision="highest")
 
 
 def relative_coordinates(
-    group: MatrixGroup, g_inv: Float[Array, "j 2 2"], g_tilde: Float[Array, "i 2 2"]
+    group: MatrixGroup, g_inv: Float[Array | np.ndarray, "j 2 2"], g_tilde: Float[Array | np.ndarray, "i 2 2"]
 ) -> Float[Array, "j i dim"]:
     """Global coordinates of `g_j^-1 g~_i`, all pairs."""
     return group.xi_inv(jnp.matmul(g_inv[:, None], g_tilde[None], precision="highest"))

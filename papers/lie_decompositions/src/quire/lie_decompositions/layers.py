@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
@@ -29,7 +30,7 @@ Network = Callable[[Array], Array]
 
 
 def lift_kernel(
-    network: Network, group: MatrixGroup, g_inv: Float[Array, "j 2 2"], size: int, in_channels: int
+    network: Network, group: MatrixGroup, g_inv: Float[Array | np.ndarray, "j 2 2"], size: int, in_channels: int
 ) -> Float[Array, "size size in out j"]:
     """`K_j(p) = |det g_j^-1| mask(g_j^-1 p) network(g_j^-1 p)`, the factor where the group has determinants.
 
@@ -55,8 +56,8 @@ def lift_kernel(
 def group_kernel(
     network: Network,
     group: MatrixGroup,
-    g_inv: Float[Array, "j 2 2"],
-    g_tilde: Float[Array, "i 2 2"],
+    g_inv: Float[Array | np.ndarray, "j 2 2"],
+    g_tilde: Float[Array | np.ndarray, "i 2 2"],
     size: int,
     in_channels: int,
     *,
@@ -92,7 +93,7 @@ def group_kernel(
 
 
 def project_kernel(
-    network: Network, group: MatrixGroup, g_tilde_inv: Float[Array, "i 2 2"], size: int, in_channels: int
+    network: Network, group: MatrixGroup, g_tilde_inv: Float[Array | np.ndarray, "i 2 2"], size: int, in_channels: int
 ) -> Float[Array, "size size in i out"]:
     """`K_i(p) = |det g~_i|^-1 mask(g~_i^-1 p) network(g~_i^-1 p)`: from the group back to the plane.
 
@@ -112,14 +113,18 @@ def project_kernel(
 
 
 def lift(
-    x: Num[Array, "batch h w in"], kernel: Float[Array, "size size in out j"], padding: Padding = "VALID"
+    x: Num[Array | np.ndarray, "batch h w in"],
+    kernel: Float[Array | np.ndarray, "size size in out j"],
+    padding: Padding = "VALID",
 ) -> Float[Array, "batch h2 w2 out j"]:
     """From the plane to the group: one convolution for each sample."""
-    return _split(conv_nd(x, kernel.reshape(*kernel.shape[:3], -1), padding=padding), kernel.shape[3:])
+    return _split(conv_nd(jnp.asarray(x), kernel.reshape(*kernel.shape[:3], -1), padding=padding), kernel.shape[3:])
 
 
 def group_conv(
-    x: Num[Array, "batch h w in i"], kernel: Float[Array, "size size in i out j"], padding: Padding = "VALID"
+    x: Num[Array | np.ndarray, "batch h w in i"],
+    kernel: Float[Array | np.ndarray, "size size in i out j"],
+    padding: Padding = "VALID",
 ) -> Float[Array, "batch h2 w2 out j"]:
     """From samples to samples, as one convolution on packed channels.
 
@@ -132,7 +137,9 @@ def group_conv(
 
 
 def project(
-    x: Num[Array, "batch h w in i"], kernel: Float[Array, "size size in i out"], padding: Padding = "VALID"
+    x: Num[Array | np.ndarray, "batch h w in i"],
+    kernel: Float[Array | np.ndarray, "size size in i out"],
+    padding: Padding = "VALID",
 ) -> Float[Array, "batch h2 w2 out"]:
     """From samples to the plane.
 
@@ -143,7 +150,7 @@ def project(
     return conv_nd(packed, kernel.reshape(*kernel.shape[:2], packed.shape[-1], -1), padding=padding)
 
 
-def global_pool(x: Num[Array, "batch h w channels samples"], how: str = "max") -> Num[Array, "batch channels"]:
+def global_pool(x: Num[Array | np.ndarray, "batch h w channels samples"], how: str = "max") -> Num[Array, "batch channels"]:
     """Largest value or mean over the plane and the samples.
 
     Raises:
@@ -151,10 +158,15 @@ def global_pool(x: Num[Array, "batch h w channels samples"], how: str = "max") -
     """
     if how not in ("max", "mean"):
         raise ValueError(f"how is {how!r}; it must be 'max' or 'mean'")
-    return getattr(jnp, how)(x, axis=(1, 2, 4))
+    if how == "mean":
+        return jnp.mean(x, axis=(1, 2, 4))
+    rows = jnp.moveaxis(jnp.asarray(x), 3, 1).reshape(x.shape[0], x.shape[3], -1)
+    return jnp.take_along_axis(rows, rows.argmax(-1)[..., None], -1)[..., 0]
 
 
-def max_pool(x: Num[Array, "batch h w channels samples"], size: int = 2) -> Num[Array, "batch h2 w2 channels samples"]:
+def max_pool(
+    x: Num[Array | np.ndarray, "batch h w channels samples"], size: int = 2
+) -> Num[Array, "batch h2 w2 channels samples"]:
     """Largest value of every window of the plane, sample by sample; rows and columns that fill no window are cut off.
 
     Raises:
@@ -164,7 +176,7 @@ def max_pool(x: Num[Array, "batch h w channels samples"], size: int = 2) -> Num[
     if min(h, w) < 1:
         raise ValueError(f"x has shape {x.shape}; pooling needs at least {size} rows and columns")
     cut = x[:, : h * size, : w * size]
-    return cut.reshape(x.shape[0], h, size, w, size, *x.shape[3:]).max((2, 4))
+    return _largest(_largest(cut, 1, size), 2, size)
 
 
 class LiftConv(nnx.Module):
@@ -200,11 +212,13 @@ class LiftConv(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
         self.group, self.in_channels, self.size, self.padding = group, in_channels, size, padding
 
-    def kernel(self, g_inv: Float[Array, "j 2 2"]) -> Float[Array, "size size in out j"]:
+    def kernel(self, g_inv: Float[Array | np.ndarray, "j 2 2"]) -> Float[Array, "size size in out j"]:
         """See `lift_kernel`."""
         return lift_kernel(self.network, self.group, g_inv, self.size, self.in_channels)
 
-    def __call__(self, x: Num[Array, "batch h w in"], g_inv: Float[Array, "j 2 2"]) -> Float[Array, "batch h2 w2 out j"]:
+    def __call__(
+        self, x: Num[Array | np.ndarray, "batch h w in"], g_inv: Float[Array | np.ndarray, "j 2 2"]
+    ) -> Float[Array, "batch h2 w2 out j"]:
         """Images to functions on the samples whose inverses are given."""
         return _with_bias(lift(x, self.kernel(g_inv), self.padding), self.bias)
 
@@ -238,17 +252,19 @@ class GroupConv(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
         self.group, self.in_channels, self.size, self.padding, self.compat = group, in_channels, size, padding, compat
 
-    def kernel(self, g_tilde: Float[Array, "i 2 2"], g_inv: Float[Array, "j 2 2"]) -> Float[Array, "size size in i out j"]:
+    def kernel(
+        self, g_tilde: Float[Array | np.ndarray, "i 2 2"], g_inv: Float[Array | np.ndarray, "j 2 2"]
+    ) -> Float[Array, "size size in i out j"]:
         """See `group_kernel`."""
         options = {"circular": self.network.config.circular, "compat": self.compat}
         return group_kernel(self.network, self.group, g_inv, g_tilde, self.size, self.in_channels, **options)
 
     def __call__(
         self,
-        x: Num[Array, "batch h w in i"],
-        g_tilde: Float[Array, "i 2 2"],
-        g_inv: Float[Array, "j 2 2"],
-        weights: Float[Array, " i"] | None = None,
+        x: Num[Array | np.ndarray, "batch h w in i"],
+        g_tilde: Float[Array | np.ndarray, "i 2 2"],
+        g_inv: Float[Array | np.ndarray, "j 2 2"],
+        weights: Float[Array | np.ndarray, " i"] | None = None,
     ) -> Float[Array, "batch h2 w2 out j"]:
         """From functions on the samples `g_tilde` to functions on those whose inverses are given.
 
@@ -287,7 +303,9 @@ class GroupProject(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
         self.group, self.in_channels, self.size, self.padding = group, in_channels, size, padding
 
-    def __call__(self, x: Num[Array, "batch h w in i"], g_tilde_inv: Float[Array, "i 2 2"]) -> Float[Array, "batch h2 w2 out"]:
+    def __call__(
+        self, x: Num[Array | np.ndarray, "batch h w in i"], g_tilde_inv: Float[Array | np.ndarray, "i 2 2"]
+    ) -> Float[Array, "batch h2 w2 out"]:
         """From functions on the samples whose inverses are given to images."""
         y = project(x, project_kernel(self.network, self.group, g_tilde_inv, self.size, self.in_channels), self.padding)
         return y if self.bias is None else y + self.bias[...].reshape(1, 1, 1, -1)
@@ -322,12 +340,23 @@ def _unrolled(group, relative):
     return jnp.concatenate([others, jnp.cos(angle), jnp.sin(angle)], -1)
 
 
+def _largest(x, axis, size):
+    """Largest value of every `size` along an axis, by comparisons: its derivative takes the place that they chose.
+
+    That of `max` compares values with the result; where a compiler computes both anew and rounds differently, none is equal.
+    """
+    first, *others = (jax.lax.slice_in_dim(x, i, x.shape[axis], size, axis) for i in range(size))
+    for other in others:
+        first = jnp.where((first >= other) | jnp.isnan(first), first, other)
+    return first
+
+
 def _packed(x, kernel):
     if x.ndim != 5 or x.shape[3:] != kernel.shape[2:4]:
         raise ValueError(
             f"x has shape {x.shape}; it must be [batch, h, w, {kernel.shape[2]} channels, {kernel.shape[3]} samples]"
         )
-    return jax.lax.collapse(x, 3, 5)
+    return jax.lax.collapse(jnp.asarray(x), 3, 5)
 
 
 def _split(y, shape):

@@ -1,12 +1,13 @@
 """The parametrisation by the Lie algebra, which does not reach the whole group: what the paper replaces."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Real
 
 from quire.common.checks import floating
 
 
-def lie_log(a: Real[Array, "*batch 2 2"]) -> Float[Array, "*batch 2 2"]:
+def lie_log(a: Real[Array | np.ndarray, "*batch 2 2"]) -> Float[Array, "*batch 2 2"]:
     """The real logarithm of 2 x 2 matrices of positive determinant, NaN where there is none.
 
     With `A = m 1 + D`, `tr D = 0`, `D^2 = q 1`: where q < 0 the logarithm is a turn, where q >= 0 and m > 0 it is a stretch or
@@ -44,7 +45,7 @@ def lie_log(a: Real[Array, "*batch 2 2"]) -> Float[Array, "*batch 2 2"]:
     return jnp.where(exists[..., None, None], log, jnp.nan)
 
 
-def has_log(a: Real[Array, "*batch 2 2"]) -> Array:
+def has_log(a: Real[Array | np.ndarray, "*batch 2 2"]) -> Array:
     """Whether a 2 x 2 matrix is the exponential of a real one.
 
     >>> has_log(jnp.stack([jnp.eye(2), jnp.diag(jnp.array([-2.0, -0.5]))])).tolist()

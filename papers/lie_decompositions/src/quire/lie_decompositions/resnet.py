@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
@@ -83,7 +84,7 @@ class Block(nnx.Module):
         self.conv2 = GroupConv(config.group, out_channels, out_channels, config.size, **options, rngs=rngs)
         self.shortcut = None if in_channels == out_channels else linear(in_channels, out_channels, use_bias=False, rngs=rngs)
 
-    def __call__(self, x: Num[Array, "batch h w in j"], samples: Samples) -> Float[Array, "batch h w out j"]:
+    def __call__(self, x: Num[Array | np.ndarray, "batch h w in j"], samples: Samples) -> Float[Array, "batch h w out j"]:
         y = norm_act(self.conv1(x, samples.g, samples.g_inv))
         y = norm_act(self.conv2(y, samples.g, samples.g_inv))
         x = x if self.shortcut is None else jnp.moveaxis(self.shortcut(jnp.moveaxis(x, 3, -1)), -1, 3)
@@ -99,7 +100,9 @@ class Classifier(nnx.Module):
         self.last = linear(config.hidden, config.num_classes, rngs=rngs)
         self.rate = config.dropout
 
-    def __call__(self, x: Float[Array, "batch features"], key: jax.Array | None = None) -> Float[Array, "batch classes"]:
+    def __call__(
+        self, x: Float[Array | np.ndarray, "batch features"], key: jax.Array | None = None
+    ) -> Float[Array, "batch classes"]:
         """Class scores; values are dropped where a key is given."""
         x = gelu(layer_norm(self.first(x), -1, self.scale[...], self.shift[...], eps=EPS))
         if key is not None and self.rate:
@@ -128,7 +131,7 @@ class GResNet(nnx.Module):
         self.classifier = Classifier(config.dims[-1], config, rngs=rngs)
         self.config = config
 
-    def features(self, x: Num[Array, "batch h w c"], samples: PathSamples) -> Float[Array, "batch h2 w2 channels j"]:
+    def features(self, x: Num[Array | np.ndarray, "batch h w c"], samples: PathSamples) -> Float[Array, "batch h2 w2 channels j"]:
         """The function on the group that the classifier takes the largest values of."""
         first, last = samples
         y = norm_act(self.stem(x, first.g_inv))
@@ -138,7 +141,7 @@ class GResNet(nnx.Module):
 
     def __call__(
         self,
-        x: Num[Array, "batch h w c"],
+        x: Num[Array | np.ndarray, "batch h w c"],
         samples: PathSamples | None = None,
         *,
         key: jax.Array | None = None,
@@ -164,7 +167,7 @@ class GResNet(nnx.Module):
         return self.classifier(global_pool(self.features(x, samples)), drop_key)
 
 
-def norm(x: Float[Array, "batch *rest"]) -> Float[Array, "batch *rest"]:
+def norm(x: Float[Array | np.ndarray, "batch *rest"]) -> Float[Array, "batch *rest"]:
     """Layer norm of every example over the plane, channels and samples, without scale and shift."""
     return layer_norm(x, tuple(range(1, x.ndim)), eps=EPS)
 

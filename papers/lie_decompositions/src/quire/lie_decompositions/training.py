@@ -38,7 +38,7 @@ class SampledNet(nnx.Module):
         return None if self.drawn is None else PathSamples(*(Samples(*pair) for pair in self.drawn.get_value()))
 
     def __call__(
-        self, x: Num[Array, "batch h w c"], *, key: jax.Array | None = None, train: bool = False
+        self, x: Num[Array | np.ndarray, "batch h w c"], *, key: jax.Array | None = None, train: bool = False
     ) -> Float[Array, "batch classes"]:
         """Class scores; the key draws samples and dropout where there are any."""
         return self.net(x, self.samples, key=key, train=train)

@@ -65,7 +65,7 @@ def random_affine(
 
 
 def affine_digits(
-    key: jax.Array, images: Real[Array, "n h w c"], movement: Movement = Movement(), *, fill: float = 0.0
+    key: jax.Array, images: Real[Array | np.ndarray, "n h w c"], movement: Movement = Movement(), *, fill: float = 0.0
 ) -> Float[Array, "n h w c"]:
     """Every image moved by an affine map of its own.
 
@@ -79,7 +79,7 @@ def affine_digits(
 
 
 def homography_digits(
-    key: jax.Array, images: Real[Array, "n h w c"], movement: Movement = Movement(), *, fill: float = 0.0
+    key: jax.Array, images: Real[Array | np.ndarray, "n h w c"], movement: Movement = Movement(), *, fill: float = 0.0
 ) -> Float[Array, "n h w c"]:
     """Every image moved by a homography of its own, which moves each corner by itself.
 
@@ -178,7 +178,7 @@ def framed(images: Real[np.ndarray, "n h w c"], frame: int) -> Float[np.ndarray,
     return np.pad(grey, ((0, 0), (h // 2, h - h // 2), (w // 2, w - w // 2), (0, 0)))
 
 
-def scaled(images: Real[Array, "n h w c"], shrink: int) -> Float[np.ndarray, "n h2 w2 c"]:
+def scaled(images: Real[Array | np.ndarray, "n h w c"], shrink: int) -> Float[np.ndarray, "n h2 w2 c"]:
     """Means over squares of pixels, from `[0, 1]` to `[-1, 1]`."""
     n, h, w, c = images.shape
     cells = np.asarray(images).reshape(n, h // shrink, shrink, w // shrink, shrink, c)
