@@ -1,6 +1,7 @@
 """How far layers are from equivariance: exactly for quarter turns, up to the pixels for other maps."""
 
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +61,32 @@ def blobs(side: int, matrix: Float[np.ndarray, "2 2"]) -> Float[np.ndarray, "1 s
     return (np.exp(-square / 0.02) @ np.array([1.0, -0.7, 0.8, -0.5]))[None, ..., None]
 
 
-def lift_error(group: MatrixGroup, samples: Samples, side: int, network: Any, matrix: np.ndarray) -> dict[str, float]:
+class Waves(NamedTuple):
+    """A kernel that has faded before it reaches the edges, also where an element stretches it: waves below a Gaussian.
+
+    Attributes:
+        directions: wave vectors `[waves, 2]`.
+        phases: `[waves]`.
+    """
+
+    directions: Array
+    phases: Array
+
+    def __call__(self, p: Float[Array, "*batch 2"]) -> Float[Array, "*batch 1"]:
+        """Values at positions."""
+        angles = jnp.einsum("...a,wa->...w", p, self.directions, precision="highest")
+        angles = angles + self.phases.reshape((1,) * (p.ndim - 1) + (-1,))
+        return (jnp.sin(angles).mean(-1) * jnp.exp(-8 * jnp.sum(p**2, -1)))[..., None]
+
+
+def random_waves(key: jax.Array, waves: int = 6) -> Waves:
+    """Kernels of a few periods."""
+    draw = generator(key)
+    numbers = draw.normal(0, 2.5, (waves, 2)), draw.uniform(0, 2 * np.pi, waves)
+    return Waves(*(x.astype(np.float32) for x in numbers))
+
+
+def lift_error(group: MatrixGroup, samples: Samples, side: int, kernel: Waves, matrix: np.ndarray) -> dict[str, float]:
     """The lift of a moved image on g_j, against the lift of the image on `A^-1 g_j`, moved: relative, root mean square.
 
     A kernel covers a quarter of the image, at every resolution.
@@ -69,7 +95,7 @@ def lift_error(group: MatrixGroup, samples: Samples, side: int, network: Any, ma
         group: of the samples.
         samples: elements and inverses.
         side: of the images.
-        network: a function of positions that fades towards the unit circle; values `[..., 1]`.
+        kernel: a function of positions.
         matrix: A, of the group.
 
     Returns:
@@ -78,32 +104,20 @@ def lift_error(group: MatrixGroup, samples: Samples, side: int, network: Any, ma
     images = np.concatenate([blobs(side, matrix), blobs(side, np.eye(2))]).astype(np.float32)
     g_inv = np.asarray(samples.g_inv)
     both = np.concatenate([g_inv, g_inv @ matrix]).astype(np.float32)  # g^-1, and the inverses of A^-1 g
-
-    @jax.jit
-    def errors(images, both, matrix):
-        there, back = lift(images, lift_kernel(network, group, both, side // 4, 1))[..., 0, :]
-        back = affine_warp(back[None], matrix)[0]
-        there = there[..., : len(g_inv)]
-        return [_size(there - moved) / _size(there) for moved in (back[..., len(g_inv) :], back[..., : len(g_inv)])]
-
-    found = errors(images, both, np.asarray(matrix, np.float32))
+    found = _errors(group, kernel, images, both, np.asarray(matrix, np.float32))
     return dict(zip(("error", "samples left alone"), map(float, found), strict=True))
 
 
-def _size(x: Array) -> Array:
+@partial(jax.jit, static_argnums=0)
+def _errors(group, kernel, images, both, matrix):
+    there, back = lift(images, lift_kernel(kernel, group, both, images.shape[1] // 4, 1))[..., 0, :]
+    back = affine_warp(back[None], matrix)[0]
+    count = len(both) // 2
+    there = there[..., :count]
+    return [_size(there - moved) / _size(there) for moved in (back[..., count:], back[..., :count])]
+
+
+def _size(x):
     """Root mean square over the middle half."""
     cut = x.shape[0] // 4
     return jnp.sqrt(jnp.mean(x[cut:-cut, cut:-cut] ** 2))
-
-
-def fading(key: jax.Array, waves: int = 6) -> Any:
-    """A kernel that has faded before it reaches the edges, also where an element stretches it: waves below a Gaussian."""
-    draw = generator(key)
-    directions, phases = draw.normal(0, 2.5, (waves, 2)), draw.uniform(0, 2 * np.pi, waves)
-
-    def network(p):
-        angles = jnp.einsum("...a,wa->...w", p, jnp.asarray(directions, p.dtype), precision="highest")
-        angles = angles + jnp.asarray(phases, p.dtype).reshape((1,) * (p.ndim - 1) + (waves,))
-        return (jnp.sin(angles).mean(-1) * jnp.exp(-8 * jnp.sum(p**2, -1)))[..., None]
-
-    return network

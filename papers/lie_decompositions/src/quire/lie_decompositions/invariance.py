@@ -1,6 +1,7 @@
 """Is a measure invariant? Means of `f(B A) - f(A)` over samples, in standard errors."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -39,16 +40,15 @@ def drift(group: MatrixGroup, key: jax.Array, count: int, function: Callable = b
     Returns:
         With the weights of the Haar measure, and without weights.
     """
-    elements = moves(group).astype(np.float32)
-
-    @jax.jit
-    def differences(key):
-        samples = group.sample_pair(key, count, variance=VARIANCE, angles="uniform", weights="haar")
-        moved = jnp.matmul(jnp.asarray(elements)[:, None], samples.g[None], precision="highest")
-        return jax.vmap(function)(moved) - function(samples.g)[None], samples.weights
-
-    values, weights = (np.asarray(x, float) for x in differences(key))
+    values, weights = (np.asarray(x, float) for x in _differences(group, function, count, key, moves(group).astype(np.float32)))
     return {name: _in_errors(w * values) for name, w in (("weighted", weights), ("no weights", np.ones(count)))}
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _differences(group, function, count, key, elements):
+    samples = group.sample_pair(key, count, variance=VARIANCE, angles="uniform", weights="haar")
+    moved = jnp.matmul(elements[:, None], samples.g[None], precision="highest")
+    return jax.vmap(function)(moved) - function(samples.g)[None], samples.weights
 
 
 def _in_errors(values):
