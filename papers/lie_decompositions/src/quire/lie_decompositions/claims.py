@@ -18,7 +18,7 @@ from quire.common.train.seeds import stack
 from quire.lie_decompositions import figures
 from quire.lie_decompositions.baselines import nearest_image
 from quire.lie_decompositions.config import Preset
-from quire.lie_decompositions.equivariance import lift_error, quarter_turn_error, random_waves
+from quire.lie_decompositions.equivariance import lift_error, quarter_turn_errors, random_waves
 from quire.lie_decompositions.groups import SL, GLPlus
 from quire.lie_decompositions.invariance import drift
 from quire.lie_decompositions.logarithm import has_log
@@ -77,10 +77,15 @@ def decomposition_is_global(preset: Preset, key: jax.Array) -> Measurement:
     return identity(error, data, single=False, extras=extras)
 
 
+@jax.jit
+def _there_and_back(a):
+    x, r = polar(a)
+    return from_polar(x, r), x, r
+
+
 def _polar_errors(a: np.ndarray, dtype: Any) -> np.ndarray:
     """The largest of the errors of C1, matrix by matrix."""
-    x, r = polar(jnp.asarray(a, dtype))
-    back, x, r = (np.asarray(y) for y in (from_polar(x, r), x, r))
+    back, x, r = (np.asarray(y) for y in _there_and_back(jnp.asarray(a, dtype)))
     size = np.abs(a).max((1, 2))
     return np.max(
         [
@@ -182,12 +187,10 @@ def layers_are_equivariant(preset: Preset, key: jax.Array) -> Measurement:
     sizes = {}
 
     def error(dtype: Any) -> dict[str, float]:
-        found = {}
-        for name, group in (("SL(2)", SL(2)), ("GL+(2)", GLPlus(2))):
-            measured = quarter_turn_error(group, key, dtype)
-            found[name] = measured["difference"]
-            sizes[f"{name}, largest value"] = measured["largest value"]
-        return found
+        measured = quarter_turn_errors((SL(2), GLPlus(2)), key, dtype)
+        for name, each in zip(("SL(2)", "GL+(2)"), measured, strict=True):
+            sizes[f"{name}, largest value"] = each["largest value"]
+        return [each["difference"] for each in measured]
 
     return identity(error, "a random image of 9 x 9, random kernels, four rotations", extras=sizes)
 

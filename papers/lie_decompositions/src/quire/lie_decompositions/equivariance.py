@@ -1,5 +1,6 @@
 """How far layers are from equivariance: exactly for quarter turns, up to the pixels for other maps."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -24,32 +25,41 @@ def quarter_turns() -> Samples:
     return Samples(g, g.transpose(0, 2, 1))
 
 
-def quarter_turn_error(group: MatrixGroup, key: jax.Array, dtype: Any, side: int = 9, channels: int = 3) -> dict[str, float]:
+def quarter_turn_errors(
+    groups: Sequence[MatrixGroup], key: jax.Array, dtype: Any, side: int = 9, channels: int = 3
+) -> list[dict[str, float]]:
     """Largest difference between the layers of a turned image and the turned layers of the image; the largest value beside it.
 
     Args:
-        group: of the layers, lift and group convolution with random kernels.
+        groups: of the layers, lift and group convolution with random kernels.
         key: for image and kernels.
         dtype: of the computation.
-        side: of the image.
+        side: of the image, odd.
         channels: of both layers.
+
+    Returns:
+        Both numbers for every group.
     """
-    rngs = nnx.Rngs(key)
-    stem = LiftConv(group, 1, channels, 5, config=SMALL, rngs=rngs)
-    conv = GroupConv(group, channels, channels, 3, config=SMALL, rngs=rngs)
+    rngs, layers = nnx.Rngs(key), []
+    for group in groups:
+        stem = LiftConv(group, 1, channels, 5, config=SMALL, rngs=rngs)
+        layers += [stem, GroupConv(group, channels, channels, 3, config=SMALL, rngs=rngs)]
+    graph, parameters = nnx.split(nnx.List(layers))
     image = generator(key).standard_normal((1, side, side, 1))
-    samples = jax.tree.map(lambda x: jnp.asarray(x, dtype), quarter_turns())
+    both = np.concatenate([image, np.rot90(image, 1, (1, 2))])
 
     @jax.jit
     def run(parameters, samples, x):
-        stem, conv = nnx.merge(graph, parameters)
-        return conv(stem(x, samples.g_inv), samples.g, samples.g_inv)
+        parts = nnx.merge(graph, parameters)
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        return [conv(stem(x, samples.g_inv), samples.g, samples.g_inv) for stem, conv in pairs]
 
-    graph, parameters = nnx.split(nnx.List([stem, conv]))
-    parameters = jax.tree.map(lambda x: jnp.asarray(x, dtype), parameters)
-    straight, turned = (np.asarray(run(parameters, samples, jnp.asarray(x, dtype))) for x in (image, np.rot90(image, 1, (1, 2))))
-    expected = np.roll(np.rot90(straight, 1, (1, 2)), -1, axis=-1)
-    return {"difference": float(np.abs(turned - expected).max()), "largest value": float(np.abs(straight).max())}
+    inputs = jax.tree.map(lambda x: jnp.asarray(np.asarray(x), dtype), (parameters, quarter_turns(), both))
+    found = []
+    for straight, turned in map(np.asarray, run(*inputs)):
+        expected = np.roll(np.rot90(straight, 1, (0, 1)), -1, axis=-1)
+        found.append({"difference": float(np.abs(turned - expected).max()), "largest value": float(np.abs(straight).max())})
+    return found
 
 
 def blobs(side: int, matrix: Float[np.ndarray, "2 2"]) -> Float[np.ndarray, "1 side side 1"]:

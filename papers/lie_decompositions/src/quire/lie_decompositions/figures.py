@@ -134,7 +134,7 @@ def _element(panel: Axes, element: np.ndarray, reach: float) -> None:
 
 
 def lifted(images: Sequence[np.ndarray], maps: Sequence[Float[np.ndarray, "h w j"]]) -> Figure:
-    """Images, and one channel of their lifts on all samples.
+    """Images, and one channel of their lifts on all samples, less its value on the ground.
 
     Args:
         images: `[h, w]`.
@@ -142,6 +142,7 @@ def lifted(images: Sequence[np.ndarray], maps: Sequence[Float[np.ndarray, "h w j
     """
     count = maps[0].shape[-1]
     figure, panels = plots.axes(1 + count, len(images), width=1.35, height=1.4, frame="none")
+    maps = [m - m[:1, :1] for m in maps]
     limit = max(np.abs(m).max() for m in maps)
     for row, image, channel in zip(panels, images, maps, strict=True):
         row[0].imshow(image, cmap="grey")
@@ -180,7 +181,8 @@ def samples(rows: Mapping[str, Float[np.ndarray, "n h w 1"]], count: int = 10) -
 def accuracies(found: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Accuracy by network and test set."""
     figure, ((panel,),) = plots.axes(width=6.4, height=3.2)
-    tests = list(next(iter(found.values())))
+    tests = ("at rest", "affine", "homography")
+    found = {name: found[name] for name in COLOURS if name in found}
     width = 0.8 / len(found)
     for place, (name, each) in enumerate(found.items()):
         x = np.arange(len(tests)) + (place - (len(found) - 1) / 2) * width
@@ -197,7 +199,8 @@ def accuracies(found: Mapping[str, Mapping[str, Any]]) -> Figure:
 def losses(curves: Mapping[str, np.ndarray], window: int = 20) -> Figure:
     """Training curves, means over a window."""
     figure, ((panel,),) = plots.axes(width=5, height=2.8)
-    for name, values in curves.items():
+    for name in (name for name in COLOURS if name in curves):
+        values = curves[name]
         steps, means = plots.smooth(np.asarray(values).ravel(), window)
         panel.plot(steps, means, color=COLOURS[name], label=name)
     panel.set(xlabel="step", ylabel="cross-entropy", yscale="log")
