@@ -90,18 +90,29 @@ def test_golden_group(vectors, name, dtype, tolerance):
         bases = {"basis": group.basis, "spd_basis": group.symmetric.basis, "so2_basis": rotation_basis(2)}
         for key, basis in bases.items():
             np.testing.assert_allclose(basis, np.reshape(v[key], basis.shape), atol=tolerance)
-        x = group.symmetric.hat(v["spd_coords"])
-        assert_close(group.symmetric.exp(x), v["S"], tolerance)
-        assert_close(group.symmetric.vee(x), v["spd_coords"], tolerance)
-        samples = group.pair(v["spd_coords"], planar_rotation(v["angle"].ravel()))
-        assert_close(samples.g, v["g"], tolerance)
-        assert_close(samples.g_inv, v["g_inv"], tolerance)
-        log_p, rotation = polar(v["g"])
-        assert_close((log_p, rotation), (v["log_p"], v["rot"]), tolerance)
-        assert_close(group.xi_inv(v["g"]), v["xi_inv"], tolerance)
-        assert_close(group.inverse(v["h"]), v["h_inv"], tolerance)
-        assert_close(relative_coordinates(group, v["g_inv"], v["h"]), v["xi_inv_ginv_h"], tolerance)
-        assert_close(polar(jnp.diag(jnp.array([-2, -0.5], dtype))[None]), (v["noexp_logp"], v["noexp_rot"]), tolerance)
+
+        @jax.jit
+        def compute(v):
+            x = group.symmetric.hat(v["spd_coords"])
+            samples = group.pair(v["spd_coords"], planar_rotation(v["angle"].ravel()))
+            log_p, rot = polar(v["g"])
+            noexp = polar(jnp.diag(jnp.array([-2, -0.5], dtype))[None])
+            return {
+                "S": group.symmetric.exp(x),
+                "spd_coords": group.symmetric.vee(x),
+                "g": samples.g,
+                "g_inv": samples.g_inv,
+                "log_p": log_p,
+                "rot": rot,
+                "xi_inv": group.xi_inv(v["g"]),
+                "h_inv": group.inverse(v["h"]),
+                "xi_inv_ginv_h": relative_coordinates(group, v["g_inv"], v["h"]),
+                "noexp_logp": noexp[0],
+                "noexp_rot": noexp[1],
+            }
+
+        for key, found in compute(v).items():
+            assert_close(found, v[key], tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
@@ -110,15 +121,18 @@ def test_golden_layers(vectors, name, dtype, tolerance):
     with jax.enable_x64(dtype == jnp.float64):
         group, v = GROUPS[name], under(vectors, name, dtype)
         lift = golden_layer(LiftConv, group, v, "lift", v["x"].shape[1], "VALID", v["lift_kernel"])
-        kernel = lift.kernel(v["g_inv"])  # the authors': out, j, in, h, w
+
+        def run(layer, x, *samples):
+            return layer.kernel(*samples), layer(x, *samples)
+
+        run = jax.jit(run)
+        kernel, lifted = run(lift, channels_last(v["x"]), v["g_inv"])  # the authors': out, j, in, h, w
         assert_close(kernel.transpose(3, 4, 2, 0, 1), v["lift_kernel"], tolerance)
-        lifted = lift(channels_last(v["x"]), v["g_inv"])
         assert_close(lifted.transpose(0, 3, 4, 1, 2), v["lift_out"], tolerance)
 
         conv = golden_layer(GroupConv, group, v, "conv", v["lift_out"].shape[1], ((1, 1), (1, 1)), v["conv_kernel"])
-        kernel = conv.kernel(v["g"], v["h_inv"])  # the authors': out, j, in, i, h, w
+        kernel, out = run(conv, channels_last(v["lift_out"]), v["g"], v["h_inv"])  # the authors': out, j, in, i, h, w
         assert_close(kernel.transpose(4, 5, 2, 3, 0, 1), v["conv_kernel"], tolerance)
-        out = conv(channels_last(v["lift_out"]), v["g"], v["h_inv"])
         assert_close(out.transpose(0, 3, 4, 1, 2), v["conv_out"], tolerance)
 
 
@@ -186,7 +200,7 @@ def golden_network(vectors, dtype):
 
 # --- Groups ------------------------------------------------------------------------------------------------------------------
 
-ALL = [SL(2), GLPlus(2), SO(2), SL(3, alpha=2.0), GLPlus(3), SO(3)]
+ALL = [SL(2), GLPlus(2), SO(2), SL(3, alpha=2.0)]
 
 
 @pytest.mark.parametrize("basis", [symmetric_basis, traceless_basis, rotation_basis])
@@ -245,7 +259,8 @@ def test_symmetric_spaces(draw):
 @pytest.mark.parametrize("group", ALL, ids=repr)
 def test_samples_come_with_their_inverses(group):
     angles = "uniform" if group.n == 2 else "haar"
-    g, g_inv, weights = group.sample_pair(jax.random.key(0), 4, variance=0.5, angles=angles, weights="haar")
+    options = {"count": 4, "variance": 0.5, "angles": angles, "weights": "haar"}
+    g, g_inv, weights = map(np.asarray, jax.jit(partial(group.sample_pair, **options))(jax.random.key(0)))
     np.testing.assert_allclose(g @ g_inv, np.broadcast_to(np.eye(group.n), g.shape), atol=1e-5)
     assert weights.shape == (4,)
     assert (weights > 0).all()
@@ -253,7 +268,8 @@ def test_samples_come_with_their_inverses(group):
 
 def test_angles_of_samples():
     def angles(how, count):
-        return SO(2).xi_inv(SO(2).sample_pair(jax.random.key(0), count, angles=how).g)[:, 0]
+        draw = partial(SO(2).sample_pair, count=count, angles=how)
+        return np.asarray(jax.jit(lambda key: SO(2).xi_inv(draw(key).g))(jax.random.key(0)))[:, 0]
 
     np.testing.assert_allclose(angles("subgroup", 4), np.arange(4) * np.pi / 2, atol=1e-6)
     np.testing.assert_allclose(angles("equidistant", 5), [np.pi, 1.5 * np.pi, 0, np.pi / 2, np.pi], atol=1e-6)
@@ -262,13 +278,14 @@ def test_angles_of_samples():
 
 
 def test_stretches_have_the_variance_asked_for():
-    g = SL(2).sample_pair(jax.random.key(0), 4000, variance=0.3, angles="uniform").g
-    coordinates = np.asarray(SL(2).xi_inv(g))[:, [0, 2]]
+    draw = partial(SL(2).sample_pair, count=4000, variance=0.3, angles="uniform")
+    coordinates = np.asarray(jax.jit(lambda key: SL(2).xi_inv(draw(key).g))(jax.random.key(0)))[:, [0, 2]]
     np.testing.assert_allclose(coordinates.var(0), 0.3 / 4, rtol=0.1)  # of log S / 2
 
 
 def test_weights_are_density_over_proposal():
-    samples = GLPlus(2).sample_pair(jax.random.key(1), 5, variance=0.7, angles="uniform", weights="haar")
+    draw = partial(GLPlus(2).sample_pair, count=5, variance=0.7, angles="uniform", weights="haar")
+    samples = jax.jit(draw)(jax.random.key(1))
     s = np.asarray(samples.g) @ np.asarray(samples.g).transpose(0, 2, 1)
     for weight, each in zip(samples.weights, s, strict=True):
         values, v = np.linalg.eigh(each.astype(float))
@@ -327,7 +344,8 @@ def random_layers(group, dtype=jnp.float64, size=3, channels=2, **options):
 
 
 def some_samples(group, count, seed):
-    return jax.tree.map(lambda x: jnp.asarray(x, float), group.sample_pair(jax.random.key(seed), count, angles="uniform"))
+    samples = jax.jit(partial(group.sample_pair, count=count, angles="uniform"))(jax.random.key(seed))
+    return jax.tree.map(lambda x: jnp.asarray(np.asarray(x), float), samples)
 
 
 @pytest.mark.parametrize("group", [SL(2), GLPlus(2), SO(2)], ids=repr)
@@ -347,12 +365,14 @@ def test_kernels_are_equivariant(group, draw):
             values = network(coordinates) * mask(group, coordinates)[..., None]
             return values if group.unimodular else values / jnp.linalg.det(g)[None, :, None, None, None]
 
-        here = kernel(points, h.g_inv, g.g)
-        there = kernel(points @ a.T, h.g_inv @ np.linalg.inv(a), a @ g.g)
-        assert_close(there * np.linalg.det(a), here, 1e-12)
+        kernel = jax.jit(kernel)
+        h_inv, g = np.asarray(h.g_inv), np.asarray(g.g)
+        here = np.asarray(kernel(points, h_inv, g))
+        there = np.asarray(kernel(points @ a.T, h_inv @ np.linalg.inv(a), a @ g))
+        np.testing.assert_allclose(there * np.linalg.det(a), here, atol=1e-12)
         # and `group_kernel` is this kernel at its own taps
-        taps = group_kernel(network, group, h.g_inv, g.g, 3, 2)
-        mine = kernel(kernel_grid(3), h.g_inv, g.g).reshape(2, 3, 3, 3, 2, 2).transpose(2, 3, 5, 1, 4, 0)
+        taps = jax.jit(lambda h_inv, g: group_kernel(network, group, h_inv, g, 3, 2))(h_inv, g)
+        mine = np.asarray(kernel(kernel_grid(3), h_inv, g)).reshape(2, 3, 3, 3, 2, 2).transpose(2, 3, 5, 1, 4, 0)
         assert_close(taps, mine, 1e-12)
 
 
@@ -367,14 +387,19 @@ def test_layers_turn_with_the_image(group, draw):
         def turned(samples):
             return Samples(turn @ samples.g, samples.g_inv @ turn.T)
 
-        out = conv(stem(x, g.g_inv), g.g, h.g_inv)
-        after = conv(stem(np.rot90(x, 1, (1, 2)), turned(g).g_inv), turned(g).g, turned(h).g_inv)
-        assert_close(after, np.rot90(out, 1, (1, 2)), 1e-10)
         order = np.array([2, 0, 1])
-        assert_close(conv(stem(x, g.g_inv)[..., order], g.g[order], h.g_inv), out, 1e-12)
         project = GroupProject(group, 2, 2, 3, config=TINY, rngs=nnx.Rngs(0))
-        flat = project(stem(x, g.g_inv), g.g_inv)
-        moved = project(stem(np.rot90(x, 1, (1, 2)), turned(g).g_inv), turned(g).g_inv)
+
+        @jax.jit
+        def run(x, g, h):
+            lifted = stem(x, g.g_inv)
+            permuted = conv(lifted[..., order], g.g[order], h.g_inv)
+            return conv(lifted, g.g, h.g_inv), permuted, project(lifted, g.g_inv)
+
+        out, permuted, flat = run(x, g, h)
+        after, _, moved = run(np.rot90(x, 1, (1, 2)).copy(), turned(g), turned(h))
+        assert_close(after, np.rot90(out, 1, (1, 2)), 1e-10)
+        assert_close(permuted, out, 1e-12)
         assert_close(moved, np.rot90(flat, 1, (1, 2)), 1e-6)
 
 

@@ -154,17 +154,16 @@ def lifted(images: Sequence[np.ndarray], maps: Sequence[Float[np.ndarray, "h w j
     return figure
 
 
-def error_over_resolution(sides: Sequence[int], cases: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+def error_over_resolution(sides: Sequence[int], errors: np.ndarray, alone: np.ndarray) -> Figure:
     """Relative error of equivariance against pixels, and that of a lift whose samples stay where they are."""
-    figure, ((panel,),) = plots.axes(width=5.4, height=3.3, grid=True)
-    for name, each in cases.items():
-        panel.plot(sides, [m["error"] for m in each], "o-", color=COLOURS[name], label=name)
-        alone = [m["samples left alone"] for m in each]
-        panel.plot(sides, alone, "o--", color=COLOURS[name], alpha=0.5, label=f"{name}, samples left alone")
+    figure, ((panel,),) = plots.axes(width=4.8, height=3.1, grid=True)
+    panel.plot(sides, alone, "o--", color=plots.GREY, label="samples left alone")
+    panel.plot(sides, errors, "o-", color=COLOURS["GL+(2)"], label="samples moved with the image")
+    panel.plot(sides, errors[-1] * (sides[-1] / np.asarray(sides)) ** 2, ":", color="0.3", label="slope -2")
     panel.set_yscale("log")
     plots.log_ticks(panel, sides, base=2)
     panel.set(xlabel="pixels a side", ylabel="relative error")
-    panel.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    panel.legend(frameon=False, fontsize="small", loc="center left")
     return figure
 
 

@@ -5,8 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
+from scipy.special import erf
 
+from quire.common.checks import is_concrete
 from quire.common.layers.initialisers import normal
 
 
@@ -19,7 +22,10 @@ def uniform(bound: float) -> nnx.Initializer:
     """
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
-        return bound * jax.lax.erf(normal(math.sqrt(0.5))(key, shape, dtype))
+        numbers = normal(math.sqrt(0.5))(key, shape, dtype)
+        if not is_concrete(numbers):
+            return bound * jax.lax.erf(numbers)
+        return jnp.asarray(bound * erf(np.asarray(numbers)), dtype)
 
     return init
 

@@ -13,7 +13,6 @@ from jaxtyping import Array, Float
 
 from quire.common.checks import check_at_least, check_positive
 from quire.common.fields.siren import Layers, siren
-from quire.common.random import draw_together
 from quire.lie_decompositions.groups import MatrixGroup
 from quire.lie_decompositions.initial import uniform
 
@@ -108,13 +107,13 @@ class KernelNetwork(nnx.Module):
         for name, value in (("in_dim", in_dim), ("out_dim", out_dim), ("fan", fan)):
             check_at_least(name, value)
         widths = [in_dim, *[config.hidden] * (config.depth + 1), out_dim]
-        shapes = [(in_dim, config.hidden), (config.hidden,), *itertools.pairwise(widths[1:])]
-        first, first_bias, *rest = draw_together(lambda shape: uniform(1.0)(rngs.params(), shape), shapes)
-        weights = [first / in_dim, *(w * math.sqrt(6 / config.hidden) / config.omega for w in rest[:-1])]
-        weights.append(rest[-1] * math.sqrt(6 / config.hidden / fan))
-        biases = [first_bias / math.sqrt(in_dim), *(np.zeros(width, np.float32) for width in widths[2:])]
+        hidden = math.sqrt(6 / config.hidden)
+        bounds = [1 / in_dim, *[hidden / config.omega] * config.depth, hidden / math.sqrt(fan)]
+        shapes = itertools.pairwise(widths)
+        weights = [uniform(bound)(rngs.params(), shape) for bound, shape in zip(bounds, shapes, strict=True)]
+        biases = [uniform(1 / math.sqrt(in_dim))(rngs.params(), (config.hidden,)), *map(np.zeros, widths[2:])]
         self.weights = nnx.List([nnx.Param(w) for w in weights])
-        self.biases = nnx.List([nnx.Param(jnp.asarray(b)) for b in biases])
+        self.biases = nnx.List([nnx.Param(jnp.asarray(b, jnp.float32)) for b in biases])
         self.config = config
 
     def __call__(self, coordinates: Float[Array | np.ndarray, "*batch d"]) -> Float[Array, "*batch m"]:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
@@ -75,7 +74,7 @@ def affine_digits(
         movement: ranges.
         fill: value of the ground.
     """
-    return affine_warp(jnp.asarray(images), *random_affine(key, len(images), movement), fill=fill)
+    return _affine(images, *random_affine(key, len(images), movement), fill=fill)
 
 
 def homography_digits(
@@ -85,12 +84,17 @@ def homography_digits(
 
     Args, as for `affine_digits`.
     """
-    images = jnp.asarray(images)
     n, h, w, _ = images.shape
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * np.array([w - 1, h - 1]) / 2
     source = np.broadcast_to(corners, (n, 4, 2)).astype(np.float32)
     target = source + generator(key).uniform(-movement.jitter, movement.jitter, (n, 4, 2)).astype(np.float32)
-    return homography_warp(images, homography_from_points(source, target), fill=fill)
+    return _homography(images, source, target, fill=fill)
+
+
+_affine = jax.jit(affine_warp)
+_homography = jax.jit(
+    lambda images, source, target, fill: homography_warp(images, homography_from_points(source, target), fill=fill)
+)
 
 
 @dataclass(frozen=True)
