@@ -186,7 +186,7 @@ def layers_are_equivariant(preset: Preset, key: jax.Array) -> Measurement:
     """Quarter turns, which the pixels have too: the image turns, and the samples change places."""
     sizes = {}
 
-    def error(dtype: Any) -> dict[str, float]:
+    def error(dtype: Any) -> list[float]:
         measured = quarter_turn_errors((SL(2), GLPlus(2)), key, dtype)
         for name, each in zip(("SL(2)", "GL+(2)"), measured, strict=True):
             sizes[f"{name}, largest value"] = each["largest value"]

@@ -1,6 +1,7 @@
 """Digits moved by random affine maps and homographies: tests of what a network learnt from digits at rest."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import numpy as np
@@ -91,10 +92,12 @@ def homography_digits(
     return _homography(images, source, target, fill=fill)
 
 
-_affine = jax.jit(affine_warp)
-_homography = jax.jit(
-    lambda images, source, target, fill: homography_warp(images, homography_from_points(source, target), fill=fill)
-)
+_affine = jax.jit(affine_warp, static_argnames="fill")
+
+
+@partial(jax.jit, static_argnames="fill")
+def _homography(images, source, target, fill):
+    return homography_warp(images, homography_from_points(source, target), fill=fill)
 
 
 @dataclass(frozen=True)
