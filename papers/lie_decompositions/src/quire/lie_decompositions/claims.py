@@ -10,6 +10,7 @@ from flax import nnx
 
 from quire.common.claims import Measurement, above, all_of, at_most, beats, below, every_seed
 from quire.common.claims.identity import identity
+from quire.common.claims.left_out import NotTested
 from quire.common.claims.paper import shared
 from quire.common.equivariant.matrix_groups import from_polar, polar
 from quire.common.metrics.cost import count_params
@@ -304,13 +305,12 @@ def recognises_moved_digits(preset: Preset, key: jax.Array) -> Measurement:
     unit="%",
     holds=beats(ORDINARY, by=4),
     trivial=NEAREST,
-    seeds=1,
-    expect="not reproduced",
-    because=(
-        "So short a training leaves the network on the group unfinished, while the ordinary one is nearly done; initial weights "
-        "and the few samples of the group then matter more than the design."
-    ),
 )
 def beats_ordinary_network(preset: Preset, key: jax.Array) -> Measurement:
-    """The numbers of C5; same design, steps and images, the learning rate of its own."""
+    """The numbers of C5 over seeds; same design, steps and images, the learning rate of its own."""
+    if not preset.robustness.decisive:
+        raise NotTested(
+            "so short a training leaves the network on the group unfinished, initial weights and its few samples matter more "
+            "than the design, and the sign of the difference changes from seed to seed; use --preset standard"
+        )
     return _moved(preset, key)

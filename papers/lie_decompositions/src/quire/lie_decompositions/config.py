@@ -23,6 +23,7 @@ class RobustnessConfig:
         cnn: the ordinary network of as many parameters.
         cnn_rate: its learning rate.
         others: further networks by name, trained as `network` is.
+        decisive: whether training is long enough to compare networks by it.
     """
 
     digits: DigitsConfig
@@ -32,6 +33,7 @@ class RobustnessConfig:
     cnn_rate: float
     fixed: bool = False
     others: tuple[tuple[str, NetworkConfig], ...] = ()
+    decisive: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ QUICK = Preset(
         CNNConfig(16, _SMALL),
         cnn_rate=2e-3,
         fixed=True,
+        decisive=False,
     )
 )
 """A laptop, a minute: digits of 20 x 20 pixels, four samples of the group."""
