@@ -1,0 +1,67 @@
+"""Semantic hashing by an autoencoder: word counts through a code of bits and back, the rival of paragraph vectors."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Real
+
+from quire.common.checks import check_at_least
+from quire.common.random import generator
+from quire.text_vectors.paragraph_vectors import binarise
+
+
+class CodeAutoencoder(nnx.Module):
+    """`x -> tanh -> 1[sigmoid >= 1/2] -> softmax over words`: a stand-in for the pretrained one of Salakhutdinov and Hinton.
+
+    Args:
+        vocab, hidden, bits: sizes of the layers.
+        rngs: of the start.
+
+    Raises:
+        ValueError: for sizes below 1.
+    """
+
+    def __init__(self, vocab: int, hidden: int, bits: int, *, rngs: nnx.Rngs):
+        draw = generator(rngs.params())
+
+        def layer(n, m):
+            check_at_least("size of a layer", min(n, m))
+            weights = draw.standard_normal((n, m)) / n**0.5
+            return nnx.Param(jnp.asarray(weights, jnp.float32)), nnx.Param(jnp.zeros(m))
+
+        # documents are unit vectors: rows of the first layer are of length one for numbers of order one
+        (first, self.first_b), (self.second, self.second_b) = layer(vocab, hidden), layer(hidden, bits)
+        self.first = nnx.Param(first[...] * vocab**0.5)
+        self.out, self.out_b = layer(bits, vocab)
+
+    def bits(self, features: Float[Array, "B V"]) -> Float[Array, "B k"]:
+        """The code, with the derivative of its sigmoid."""
+        hidden = jnp.tanh(features @ self.first[...] + self.first_b[...][None])
+        return binarise(jax.nn.sigmoid(hidden @ self.second[...] + self.second_b[...][None]))
+
+    def loss(self, features: Float[Array, "B V"], counts: Real[Array, "B V"]) -> Float[Array, ""]:
+        """Mean of `-log P(word)` over the words of the documents; 0 without one."""
+        found = jax.nn.log_softmax(self.bits(features) @ self.out[...] + self.out_b[...][None])
+        counts = counts.astype(found.dtype)
+        return -jnp.sum(found * counts) / jnp.maximum(counts.sum(), 1)
+
+    def codes(self, features: Float[Array, "n V"]) -> Array:
+        """Bits as uint8."""
+        return self.bits(features).astype(jnp.uint8)
+
+
+def tf_idf(counts: Real[np.ndarray, "n V"], train: int | None = None) -> Float[np.ndarray, "n V"]:
+    """Rows of `count (log((n + 1) / (df + 1)) + 1)`, of length one; 0 for a document without a word.
+
+    Args:
+        counts: words of the documents.
+        train: document frequencies are those of so many first ones; of all by default.
+
+    >>> print(tf_idf(np.array([[1, 0], [1, 1]])).round(2))
+    [[1.   0.  ]
+     [0.58 0.81]]
+    """
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    return TfidfTransformer().fit(counts[:train]).transform(counts).toarray()

@@ -1,0 +1,209 @@
+"""The claims of the paper, in its order."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from quire.common.claims import Measurement, above, all_of, at_least, beats, below, every_seed, on_average
+from quire.common.claims.identity import identity
+from quire.common.random import generator
+from quire.common.testing import max_relative_error
+from quire.text_vectors import brute_force, figures
+from quire.text_vectors.code_retrieval import precision_recall
+from quire.text_vectors.config import Preset
+from quire.text_vectors.disambiguated_skipgram import DSGWeights, fine_loss
+from quire.text_vectors.experiments import (
+    coded_documents,
+    distances_of_tests,
+    leave_one_out,
+    precision_of_tests,
+    rerank_quality,
+    sense_runs,
+    senses_kept,
+)
+from quire.text_vectors.paper import paper
+from quire.text_vectors.paragraph_vectors import PVWeights, pair_loss
+
+# --- Binary paragraph vectors ---
+
+
+@paper.claim(
+    "C1",
+    says="Losses and gradients of the models are those of their definitions",
+    source="chapters on both models",
+    metric="largest error / largest reference, float64",
+    holds=all_of(below(1e-10), below(1e-4, of="float32")),
+    exact=True,
+)
+def are_the_definitions(preset: Preset, key: jax.Array) -> Measurement:
+    """Real-Binary PV and the second stage of disambiguated skip-gram, in closed form in NumPy."""
+    draw = generator(key)
+    tables = [draw.standard_normal(shape) for shape in ((6, 10), (10, 7), (14, 7), (14,))]
+    senses = [draw.standard_normal(shape) for shape in ((14, 3, 5), (14, 5), (14,), (14, 5, 3), (14, 3))]
+    doc, word, context = draw.integers(0, 6, 9), draw.integers(0, 14, 9), draw.integers(0, 14, (9, 4))
+    uniform = draw.uniform(0.05, 0.95, (9, 3))
+
+    def error(dtype: Any) -> float:
+        d, p, w, b = (jnp.asarray(x, dtype) for x in tables)
+        loss, slope = jax.value_and_grad(lambda x: pair_loss(x, doc, word))(PVWeights(d, w, b, p))
+        pv = zip((loss, slope.docs, slope.proj, slope.out_w), brute_force.real_binary(*tables, doc, word), strict=True)
+        weights = DSGWeights(*(jnp.asarray(x, dtype) for x in senses))
+        loss, slope = jax.value_and_grad(fine_loss)(weights, word, context, context, jnp.asarray(uniform, dtype), 0.7)
+        dsg = zip((loss, slope.sense), brute_force.disambiguated(senses, word, context, context, uniform, 0.7), strict=True)
+        return max(max_relative_error(a, b) for a, b in (*pv, *dsg))
+
+    return identity(error, "9 examples of random tables")
+
+
+def _precisions(found: dict[str, Any]) -> dict[str, float]:
+    return {name: float(precision_of_tests(found, name).mean()) for name in found["codes"]}
+
+
+def _retrieval(preset: Preset, key: jax.Array, figure: Any = None) -> Measurement:
+    found = coded_documents(preset, key)
+    precisions = _precisions(found)
+    chance = float(distances_of_tests(found, "BPV")[1].mean())
+    return Measurement(
+        precisions["BPV"],
+        f"{found['documents'].name}, {preset.codes.bits} bits",
+        baselines={name: x for name, x in precisions.items() if name not in ("BPV", "Real-Binary")},
+        extras={"Real-Binary": precisions["Real-Binary"], "chance": chance},
+        stand_in_for=found["stand_in_for"],
+        figure=figure(found, precisions, chance),
+    )
+
+
+@paper.claim(
+    "C2",
+    says="Codes of binary paragraph vectors find documents better than hashing that does not look at the data",
+    source="abstract of Binary Paragraph Vectors",
+    metric="MAP of test queries, codes alone",
+    holds=every_seed(beats("hyperplanes of tf-idf", by=0.05)),
+    trivial="hyperplanes of tf-idf",
+)
+def better_than_hyperplanes(preset: Preset, key: jax.Array) -> Measurement:
+    """The full Hamming ranking, in expectation over ties."""
+    return _retrieval(preset, key, lambda found, precisions, chance: figures.bars(precisions, "MAP", chance))
+
+
+@paper.claim(
+    "C2b",
+    says="Codes of binary paragraph vectors are better than those of an autoencoder of the same length",
+    source="abstract of Binary Paragraph Vectors",
+    metric="MAP of test queries, codes alone",
+    holds=every_seed(beats("autoencoder")),
+    trivial="hyperplanes of tf-idf",
+    expect="not reproduced",
+    because=(
+        "An autoencoder with the same rounding, which sees a document's words at once, learns better codes from so few documents "
+        "and passes: one encoder serves all documents, while every paragraph vector has its own bits to find. Principal "
+        "components of tf-idf, turned, do as well as the autoencoder."
+    ),
+)
+def better_than_an_autoencoder(preset: Preset, key: jax.Array) -> Measurement:
+    """The same codes."""
+
+    def curves(found, precisions, chance):
+        names = ("BPV", "autoencoder", "ITQ of LSA", "hyperplanes of tf-idf")
+        return figures.precision_recall({name: precision_recall(*distances_of_tests(found, name)) for name in names})
+
+    return _retrieval(preset, key, curves)
+
+
+@paper.claim(
+    "C3",
+    says="Ranking the nearest codes anew by real vectors finds better documents than codes alone",
+    source="section on Real-Binary PV-DBOW",
+    metric="NDCG@10, short list ranked anew",
+    holds=every_seed(beats("codes", by=0.05)),
+    trivial="tf-idf cosine",
+)
+def reranking_helps(preset: Preset, key: jax.Array) -> Measurement:
+    """One model gives both. Cosines of tf-idf are not compressed, and stand beside."""
+    found = coded_documents(preset, key)
+    quality = rerank_quality(found, preset.codes.shortlist)
+    return Measurement(
+        quality["re-ranked"],
+        f"{found['documents'].name}, {preset.codes.real_dim} numbers and {preset.codes.bits} bits",
+        baselines={name: x for name, x in quality.items() if name != "re-ranked"},
+        stand_in_for=found["stand_in_for"],
+        figure=figures.bars({("BPV, " + k if k in ("re-ranked", "codes") else k): x for k, x in quality.items()}, "NDCG@10"),
+    )
+
+
+@paper.claim(
+    "C4",
+    says="A trained model gives useful codes to documents of a domain that it has not seen",
+    source="section on transfer",
+    metric="MAP, every document over the others",
+    holds=all_of(every_seed(beats("hyperplanes of tf-idf")), every_seed(above(3, of="gain / its standard error"))),
+    trivial="hyperplanes of tf-idf",
+)
+def transfers(preset: Preset, key: jax.Array) -> Measurement:
+    """Other classes, the same words; all is frozen but the rows of the new documents."""
+    found = coded_documents(preset, key)
+    labels = found["documents"].other[1]
+    precision = {name: leave_one_out(codes, labels) for name, codes in found["other"].items()}
+    gain = precision["BPV"] - precision["hyperplanes of tf-idf"]
+    means = {name: float(x.mean()) for name, x in precision.items()}
+    return Measurement(
+        means["BPV"],
+        f"{len(labels)} posts of other classes, codes of a model of {found['documents'].name}",
+        baselines={name: x for name, x in means.items() if name != "BPV"},
+        extras={
+            "gain / its standard error": float(gain.mean() / (gain.std(ddof=1) / len(gain) ** 0.5)),
+            "standard error": float(precision["BPV"].std(ddof=1) / len(gain) ** 0.5),
+        },
+        stand_in_for=found["stand_in_for"],
+        figure=figures.bars(means, "MAP"),
+    )
+
+
+# --- Disambiguated skip-gram ---
+
+
+@paper.claim(
+    "C5",
+    says="Disambiguated skip-gram tells the senses of a word apart",
+    source="abstract of Disambiguated skip-gram model",
+    metric="mean adjusted Rand index of pseudo-words",
+    holds=all_of(every_seed(above(0.5)), every_seed(beats("principal component"))),
+    trivial="principal component",
+)
+def separates_senses(preset: Preset, key: jax.Array) -> Measurement:
+    """The likeliest sense of every occurrence against the word that it was."""
+    found = sense_runs(preset, key)
+    scores = found["scores"]
+    return Measurement(
+        float(scores["DSG"].mean()),
+        found["name"],
+        baselines={name: float(scores[name].mean()) for name in ("principal component", "MSSG")},
+        figure=figures.by_word(scores["DSG"], scores["principal component"]),
+        stand_in_for="SemEval 2007, 2010 and 2013, WWSI",
+    )
+
+
+@paper.claim(
+    "C6",
+    says="Pruning by the prior keeps more senses of words that have several",
+    source="section on pruning",
+    metric="senses kept of a pseudo-word",
+    holds=on_average(at_least(0.5, of="more than of other words")),
+    trivial="all senses",
+)
+def pruning_sees_ambiguity(preset: Preset, key: jax.Array) -> Measurement:
+    """The same runs. That a higher threshold keeps less is true by definition."""
+    config, found = preset.senses, sense_runs(preset, key)
+    pseudo, plain = senses_kept(found["scores"], config.kept_prior)
+    thresholds = np.linspace(0, 0.6, 31)
+    curves = np.array([senses_kept(found["scores"], threshold) for threshold in thresholds])
+    return Measurement(
+        pseudo,
+        f"{found['name']}, priors of at least {config.kept_prior}",
+        baselines={"other words": plain, "all senses": float(config.senses)},
+        extras={"more than of other words": pseudo - plain},
+        figure=figures.kept_senses(thresholds, curves[:, 0], curves[:, 1]),
+        stand_in_for="English Wikipedia",
+    )

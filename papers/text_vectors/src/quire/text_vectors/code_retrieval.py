@@ -1,0 +1,119 @@
+"""How well codes find documents of the same class: average precision with ties, NDCG, precision and recall by radius."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer, Real
+
+from quire.common.checks import check_at_least
+from quire.common.metrics.ranking import ranked_hits, user_metrics
+from quire.common.retrieval.hamming import hamming, pack_rows
+
+AnyArray = np.ndarray | Array
+
+Relevant = Bool[AnyArray, "q n"]
+
+
+def code_distances(queries: Integer[AnyArray, "q k"], codes: Integer[AnyArray, "n k"]) -> Integer[AnyArray, "q n"]:
+    """Hamming distances of unpacked bits, by way of packed ones; k need not be a multiple of 8.
+
+    Raises:
+        ValueError: if widths differ.
+
+    >>> code_distances(np.array([[1, 0, 1]], np.uint8), np.array([[1, 1, 0], [1, 0, 1]], np.uint8)).tolist()
+    [[2, 0]]
+    """
+    if queries.shape[1] != codes.shape[1]:
+        raise ValueError(f"queries have {queries.shape[1]} bits and codes {codes.shape[1]}; they need as many")
+    return np.asarray(hamming(pack_rows(queries), pack_rows(codes)))
+
+
+def tie_averaged_precision(distances: Integer[AnyArray, "q n"], relevant: Relevant) -> Float[AnyArray, " q"]:
+    """Average precision of a ranking by integer distance, in expectation over the orders of equal distances.
+
+    In a group of t items, r of them relevant, after N items with R relevant ones, the i-th place adds
+    `r/t (R + 1 + (i - 1) (r - 1) / (t - 1)) / (N + i)`.
+
+    Args:
+        distances: not negative.
+        relevant: which items are.
+
+    Returns:
+        Divided by the number of relevant items; 0 where there is none.
+
+    Raises:
+        ValueError: for shapes that differ, distances that are no integers from 0, or no item.
+
+    >>> tie_averaged_precision(np.array([[3, 3]]), np.array([[True, False]])).tolist()
+    [0.75]
+
+    References:
+        McSherry and Najork, *Computing information retrieval performance measures efficiently
+        in the presence of tied scores*, 2008.
+    """
+    distances, relevant = np.asarray(distances), np.asarray(relevant, bool)
+    if distances.shape != relevant.shape or distances.ndim != 2 or not distances.shape[1]:
+        raise ValueError(f"distances have shape {distances.shape}, relevant {relevant.shape}; they need one [q, n], n at least 1")
+    if not np.issubdtype(distances.dtype, np.integer) or (distances < 0).any():
+        raise ValueError(f"distances have dtype {distances.dtype}; they need integers from 0")
+    queries, n = distances.shape
+    levels = int(distances.max(initial=0)) + 1
+    slot = (distances + levels * np.arange(queries)[:, None]).ravel()
+    size = np.bincount(slot, minlength=queries * levels).reshape(queries, levels)
+    good = np.bincount(slot, relevant.ravel(), minlength=queries * levels).reshape(queries, levels)
+    level = np.sort(distances, axis=1)
+    t, r = (np.take_along_axis(x, level, axis=1) for x in (size, good))
+    before, good_before = (np.take_along_axis(np.cumsum(x, axis=1) - x, level, axis=1) for x in (size, good))
+    place = np.arange(1, n + 1)[None]
+    gain = r / t * (good_before + 1 + (place - before - 1) * (r - 1) / np.maximum(t - 1, 1)) / place
+    return gain.sum(1) / np.maximum(relevant.sum(1), 1)
+
+
+def ndcg(scores: Real[AnyArray, "q n"], relevant: Relevant, k: int = 10) -> Float[AnyArray, " q"]:
+    """NDCG@k with gain 1 and discount `1 / log2(rank + 1)`; ties go to the lower index.
+
+    Raises:
+        ValueError: for a k that the items do not allow.
+    """
+    check_at_least("k", k)
+    hits = ranked_hits(jnp.asarray(scores), jnp.asarray(relevant), k)
+    return np.asarray(user_metrics(hits, jnp.asarray(relevant).sum(-1), (k,))[f"ndcg@{k}"])
+
+
+def reranked(
+    distances: Integer[AnyArray, "q n"], queries: Float[AnyArray, "q r"], database: Float[AnyArray, "n r"], shortlist: int
+) -> Float[AnyArray, "q n"]:
+    """Scores that rank the nearest codes by the cosine of real vectors, and all others after them by distance.
+
+    Args:
+        distances: between codes.
+        queries, database: real vectors.
+        shortlist: how many of the nearest codes, in stable order, are ranked anew.
+
+    Raises:
+        ValueError: for a short list that is not between 1 and n.
+    """
+    if not 1 <= shortlist <= distances.shape[1]:
+        raise ValueError(f"shortlist is {shortlist}; it must lie between 1 and the {distances.shape[1]} documents")
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, :shortlist]
+    scores = -1.0 - distances.astype(float)
+    np.put_along_axis(scores, nearest, np.take_along_axis(1 + cosines(queries, database), nearest, axis=1), axis=1)
+    return scores
+
+
+def cosines(queries: Float[AnyArray, "q r"], database: Float[AnyArray, "n r"]) -> Float[AnyArray, "q n"]:
+    """Cosine of every pair; a zero vector has 0 with every other."""
+    queries, database = np.asarray(queries), np.asarray(database)
+    lengths = [np.linalg.norm(x, axis=1) for x in (queries, database)]
+    product = queries @ database.T
+    scale = np.outer(*lengths)
+    return np.where(scale > 0, product / np.where(scale > 0, scale, 1), 0)
+
+
+def precision_recall(
+    distances: Integer[AnyArray, "q n"], relevant: Relevant
+) -> tuple[Float[AnyArray, " radii"], Float[AnyArray, " radii"]]:
+    """Precision and recall of what lies within each radius 0, 1, ..., over all queries together."""
+    levels = int(distances.max()) + 1
+    found = np.cumsum(np.bincount(distances.ravel(), minlength=levels))
+    good = np.cumsum(np.bincount(distances.ravel(), relevant.ravel(), minlength=levels))
+    return good / np.maximum(found, 1), good / max(1, int(relevant.sum()))

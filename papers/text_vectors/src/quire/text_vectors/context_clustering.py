@@ -1,0 +1,56 @@
+"""MSSG, the baseline: the sense of a word is the nearest of its clusters of contexts (Neelakantan et al. 2014)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from quire.common.checks import check_at_least
+from quire.common.layers.nested import unit_rows
+from quire.common.random import generator
+from quire.text_vectors.disambiguated_skipgram import context_vector, prediction_loss
+
+AnyArray = np.ndarray | Array
+
+
+def nearest_cluster(sums: Float[AnyArray, "B S d"], context: Float[AnyArray, "B d"]) -> Int[Array, " B"]:
+    """Cluster whose centre has the largest cosine with the context; a sum has the direction of its mean.
+
+    >>> nearest_cluster(jnp.array([[[1.0, 0.0], [0.0, 3.0]]]), jnp.array([[0.1, 0.2]])).tolist()
+    [1]
+    """
+    return jnp.einsum("bsd,bd->bs", unit_rows(sums), unit_rows(context)).argmax(1)
+
+
+class MSSG(nnx.Module):
+    """Senses, words, and sums of the contexts of each sense, which grow by the contexts that choose it.
+
+    Args:
+        vocab, dim, senses: V, d and S; one sense is plain skip-gram.
+        unknown: id that is never a label.
+        rngs: of the start.
+
+    Raises:
+        ValueError: for sizes below 1.
+    """
+
+    def __init__(self, vocab: int, dim: int, senses: int, unknown: int | None = None, *, rngs: nnx.Rngs):
+        for name, value in (("vocab", vocab), ("dim", dim), ("senses", senses)):
+            check_at_least(name, value)
+        draw = generator(rngs.params())
+        self.sense = nnx.Param(jnp.asarray((draw.random((vocab, senses, dim)) - 0.5) / dim, jnp.float32))
+        self.out_w, self.out_b = nnx.Param(jnp.zeros((vocab, dim))), nnx.Param(jnp.zeros(vocab))
+        self.sums = nnx.Variable(jnp.asarray(1e-3 * draw.standard_normal((vocab, senses, dim)), jnp.float32))
+        self.unknown = unknown
+
+    def choose(self, center: Array, context: Array) -> tuple[Array, Array]:
+        """Senses of occurrences, and their context vectors."""
+        c = context_vector(self.out_w[...], context)
+        return nearest_cluster(self.sums[...][center], c), c
+
+    def loss(self, center: Array, context: Array) -> Array:
+        """Prediction of the context words by the chosen senses, whose sums take in the contexts."""
+        chosen, c = self.choose(center, context)
+        self.sums[...] = self.sums[...].at[center, chosen].add(jax.lax.stop_gradient(c))
+        return prediction_loss(self.out_w[...], self.out_b[...], self.sense[...][center, chosen], context, self.unknown)

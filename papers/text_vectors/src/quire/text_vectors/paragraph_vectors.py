@@ -1,0 +1,181 @@
+"""Paragraph vectors, real and binary: a document is the vector, or the bits, that predict its words best."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Int, Real, UInt8
+
+from quire.common.checks import check_at_least, check_ids, floating
+from quire.common.quant.uniform import round_ste
+from quire.common.random import generator
+
+AnyArray = np.ndarray | Array
+
+
+class PVWeights(NamedTuple):
+    """Tables of a model.
+
+    Attributes:
+        docs: D, `[n, k]`, or `[n, r]` before a projection.
+        out_w, out_b: W and b of the prediction, `[V, k + d]` and `[V]`.
+        proj: P of Real-Binary PV, `[r, k]`.
+        words: word vectors of PV-DM, `[V, d]`.
+    """
+
+    docs: Array
+    out_w: Array
+    out_b: Array
+    proj: Array | None = None
+    words: Array | None = None
+
+
+def binarise(s: Float[AnyArray, "*shape"]) -> Float[AnyArray, "*shape"]:
+    """`1[s >= 1/2]` of numbers in `[0, 1]`, with derivative 1: the rounding of Krizhevsky and Hinton.
+
+    `round_ste` rounds 1/2 to the even number below; here 1/2 is a one.
+
+    >>> print(binarise(jnp.array([0.2, 0.5, 0.9])), jax.grad(binarise)(0.2))
+    [0. 1. 1.] 1.0
+    """
+    (s,) = floating(s)
+    return jnp.where(jax.lax.stop_gradient(s) == 0.5, s + 0.5, round_ste(s))
+
+
+def document_hidden(weights: PVWeights, doc: Int[AnyArray, " B"], *, binary: bool = True) -> Float[AnyArray, "B k"]:
+    """What stands for a document in the prediction: `h = 1[sigmoid(D_i P) >= 1/2]`, or `D_i P` without `binary`; P may be absent.
+
+    >>> weights = PVWeights(jnp.array([[2.0, -1.0]]), jnp.zeros((3, 2)), jnp.zeros(3))
+    >>> print(document_hidden(weights, jnp.array([0])))
+    [[1. 0.]]
+    """
+    check_ids("doc", doc, len(weights.docs))
+    z = weights.docs[doc]
+    z = z if weights.proj is None else z @ weights.proj
+    return binarise(jax.nn.sigmoid(z)) if binary else z
+
+
+def log_probabilities(
+    weights: PVWeights, doc: Int[AnyArray, " B"], context: Int[AnyArray, "B C"] | None = None, *, binary: bool = True
+) -> Float[AnyArray, "B V"]:
+    """`log softmax(W h + b)`; for PV-DM, `h` is followed by the mean vector of the context words.
+
+    Args:
+        weights: tables.
+        doc: documents.
+        context: words around the one to predict; exactly when the weights have word vectors.
+        binary: bits or real numbers.
+
+    Raises:
+        ValueError: for ids out of range, or a context where there is no table of words and the reverse.
+    """
+    if (context is None) != (weights.words is None):
+        raise ValueError(f"context is {'absent' if context is None else 'given'}; it goes with a table of word vectors")
+    h = document_hidden(weights, doc, binary=binary)
+    if context is not None:
+        check_ids("context", context, len(weights.words))
+        h = jnp.concatenate([h, weights.words[context].mean(1)], axis=1)
+    return jax.nn.log_softmax(h @ weights.out_w.T + weights.out_b[None])
+
+
+def pair_loss(
+    weights: PVWeights,
+    doc: Int[AnyArray, " B"],
+    word: Int[AnyArray, " B"],
+    context: Int[AnyArray, "B C"] | None = None,
+    *,
+    binary: bool = True,
+) -> Float[AnyArray, ""]:
+    """Mean of `-log P(word | document, context)`, in nats; 0 of an empty batch.
+
+    Raises:
+        ValueError: as `log_probabilities`, and for words out of range.
+    """
+    check_ids("word", word, len(weights.out_b))
+    found = log_probabilities(weights, doc, context, binary=binary)
+    return -jnp.sum(jnp.take_along_axis(found, word[:, None], axis=1)) / max(1, len(word))
+
+
+def count_loss(
+    weights: PVWeights, doc: Int[AnyArray, " B"], counts: Real[AnyArray, "B V"], *, binary: bool = True
+) -> Float[AnyArray, ""]:
+    """`pair_loss` over all words of whole documents, by one product of matrices; 0 without a word.
+
+    Args:
+        weights: tables, without word vectors.
+        doc: documents.
+        counts: how often each of them has each word.
+        binary: bits or real numbers.
+    """
+    found = log_probabilities(weights, doc, binary=binary)
+    counts = counts.astype(found.dtype)
+    return -jnp.sum(found * counts) / jnp.maximum(counts.sum(), 1)
+
+
+def document_codes(weights: PVWeights) -> UInt8[AnyArray, "n k"]:
+    """The bits of all documents.
+
+    >>> document_codes(PVWeights(jnp.array([[2.0, -1.0]]), jnp.zeros((3, 2)), jnp.zeros(3))).tolist()
+    [[1, 0]]
+    """
+    return document_hidden(weights, jnp.arange(len(weights.docs))).astype(jnp.uint8)
+
+
+class BinaryPV(nnx.Module):
+    """Holder of the tables, for `fit`.
+
+    Args:
+        n_docs, vocab: n and V.
+        bits: k.
+        real_dim: r of Real-Binary PV; none for the plain models.
+        context_dim: d of PV-DM; 0 for PV-DBOW.
+        binary: False for the real models that these are compared with.
+        word_counts: of the vocabulary; b starts at the logarithms of their shares.
+        rngs: of the start: D of deviation .1, W and word vectors of .1 and .01, P of `3 / sqrt(r)`.
+
+    Raises:
+        ValueError: for sizes below 1.
+    """
+
+    def __init__(
+        self,
+        n_docs: int,
+        vocab: int,
+        bits: int,
+        real_dim: int | None = None,
+        context_dim: int = 0,
+        *,
+        binary: bool = True,
+        word_counts: np.ndarray | None = None,
+        rngs: nnx.Rngs,
+    ):
+        for name, value in (("n_docs", n_docs), ("vocab", vocab), ("bits", bits), ("real_dim", real_dim or 1)):
+            check_at_least(name, value)
+        check_at_least("context_dim", context_dim, 0)
+        draw, self.binary = generator(rngs.params()), binary
+
+        def table(scale, *shape):
+            return nnx.Param(jnp.asarray(scale * draw.standard_normal(shape), jnp.float32))
+
+        self.docs = table(0.1, n_docs, real_dim or bits)
+        self.out_w = table(0.01, vocab, bits + context_dim)
+        start = np.zeros(vocab) if word_counts is None else np.log((word_counts + 1) / np.sum(word_counts + 1))
+        self.out_b = nnx.Param(jnp.asarray(start, jnp.float32))
+        self.proj = table(3 / real_dim**0.5, real_dim, bits) if real_dim else None
+        self.words = table(0.1, vocab, context_dim) if context_dim else None
+
+    @property
+    def weights(self) -> PVWeights:
+        """The tables as arrays."""
+        tables = (self.docs, self.out_w, self.out_b, self.proj, self.words)
+        return PVWeights(*(None if table is None else table[...] for table in tables))
+
+    def loss(self, doc: Array, word: Array, context: Array | None = None) -> Array:
+        """`pair_loss` of this model."""
+        return pair_loss(self.weights, doc, word, context, binary=self.binary)
+
+    def codes(self) -> Array:
+        """`document_codes` of this model."""
+        return document_codes(self.weights)
