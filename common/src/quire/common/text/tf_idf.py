@@ -6,9 +6,7 @@ from jaxtyping import Float, Real
 from quire.common.checks import check_at_least
 
 
-def tf_idf(
-    counts: Real[np.ndarray, "n V"], train: int | None = None, *, sublinear: bool = False
-) -> Float[np.ndarray, "n V"]:
+def tf_idf(counts: Real[np.ndarray, "n V"], train: int | None = None, *, sublinear: bool = False) -> Float[np.ndarray, "n V"]:
     """Rows of `tf (log((n + 1) / (df + 1)) + 1)`, of length one; zeros for a document without a word.
 
     Args:

@@ -2,13 +2,12 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Real
 
 from quire.common.checks import check_at_least
+from quire.common.layers.relaxed import binarise
 from quire.common.random import generator
-from quire.text_vectors.paragraph_vectors import binarise
 
 
 class CodeAutoencoder(nnx.Module):
@@ -49,19 +48,3 @@ class CodeAutoencoder(nnx.Module):
     def codes(self, features: Float[Array, "n V"]) -> Array:
         """Bits as uint8."""
         return self.bits(features).astype(jnp.uint8)
-
-
-def tf_idf(counts: Real[np.ndarray, "n V"], train: int | None = None) -> Float[np.ndarray, "n V"]:
-    """Rows of `count (log((n + 1) / (df + 1)) + 1)`, of length one; 0 for a document without a word.
-
-    Args:
-        counts: words of the documents.
-        train: document frequencies are those of so many first ones; of all by default.
-
-    >>> print(tf_idf(np.array([[1, 0], [1, 1]])).round(2))
-    [[1.   0.  ]
-     [0.58 0.81]]
-    """
-    from sklearn.feature_extraction.text import TfidfTransformer
-
-    return TfidfTransformer().fit(counts[:train]).transform(counts).toarray()

@@ -4,9 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Real
 
-from quire.common.checks import check_at_least
+from quire.common.checks import check_at_least, floating
 from quire.common.metrics.ranking import ranked_hits, user_metrics
 from quire.common.retrieval.hamming import hamming, pack_rows
+from quire.common.text.evaluation import normalised
 
 AnyArray = np.ndarray | Array
 
@@ -55,16 +56,17 @@ def tie_averaged_precision(distances: Integer[AnyArray, "q n"], relevant: Releva
         raise ValueError(f"distances have shape {distances.shape}, relevant {relevant.shape}; they need one [q, n], n at least 1")
     if not np.issubdtype(distances.dtype, np.integer) or (distances < 0).any():
         raise ValueError(f"distances have dtype {distances.dtype}; they need integers from 0")
-    queries, n = distances.shape
     levels = int(distances.max(initial=0)) + 1
-    slot = (distances + levels * np.arange(queries)[:, None]).ravel()
-    size = np.bincount(slot, minlength=queries * levels).reshape(queries, levels)
-    good = np.bincount(slot, relevant.ravel(), minlength=queries * levels).reshape(queries, levels)
-    level = np.sort(distances, axis=1)
-    t, r = (np.take_along_axis(x, level, axis=1) for x in (size, good))
-    before, good_before = (np.take_along_axis(np.cumsum(x, axis=1) - x, level, axis=1) for x in (size, good))
-    place = np.arange(1, n + 1)[None]
-    gain = r / t * (good_before + 1 + (place - before - 1) * (r - 1) / np.maximum(t - 1, 1)) / place
+    slot = (distances + levels * np.arange(len(distances))[:, None]).ravel()
+    size, good = (
+        np.bincount(slot, weight, minlength=len(distances) * levels).reshape(-1, levels) for weight in (None, relevant.ravel())
+    )
+    before, good_before = (np.cumsum(x, axis=1) - x for x in (size, good))
+    harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, distances.shape[1] + 1))])
+    reciprocals = harmonic[before + size] - harmonic[before]  # sum over the places of a group of 1 / place
+    later = size - (before + 1) * reciprocals  # and of (i - 1) / place
+    pairs = (good_before + 1) * reciprocals + (good - 1) / np.maximum(size - 1, 1) * later
+    gain = good / np.maximum(size, 1) * pairs
     return gain.sum(1) / np.maximum(relevant.sum(1), 1)
 
 
@@ -75,7 +77,7 @@ def ndcg(scores: Real[AnyArray, "q n"], relevant: Relevant, k: int = 10) -> Floa
         ValueError: for a k that the items do not allow.
     """
     check_at_least("k", k)
-    hits = ranked_hits(jnp.asarray(scores), jnp.asarray(relevant), k)
+    hits = ranked_hits(*floating(scores), jnp.asarray(relevant), k)
     return np.asarray(user_metrics(hits, jnp.asarray(relevant).sum(-1), (k,))[f"ndcg@{k}"])
 
 
@@ -102,18 +104,24 @@ def reranked(
 
 def cosines(queries: Float[AnyArray, "q r"], database: Float[AnyArray, "n r"]) -> Float[AnyArray, "q n"]:
     """Cosine of every pair; a zero vector has 0 with every other."""
-    queries, database = np.asarray(queries), np.asarray(database)
-    lengths = [np.linalg.norm(x, axis=1) for x in (queries, database)]
-    product = queries @ database.T
-    scale = np.outer(*lengths)
-    return np.where(scale > 0, product / np.where(scale > 0, scale, 1), 0)
+    return normalised(queries) @ normalised(database).T
 
 
 def precision_recall(
     distances: Integer[AnyArray, "q n"], relevant: Relevant
 ) -> tuple[Float[AnyArray, " radii"], Float[AnyArray, " radii"]]:
-    """Precision and recall of what lies within each radius 0, 1, ..., over all queries together."""
-    levels = int(distances.max()) + 1
+    """Precision and recall of what lies within each radius 0, 1, ..., over all queries together.
+
+    Raises:
+        ValueError: for shapes that differ.
+
+    >>> precision_recall(np.array([[0, 1]]), np.array([[False, True]]))
+    (array([0. , 0.5]), array([0., 1.]))
+    """
+    distances, relevant = np.asarray(distances), np.asarray(relevant, bool)
+    if distances.shape != relevant.shape:
+        raise ValueError(f"distances have shape {distances.shape}, relevant {relevant.shape}; they need one")
+    levels = int(distances.max(initial=0)) + 1
     found = np.cumsum(np.bincount(distances.ravel(), minlength=levels))
     good = np.cumsum(np.bincount(distances.ravel(), relevant.ravel(), minlength=levels))
     return good / np.maximum(found, 1), good / max(1, int(relevant.sum()))

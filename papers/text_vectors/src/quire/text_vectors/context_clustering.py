@@ -1,4 +1,4 @@
-"""MSSG, the baseline: the sense of a word is the nearest of its clusters of contexts (Neelakantan et al. 2014)."""
+"""Senses as clusters of contexts: MSSG (Neelakantan et al. 2014), and two clusters without a model."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from quire.common.checks import check_at_least
+from quire.common.checks import check_at_least, check_ids
 from quire.common.layers.nested import unit_rows
 from quire.common.random import generator
 from quire.text_vectors.disambiguated_skipgram import context_vector, prediction_loss
@@ -44,13 +44,43 @@ class MSSG(nnx.Module):
         self.sums = nnx.Variable(jnp.asarray(1e-3 * draw.standard_normal((vocab, senses, dim)), jnp.float32))
         self.unknown = unknown
 
-    def choose(self, center: Array, context: Array) -> tuple[Array, Array]:
+    def choose(self, center: Int[AnyArray, " B"], context: Int[AnyArray, "B C"]) -> tuple[Int[Array, " B"], Float[Array, "B d"]]:
         """Senses of occurrences, and their context vectors."""
         c = context_vector(self.out_w[...], context)
         return nearest_cluster(self.sums[...][center], c), c
 
-    def loss(self, center: Array, context: Array) -> Array:
+    def loss(self, center: Int[AnyArray, " B"], context: Int[AnyArray, "B C"]) -> Float[Array, ""]:
         """Prediction of the context words by the chosen senses, whose sums take in the contexts."""
         chosen, c = self.choose(center, context)
         self.sums[...] = self.sums[...].at[center, chosen].add(jax.lax.stop_gradient(c))
         return prediction_loss(self.out_w[...], self.out_b[...], self.sense[...][center, chosen], context, self.unknown)
+
+
+def first_component_side(
+    context: Int[np.ndarray, "n C"], vocab: int, unknown: int | None = None, *, rare: bool = False
+) -> Int[np.ndarray, " n"]:
+    """Sides of the first principal component of what share of a context each word has: two clusters without a model.
+
+    Args:
+        context: words around each occurrence of one word.
+        vocab: V.
+        unknown: id that does not count.
+        rare: weigh words by `log(n / df)`, df being the contexts that have them.
+
+    >>> sides = first_component_side(np.array([[1, 1], [2, 2], [1, 1], [2, 2]]), 3)
+    >>> bool(sides[0] == sides[2] != sides[1] == sides[3])
+    True
+    """
+    from sklearn.decomposition import PCA
+
+    check_ids("context", context, vocab)
+    bags = np.zeros((len(context), vocab))
+    np.add.at(bags, (np.arange(len(context))[:, None], context), 1)
+    if unknown is not None:
+        bags[:, unknown] = 0
+    shares = bags / np.maximum(bags.sum(1, keepdims=True), 1)
+    if rare:
+        shares *= np.log(len(bags) / np.maximum((bags > 0).sum(0), 1))
+    if len(context) < 2 or np.ptp(shares, axis=0).max() == 0:
+        return np.zeros(len(context), int)
+    return (PCA(1, svd_solver="covariance_eigh").fit_transform(shares)[:, 0] > 0).astype(int)

@@ -8,7 +8,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from quire.common.checks import check_at_least, check_ids, check_positive
+from quire.common.checks import check_at_least, check_ids
+from quire.common.layers.relaxed import relaxed_one_hot
 from quire.common.random import generator
 
 AnyArray = np.ndarray | Array
@@ -56,28 +57,6 @@ def sense_logits(weights: DSGWeights, center: Int[AnyArray, " B"], context: Int[
     if weights.ctx_w.ndim == 2:
         return c @ weights.ctx_w + weights.ctx_b[None]
     return jnp.einsum("bd,bds->bs", c, weights.ctx_w[center]) + weights.ctx_b[center]
-
-
-def relaxed_one_hot(
-    logits: Float[AnyArray, "*batch S"], uniform: Float[AnyArray, "*batch S"], temperature: float | Array
-) -> Float[AnyArray, "*batch S"]:
-    """`softmax((l + G) / T)` with Gumbel noise `G = -log(-log U)`.
-
-    Args:
-        logits: l.
-        uniform: U, inside of (0, 1).
-        temperature: T.
-
-    Raises:
-        ValueError: for a temperature that is not positive.
-
-    >>> print(relaxed_one_hot(jnp.array([0.0, 0.0]), jnp.array([0.5, 0.5]), 0.7))
-    [0.5 0.5]
-    """
-    check_positive("temperature", temperature)
-    tiny = jnp.finfo(uniform.dtype).tiny
-    noise = -jnp.log(-jnp.log(jnp.clip(uniform, tiny, 1 - jnp.finfo(uniform.dtype).epsneg)))
-    return jax.nn.softmax((logits + noise) / temperature, axis=-1)
 
 
 def mixed_sense(weights: DSGWeights, center: Int[AnyArray, " B"], probs: Float[AnyArray, "B S"]) -> Float[AnyArray, "B d"]:
@@ -183,6 +162,10 @@ class DisambiguatedSkipgram(nnx.Module):
     def weights(self) -> DSGWeights:
         """The tables as arrays."""
         return DSGWeights(*(x[...] for x in (self.sense, self.out_w, self.out_b, self.ctx_w, self.ctx_b)))
+
+    def sense_logits(self, center: Int[AnyArray, " B"], context: Int[AnyArray, "B C"]) -> Float[Array, "B S"]:
+        """`sense_logits` of this model."""
+        return sense_logits(self.weights, center, context)
 
     def pretraining_loss(self, center: Array, context: Array, reward: float = 0.1) -> Array:
         """`pretraining_loss`; the context words are the labels."""

@@ -1,5 +1,6 @@
 """What the claims share: one set of codes, one set of senses, all seeds of a run at once."""
 
+from itertools import repeat
 from typing import Any
 
 import jax
@@ -7,17 +8,28 @@ import jax.numpy as jnp
 import numpy as np
 
 from quire.common.claims import shared
-from quire.text_vectors.autoencoder import tf_idf
+from quire.common.data.sense_induction import semeval2013
+from quire.common.data.word_questions import word_similarity
+from quire.common.metrics.clustering import adjusted_rand_index
+from quire.common.random import generator
+from quire.common.text.tf_idf import tf_idf
+from quire.common.train.seeds import fold_keys
+from quire.text_vectors.annotated_senses import agreement
 from quire.text_vectors.code_retrieval import code_distances, cosines, ndcg, reranked, tie_averaged_precision
 from quire.text_vectors.code_training import autoencoder_codes, paragraph_vectors, starts
-from quire.text_vectors.config import Preset
+from quire.text_vectors.config import Preset, Senses
+from quire.text_vectors.context_clustering import first_component_side
+from quire.text_vectors.disambiguated_skipgram import DSGWeights
 from quire.text_vectors.hashing import hyperplane_codes, itq_codes, latent_semantics, sign_codes
 from quire.text_vectors.inference import fit_documents
 from quire.text_vectors.news_documents import Documents, open_documents
 from quire.text_vectors.paragraph_vectors import PVWeights, document_codes
-from quire.text_vectors.sense_text import SenseText, open_text
-from quire.text_vectors.sense_training import fit_clusters, fit_senses, occurrence_probabilities
-from quire.text_vectors.senses import mean_rand_index, prune, sense_priors
+from quire.text_vectors.sense_similarity import correlations, rated_pairs, similarities
+from quire.text_vectors.sense_text import UNKNOWN, SenseText, open_text
+from quire.text_vectors.sense_training import fit_adagram, fit_clusters, fit_senses, occurrence_probabilities
+from quire.text_vectors.senses import prune, sense_priors
+
+# --- Codes ---
 
 
 @shared
@@ -27,7 +39,7 @@ def coded_documents(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     source = open_documents(config, keys[0])
     documents, n = source.value, len(source.value.train[1])
     counts = np.concatenate([documents.train[0], documents.test[0]])
-    features = tf_idf(counts, n)
+    features = tf_idf(counts, n, sublinear=True)
     binary = paragraph_vectors(counts, config, keys)
     real = np.asarray(paragraph_vectors(counts, config, keys, binary=False).docs)
     both = paragraph_vectors(counts, config, keys, real_dim=config.real_dim)
@@ -42,31 +54,39 @@ def coded_documents(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         "hyperplanes of PV": np.stack([hyperplane_codes(x, config.bits, key) for x, key in zip(real, keys, strict=True)]),
         "Real-Binary": np.asarray(jax.vmap(document_codes)(both)),
     }
+    relevant = documents.test[1][:, None] == documents.train[1][None]
     return {
         "documents": documents,
         "stand_in_for": source.stand_in_for,
         "features": np.broadcast_to(features, (len(keys), *features.shape)),
         "codes": codes,
+        "precision": {name: _mean_precisions(x, n, relevant) for name, x in codes.items()},
         "vectors": np.asarray(both.docs),
         "other": _other_domain(documents, binary, preset, keys),
     }
+
+
+def _mean_precisions(codes: np.ndarray, n: int, relevant: np.ndarray) -> np.ndarray:
+    """Mean average precision, in expectation over ties, of the documents from number n on over those before: one a seed."""
+    return np.array([tie_averaged_precision(code_distances(x[n:], x[:n]), relevant).mean() for x in codes])
 
 
 def _other_domain(documents: Documents, weights: PVWeights, preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
     """Codes of unseen documents of other classes, by trained and by random word vectors, by hyperplanes, and at random."""
     config, (counts, _) = preset.codes, documents.other
     begin = starts(keys, len(counts), config.bits)
-    random = jax.tree.map(lambda x: x, weights)._replace(out_w=jnp.asarray(_shuffled(np.asarray(weights.out_w), keys)))
+    shuffled = weights._replace(out_w=jnp.asarray(_shuffled(np.asarray(weights.out_w), keys)))
 
     def fitted(weights, start):
         found = fit_documents(weights, jnp.asarray(counts), start, steps=config.infer_steps)
         return document_codes(weights._replace(docs=found))
 
     codes = jax.jit(jax.vmap(fitted))
-    features = tf_idf(np.concatenate([documents.train[0], counts]), len(documents.train[0]))[len(documents.train[0]) :]
+    n = len(documents.train[1])
+    features = tf_idf(np.concatenate([documents.train[0], counts]), n, sublinear=True)[n:]
     return {
         "BPV": np.asarray(codes(weights, begin)),
-        "BPV, words shuffled": np.asarray(codes(random, begin)),
+        "BPV, words shuffled": np.asarray(codes(shuffled, begin)),
         "hyperplanes of tf-idf": np.stack([hyperplane_codes(features, config.bits, key) for key in keys]),
         "random codes": (begin > 0).astype(np.uint8),
     }
@@ -74,13 +94,7 @@ def _other_domain(documents: Documents, weights: PVWeights, preset: Preset, keys
 
 def _shuffled(out_w: np.ndarray, keys: jax.Array) -> np.ndarray:
     """Rows of W in another order: the same numbers, which say nothing about the words any more."""
-    return np.stack([np.random.default_rng(i).permutation(w) for i, w in enumerate(out_w)])
-
-
-def precision_of_tests(found: dict[str, Any], name: str) -> np.ndarray:
-    """Average precision of every test document over the training documents, in expectation over ties."""
-    distances, relevant = distances_of_tests(found, name)
-    return tie_averaged_precision(distances, relevant)
+    return np.stack([generator(key).permutation(w) for key, w in zip(fold_keys(keys, 7), out_w, strict=True)])
 
 
 def distances_of_tests(found: dict[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -112,49 +126,86 @@ def rerank_quality(found: dict[str, Any], shortlist: int) -> dict[str, float]:
     return {name: float(ndcg(x, relevant).mean()) for name, x in scores.items()}
 
 
+# --- Senses ---
+
+
 @shared
 def sense_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
-    """Both models on a text a seed: adjusted Rand indices, priors, and what the notebook looks at, of every seed."""
+    """All models on a generated text a seed: adjusted Rand indices, priors, and what the notebook looks at, of every seed."""
     config = preset.senses
     texts = [open_text(config, key) for key in keys]
     weights = fit_senses(texts, config, keys)
     probs = occurrence_probabilities(weights, texts, config)
-    clusters = fit_clusters(texts, config, keys)
-    scored = [_scores(text, p, c, config.window) for text, p, c in zip(texts, probs, clusters, strict=True)]
+    found = {
+        "DSG": [p.argmax(1) for p in probs],
+        "MSSG": fit_clusters(texts, config, keys),
+        "AdaGram": fit_adagram(texts, config, keys),
+        "principal component": [component_sides(text, config) for text in texts],
+        "principal component of rare words": [component_sides(text, config, rare=True) for text in texts],
+    }
     return {
         "name": texts[0].name,
         "weights": jax.tree.map(np.asarray, weights),
-        "scores": {name: np.array([score[name] for score in scored]) for name in scored[0]},
+        "scores": {name: np.stack(list(map(indices_of_words, texts, x))) for name, x in found.items()},
+        "prior": np.stack([sense_priors(p, text.tokens[text.places], text.vocab) for p, text in zip(probs, texts, strict=True)]),
+        "kind": np.stack([kinds_of_words(text) for text in texts]),
     }
 
 
-def _scores(text: SenseText, probs: np.ndarray, clusters: np.ndarray, window: int) -> dict[str, np.ndarray]:
-    center, context = text.windows(window)
-    known = text.origin >= 0
-    pseudo = np.unique(center[known])
-    trivial = np.zeros(len(center), int)
-    for word in pseudo:
-        trivial[center == word] = first_component_side(context[center == word], text.vocab)
-    of_method = {"DSG": probs.argmax(1), "MSSG": clusters, "principal component": trivial}
-    indices = {
-        name: np.array([mean_rand_index(center[rows], text.origin[rows], x[rows]) for rows in (center == w for w in pseudo)])
-        for name, x in of_method.items()
+@shared
+def real_sense_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
+    """Disambiguated skip-gram of a real text: indices of pseudo-words, and what people judged, of every seed."""
+    config = preset.real_senses
+    texts = [open_text(config, key) for key in keys]
+    weights = fit_senses(texts, config, keys)
+    probs = occurrence_probabilities(weights, texts, config)
+    of_seeds = [jax.tree.map(lambda x, i=i: x[i], weights) for i in range(len(keys))]
+    priors = [sense_priors(p, text.tokens[text.places], text.vocab) for p, text in zip(probs, texts, strict=True)]
+    judged, rated = semeval2013(), word_similarity()
+    return {
+        "name": texts[0].name,
+        "DSG": np.stack([indices_of_words(text, p.argmax(1)) for text, p in zip(texts, probs, strict=True)]),
+        "principal component": np.stack([indices_of_words(text, component_sides(text, config)) for text in texts]),
+        "agreement": _stacked([agreement(w, judged, text.words) for w, text in zip(of_seeds, texts, strict=True)]),
+        "similarity": _stacked(list(map(rated_similarity, of_seeds, priors, texts, repeat(config), repeat(rated)))),
     }
-    kind = np.where(np.isin(np.arange(text.vocab), pseudo), 2, np.bincount(center, minlength=text.vocab) > 0)
-    return indices | {"prior": sense_priors(probs, center, text.vocab), "kind": kind}
 
 
-def first_component_side(context: np.ndarray, vocab: int) -> np.ndarray:
-    """Sides of the first principal component of bags of context words `[n, C]`: two clusters without a model."""
-    from sklearn.decomposition import PCA
-
-    bags = np.zeros((len(context), vocab), np.float32)
-    np.add.at(bags, (np.arange(len(context))[:, None], context), 1)
-    bags[:, 0] = 0
-    return (PCA(1, svd_solver="covariance_eigh", random_state=0).fit_transform(bags)[:, 0] > 0).astype(int)
+def _stacked(rows: list[dict[str, float]]) -> dict[str, np.ndarray]:
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def senses_kept(scores: dict[str, np.ndarray], threshold: float) -> tuple[float, float]:
+def rated_similarity(weights: DSGWeights, prior: np.ndarray, text: SenseText, config: Senses, rated: list) -> dict[str, float]:
+    """100 times the rank correlation of every similarity with people's ratings, and the number of pairs."""
+    a, b, ratings = rated_pairs(rated, text.words)
+    found = similarities(weights.sense, prior, config.kept_prior, a, b)
+    return correlations(found, ratings) | {"pairs": float(len(a))}
+
+
+def indices_of_words(text: SenseText, found: np.ndarray) -> np.ndarray:
+    """Adjusted Rand index of every pseudo-word, by id."""
+    center, known = text.tokens[text.places], text.origin >= 0
+    rows = [center == word for word in np.unique(center[known])]
+    return np.array([adjusted_rand_index(text.origin[row], found[row]) for row in rows])
+
+
+def component_sides(text: SenseText, config: Senses, *, rare: bool = False) -> np.ndarray:
+    """Two clusters of the contexts of each pseudo-word without a model; 0 for other words."""
+    center, context = text.windows(config.window)
+    sides = np.zeros(len(center), int)
+    for word in np.unique(center[text.origin >= 0]):
+        sides[center == word] = first_component_side(context[center == word], text.vocab, UNKNOWN, rare=rare)
+    return sides
+
+
+def kinds_of_words(text: SenseText) -> np.ndarray:
+    """2 for a pseudo-word, 1 for another word that occurs, else 0."""
+    center = text.tokens[text.places]
+    pseudo = np.unique(center[text.origin >= 0])
+    return np.where(np.isin(np.arange(text.vocab), pseudo), 2, np.bincount(center, minlength=text.vocab) > 0)
+
+
+def senses_kept(found: dict[str, np.ndarray], threshold: float) -> tuple[float, float]:
     """Mean number of senses kept of pseudo-words and of other words that occur."""
-    kept = prune(scores["prior"], threshold).sum(1)
-    return float(kept[scores["kind"] == 2].mean()), float(kept[scores["kind"] == 1].mean())
+    kept = prune(found["prior"], threshold).sum(1)
+    return float(kept[found["kind"] == 2].mean()), float(kept[found["kind"] == 1].mean())

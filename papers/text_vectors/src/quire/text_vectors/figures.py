@@ -1,6 +1,6 @@
 """Figures of the claims and of the notebook; matplotlib figures, closed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,13 +10,13 @@ from quire.common.plots import Figure
 COLOURS = ("#c0392b", "#2980b9", "#27ae60", "#8e44ad", "#e67e22", "#34495e", "#16a085", "#7f8c8d")
 
 
-def bars(values: Mapping[str, float], label: str, level: float | None = None, level_name: str = "chance") -> Figure:
-    """One number by name, the largest on top."""
+def bars(
+    values: Mapping[str, float], label: str, level: float | None = None, *, ours: Sequence[str] = (), level_name: str = "chance"
+) -> Figure:
+    """One number by name, the largest on top; those of the paper in colour."""
     figure, ((panel,),) = plots.axes(width=6, height=0.8 + 0.34 * len(values))
     names = sorted(values, key=values.__getitem__)
-    panel.barh(
-        names, [values[name] for name in names], color=["#c0392b" if name.startswith("BPV") else plots.GREY for name in names]
-    )
+    panel.barh(names, [values[name] for name in names], color=[COLOURS[0] if name in ours else plots.GREY for name in names])
     for i, name in enumerate(names):
         panel.text(values[name], i, f" {values[name]:.3f}", va="center", fontsize="small")
     if level is not None:

@@ -1,5 +1,7 @@
 """Codes without learning them from words: random hyperplanes, signs, and turned principal components."""
 
+from functools import partial
+
 import jax
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -38,8 +40,11 @@ def sign_codes(x: Float[np.ndarray, "n dim"]) -> UInt8[np.ndarray, "n dim"]:
 
 def itq_codes(x: Float[np.ndarray, "n dim"], bits: int, key: jax.Array) -> UInt8[np.ndarray, "n k"]:
     """Iterative quantisation fitted to the vectors that it codes; see `quire.common.retrieval.hamming.itq`."""
-    mean, turned = itq(np.asarray(x, np.float32), bits, key)
+    mean, turned = _compiled_itq(np.asarray(x, np.float32), bits, key)
     return sign_codes((x - np.asarray(mean)) @ np.asarray(turned))
+
+
+_compiled_itq = partial(jax.jit, static_argnames="bits")(itq)  # one program for all seeds
 
 
 def latent_semantics(x: Float[np.ndarray, "n V"], dim: int) -> Float[np.ndarray, "n dim"]:

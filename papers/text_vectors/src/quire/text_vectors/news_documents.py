@@ -15,7 +15,7 @@ from quire.text_vectors.config import Codes
 
 @dataclass(frozen=True, eq=False)
 class Documents:
-    """Counts of words, uint8 `[n, V]`, and classes `[n]`.
+    """Counts of words, uint16 `[n, V]`, and classes `[n]`.
 
     Attributes:
         name: as tables show it.
@@ -47,8 +47,8 @@ def news_documents(config: Codes) -> Documents:
     chosen = range(0, len(posts.classes) - 1, config.class_step)[: config.num_classes]
     if len(chosen) < config.num_classes:
         raise ValueError(f"num_classes is {config.num_classes}; every {config.class_step}-th class makes {len(chosen)}")
-    ours, others = set(chosen), {i + 1 for i in chosen} - set(chosen) or set(range(max(chosen) + 1, len(posts.classes)))
-    texts = [_tokens(text) for text, label in zip(*posts.train, strict=True) if label in ours]
+    ours, others = set(chosen), {i + 1 for i in chosen}
+    texts = [phrases(text, config.ngrams) for text, label in zip(*posts.train, strict=True) if label in ours]
     ranked = [word for word, _ in Counter(word for text in texts for word in text).most_common(config.first_rank + config.vocab)]
     words = tuple(ranked[config.first_rank :])
     sides = [
@@ -59,16 +59,23 @@ def news_documents(config: Codes) -> Documents:
     return Documents(name, *sides, words)
 
 
-def _tokens(text: str) -> list[str]:
-    return re.findall(r"[a-z]{3,}", text.lower())
+def phrases(text: str, ngrams: int = 1) -> list[str]:
+    """Lower-case words of at least three letters, and up to `ngrams` of them in a row.
+
+    >>> phrases("The old cat", 2)
+    ['the', 'old', 'cat', 'the old', 'old cat']
+    """
+    words = re.findall(r"[a-z]{3,}", text.lower())
+    return [" ".join(words[i : i + size]) for size in range(1, ngrams + 1) for i in range(len(words) - size + 1)]
 
 
 def _counted(part: LabelledTexts, classes: set[int], words: tuple[str, ...], config: Codes) -> tuple[np.ndarray, np.ndarray]:
     index = {word: i for i, word in enumerate(words)}
     chosen = [i for i, label in enumerate(part.labels) if label in classes]
-    counts = np.zeros((len(chosen), config.vocab), np.uint8)
+    counts = np.zeros((len(chosen), config.vocab), np.uint16)
     for row, i in enumerate(chosen):
-        np.add.at(counts[row], [index[word] for word in _tokens(part.texts[i]) if word in index][: config.max_tokens], 1)
+        known = [index[word] for word in phrases(part.texts[i], config.ngrams) if word in index]
+        np.add.at(counts[row], known[: config.max_tokens], 1)
     return counts, part.labels[chosen]
 
 
@@ -87,7 +94,7 @@ def topic_documents(config: Codes, key: jax.Array, per_class: tuple[int, int] = 
 
     def side(first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         labels = np.repeat(np.arange(first, first + config.num_classes, dtype=np.int32), count)
-        return np.array([draw.multinomial(config.max_tokens, laws[label]) for label in labels]).astype(np.uint8), labels
+        return np.array([draw.multinomial(config.max_tokens, laws[label]) for label in labels]).astype(np.uint16), labels
 
     sides = side(0, per_class[0]), side(0, per_class[1]), side(config.num_classes, per_class[1])
     return Documents(f"{config.num_classes} generated topics", *sides, tuple(f"w{i}" for i in range(config.vocab)))

@@ -8,8 +8,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Real, UInt8
 
-from quire.common.checks import check_at_least, check_ids, floating
-from quire.common.quant.uniform import round_ste
+from quire.common.checks import check_at_least, check_ids
+from quire.common.layers.relaxed import binarise
 from quire.common.random import generator
 
 AnyArray = np.ndarray | Array
@@ -30,18 +30,6 @@ class PVWeights(NamedTuple):
     out_b: Array
     proj: Array | None = None
     words: Array | None = None
-
-
-def binarise(s: Float[AnyArray, "*shape"]) -> Float[AnyArray, "*shape"]:
-    """`1[s >= 1/2]` of numbers in `[0, 1]`, with derivative 1: the rounding of Krizhevsky and Hinton.
-
-    `round_ste` rounds 1/2 to the even number below; here 1/2 is a one.
-
-    >>> print(binarise(jnp.array([0.2, 0.5, 0.9])), jax.grad(binarise)(0.2))
-    [0. 1. 1.] 1.0
-    """
-    (s,) = floating(s)
-    return jnp.where(jax.lax.stop_gradient(s) == 0.5, s + 0.5, round_ste(s))
 
 
 def document_hidden(weights: PVWeights, doc: Int[AnyArray, " B"], *, binary: bool = True) -> Float[AnyArray, "B k"]:
@@ -172,10 +160,12 @@ class BinaryPV(nnx.Module):
         tables = (self.docs, self.out_w, self.out_b, self.proj, self.words)
         return PVWeights(*(None if table is None else table[...] for table in tables))
 
-    def loss(self, doc: Array, word: Array, context: Array | None = None) -> Array:
+    def loss(
+        self, doc: Int[AnyArray, " B"], word: Int[AnyArray, " B"], context: Int[AnyArray, "B C"] | None = None
+    ) -> Float[Array, ""]:
         """`pair_loss` of this model."""
         return pair_loss(self.weights, doc, word, context, binary=self.binary)
 
-    def codes(self) -> Array:
+    def codes(self) -> UInt8[Array, "n k"]:
         """`document_codes` of this model."""
         return document_codes(self.weights)

@@ -1,6 +1,6 @@
-"""Both stages of disambiguated skip-gram and the clustering of contexts, on one text a seed, all seeds at once."""
+"""Both stages of disambiguated skip-gram and its rivals, on one text a seed, all seeds at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ from flax import nnx
 
 from quire.common.train.batches import epoch_indices
 from quire.common.train.seeds import fit_seeds, fold_keys, over_seeds, stack
+from quire.text_vectors.adagram import AdaGram
 from quire.text_vectors.config import Senses
 from quire.text_vectors.context_clustering import MSSG
 from quire.text_vectors.disambiguated_skipgram import DisambiguatedSkipgram, DSGWeights, initial_weights, own_classifiers
@@ -82,8 +83,29 @@ def windows_at(window: int):
 
 def fit_clusters(texts: Sequence[SenseText], config: Senses, keys: jax.Array) -> list[np.ndarray]:
     """Senses of all occurrences by MSSG, with as many senses and steps as the second stage: one array a seed."""
+
+    def build(text, rngs):
+        return MSSG(text.vocab, config.dim, config.senses, UNKNOWN, rngs=rngs)
+
+    return _rival_senses(texts, config, keys, build, lambda model, center, context: model.choose(center, context)[0])
+
+
+def fit_adagram(texts: Sequence[SenseText], config: Senses, keys: jax.Array) -> list[np.ndarray]:
+    """Senses of all occurrences by AdaGram, with as many senses at most and as many steps: one array a seed."""
+
+    def build(text, rngs):
+        word_counts = np.bincount(text.tokens[text.places], minlength=text.vocab)
+        return AdaGram(word_counts, config.dim, config.senses, unknown=UNKNOWN, rngs=rngs)
+
+    return _rival_senses(texts, config, keys, build, lambda model, *windows: model.posterior(*windows).argmax(1))
+
+
+def _rival_senses(
+    texts: Sequence[SenseText], config: Senses, keys: jax.Array, build: Callable, choose: Callable
+) -> list[np.ndarray]:
+    of_seeds = iter(texts)  # built in the order of the keys
     graph, state, _ = fit_seeds(
-        lambda rngs: MSSG(texts[0].vocab, config.dim, config.senses, UNKNOWN, rngs=rngs),
+        lambda rngs: build(next(of_seeds), rngs),
         optax.adam(config.own_rate),
         lambda model, batch, key: model.loss(batch[0], batch[1]),
         windows_at(config.window),
@@ -91,9 +113,9 @@ def fit_clusters(texts: Sequence[SenseText], config: Senses, keys: jax.Array) ->
         steps=config.own_steps,
         keys=keys,
     )
-    choose = jax.jit(lambda state, center, context: nnx.merge(graph, state).choose(center, context)[0])
+    chosen = jax.jit(lambda state, *windows: choose(nnx.merge(graph, state), *windows))
     return [
-        np.asarray(choose(jax.tree.map(lambda x, i=i: x[i], state), *map(jnp.asarray, text.windows(config.window))))
+        np.asarray(chosen(jax.tree.map(lambda x, i=i: x[i], state), *map(jnp.asarray, text.windows(config.window))))
         for i, text in enumerate(texts)
     ]
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from quire.common.checks import check_at_least, check_ids
+from quire.common.checks import check_ids
 from quire.text_vectors.disambiguated_skipgram import DSGWeights, sense_logits
 
 AnyArray = np.ndarray | Array
@@ -79,6 +79,8 @@ def induce_senses(
     if len(left) != len(right):
         raise ValueError(f"left has {len(left)} contexts and right {len(right)}; they need as many")
     check_ids("word", np.array([word]), len(weights.sense))
+    if weights.ctx_w.ndim != 3:
+        raise ValueError(f"ctx_w has shape {weights.ctx_w.shape}; words need classifiers of their own, [V, d, S]")
     out_w = np.asarray(weights.out_w)
     contexts = [np.concatenate([a, [word], b]).astype(np.int64) for a, b in zip(left, right, strict=True)]
     for ids in contexts:
@@ -88,26 +90,3 @@ def induce_senses(
     probs = np.asarray(jax.nn.softmax(jnp.asarray(logits), axis=-1))
     probs = probs if kept is None else np.where(kept[word], probs, 0)
     return probs.argmax(1), probs
-
-
-def mean_rand_index(words: np.ndarray, gold: np.ndarray, found: np.ndarray) -> float:
-    """Adjusted Rand index of the occurrences of each word, then the plain mean over words.
-
-    Args:
-        words, gold, found: word, true sense and induced sense of every occurrence.
-
-    Raises:
-        ValueError: without an occurrence.
-
-    >>> mean_rand_index(np.zeros(4), np.array([0, 0, 1, 1]), np.array([2, 2, 0, 0]))
-    1.0
-    """
-    check_at_least("number of occurrences", len(words))
-    return float(np.mean([adjusted_rand_index(gold[words == word], found[words == word]) for word in np.unique(words)]))
-
-
-def adjusted_rand_index(gold: Int[AnyArray, " n"], found: Int[AnyArray, " n"]) -> float:
-    """Agreement of two partitions: 1 if they are the same, 0 on average by chance."""
-    from sklearn.metrics import adjusted_rand_score
-
-    return float(adjusted_rand_score(np.asarray(gold), np.asarray(found)))
