@@ -29,9 +29,7 @@ class CodeAutoencoder(nnx.Module):
             weights = draw.standard_normal((n, m)) / n**0.5
             return nnx.Param(jnp.asarray(weights, jnp.float32)), nnx.Param(jnp.zeros(m))
 
-        # documents are unit vectors: rows of the first layer are of length one for numbers of order one
-        (first, self.first_b), (self.second, self.second_b) = layer(vocab, hidden), layer(hidden, bits)
-        self.first = nnx.Param(first[...] * vocab**0.5)
+        (self.first, self.first_b), (self.second, self.second_b) = layer(vocab, hidden), layer(hidden, bits)
         self.out, self.out_b = layer(bits, vocab)
 
     def bits(self, features: Float[Array, "B V"]) -> Float[Array, "B k"]:

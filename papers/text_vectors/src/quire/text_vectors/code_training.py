@@ -1,6 +1,7 @@
 """Codes of one set of documents by every model and baseline, all seeds at once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -81,6 +82,7 @@ def autoencoder_codes(counts: np.ndarray, features: np.ndarray, train: int, conf
         return CodeAutoencoder(counts.shape[1], 2 * config.bits, config.bits, rngs=rngs)
 
     arrays = features[:train].astype(np.float32), counts[:train]
+    config = replace(config, epochs=config.autoencoder_epochs)
     tx = optax.adam(config.autoencoder_rate)
     graph, state = fit_documents_of_seeds(build, tx, lambda model, rows: model.loss(*rows), arrays, config, keys)
     return np.asarray(over_seeds(graph, lambda model, x: model.codes(x))(state, jnp.asarray(features, jnp.float32)))

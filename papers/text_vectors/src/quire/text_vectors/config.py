@@ -22,7 +22,7 @@ class Codes:
         batch_size, epochs: documents of a step, passes.
         learning_rate, accumulator: of AdaGrad.
         loss_scale: factor of the mean loss of a word.
-        autoencoder_rate: of Adam.
+        autoencoder_rate, autoencoder_epochs: of Adam, and passes; more of them serve the words of the training documents only.
         shortlist: documents that real vectors rank anew.
         infer_steps: of Adam, for new documents.
     """
@@ -41,12 +41,23 @@ class Codes:
     accumulator: float = 1e-3
     loss_scale: float = 10.0
     autoencoder_rate: float = 5e-3
+    autoencoder_epochs: int = 12
     shortlist: int = 100
     infer_steps: int = 300
 
     def __post_init__(self):
         check_at_least("class_step", self.class_step, 2)  # the classes between are the domain that training has not seen
-        for name in ("num_classes", "vocab", "ngrams", "max_tokens", "bits", "batch_size", "epochs", "shortlist"):
+        for name in (
+            "num_classes",
+            "vocab",
+            "ngrams",
+            "max_tokens",
+            "bits",
+            "batch_size",
+            "epochs",
+            "autoencoder_epochs",
+            "shortlist",
+        ):
             check_at_least(name, getattr(self, name))
 
 
