@@ -538,7 +538,7 @@ def test_correlation_with_ratings():
 def test_mssg_chooses_by_cosine_and_its_clusters_grow():
     model = MSSG(7, 4, 2, UNKNOWN, rngs=nnx.Rngs(0))
     model.out_w[...], model.sums[...] = jnp.asarray(numbers_of(7, 4)), jnp.asarray(numbers_of(7, 2, 4, seed=1))
-    sums = np.asarray(model.sums[...])
+    sums = np.array(model.sums[...])
     c = np.asarray(model.out_w[...])[CONTEXT].mean(1)
     unit = sums / np.linalg.norm(sums, axis=-1, keepdims=True)
     expected = np.einsum("bsd,bd->bs", unit[CENTER], c).argmax(1)
@@ -557,7 +557,7 @@ def test_adagram_weighs_prior_and_words():
     left = digamma(0.1 + np.array([3, 0, 0])) - digamma(1.1 + counts + [3, 0, 0])
     expected = v + np.array([0, left[0], left[0] + left[1]])
     np.testing.assert_allclose(log_stick_breaking(jnp.asarray(counts), 0.1), expected, rtol=1e-4)
-    assert_dtypes(lambda n: log_stick_breaking(n**2, 0.1), numbers_of(3), tolerance=1e-4, dtypes=["float32", "float64"])
+    assert_dtypes(lambda n: log_stick_breaking(n**2, 0.1), numbers_of(3), tolerance=1e-3)
     model = AdaGram(np.full(7, 10), 4, 2, unknown=UNKNOWN, rngs=nnx.Rngs(0))
     model.out_w[...], model.counts[...] = jnp.asarray(numbers_of(7, 4)), jnp.asarray(np.tile([8.0, 2.0], (7, 1)))
     model.sense[...] = jnp.asarray(numbers_of(7, 2, 4, seed=1))
@@ -601,7 +601,7 @@ def test_training_learns_every_seed_its_own_text():
 
 
 def test_temperature_falls_over_a_third_of_the_steps():
-    temperature = window_data([topic_text(TINY, KEY)], TINY, KEY[None], 30)[2][0]
+    temperature = window_data([topic_text(TINY, KEY)], TINY, [KEY], 30)[2][0]
     np.testing.assert_allclose(temperature[:10], np.linspace(1, 0.5, 10))
     np.testing.assert_allclose(temperature[10:], 0.5)
 
@@ -792,19 +792,22 @@ def test_wrong_arguments(call, message, as_installed):
 def test_presets_are_traced(name):
     """Losses with their gradients, at full size; nothing is run."""
     preset = PRESETS[name]
-    codes, size = preset.codes, jax.ShapeDtypeStruct
-    counts, docs = size((codes.batch_size, codes.vocab), jnp.uint16), size((codes.batch_size,), jnp.int32)
-    for real_dim in (None, codes.real_dim):
-        model = nnx.eval_shape(lambda r=real_dim: BinaryPV(2400, codes.vocab, codes.bits, r, rngs=nnx.Rngs(0)))
-        slopes = jax.eval_shape(jax.grad(count_loss), model.weights, docs, counts)
-        assert slopes.docs.shape == (2400, real_dim or codes.bits)
+    codes, number = preset.codes, jax.ShapeDtypeStruct
+
+    def table(*shape):
+        return number(shape, jnp.float32)
+
+    counts, docs = number((codes.batch_size, codes.vocab), jnp.uint16), number((codes.batch_size,), jnp.int32)
+    for r in (None, codes.real_dim):
+        proj = None if r is None else table(r, codes.bits)
+        weights = PVWeights(table(2400, r or codes.bits), table(codes.vocab, codes.bits), table(codes.vocab), proj)
+        assert jax.eval_shape(jax.grad(count_loss), weights, docs, counts) == weights
     for config in filter(None, (preset.senses, preset.real_senses)):
-        shared = jax.eval_shape(lambda c=config: initial_weights(c.vocab, c.dim, c.senses, KEY))
+        v, d, s = config.vocab, config.dim, config.senses
+        shared = DSGWeights(table(v, s, d), table(v, d), table(v), table(d, s), table(s))
         own = jax.eval_shape(own_classifiers, shared)
-        context, center = size((config.batch_size, 2 * config.window), jnp.int32), size((config.batch_size,), jnp.int32)
-        uniform = size((config.batch_size, config.senses), jnp.float32)
-        slopes = jax.eval_shape(jax.grad(fine_loss), own, center, context, context, uniform, 0.5)
-        assert slopes.ctx_w.shape == (config.vocab, config.dim, config.senses)
+        context, center = number((config.batch_size, 2 * config.window), jnp.int32), number((config.batch_size,), jnp.int32)
+        assert jax.eval_shape(jax.grad(fine_loss), own, center, context, context, table(config.batch_size, s), 0.5) == own
         assert jax.eval_shape(pretraining_loss, shared, center, context, context).shape == ()
 
 

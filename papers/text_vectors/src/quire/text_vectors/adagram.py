@@ -4,15 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Real
 
-from quire.common.checks import check_at_least, check_positive
+from quire.common.checks import check_at_least, check_positive, floating
 from quire.common.random import generator
 
 AnyArray = np.ndarray | Array
 
 
-def log_stick_breaking(counts: Float[AnyArray, "*batch S"], alpha: float) -> Float[Array, "*batch S"]:
+def log_stick_breaking(counts: Real[AnyArray, "*batch S"], alpha: float) -> Float[Array, "*batch S"]:
     """`E log pi_s` of sticks `v_s ~ Beta(1 + n_s, alpha + sum_{r > s} n_r)`, `pi_s = v_s prod_{r < s} (1 - v_r)`.
 
     Args:
@@ -22,6 +22,7 @@ def log_stick_breaking(counts: Float[AnyArray, "*batch S"], alpha: float) -> Flo
     >>> print(jnp.exp(log_stick_breaking(jnp.array([90.0, 10.0, 0.0]), 0.1)).round(2))
     [0.89 0.1  0.  ]
     """
+    (counts,) = floating(counts)
     later = jnp.cumsum(counts[..., ::-1], axis=-1)[..., ::-1] - counts
     of_both = jax.scipy.special.digamma(1 + alpha + counts + later)
     taken = jax.scipy.special.digamma(1 + counts) - of_both

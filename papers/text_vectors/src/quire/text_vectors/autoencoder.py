@@ -2,12 +2,15 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Real
+from jaxtyping import Array, Float, Real, UInt8
 
 from quire.common.checks import check_at_least
 from quire.common.layers.relaxed import binarise
 from quire.common.random import generator
+
+AnyArray = np.ndarray | Array
 
 
 class CodeAutoencoder(nnx.Module):
@@ -32,17 +35,17 @@ class CodeAutoencoder(nnx.Module):
         (self.first, self.first_b), (self.second, self.second_b) = layer(vocab, hidden), layer(hidden, bits)
         self.out, self.out_b = layer(bits, vocab)
 
-    def bits(self, features: Float[Array, "B V"]) -> Float[Array, "B k"]:
+    def bits(self, features: Real[AnyArray, "B V"]) -> Float[Array, "B k"]:
         """The code, with the derivative of its sigmoid."""
         hidden = jnp.tanh(features @ self.first[...] + self.first_b[...][None])
         return binarise(jax.nn.sigmoid(hidden @ self.second[...] + self.second_b[...][None]))
 
-    def loss(self, features: Float[Array, "B V"], counts: Real[Array, "B V"]) -> Float[Array, ""]:
+    def loss(self, features: Real[AnyArray, "B V"], counts: Real[AnyArray, "B V"]) -> Float[Array, ""]:
         """Mean of `-log P(word)` over the words of the documents; 0 without one."""
         found = jax.nn.log_softmax(self.bits(features) @ self.out[...] + self.out_b[...][None])
-        counts = counts.astype(found.dtype)
+        counts = jnp.asarray(counts, found.dtype)
         return -jnp.sum(found * counts) / jnp.maximum(counts.sum(), 1)
 
-    def codes(self, features: Float[Array, "n V"]) -> Array:
+    def codes(self, features: Real[AnyArray, "n V"]) -> UInt8[Array, "n k"]:
         """Bits as uint8."""
         return self.bits(features).astype(jnp.uint8)

@@ -167,11 +167,15 @@ class DisambiguatedSkipgram(nnx.Module):
         """`sense_logits` of this model."""
         return sense_logits(self.weights, center, context)
 
-    def pretraining_loss(self, center: Array, context: Array, reward: float = 0.1) -> Array:
+    def pretraining_loss(
+        self, center: Int[AnyArray, " B"], context: Int[AnyArray, "B C"], reward: float = 0.1
+    ) -> Float[Array, ""]:
         """`pretraining_loss`; the context words are the labels."""
         return pretraining_loss(self.weights, center, context, context, reward, self.unknown)
 
-    def loss(self, center: Array, context: Array, key: jax.Array, temperature: float | Array) -> Array:
+    def loss(
+        self, center: Int[AnyArray, " B"], context: Int[AnyArray, "B C"], key: jax.Array, temperature: float | Array
+    ) -> Float[Array, ""]:
         """`fine_loss`; the context words are the labels."""
         uniform = jax.random.uniform(key, (len(center), self.sense.shape[1]))
         return fine_loss(self.weights, center, context, context, uniform, temperature, self.unknown)

@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Real, UInt8
 
-from quire.common.checks import check_at_least, check_ids
+from quire.common.checks import check_at_least, check_ids, floating
 from quire.common.layers.relaxed import binarise
 from quire.common.random import generator
 
@@ -32,6 +32,12 @@ class PVWeights(NamedTuple):
     words: Array | None = None
 
 
+def in_one_dtype(weights: PVWeights) -> PVWeights:
+    """The tables in the one floating dtype that JAX promotes them to."""
+    present = iter(floating(*(table for table in weights if table is not None)))
+    return PVWeights(*(None if table is None else next(present) for table in weights))
+
+
 def document_hidden(weights: PVWeights, doc: Int[AnyArray, " B"], *, binary: bool = True) -> Float[AnyArray, "B k"]:
     """What stands for a document in the prediction: `h = 1[sigmoid(D_i P) >= 1/2]`, or `D_i P` without `binary`; P may be absent.
 
@@ -40,6 +46,7 @@ def document_hidden(weights: PVWeights, doc: Int[AnyArray, " B"], *, binary: boo
     [[1. 0.]]
     """
     check_ids("doc", doc, len(weights.docs))
+    weights = in_one_dtype(weights)
     z = weights.docs[doc]
     z = z if weights.proj is None else z @ weights.proj
     return binarise(jax.nn.sigmoid(z)) if binary else z
@@ -61,6 +68,7 @@ def log_probabilities(
     """
     if (context is None) != (weights.words is None):
         raise ValueError(f"context is {'absent' if context is None else 'given'}; it goes with a table of word vectors")
+    weights = in_one_dtype(weights)
     h = document_hidden(weights, doc, binary=binary)
     if context is not None:
         check_ids("context", context, len(weights.words))
@@ -98,7 +106,7 @@ def count_loss(
         binary: bits or real numbers.
     """
     found = log_probabilities(weights, doc, binary=binary)
-    counts = counts.astype(found.dtype)
+    counts = jnp.asarray(counts, found.dtype)
     return -jnp.sum(found * counts) / jnp.maximum(counts.sum(), 1)
 
 
@@ -139,7 +147,12 @@ class BinaryPV(nnx.Module):
         word_counts: np.ndarray | None = None,
         rngs: nnx.Rngs,
     ):
-        for name, value in (("n_docs", n_docs), ("vocab", vocab), ("bits", bits), ("real_dim", real_dim or 1)):
+        for name, value in (
+            ("n_docs", n_docs),
+            ("vocab", vocab),
+            ("bits", bits),
+            ("real_dim", 1 if real_dim is None else real_dim),
+        ):
             check_at_least(name, value)
         check_at_least("context_dim", context_dim, 0)
         draw, self.binary = generator(rngs.params()), binary

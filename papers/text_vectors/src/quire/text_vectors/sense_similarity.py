@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Real
 
-from quire.common.checks import check_ids
+from quire.common.checks import check_ids, floating
 from quire.common.layers.nested import unit_rows
 from quire.common.metrics.rank_correlation import spearman
 from quire.text_vectors.senses import prune
@@ -20,6 +20,7 @@ def sense_cosines(a: Float[AnyArray, "n S d"], b: Float[AnyArray, "n S d"]) -> F
     >>> print(sense_cosines(jnp.array([[[1.0, 0.0]]]), jnp.array([[[-1.0, 0.0]]])))
     [[[0.]]]
     """
+    a, b = floating(a, b)
     return (1 + jnp.einsum("nsd,ntd->nst", unit_rows(a), unit_rows(b))) / 2
 
 

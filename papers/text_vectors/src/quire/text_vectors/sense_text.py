@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -144,7 +145,7 @@ def real_text(text: str, config: Senses, key: jax.Array) -> SenseText:
 def merge_words(
     name: str,
     documents: list[np.ndarray],
-    pairs: list[tuple[int, int]],
+    pairs: Sequence[Sequence[int]],
     vocab: int,
     window: int,
     words: dict[str, int] | None = None,

@@ -19,7 +19,7 @@ from quire.text_vectors.sense_text import UNKNOWN, SenseText, offsets
 from quire.text_vectors.senses import sense_probabilities
 
 
-def window_data(texts: Sequence[SenseText], config: Senses, keys: jax.Array, steps: int) -> Any:
+def window_data(texts: Sequence[SenseText], config: Senses, keys: Sequence[jax.Array], steps: int) -> Any:
     """What the loops read: tokens, places of every step, and temperatures that fall over the first third of the steps.
 
     Texts of different lengths are padded to the longest; no place lies in the padding.
