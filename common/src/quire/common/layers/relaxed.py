@@ -46,7 +46,10 @@ def relaxed_one_hot(
     logits, uniform = floating(logits, uniform)
     limits = jnp.finfo(uniform.dtype)
     noise = -jnp.log(-jnp.log(jnp.clip(uniform, limits.tiny, 1 - limits.epsneg)))
-    return jax.nn.softmax((logits + noise) / jnp.asarray(temperature, logits.dtype), axis=-1)
+    noisy = logits + noise
+    # the largest is taken away before the division, which compilers round differently from place to place
+    noisy -= jax.lax.stop_gradient(noisy.max(axis=-1, keepdims=True))
+    return jax.nn.softmax(noisy / jnp.asarray(temperature, logits.dtype), axis=-1)
 
 
 def gumbel_softmax(key: jax.Array, logits: Real[AnyArray, "*batch S"], temperature: float | Array) -> Float[Array, "*batch S"]:

@@ -65,7 +65,6 @@ def infer_codes(weights: PVWeights, counts: Real[AnyArray, "n V"], key: jax.Arra
     Raises:
         ValueError: as `fit_documents`.
     """
-    start = jnp.asarray(
-        0.1 * generator(key).standard_normal((len(counts), weights.docs.shape[1])), jnp.result_type(weights.docs, jnp.float32)
-    )
+    draw = 0.1 * generator(key).standard_normal((len(counts), weights.docs.shape[1]))
+    start = jnp.asarray(draw, jnp.result_type(weights.docs, jnp.float32))
     return document_codes(weights._replace(docs=fit_documents(weights, counts, start, steps=steps)))
