@@ -1,6 +1,8 @@
 """How well codes find documents of the same class: average precision with ties, NDCG, precision and recall by radius."""
 
-import jax.numpy as jnp
+from functools import partial
+
+import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Real
 
@@ -25,7 +27,12 @@ def code_distances(queries: Integer[AnyArray, "q k"], codes: Integer[AnyArray, "
     """
     if queries.shape[1] != codes.shape[1]:
         raise ValueError(f"queries have {queries.shape[1]} bits and codes {codes.shape[1]}; they need as many")
-    return np.asarray(hamming(pack_rows(queries), pack_rows(codes)))
+    return np.asarray(_packed_distances(queries, codes))
+
+
+@jax.jit
+def _packed_distances(queries, codes):
+    return hamming(pack_rows(queries), pack_rows(codes))
 
 
 def tie_averaged_precision(distances: Integer[AnyArray, "q n"], relevant: Relevant) -> Float[AnyArray, " q"]:
@@ -77,8 +84,12 @@ def ndcg(scores: Real[AnyArray, "q n"], relevant: Relevant, k: int = 10) -> Floa
         ValueError: for a k that the items do not allow.
     """
     check_at_least("k", k)
-    hits = ranked_hits(*floating(scores), jnp.asarray(relevant), k)
-    return np.asarray(user_metrics(hits, jnp.asarray(relevant).sum(-1), (k,))[f"ndcg@{k}"])
+    return np.asarray(_ndcg(*floating(scores), np.asarray(relevant), k))
+
+
+@partial(jax.jit, static_argnames="k")
+def _ndcg(scores, relevant, k):
+    return user_metrics(ranked_hits(scores, relevant, k), relevant.sum(-1), (k,))[f"ndcg@{k}"]
 
 
 def reranked(

@@ -1,6 +1,6 @@
 """Codes of one set of documents by every model and baseline, all seeds at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,51 +20,60 @@ from quire.text_vectors.paragraph_vectors import BinaryPV, PVWeights, count_loss
 
 
 def fit_documents_of_seeds(
-    build: Callable[[nnx.Rngs], nnx.Module], tx: Any, loss: Any, arrays: tuple, config: Codes, keys: jax.Array
-) -> tuple[Any, Any]:
-    """Graph and states of one model a seed, trained on shuffled batches of documents.
+    build: Callable[[nnx.Rngs], nnx.Module], tx: Any, loss: Any, arrays: tuple, config: Codes, keys: jax.Array, flags: Any
+) -> nnx.Module:
+    """One model a seed, its arrays `[seeds, ...]`, trained on shuffled batches of documents.
 
     Args:
         build: makes the model.
         tx: optimiser.
-        loss: of `(model, rows of the arrays)`.
+        loss: of `(model, rows of the arrays, flag)`.
         arrays: with a row for every document, the same for all seeds.
         config: batches and epochs.
         keys: of the seeds.
+        flags: one a seed, which the loss may look at.
     """
     n = len(arrays[0])
     batch = min(config.batch_size, n)
     steps = config.epochs * n // batch
     order = [epoch_indices(key, n, batch, steps) for key in fold_keys(keys, 1)]
-    data = stack([(arrays, rows) for rows in order])
-    graph, state, _ = fit_seeds(build, tx, lambda model, rows, key: loss(model, rows), take_batch, data, steps=steps, keys=keys)
-    return graph, state
+    data = stack([((arrays, rows), flag) for rows, flag in zip(order, flags, strict=True)])
+
+    def batch_at(data, step):
+        return take_batch(data[0], step), data[1]
+
+    graph, state, _ = fit_seeds(build, tx, lambda model, batch, key: loss(model, *batch), batch_at, data, steps=steps, keys=keys)
+    return nnx.merge(graph, state)
 
 
 def paragraph_vectors(
-    counts: np.ndarray, config: Codes, keys: jax.Array, *, binary: bool = True, real_dim: int | None = None
-) -> PVWeights:
-    """Tables `[seeds, ...]` of PV-DBOW, binary or real, or of Real-Binary PV, by the exact softmax of whole documents.
+    counts: np.ndarray, config: Codes, keys: jax.Array, *, binary: Sequence[bool] = (True,), real_dim: int | None = None
+) -> list[PVWeights]:
+    """Tables `[seeds, ...]` of PV-DBOW, or of Real-Binary PV, by the exact softmax of whole documents.
 
     Args:
         counts: words of the documents, `[n, V]`.
         config: sizes and rates.
         keys: of the seeds.
-        binary: bits or real numbers.
+        binary: bits or real numbers; each makes models of its own, all trained by one program.
         real_dim: r of Real-Binary PV.
     """
     n, vocab = counts.shape
     words = counts.sum(0, dtype=np.int64)
 
     def build(rngs):
-        return BinaryPV(n, vocab, config.bits, real_dim, binary=binary, word_counts=words, rngs=rngs)
+        return BinaryPV(n, vocab, config.bits, real_dim, word_counts=words, rngs=rngs)
 
-    def loss(model, rows):
-        return config.loss_scale * count_loss(model.weights, rows[0], rows[1], binary=binary)
+    def loss(model, rows, flag):
+        return config.loss_scale * count_loss(model.weights, *rows, binary=flag)
 
     tx = adagrad(config.learning_rate, start=config.accumulator)
-    graph, state = fit_documents_of_seeds(build, tx, loss, (np.arange(n), counts), config, keys)
-    return over_seeds(graph, lambda model: model.weights)(state)
+    flags = np.repeat(np.array(binary), len(keys))
+    every = jnp.tile(keys, len(binary))
+    weights = jax.tree.map(
+        np.asarray, fit_documents_of_seeds(build, tx, loss, (np.arange(n), counts), config, every, flags).weights
+    )
+    return [jax.tree.map(lambda x, i=i: x[i * len(keys) : (i + 1) * len(keys)], weights) for i in range(len(binary))]
 
 
 def autoencoder_codes(counts: np.ndarray, features: np.ndarray, train: int, config: Codes, keys: jax.Array) -> np.ndarray:
@@ -84,7 +93,10 @@ def autoencoder_codes(counts: np.ndarray, features: np.ndarray, train: int, conf
     arrays = features[:train].astype(np.float32), counts[:train]
     config = replace(config, epochs=config.autoencoder_epochs)
     tx = optax.adam(config.autoencoder_rate)
-    graph, state = fit_documents_of_seeds(build, tx, lambda model, rows: model.loss(*rows), arrays, config, keys)
+    model = fit_documents_of_seeds(
+        build, tx, lambda model, rows, flag: model.loss(*rows), arrays, config, keys, np.zeros(len(keys))
+    )
+    graph, state = nnx.split(model)
     return np.asarray(over_seeds(graph, lambda model, x: model.codes(x))(state, jnp.asarray(features, jnp.float32)))
 
 

@@ -26,7 +26,7 @@ from quire.text_vectors.news_documents import Documents, open_documents
 from quire.text_vectors.paragraph_vectors import PVWeights, document_codes
 from quire.text_vectors.sense_similarity import correlations, rated_pairs, similarities
 from quire.text_vectors.sense_text import UNKNOWN, SenseText, open_text
-from quire.text_vectors.sense_training import fit_adagram, fit_clusters, fit_senses, occurrence_probabilities
+from quire.text_vectors.sense_training import fit_clusters, fit_senses, occurrence_probabilities
 from quire.text_vectors.senses import prune, sense_priors
 
 # --- Codes ---
@@ -40,9 +40,9 @@ def coded_documents(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     documents, n = source.value, len(source.value.train[1])
     counts = np.concatenate([documents.train[0], documents.test[0]])
     features = tf_idf(counts, n, sublinear=True)
-    binary = paragraph_vectors(counts, config, keys)
-    real = np.asarray(paragraph_vectors(counts, config, keys, binary=False).docs)
-    both = paragraph_vectors(counts, config, keys, real_dim=config.real_dim)
+    binary, real = paragraph_vectors(counts, config, keys, binary=(True, False))
+    (both,) = paragraph_vectors(counts, config, keys, real_dim=config.real_dim)
+    real = real.docs
     lsa = latent_semantics(features, config.bits)
     codes = {
         "BPV": np.asarray(jax.vmap(document_codes)(binary)),
@@ -58,7 +58,7 @@ def coded_documents(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     return {
         "documents": documents,
         "stand_in_for": source.stand_in_for,
-        "features": np.broadcast_to(features, (len(keys), *features.shape)),
+        "tf-idf cosine": np.full(len(keys), ndcg(cosines(features[n:], features[:n]), relevant).mean()),
         "codes": codes,
         "precision": {name: _mean_precisions(x, n, relevant) for name, x in codes.items()},
         "vectors": np.asarray(both.docs),
@@ -116,14 +116,14 @@ def rerank_quality(found: dict[str, Any], shortlist: int) -> dict[str, float]:
     """Mean NDCG@10 of codes, of the short list ranked anew, of the real vectors, and of tf-idf."""
     n = len(found["documents"].train[1])
     distances, relevant = distances_of_tests(found, "Real-Binary")
-    vectors, features = found["vectors"], found["features"]
+    vectors = found["vectors"]
     scores = {
         "re-ranked": reranked(distances, vectors[n:], vectors[:n], shortlist),
         "codes": -distances,
         "real vectors": cosines(vectors[n:], vectors[:n]),
-        "tf-idf cosine": cosines(features[n:], features[:n]),
     }
-    return {name: float(ndcg(x, relevant).mean()) for name, x in scores.items()}
+    quality = {name: float(ndcg(x, relevant).mean()) for name, x in scores.items()}
+    return quality | {"tf-idf cosine": float(found["tf-idf cosine"])}
 
 
 # --- Senses ---
@@ -131,7 +131,7 @@ def rerank_quality(found: dict[str, Any], shortlist: int) -> dict[str, float]:
 
 @shared
 def sense_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
-    """All models on a generated text a seed: adjusted Rand indices, priors, and what the notebook looks at, of every seed."""
+    """Disambiguated skip-gram and what it is compared with on a generated text a seed: adjusted Rand indices, priors, and what the notebook looks at, of every seed."""
     config = preset.senses
     texts = [open_text(config, key) for key in keys]
     weights = fit_senses(texts, config, keys)
@@ -139,7 +139,6 @@ def sense_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     found = {
         "DSG": [p.argmax(1) for p in probs],
         "MSSG": fit_clusters(texts, config, keys),
-        "AdaGram": fit_adagram(texts, config, keys),
         "principal component": [component_sides(text, config) for text in texts],
         "principal component of rare words": [component_sides(text, config, rare=True) for text in texts],
     }

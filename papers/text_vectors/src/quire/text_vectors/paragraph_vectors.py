@@ -38,7 +38,7 @@ def in_one_dtype(weights: PVWeights) -> PVWeights:
     return PVWeights(*(None if table is None else next(present) for table in weights))
 
 
-def document_hidden(weights: PVWeights, doc: Int[AnyArray, " B"], *, binary: bool = True) -> Float[AnyArray, "B k"]:
+def document_hidden(weights: PVWeights, doc: Int[AnyArray, " B"], *, binary: bool | Array = True) -> Float[AnyArray, "B k"]:
     """What stands for a document in the prediction: `h = 1[sigmoid(D_i P) >= 1/2]`, or `D_i P` without `binary`; P may be absent.
 
     >>> weights = PVWeights(jnp.array([[2.0, -1.0]]), jnp.zeros((3, 2)), jnp.zeros(3))
@@ -49,11 +49,11 @@ def document_hidden(weights: PVWeights, doc: Int[AnyArray, " B"], *, binary: boo
     weights = in_one_dtype(weights)
     z = weights.docs[doc]
     z = z if weights.proj is None else z @ weights.proj
-    return binarise(jax.nn.sigmoid(z)) if binary else z
+    return jnp.where(binary, binarise(jax.nn.sigmoid(z)), z)
 
 
 def log_probabilities(
-    weights: PVWeights, doc: Int[AnyArray, " B"], context: Int[AnyArray, "B C"] | None = None, *, binary: bool = True
+    weights: PVWeights, doc: Int[AnyArray, " B"], context: Int[AnyArray, "B C"] | None = None, *, binary: bool | Array = True
 ) -> Float[AnyArray, "B V"]:
     """`log softmax(W h + b)`; for PV-DM, `h` is followed by the mean vector of the context words.
 
@@ -82,7 +82,7 @@ def pair_loss(
     word: Int[AnyArray, " B"],
     context: Int[AnyArray, "B C"] | None = None,
     *,
-    binary: bool = True,
+    binary: bool | Array = True,
 ) -> Float[AnyArray, ""]:
     """Mean of `-log P(word | document, context)`, in nats; 0 of an empty batch.
 
@@ -95,7 +95,7 @@ def pair_loss(
 
 
 def count_loss(
-    weights: PVWeights, doc: Int[AnyArray, " B"], counts: Real[AnyArray, "B V"], *, binary: bool = True
+    weights: PVWeights, doc: Int[AnyArray, " B"], counts: Real[AnyArray, "B V"], *, binary: bool | Array = True
 ) -> Float[AnyArray, ""]:
     """`pair_loss` over all words of whole documents, by one product of matrices; 0 without a word.
 

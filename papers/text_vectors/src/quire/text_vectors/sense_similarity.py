@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Real
@@ -78,7 +79,13 @@ def similarities(
     """
     for name, ids in (("a", a), ("b", b)):
         check_ids(name, ids, len(sense))
-    scores, kept = sense_cosines(sense[a], sense[b]), jnp.asarray(prune(prior, threshold))
+    found = _similarities(sense, prior, prune(prior, threshold), a, b, in_context)
+    return {name: np.asarray(x) for name, x in found.items()}
+
+
+@jax.jit
+def _similarities(sense, prior, kept, a, b, in_context):
+    scores = sense_cosines(sense[a], sense[b])
     prior = jnp.asarray(prior, scores.dtype)
     pruned, means = jnp.where(kept, prior, 0), jnp.einsum("vs,vsd->vd", prior, sense)
     found = {
@@ -88,7 +95,7 @@ def similarities(
     }
     if in_context is not None:
         found |= {"avgSimC": weighted_sim(scores, *in_context), "localSim": local_sim(scores, *in_context)}
-    return {name: np.asarray(x) for name, x in found.items()}
+    return found
 
 
 def correlations(found: Mapping[str, Float[AnyArray, " n"]], ratings: Real[AnyArray, " n"]) -> dict[str, float]:

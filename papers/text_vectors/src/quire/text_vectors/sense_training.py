@@ -10,7 +10,7 @@ import optax
 from flax import nnx
 
 from quire.common.train.batches import epoch_indices
-from quire.common.train.seeds import fit_seeds, fold_keys, over_seeds, stack
+from quire.common.train.seeds import fit_seeds, fold_keys, stack
 from quire.text_vectors.adagram import AdaGram
 from quire.text_vectors.config import Senses
 from quire.text_vectors.context_clustering import MSSG
@@ -56,7 +56,7 @@ def fit_senses(texts: Sequence[SenseText], config: Senses, keys: jax.Array) -> D
             steps=steps,
             keys=keys,
         )
-        return over_seeds(graph, lambda model: model.weights)(state)
+        return nnx.merge(graph, state).weights
 
     def pretraining(model, batch, key):
         return model.pretraining_loss(batch[0], batch[1], config.entropy_reward)
