@@ -70,9 +70,8 @@ def paragraph_vectors(
     tx = adagrad(config.learning_rate, start=config.accumulator)
     flags = np.repeat(np.array(binary), len(keys))
     every = jnp.tile(keys, len(binary))
-    weights = jax.tree.map(
-        np.asarray, fit_documents_of_seeds(build, tx, loss, (np.arange(n), counts), config, every, flags).weights
-    )
+    model = fit_documents_of_seeds(build, tx, loss, (np.arange(n), counts), config, every, flags)
+    weights = jax.tree.map(np.asarray, model.weights)
     return [jax.tree.map(lambda x, i=i: x[i * len(keys) : (i + 1) * len(keys)], weights) for i in range(len(binary))]
 
 

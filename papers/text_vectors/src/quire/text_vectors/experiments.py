@@ -131,7 +131,7 @@ def rerank_quality(found: dict[str, Any], shortlist: int) -> dict[str, float]:
 
 @shared
 def sense_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
-    """Disambiguated skip-gram and what it is compared with on a generated text a seed: adjusted Rand indices, priors, and what the notebook looks at, of every seed."""
+    """Disambiguated skip-gram and its rivals on a generated text a seed: indices of pseudo-words, priors, tables."""
     config = preset.senses
     texts = [open_text(config, key) for key in keys]
     weights = fit_senses(texts, config, keys)
