@@ -74,13 +74,15 @@ def first_component_side(
     from sklearn.decomposition import PCA
 
     check_ids("context", context, vocab)
-    bags = np.zeros((len(context), vocab))
-    np.add.at(bags, (np.arange(len(context))[:, None], context), 1)
+    ids, column = np.unique(context, return_inverse=True)  # words that no context has make no difference
+    bags = np.zeros((len(context), len(ids)))
+    np.add.at(bags, (np.arange(len(context))[:, None], column.reshape(context.shape)), 1)
     if unknown is not None:
-        bags[:, unknown] = 0
+        bags[:, ids == unknown] = 0
     shares = bags / np.maximum(bags.sum(1, keepdims=True), 1)
     if rare:
         shares *= np.log(len(bags) / np.maximum((bags > 0).sum(0), 1))
     if len(context) < 2 or np.ptp(shares, axis=0).max() == 0:
         return np.zeros(len(context), int)
-    return (PCA(1, svd_solver="covariance_eigh").fit_transform(shares)[:, 0] > 0).astype(int)
+    solver = "covariance_eigh" if len(ids) <= 500 else "randomized"
+    return (PCA(1, svd_solver=solver, random_state=0).fit_transform(shares)[:, 0] > 0).astype(int)

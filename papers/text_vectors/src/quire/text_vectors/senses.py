@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
@@ -87,6 +86,7 @@ def induce_senses(
         check_ids("left and right", ids, len(out_w))
     means = np.array([out_w[ids].mean(0) for ids in contexts]).reshape(-1, out_w.shape[1])
     logits = means @ np.asarray(weights.ctx_w[word]) + np.asarray(weights.ctx_b[word])
-    probs = np.asarray(jax.nn.softmax(jnp.asarray(logits), axis=-1))
+    weighed = np.exp(logits - logits.max(1, keepdims=True))  # in NumPy: every number of occurrences would be a program
+    probs = weighed / weighed.sum(1, keepdims=True)
     probs = probs if kept is None else np.where(kept[word], probs, 0)
     return probs.argmax(1), probs
