@@ -73,6 +73,7 @@ from quire.text_vectors import (
     weighted_sim,
 )
 from quire.text_vectors.autoencoder import CodeAutoencoder
+from quire.text_vectors.code_training import paragraph_vectors
 from quire.text_vectors.disambiguated_skipgram import mean_entropy, mixed_sense, prediction_loss
 from quire.text_vectors.experiments import leave_one_out, senses_kept
 from quire.text_vectors.news_documents import news_documents, open_documents, topic_documents
@@ -311,6 +312,17 @@ def test_codes_of_pairs_find_topics():
         assert leave_one_out(np.asarray(model.codes())[:24], topic[:24]).mean() > 0.6
     start = BinaryPV(30, text.vocab, 8, context_dim=4, rngs=nnx.Rngs(KEY))
     np.testing.assert_array_equal(model.docs[...][24:], start.docs[...][24:])
+
+
+def test_kinds_trained_by_one_program_do_not_see_each_other():
+    config = Codes(num_classes=2, vocab=9, bits=3, batch_size=4, epochs=3)
+    counts, keys = np.random.default_rng(0).poisson(1.0, (8, 9)).astype(np.uint16), jax.random.split(KEY, 2)
+    binary, real = paragraph_vectors(counts, config, keys, binary=(True, False))
+    (alone,) = paragraph_vectors(counts, config, keys, binary=(False,))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), real, alone)
+    assert binary.docs.shape == (2, 8, 3)
+    assert np.abs(binary.docs - real.docs).max() > 1e-3
+    assert np.abs(real.docs[0] - real.docs[1]).max() > 1e-3
 
 
 def test_autoencoder_sees_words_and_predicts_them():
