@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
+from threadpoolctl import threadpool_limits
 
 from quire.common.checks import check_at_least, check_ids
 from quire.common.layers.nested import unit_rows
 from quire.common.random import generator
+from quire.common.text.evaluation import normalised
 from quire.text_vectors.disambiguated_skipgram import context_vector, prediction_loss
 
 AnyArray = np.ndarray | Array
@@ -59,7 +61,7 @@ class MSSG(nnx.Module):
 def first_component_side(
     context: Int[np.ndarray, "n C"], vocab: int, unknown: int | None = None, *, rare: bool = False
 ) -> Int[np.ndarray, " n"]:
-    """Sides of the first principal component of what share of a context each word has: two clusters without a model.
+    """Sides of the first principal component of bags of context words (vectors of length one): two clusters without a model.
 
     Args:
         context: words around each occurrence of one word.
@@ -79,10 +81,12 @@ def first_component_side(
     np.add.at(bags, (np.arange(len(context))[:, None], column.reshape(context.shape)), 1)
     if unknown is not None:
         bags[:, ids == unknown] = 0
-    shares = bags / np.maximum(bags.sum(1, keepdims=True), 1)
+    present = (bags > 0).sum(0)
+    bags = normalised(bags)
     if rare:
-        shares *= np.log(len(bags) / np.maximum((bags > 0).sum(0), 1))
-    if len(context) < 2 or np.ptp(shares, axis=0).max() == 0:
+        bags *= np.log(len(bags) / np.maximum(present, 1))
+    if len(context) < 2 or np.ptp(bags, axis=0).max() == 0:
         return np.zeros(len(context), int)
     solver = "covariance_eigh" if len(ids) <= 500 else "randomized"
-    return (PCA(1, svd_solver=solver, random_state=0).fit_transform(shares)[:, 0] > 0).astype(int)
+    with threadpool_limits(1):  # several threads spend several times the processor time on matrices this narrow
+        return (PCA(1, svd_solver=solver, random_state=0).fit_transform(bags)[:, 0] > 0).astype(int)
