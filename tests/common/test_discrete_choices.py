@@ -1,4 +1,4 @@
-"""Choices among many: relaxed draws, rounded bits, sampled softmax; tf-idf, agreement of partitions, annotated senses."""
+"""Choices among many: relaxed draws, rounded bits, sampled softmax; tf-idf, annotated senses."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,6 @@ from quire.common.losses.sampled import (
     log_uniform_sample,
     sampled_softmax_loss,
 )
-from quire.common.metrics.clustering import adjusted_rand_index, mean_rand_index
 from quire.common.testing import assert_degenerate, assert_dtypes, assert_gradients, assert_vmap_consistent
 from quire.common.text.tf_idf import tf_idf
 
@@ -134,30 +133,6 @@ def test_tf_idf_by_hand():
     ):
         with pytest.raises(ValueError, match=message):
             wrong()
-
-
-# --- metrics.clustering ---
-
-
-def test_agreement_of_partitions():
-    draw = np.random.default_rng(0)
-    gold, found = draw.integers(0, 3, 12), draw.integers(0, 4, 12)
-    same = lambda x: (x[:, None] == x[None])[np.triu_indices(12, 1)]  # noqa: E731
-    a, b = same(gold), same(found)
-    by_chance = a.sum() * b.sum() / len(a)
-    expected = ((a & b).sum() - by_chance) / ((a.sum() + b.sum()) / 2 - by_chance)
-    np.testing.assert_allclose(adjusted_rand_index(gold, found), expected)
-    np.testing.assert_allclose(adjusted_rand_index(gold, 7 - found), expected)
-    groups = np.repeat([4, 9], [8, 4])
-    parts = [adjusted_rand_index(gold[groups == g], found[groups == g]) for g in (4, 9)]
-    np.testing.assert_allclose(mean_rand_index(groups, gold, found), np.mean(parts))
-    random = [adjusted_rand_index(gold, draw.permutation(found)) for _ in range(400)]
-    assert abs(np.mean(random)) < 0.03
-    for wrong in ((gold, found[:3]), (gold[:0], found[:0]), (gold[None], found[None])):
-        with pytest.raises(ValueError, match="gold and found have shapes"):
-            adjusted_rand_index(*wrong)
-    with pytest.raises(ValueError, match="groups and gold have shapes"):
-        mean_rand_index(groups[:0], gold[:0], found[:0])
 
 
 # --- data.sense_induction ---
