@@ -66,10 +66,10 @@ def test_sharp_draws_follow_the_softmax():
 
 
 def test_law_of_the_candidates():
-    p = log_uniform_probability(np.arange(50), 50)
+    p = np.asarray(log_uniform_probability(np.arange(50), 50))
     np.testing.assert_allclose(np.sum(p), 1, rtol=1e-5)
     np.testing.assert_allclose(p[[0, 7]], np.log([2 / 1, 9 / 8]) / np.log(51), rtol=1e-5)
-    np.testing.assert_allclose(log_uniform_expected(np.arange(50), 9, 50), 1 - (1 - np.asarray(p)) ** 9, rtol=1e-4)
+    np.testing.assert_allclose(log_uniform_expected(np.arange(50), 9, 50), 1 - (1 - p) ** 9, rtol=1e-4)
     draws = [log_uniform_sample(key, 50, 8) for key in jax.random.split(KEY, 300)]
     assert all(len(set(ids.tolist())) == 8 <= tries for ids, tries in draws)
     tries = np.mean([tries for _, tries in draws])
@@ -93,7 +93,7 @@ def test_sampled_softmax_of_all_classes_is_the_exact_one():
 
 
 def test_sampled_softmax_at_the_edges(as_installed):
-    labels, ids = np.array([0, 5, 2]), np.array([1, 5])
+    labels, ids = np.array([0, 5, 2], np.int32), np.array([1, 5], np.int32)
     h, w, b = numbers(3, 4), numbers(6, 4, seed=1), numbers(6, seed=2)
     assert_dtypes(lambda h, w, b: sampled_softmax_loss(h, w, b, labels, ids, 4), h, w, b, tolerance=1e-4)
     assert_degenerate(lambda h, w, b: sampled_softmax_loss(h, w, b, labels, ids, 4), h, w, b, axes=())
@@ -118,7 +118,7 @@ def test_tf_idf_by_hand():
     counts = np.array([[3, 0, 1], [1, 0, 0], [0, 0, 5], [0, 0, 0]], np.uint8)
     idf = np.log(np.array([5 / 3, 5, 5 / 3])) + 1
     for sublinear in (False, True):
-        tf = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0) if sublinear else counts
+        tf = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1.0)), 0) if sublinear else counts
         expected = tf * idf
         expected[:3] /= np.linalg.norm(expected[:3], axis=1, keepdims=True)
         np.testing.assert_allclose(tf_idf(counts, sublinear=sublinear), expected)
