@@ -29,7 +29,9 @@ def contour(
 
     values, (rows, columns) = np.asarray(values, float), axes
     if values.ndim != 2 or values.shape != (len(rows), len(columns)) or min(values.shape) < 2:
-        raise ValueError(f"values has shape {values.shape} and axes {len(rows)} and {len(columns)} numbers; they must agree, 2 or more")
+        raise ValueError(
+            f"values has shape {values.shape} and axes {len(rows)} and {len(columns)} numbers; they agree, 2 or more"
+        )
     if not np.isfinite(values).all():
         raise ValueError("values has numbers that are not finite")
     lines = contour_generator(rows, columns, values.T).lines(level)

@@ -1,6 +1,5 @@
 """Sine networks whose input comes in parts and may enter again, alone or as a stack of networks of one shape."""
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -12,11 +11,11 @@ from jaxtyping import Array, Float
 
 from quire.common.checks import check_at_least, check_positive
 from quire.common.fields.siren import Layers
-from quire.common.random import draw_together, generator
+from quire.common.random import generator
 
 
 def sine_features(
-    layers: Layers, parts: Sequence[Float[Array, "*#batch d"]], *, omega: float = 30.0, skip: int | None = None
+    layers: Layers, parts: Sequence[Array], *, omega: float = 30.0, skip: int | None = None
 ) -> Float[Array, "*batch h"]:
     """What the last sine layer says; the output layer is left to the caller.
 
@@ -110,18 +109,15 @@ def init_siren_stack(
     lead = () if count is None else (count,)
     widths = [in_dim, *[hidden] * (num_hidden_layers + 1), out_dim]
     outs = [width - skip_dim if place == skip else width for place, width in enumerate(widths[1:])]
-    shapes = [(*lead, *shape) for fan_in, out in zip(widths, outs, strict=False) for shape in ((fan_in, out), (out,))]
-    draw = generator(key)
-    drawn = draw_together(lambda shape: draw.uniform(-1, 1, shape), shapes)
-    layers = []
-    for place, (weight, bias) in enumerate(itertools.batched(drawn, 2)):
-        fan_in = weight.shape[-2]
+    draw, layers = generator(key), []
+    for place, (fan_in, out) in enumerate(zip(widths[:-1], outs, strict=True)):
         bound = math.sqrt(6 / fan_in) / omega
         if place == num_hidden_layers + 1:
             bound = fan_in**-0.5
         elif place == 0 and input_layer:
             bound = 1 / fan_in
-        layers.append(tuple(jnp.asarray(np.asarray(x), dtype or float) for x in (bound * weight, fan_in**-0.5 * bias)))
+        weight, bias = draw.uniform(-bound, bound, (*lead, fan_in, out)), draw.uniform(-1, 1, (*lead, out)) / fan_in**0.5
+        layers.append((jnp.asarray(weight, dtype or float), jnp.asarray(bias, dtype or float)))
     return layers
 
 
