@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from quire.common.checks import check_at_least, check_positive
+from quire.common.fields.sine import sine
 from quire.common.fields.siren import Layers
 from quire.common.random import generator
 
@@ -56,7 +57,7 @@ def sine_features(
 
 
 def _sine(x: Array, bias: Array, omega: float) -> Array:
-    return jnp.sin(omega * (x + bias.reshape((1,) * (x.ndim - 1) + (-1,))))
+    return sine(omega * (x + bias.reshape((1,) * (x.ndim - 1) + (-1,))))
 
 
 def init_siren_stack(

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from quire.common.fields.siren import Layers, siren
+from quire.common.fields.siren import Layers
 from quire.common.fields.siren_stack import sine_features
 
 
@@ -44,14 +44,11 @@ def displacement(
     References:
         eq. 3; `DeepNAIGSR` of the authors' code.
     """
-    skip, code = skip_layer(net), z[..., None, :]
-
-    def features(value):
-        return sine_features(net, (p, value, code), omega=omega, skip=skip)
-
     at = c[..., None, :]
     origin = jnp.zeros_like(at) if zero is None else jnp.broadcast_to(zero[..., None], (*zero.shape, c.shape[-1]))
-    return (features(at) - features(origin)) @ net[-1][0]
+    both = jnp.stack(jnp.broadcast_arrays(at, origin))  # one pass for both
+    features = sine_features(net, (p[None], both, z[None, ..., None, :]), omega=omega, skip=skip_layer(net))
+    return (features[0] - features[1]) @ net[-1][0]
 
 
 def displacements(
@@ -93,4 +90,5 @@ def _each(nets, p, c, z, zero, omega, of_points):
 
 def template_sdf(template: Layers, p: Float[Array, "*batch dim"], *, omega: float = 30.0) -> Float[Array, "*batch"]:
     """`T(p) = tanh(siren(p))`, within -1..1: shapes must be scaled to that."""
-    return jnp.tanh(siren(template, p, omega=omega)[..., 0])
+    weight, bias = template[-1]
+    return jnp.tanh((sine_features(template, (p,), omega=omega) @ weight)[..., 0] + bias[0])

@@ -113,6 +113,10 @@ class NAISR(nnx.Module):
         moved = displacements(self.nets.layers, p, c, z, zero, omega=self.omega)
         return self.template_sdf(p + moved.sum(0)), moved
 
+    def values(self, p: Float[Array, "*s P dim"], c: Float[Array, "*s N"], z: Float[Array, "*s Z"]) -> Float[Array, "*s P"]:
+        """Signed distances of arrays that fit."""
+        return self.fields(p, c, z)[0]
+
     def moved_again(
         self, p: Float[Array, "N *s P dim"], c: Float[Array, "*s N"], z: Float[Array, "*s Z"], zero: Array | None = None
     ) -> Float[Array, "N *s P dim"]:
