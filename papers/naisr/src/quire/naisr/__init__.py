@@ -1,7 +1,7 @@
 """NAISR: shapes whose deviation from a template is a sum of displacements, one for each covariate.
 
-Jiao, Zdanski, Kimbell, Prince, Worden, Kirse, Rutter, Shields, Dunn, Mahmud and Niethammer, *NAISR: A 3D Neural Additive Model for
-Interpretable Shape Representation*, ICLR 2024, arXiv 2303.09234. Authors' code: uncbiag/NAISR.
+Jiao, Zdanski, Kimbell, Prince, Worden, Kirse, Rutter, Shields, Dunn, Mahmud and Niethammer, *NAISR: A 3D Neural Additive Model
+for Interpretable Shape Representation*, ICLR 2024, arXiv 2303.09234. Authors' code: uncbiag/NAISR.
 
     deformation, model     displacements that vanish with their covariates, the template, and the whole
     loss                   distances, normals, slopes, with the code and without; invertibility

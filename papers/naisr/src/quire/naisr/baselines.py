@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from quire.common.checks import check_at_least
 from quire.common.fields.siren_stack import SirenStack, init_siren_stack, sine_features
 from quire.naisr.covariates import covariate_array
-from quire.naisr.deformation import displacement, skip_layer, template_sdf
+from quire.naisr.deformation import skip_layer, template_sdf
 from quire.naisr.loss import PAPER_WEIGHTS, LossWeights, ShapeBatch, code_term, weighted_sdf_terms
 from quire.naisr.model import Covariates, check_shapes
 
@@ -62,11 +62,11 @@ class OneDeformation(nnx.Module):
     """A template that a single network deforms, `T(p + d)`.
 
     With covariates `d = f(p, c, z) - f(p, 0, z)` for all of them together: NAISR without the additive split. Without them
-    `d = f(p, z)`: deep implicit templates (DIT).
+    `d = f(p, 0, z)`, whose weights of covariates are idle: deep implicit templates (DIT).
 
     Args:
+        dim, covariate_names, hidden, layers, latent, omega, rngs: as for `NAISR`.
         covariates: whether the network sees them.
-        dim, covariate_names, hidden, layers, latent, omega, noise, rngs: as for `NAISR`.
 
     References:
         Zheng et al., *Deep Implicit Templates for 3D Shape Representation*, 2021.
@@ -85,21 +85,20 @@ class OneDeformation(nnx.Module):
         rngs: nnx.Rngs,
     ):
         check_at_least("layers", layers)
-        inputs = dim + latent + (len(covariate_names) if covariates else 0)
-        skip = {"skip": layers // 2, "skip_dim": dim}
+        inputs, skip = dim + len(covariate_names) + latent, {"skip": layers // 2, "skip_dim": dim}
         self.net = SirenStack(init_siren_stack(rngs.params(), inputs, dim, hidden, layers, omega=omega, **skip))
         self.template = SirenStack(init_siren_stack(rngs.params(), dim, 1, hidden, layers, omega=omega, input_layer=False))
-        self.names, self.covariates = tuple(covariate_names), covariates
-        self.dim, self.latent, self.omega = dim, latent, omega
+        self.sees = nnx.Variable(jnp.asarray(covariates, float))  # a number, so that both kinds are one program
+        self.names, self.dim, self.latent, self.omega = tuple(covariate_names), dim, latent, omega
 
     def displacement(self, p: Float[Array, "*s P dim"], c: Float[Array, "*s N"], z: Float[Array, "*s Z"]) -> Array:
-        """Where the template is asked, from where the point is."""
-        layers = self.net.layers
-        if self.covariates:
-            return displacement(layers, p, c, z, omega=self.omega)
-        features = sine_features(layers, (p, z[..., None, :]), omega=self.omega, skip=skip_layer(layers))
+        """From where a point is to where the template is asked."""
+        layers, sees = self.net.layers, self.sees[...]
+        both = jnp.stack([sees * c, jnp.zeros_like(c)])[..., None, :]
+        parts = (p[None], both, z[None, ..., None, :])
+        features = sine_features(layers, parts, omega=self.omega, skip=skip_layer(layers))
         weight, bias = layers[-1]
-        return features @ weight + bias.reshape((1,) * (p.ndim - 1) + (-1,))
+        return (features[0] - sees * features[1]) @ weight + (1 - sees) * bias.reshape((1,) * (p.ndim - 1) + (-1,))
 
     def sdf(self, p: Float[Array, "*s P dim"], c: Covariates, z: Float[Array, "*s Z"]) -> Float[Array, "*s P"]:
         """Signed distance; errors as for `NAISR.sdf`."""

@@ -1,4 +1,4 @@
-"""What `quire bench naisr` times: displacements of all covariates by stacked networks, and one after the other, point by point."""
+"""What `quire bench naisr` times: displacements by stacked networks, and covariate by covariate, point by point."""
 
 import jax
 import jax.numpy as jnp

@@ -178,8 +178,8 @@ def transferred(preset: Preset, key: jax.Array) -> Measurement:
     trivial=NO_CODE,
     expect="not reproduced",
     because=(
-        "In a network of this size the code bends displacements instead of adding a subject's own shape to them: there is no part "
-        "of the deformation that depends on the code alone, so what is fitted at one visit acts differently at another."
+        "Where all covariates are zero every subject is the template: no part of the deformation depends on the code alone. "
+        "The code only bends what covariates do, and how it bends them at one visit says little about another."
     ),
 )
 def specific(preset: Preset, key: jax.Array) -> Measurement:

@@ -49,7 +49,7 @@ class Shapes:
     test_subjects: int = 8
     sd: float = 0.03
     pool: int = 512
-    fitted: int = 256
+    fitted: int = 128
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Preset:
 
     networks: Networks = Networks()
     shapes: Shapes = Shapes()
-    training: Training = field(default_factory=lambda: adam(300, 8, 48, 2e-3, 1e-2))
+    training: Training = field(default_factory=lambda: adam(240, 8, 48, 2e-3, 1e-2))
     fitting: Fitting = Fitting()
     grid: int = 40
     outline: int = 200

@@ -10,8 +10,9 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from quire.common.claims import shared
+from quire.common.fields.polygons import inside_polygon
 from quire.common.train.seeds import fold_keys
-from quire.naisr.baselines import BlackBox, matched_width
+from quire.naisr.baselines import BlackBox, OneDeformation, matched_width
 from quire.naisr.config import Preset
 from quire.naisr.evaluation import (
     Grid,
@@ -26,7 +27,7 @@ from quire.naisr.evaluation import (
 from quire.naisr.inference import Observed, fit_code
 from quire.naisr.loss import PAPER_WEIGHTS
 from quire.naisr.model import NAISR
-from quire.naisr.starman import COVARIATES, LEGS_BELOW, MODES, Samples, Starmen, outline, sample_shapes, signed_distances, starman
+from quire.naisr.starman import COVARIATES, LEGS_BELOW, MODES, Samples, Starmen, outline, sample_shapes, starman
 from quire.naisr.training import Trained, full_loss, make_task, plain_loss, train
 
 OURS, ASDF, DEEPSDF = "NAISR", "A-SDF", "DeepSDF"
@@ -173,7 +174,7 @@ def shape_runs(preset: Preset, keys: Array) -> dict[str, Any]:
 def compare(
     preset: Preset, grid: Grid, fields: dict[str, np.ndarray], zero_code: np.ndarray, test: Starmen
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Contours against the true ones. Chamfer, Hausdorff and earth mover's distances and overlaps, means over test shapes, `[seeds]`.
+    """Contours against the true ones: Chamfer, Hausdorff and earth mover's distances, means over test shapes, `[seeds]`.
 
     Args:
         preset: sizes.
@@ -218,6 +219,33 @@ def _areas(grid: Grid, fields: dict[str, np.ndarray], test: Starmen) -> dict[str
 
 def truly_inside(grid: Grid, outlines: Float[np.ndarray, "*shapes v 2"]) -> Bool[np.ndarray, "*shapes n"]:
     """Which nodes of a grid lie inside each polygon."""
-    flat = jnp.asarray(outlines.reshape(-1, *outlines.shape[-2:]), jnp.float32)
-    found = signed_distances(flat, jnp.broadcast_to(jnp.asarray(grid.points)[None], (len(flat), *grid.points.shape)))
-    return (np.asarray(found) < 0).reshape(*outlines.shape[:-2], -1)
+    flat = outlines.reshape(-1, *outlines.shape[-2:]).astype(np.float32)
+    return np.asarray(_insides(flat, grid.points)).reshape(*outlines.shape[:-2], -1)
+
+
+_insides = jax.jit(lambda outlines, points: jax.lax.map(lambda polygon: inside_polygon(polygon, points), outlines))
+
+
+UNSPLIT, DIT = "one network for all covariates", "deep implicit template (DIT)"
+
+
+def other_deformations(preset: Preset, key: jax.Array) -> dict[str, dict[str, float]]:
+    """One seed of deformations that are not additive: Chamfer distances at both visits, codes fitted to the first.
+
+    Both are trained on the terms of distances, normals and slopes alone, for as many steps as the others.
+    """
+    (key_world,), (key_batches,) = (fold_keys(key[None], number) for number in (0, 1))
+    world, grid, n = make_world(preset, key_world), square_grid(preset.grid), preset.networks
+    sees = iter((True, False))
+    task = make_task(world.samples, world.train.covariates.reshape(-1, len(COVARIATES)), preset.training, key_batches)
+
+    def build(rngs):
+        return OneDeformation(n.dim, COVARIATES, n.hidden, n.layers, n.latent, covariates=next(sees), omega=n.omega, rngs=rngs)
+
+    trained = train(build, plain_loss, [task, task], [key, key], preset.training)
+    _, fields = answers(preset, trained, slice(None), [questions(world, True)] * 2, grid)
+    found = clouds(fields[:, :2], grid.axis, preset.outline)
+    truth = np.moveaxis(outline_clouds(world.test.outlines, preset.outline), 1, 0)
+    distances = contour_distances(found, truth[None])[0].mean(-1)
+    named = zip((UNSPLIT, DIT), distances.tolist(), strict=True)
+    return {name: dict(zip(("first visit", "second visit"), pair, strict=True)) for name, pair in named}

@@ -11,6 +11,7 @@ paper = Paper(
     venue="ICLR",
     arxiv="2303.09234",
     code="https://github.com/uncbiag/NAISR",
+    licence="MIT",
     area="implicit shapes",
     presets=PRESETS,
 )
