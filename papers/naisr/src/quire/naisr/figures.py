@@ -28,17 +28,15 @@ def _square(panel: Axes) -> None:
 
 
 def starmen(outlines: np.ndarray, covariates: np.ndarray) -> Figure:
-    """Visits (columns) of subjects (rows), `[subjects, visits, v, 2]`, with their covariates."""
-    rows, columns = outlines.shape[:2]
-    figure, panels = plots.axes(columns, rows, width=1.7, height=1.85, frame="none")
-    for each, outline, (arms, legs) in zip(
-        panels.flat, outlines.reshape(-1, *outlines.shape[2:]), covariates.reshape(-1, 2), strict=True
-    ):
-        _fill(each, outline)
-        _square(each)
-        each.set_title(f"arms {arms:+.1f}, legs {legs:+.1f}", fontsize="small")
-    for i, row in enumerate(panels):
-        row[0].set_ylabel(f"subject {i + 1}")
+    """Visits (rows) of subjects (columns), `[subjects, visits, v, 2]`, with their covariates."""
+    columns, rows = outlines.shape[:2]
+    figure, panels = plots.axes(columns, rows, width=1.8, height=1.9, frame="none")
+    for i, j in np.ndindex(rows, columns):
+        _fill(panels[i, j], outlines[j, i])
+        _square(panels[i, j])
+        arms, legs = covariates[j, i].round(1) + 0.0
+        panels[i, j].set_title(f"arms {arms:+.1f}, legs {legs:+.1f}", fontsize="small")
+        panels[i, 0].set_ylabel(f"visit {i + 1}")
     return figure
 
 
