@@ -48,7 +48,10 @@ def displacement(
     origin = jnp.zeros_like(at) if zero is None else jnp.broadcast_to(zero[..., None], (*zero.shape, c.shape[-1]))
     both = jnp.stack(jnp.broadcast_arrays(at, origin))  # one pass for both
     features = sine_features(net, (p[None], both, z[None, ..., None, :]), omega=omega, skip=skip_layer(net))
-    return (features[0] - features[1]) @ net[-1][0]
+    difference = features[0] - features[1]
+    # equal inputs may be rounded differently; what is left of that is taken away, and slopes stay as they are
+    rounding = jnp.where((both[0] == both[1]).all(-1, keepdims=True), difference, 0)
+    return (difference - jax.lax.stop_gradient(rounding)) @ net[-1][0]
 
 
 def displacements(

@@ -68,8 +68,11 @@ def share_bars(shares: Mapping[str, float]) -> Figure:
         )
         panel.bar_label(bars, fmt="%.2f", fontsize="small")
     plots.level(panel, shares["evenly spread"], "evenly spread")
-    panel.set(xticks=range(3), xticklabels=names, ylabel="share of changed area among the legs", ylim=(0, 1.12))
-    panel.legend(frameon=False, fontsize="small", loc="upper right")
+    panel.set(
+        xticks=range(3), xticklabels=names, ylabel="share of changed area\namong the legs", ylim=(0, 1.35), xlim=(-0.6, 3.2)
+    )
+    panel.set_yticks(np.linspace(0, 1, 6))
+    panel.legend(frameon=False, fontsize="small", loc="upper left", ncols=2)
     return figure
 
 

@@ -77,6 +77,10 @@ class NAISR(nnx.Module):
         found = displacements(self.nets.layers, *self._checked(p, c, z), omega=self.omega)
         return dict(zip(self.names, found, strict=True))
 
+    def total_displacement(self, p: Float[Array, "*s P dim"], c: Covariates, z: Float[Array, "*s Z"]) -> Float[Array, "*s P dim"]:
+        """`d(p) = sum_i d_i(p)`. Errors as for `displacement`."""
+        return sum(self.displacement(p, c, z).values())
+
     def sdf(self, p: Float[Array, "*s P dim"], c: Covariates, z: Float[Array, "*s Z"]) -> Float[Array, "*s P"]:
         """Signed distance of a subject's shape at its covariates. Errors as for `displacement`."""
         return self.fields(*self._checked(p, c, z))[0]
@@ -111,7 +115,7 @@ class NAISR(nnx.Module):
             zero: stands in for covariates of zero, `[N, ..., P]`.
         """
         moved = displacements(self.nets.layers, p, c, z, zero, omega=self.omega)
-        return self.template_sdf(p + moved.sum(0)), moved
+        return self.template_sdf(p + sum(moved)), moved
 
     def values(self, p: Float[Array, "*s P dim"], c: Float[Array, "*s N"], z: Float[Array, "*s Z"]) -> Float[Array, "*s P"]:
         """Signed distances of arrays that fit."""

@@ -60,11 +60,11 @@ class Step(NamedTuple):
 
 def make_task(samples: Samples, c: np.ndarray, training: Training, key: jax.Array, weights: LossWeights = PAPER_WEIGHTS) -> Task:
     """A task whose batches are drawn beforehand: half of a shape's points on the outline, a quarter uniform, a quarter near."""
-    steps, batch, quarter = training.steps, training.batch_size, training.points // 4
-    if training.points % 4:
-        raise ValueError(f"points is {training.points}; it must be a multiple of 4")
+    steps, batch, half = training.steps, training.batch_size, training.points // 2
+    if training.points < 4 or training.points % 2:
+        raise ValueError(f"points is {training.points}; it must be even, at least 4")
     pool, draw = samples.points.shape[1] // 4, generator(key)
-    parts = [(0, 2 * pool, 2 * quarter), (2 * pool, 3 * pool, quarter), (3 * pool, 4 * pool, quarter)]
+    parts = [(0, 2 * pool, half), (2 * pool, 3 * pool, half // 2), (3 * pool, 4 * pool, half - half // 2)]
     rows = [draw.integers(low, high, (steps, batch, count), np.int32) for low, high, count in parts]
     ids = epoch_indices(key, len(c), batch, steps)
     numbers = LossWeights(*map(np.float32, weights))
