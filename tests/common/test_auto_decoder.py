@@ -38,7 +38,7 @@ def test_a_table_starts_within_its_bound_and_looks_up_within_it():
     np.testing.assert_allclose(lengths(table(jnp.arange(5))), 1, rtol=1e-6)
 
 
-def test_ids_out_of_range_are_refused():
+def test_ids_out_of_range_are_refused(as_installed):
     table = CodeTable(3, 2, rngs=nnx.Rngs(0))
     for ids in ([3], [-1], [0.5]):
         with pytest.raises(ValueError, match="ids"):

@@ -98,7 +98,7 @@ def test_contours_of_two_discs_and_none():
     assert contour(left + 9, (rows, columns)) == []
 
 
-def test_contours_are_refused():
+def test_contours_are_refused(as_installed):
     axis = np.arange(3.0)
     with pytest.raises(ValueError, match="axes 3 and 2 numbers"):
         contour(np.zeros((3, 3)), (axis, axis[:2]))

@@ -51,7 +51,7 @@ def polygon_sdf(vertices: Float[Array, "v 2"], x: Float[Array, "*batch 2"], *, b
     return jax.lax.map(one, points, batch_size=min(batch_size, max(1, len(points)))).reshape(x.shape[:-1])
 
 
-def polygon_area(vertices: Float[Array | np.ndarray, "*batch v 2"]) -> Float[Array | np.ndarray, "*batch"]:
+def polygon_area(vertices: Float[Array | np.ndarray, "*batch v 2"]) -> Float[Array | np.ndarray, "*batch"] | np.floating:
     """Area by the shoelace formula: positive for a counter-clockwise outline.
 
     >>> polygon_area(np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 1.0], [0.0, 1.0]])).item()

@@ -8,6 +8,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.checks import floating
@@ -20,7 +21,7 @@ COSINE = (0.9999999998, -0.4999999936, 0.04166663616, -0.001388836028, 2.4760109
 
 
 @jax.custom_jvp
-def sine(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def sine(x: Float[Array | np.ndarray, "*shape"]) -> Float[Array, "*shape"]:
     """`sin x`; in float32 within 1e-6 for `|x| < 1000`. Farther out, where float32 itself is coarse, it stays within -1..1.
 
     Other types go to `jnp.sin`.
@@ -37,7 +38,7 @@ def sine(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 @jax.custom_jvp
-def cosine(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def cosine(x: Float[Array | np.ndarray, "*shape"]) -> Float[Array, "*shape"]:
     """`cos x`, as `sine`.
 
     >>> print(f"{float(cosine(jnp.float32(30.0))):.5f} {math.cos(30):.5f}")

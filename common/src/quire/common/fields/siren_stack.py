@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +73,7 @@ def init_siren_stack(
     skip_dim: int = 0,
     omega: float = 30.0,
     input_layer: bool = True,
-    dtype: jnp.dtype | None = None,
+    dtype: Any = None,
 ) -> Layers:
     """Layers of new sine networks with `num_hidden_layers + 1` sines, drawn on the host.
 

@@ -14,7 +14,7 @@ from quire.common.checks import check_at_least, check_ids, check_positive
 from quire.common.random import generator
 
 
-def bounded(codes: Float[Array, "*n d"], max_norm: float) -> Float[Array, "*n d"]:
+def bounded(codes: Float[Array | np.ndarray, "*n d"], max_norm: float) -> Float[Array, "*n d"]:
     """Codes that are longer than `max_norm` shortened to it.
 
     >>> bounded(jnp.array([[3.0, 4.0], [0.3, 0.4]]), 1.0).round(2).tolist()

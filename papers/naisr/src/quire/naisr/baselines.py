@@ -45,7 +45,7 @@ class BlackBox(nnx.Module):
         self.net = SirenStack(init_siren_stack(rngs.params(), inputs, 1, hidden, layers, omega=omega, **skip))
         self.names, self.dim, self.latent, self.omega = tuple(covariate_names), dim, latent, omega
 
-    def sdf(self, p: Float[Array, "*s P dim"], c: Covariates, z: Float[Array, "*s Z"]) -> Float[Array, "*s P"]:
+    def sdf(self, p: Array, c: Covariates, z: Array) -> Array:
         """Signed distance; errors as for `NAISR.sdf`."""
         return self.values(*check_shapes(p, covariate_array(c, self.names), z, self.dim, self.latent))
 
@@ -100,7 +100,7 @@ class OneDeformation(nnx.Module):
         weight, bias = layers[-1]
         return (features[0] - sees * features[1]) @ weight + (1 - sees) * bias.reshape((1,) * (p.ndim - 1) + (-1,))
 
-    def sdf(self, p: Float[Array, "*s P dim"], c: Covariates, z: Float[Array, "*s Z"]) -> Float[Array, "*s P"]:
+    def sdf(self, p: Array, c: Covariates, z: Array) -> Array:
         """Signed distance; errors as for `NAISR.sdf`."""
         return self.values(*check_shapes(p, covariate_array(c, self.names), z, self.dim, self.latent))
 

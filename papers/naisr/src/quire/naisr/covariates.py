@@ -14,7 +14,7 @@ FARTHEST = 1.5
 """Covariates are scaled to about -1..1; what lies farther out than this is extrapolated, with a warning."""
 
 
-def covariate_array(c: Mapping[str, Any] | Array, names: Sequence[str]) -> Float[Array, "*batch n"]:
+def covariate_array(c: Mapping[str, Any] | Array | np.ndarray, names: Sequence[str]) -> Float[Array, "*batch n"]:
     """Covariates in the order of `names` along the last axis.
 
     Args:

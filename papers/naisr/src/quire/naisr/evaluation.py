@@ -54,8 +54,8 @@ def _pairs(a: Array, b: Array) -> tuple[Array, Array]:
 
 
 def contour_distances(
-    a: Float[np.ndarray, "*shapes k 2"], b: Float[np.ndarray, "*shapes k 2"]
-) -> tuple[Float[np.ndarray, "*shapes"], Float[np.ndarray, "*shapes"]]:
+    a: Float[np.ndarray, "*#shapes k 2"], b: Float[np.ndarray, "*#shapes k 2"]
+) -> tuple[np.ndarray, np.ndarray]:
     """Chamfer distances (mean of both directions, not squared) and Hausdorff distances of pairs of contours."""
     a, b = np.broadcast_arrays(a, b)
     lead = a.shape[:-2]

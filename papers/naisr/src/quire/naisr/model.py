@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -13,7 +14,7 @@ from quire.common.fields.siren_stack import SirenStack, init_siren_stack
 from quire.naisr.covariates import covariate_array
 from quire.naisr.deformation import displacements, displacements_at, template_sdf
 
-Covariates = Mapping[str, Any] | Array
+Covariates = Mapping[str, Any] | Array | np.ndarray
 """Numbers by name, or an array with one for each name along the last axis."""
 
 
@@ -68,7 +69,7 @@ class NAISR(nnx.Module):
         self.nets, self.template = SirenStack(nets), SirenStack(template)
         self.dim, self.latent, self.omega, self.noise = dim, latent, omega, noise
 
-    def displacement(self, p: Float[Array, "*s P dim"], c: Covariates, z: Float[Array, "*s Z"]) -> dict[str, Array]:
+    def displacement(self, p: Array, c: Covariates, z: Array) -> dict[str, Array]:
         """`d_i(p)` of each covariate, by name.
 
         Raises:
@@ -77,15 +78,15 @@ class NAISR(nnx.Module):
         found = displacements(self.nets.layers, *self._checked(p, c, z), omega=self.omega)
         return dict(zip(self.names, found, strict=True))
 
-    def total_displacement(self, p: Float[Array, "*s P dim"], c: Covariates, z: Float[Array, "*s Z"]) -> Float[Array, "*s P dim"]:
+    def total_displacement(self, p: Array, c: Covariates, z: Array) -> Array:
         """`d(p) = sum_i d_i(p)`. Errors as for `displacement`."""
         return sum(self.displacement(p, c, z).values())
 
-    def sdf(self, p: Float[Array, "*s P dim"], c: Covariates, z: Float[Array, "*s Z"]) -> Float[Array, "*s P"]:
+    def sdf(self, p: Array, c: Covariates, z: Array) -> Array:
         """Signed distance of a subject's shape at its covariates. Errors as for `displacement`."""
         return self.fields(*self._checked(p, c, z))[0]
 
-    def evolve(self, p: Float[Array, "*s P dim"], name: str, value: Any, z: Float[Array, "*s Z"]) -> Float[Array, "*s P"]:
+    def evolve(self, p: Array, name: str, value: Any, z: Array) -> Array:
         """`T(p + d_i(p))`: the shape as one covariate alone makes it.
 
         Args:
@@ -131,11 +132,11 @@ class NAISR(nnx.Module):
         """What stands in for covariates of zero in training, `[N, ..., P]`."""
         return self.noise * jax.random.normal(key, shape)
 
-    def _checked(self, p: Array, c: Covariates, z: Array) -> tuple[Array, Array, Array]:
+    def _checked(self, p: Any, c: Covariates, z: Any) -> tuple[Array, Array, Array]:
         return check_shapes(p, covariate_array(c, self.names), z, self.dim, self.latent)
 
 
-def check_shapes(p: Array, c: Array, z: Array, dim: int, latent: int) -> tuple[Array, Array, Array]:
+def check_shapes(p: Any, c: Any, z: Any, dim: int, latent: int) -> tuple[Array, Array, Array]:
     """Points, covariates and codes in one dtype and with the leading axes of all of them.
 
     Raises:

@@ -89,7 +89,8 @@ def starman(key: jax.Array, n_subjects: int, n_visits: int, *, sd: float = 0.03,
     """
     check_at_least("n_subjects", n_subjects)
     check_at_least("n_visits", n_visits)
-    check_at_least("sd", sd, 0)
+    if not sd >= 0:
+        raise ValueError(f"sd is {sd}; it must not be negative")
     draw = generator(key)
     covariates = draw.uniform(-1, 1, (n_subjects, n_visits, 2))
     waves = sd * draw.standard_normal((n_subjects, 2, MODES))
