@@ -283,8 +283,8 @@ def test_loss_terms_by_definition(draw):
         model = nnx.merge(graph, jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), params), rest)
         batch = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), some_batch(draw))
         terms = jax.jit(lambda batch: naisr_loss(model, batch, 30))(batch)
-        p, g, n, c, z = map(np.asarray, batch)
-        run_it = jax.jit(lambda p, z: (model.sdf(p, c, z), displacements(model.nets.layers, p, c, z, omega=5.0)))
+        p, g, n, _, z = map(np.asarray, batch)
+        run_it = jax.jit(lambda p, z: (model.sdf(p, batch.c, z), displacements(model.nets.layers, p, batch.c, z, omega=5.0)))
         for codes, found, inverse in ((z, terms.shape, terms.inverse), (0 * z, terms.zero_code, terms.inverse_zero_code)):
             values, moved = map(np.asarray, run_it(p, codes))
             slopes = np.stack([(run_it(p + h, codes)[0] - run_it(p - h, codes)[0]) / 2e-5 for h in 1e-5 * np.eye(2)], -1)
@@ -436,7 +436,9 @@ def test_a_step_changes_networks_and_codes_and_bounds_codes(kind, loss):
 
     @jax.jit
     def step(params):
-        gradient = jax.grad(lambda p: loss(nnx.merge(graph, p, rest), pick(task, 0), jax.random.key(0)))(params)
+        gradient = jax.grad(
+            lambda p: loss(nnx.merge(graph, p, rest), pick(jax.tree.map(jnp.asarray, task), 0), jax.random.key(0))
+        )(params)
         updates, _ = tx.update(gradient, tx.init(params), params)
         return jax.tree.map(jnp.add, params, updates)
 

@@ -17,8 +17,8 @@ from quire.common.random import generator
 def bounded(codes: Float[Array | np.ndarray, "*n d"], max_norm: float) -> Float[Array, "*n d"]:
     """Codes that are longer than `max_norm` shortened to it.
 
-    >>> bounded(jnp.array([[3.0, 4.0], [0.3, 0.4]]), 1.0).round(2).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.30000001192092896, 0.4000000059604645]]
+    >>> print(" ".join(f"{x:.2f}" for x in bounded(jnp.array([[3.0, 4.0], [0.3, 0.4]]), 1.0).ravel().tolist()))
+    0.60 0.80 0.30 0.40
     """
     squared = jnp.sum(codes**2, axis=-1, keepdims=True)
     long = squared > max_norm**2
@@ -51,7 +51,7 @@ class CodeTable(nnx.Module):
         self.codes = nnx.Param(jnp.asarray(codes * np.minimum(1, max_norm / length), float))
         self.max_norm = max_norm
 
-    def __call__(self, ids: Int[Array, "*batch"]) -> Float[Array, "*batch d"]:
+    def __call__(self, ids: Int[Array | np.ndarray, "*batch"]) -> Float[Array, "*batch d"]:
         """Codes of some examples.
 
         Raises:

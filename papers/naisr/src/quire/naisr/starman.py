@@ -44,8 +44,8 @@ def lobes(c: Float[np.ndarray, "*batch 2"]) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def outline(
-    c: Float[np.ndarray, "*batch 2"], waves: Float[np.ndarray, "*batch 2 3"], vertices: int = 400
-) -> Float[np.ndarray, "*batch v 2"]:
+    c: Float[np.ndarray, "*#batch 2"], waves: Float[np.ndarray, "*#batch 2 3"], vertices: int = 400
+) -> Float[np.ndarray, "... v 2"]:
     """Polygons of starmen.
 
     Args:
@@ -57,7 +57,7 @@ def outline(
         ValueError: for fewer than three vertices, or waves so large that a radius is not positive.
 
     >>> outline(np.zeros(2), np.zeros((2, 3)), 4).round(2).tolist()
-    [[0.34, 0.0], [0.0, 0.58], [-0.34, 0.0], [-0.0, -0.35]]
+    [[0.41, 0.0], [0.0, 0.58], [-0.41, 0.0], [-0.0, -0.35]]
     """
     check_at_least("vertices", vertices, 3)
     phi = 2 * np.pi * np.arange(vertices) / vertices

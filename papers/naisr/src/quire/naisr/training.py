@@ -71,7 +71,7 @@ def make_task(samples: Samples, c: np.ndarray, training: Training, key: jax.Arra
     return Task(samples, np.asarray(c, np.float32), ids, np.concatenate(rows, axis=-1), numbers)
 
 
-def pick(task: Task, step: Array) -> Step:
+def pick(task: Task, step: Array | int) -> Step:
     """The shapes and points of a step, and how many passes over the shapes are behind it."""
     ids, rows = task.ids[step], task.rows[step]
     samples = Samples(*(x[ids[:, None], rows] for x in task.samples))
