@@ -1,8 +1,8 @@
 """Low-rank representations: the rows of a layer's weights as `S = L D`, and the error of clustering L instead of S.
 
-    S  [n, m]   the weights, cut into rows of m numbers
-    L  [n, d]   a representation of d numbers for every row
-    D  [d, m]   the map from representations to rows, shared by the layer
+S  [n, m]   the weights, cut into rows of m numbers
+L  [n, d]   a representation of d numbers for every row
+D  [d, m]   the map from representations to rows, shared by the layer
 """
 
 from functools import partial

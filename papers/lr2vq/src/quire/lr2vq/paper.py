@@ -6,10 +6,10 @@ from quire.lr2vq.config import PRESETS
 paper = Paper(
     slug="lr2vq",
     title="Learning Low-Rank Representations for Model Compression",
-    authors="Authors",
-    year=2024,
-    venue="Venue",
-    arxiv="0000.00000",
-    area="area",
+    authors="Zhu, Zhou and Zhao",
+    year=2022,
+    venue="preprint",
+    arxiv="2211.11397",
+    area="model compression",
     presets=PRESETS,
 )
