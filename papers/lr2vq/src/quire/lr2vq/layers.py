@@ -4,14 +4,14 @@ A weight is a module that answers with an array `[out, in, *kernel]`; exchanging
 """
 
 import math
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from quire.common.checks import check_at_least
+from quire.common.checks import check_at_least, check_positive
 from quire.common.layers.convolution import conv_nd
 from quire.common.quant.codebooks import kmeans
 from quire.common.quant.soft_kmeans import dkm
@@ -19,6 +19,7 @@ from quire.common.quant.subvectors import from_subvectors, to_subvectors
 from quire.lr2vq.low_rank import LowRank, low_rank_normal, low_rank_svd, orthonormal, restored
 
 
+@runtime_checkable
 class Weight(Protocol):
     """What a layer multiplies with."""
 
@@ -206,6 +207,7 @@ def soften(layer: Linear | Conv, k: int, key: jax.Array, *, tau: float, iters: i
     Raises:
         ValueError: as `quantize`, or for a temperature that is not positive.
     """
+    check_positive("tau", tau)
     hard = quantize(layer, k, key)
     factors = orthonormal(layer.weight.factors)
     return _with_weight(layer, SoftWeight(layer.weight.shape, factors, hard.weight.codebook[...], tau, iters))

@@ -42,6 +42,7 @@ def low_rank_svd(s: Real[AnyArray, "n m"], d: int) -> LowRank:
     """
     check_dim(d, s.shape[1])
     (s,) = floating(s)
+    s = s.astype(jnp.promote_types(s.dtype, jnp.float32))  # singular values of 16-bit numbers are not computed anywhere
     basis = jnp.linalg.svd(s, full_matrices=False)[2]
     if len(basis) < d:  # fewer rows than numbers: any orthonormal completion will do
         basis = jnp.linalg.svd(s, full_matrices=True)[2]
