@@ -303,10 +303,11 @@ def test_presets_are_traced(name):
     features = 64 if config.image_set == "digits" else 784
     widths = study.widths_of(config, features)
     shapes = [(a * b // config.m, config.m) for a, b in pairwise(widths)]
-    zeros = lambda: {
-        "layers": [LowRank(jnp.zeros(shape), jnp.zeros((config.m, config.m))) for shape in shapes],
-        "biases": [jnp.zeros(width) for width in widths[1:]],
-    }
+
+    def zeros():
+        layers = [LowRank(jnp.zeros(shape), jnp.zeros((config.m, config.m))) for shape in shapes]
+        return {"layers": layers, "biases": [jnp.zeros(width) for width in widths[1:]]}
+
     params = jax.eval_shape(zeros)
     assert jax.eval_shape(lambda p: study.logits(p, None, jnp.zeros((3, features))), params).shape == (3, 10)
     channels, side = (1, 8) if residual.image_set == "digits" else (3, 32)
@@ -329,7 +330,7 @@ def test_errors(as_installed):
         ("codes runs from", lambda: restored(S[:2, :2], np.array([0, 2]), S[:2])),
         ("needs a LowRankWeight|need.* LowRankWeight", lambda: quantize(quantize(layer, 3, KEY), 3, KEY)),
         ("k is 9", lambda: quantize(layer, 9, KEY)),
-        ("tau is 0", lambda: soften(layer, 3, KEY, tau=0.0)()),
+        ("tau is 0", lambda: soften(layer, 3, KEY, tau=0.0)),
         ("k is 0", lambda: vq_bits(4, 4, 0)),
         ("they need the same", lambda: estimate_dim({1: 0.5}, {2: 0.1})),
         ("m must divide in", lambda: channel_order(S, 4, KEY)),
