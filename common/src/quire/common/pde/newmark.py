@@ -141,7 +141,9 @@ def _driven(boundary, mass, stiffness, u0, steps):
     """Numbers of the driven nodes, and their displacements at the end of every step."""
     n = u0.size
     if mass.shape != (n, n) or stiffness.shape != (n, n) or u0.ndim != 1:
-        raise ValueError(f"mass has shape {mass.shape} and stiffness {stiffness.shape}; u0 of shape {u0.shape} needs [n, n] and [n]")
+        raise ValueError(
+            f"mass has shape {mass.shape} and stiffness {stiffness.shape}; u0 of shape {u0.shape} needs [n, n] and [n]"
+        )
     if boundary is None:
         return np.zeros(0, int), jnp.zeros((steps, 0), u0.dtype)
     nodes = np.asarray(boundary.nodes)

@@ -31,7 +31,11 @@ def linear_features(data: WaveData) -> Float[np.ndarray, "n k"]:
     """Everything that a network is given, once: speeds, the pulse, and the rim at every time."""
     n, channels = len(data.fields), data.inputs.shape[-1]
     rim = np.abs(data.inputs[..., -1]).max((0, 1)) > 0
-    parts = [data.parameters.speed, data.inputs[:, 0, ..., channels - 2].reshape(n, -1), data.inputs[..., -1][:, :, rim].reshape(n, -1)]
+    parts = [
+        data.parameters.speed,
+        data.inputs[:, 0, ..., channels - 2].reshape(n, -1),
+        data.inputs[..., -1][:, :, rim].reshape(n, -1),
+    ]
     return np.concatenate(parts, axis=1)
 
 

@@ -1,24 +1,43 @@
-"""What `quire bench wave_cnn` times: the running sum, and the definition as one triangular matrix product."""
+"""What `quire bench wave_cnn` times: a layer with one-way filters in common, with one dense kernel, and pass by pass."""
+
+import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from quire.common.bench import Benchmark, Case
+from quire.common.layers.convolution import conv_nd
+from quire.common.random import generator
+from quire.wave_cnn.one_way_conv import factor_shapes, per_kernel_conv, shared_conv
+from quire.wave_cnn.one_way_kernels import cp_kernel
 from quire.wave_cnn.paper import paper
-from quire.wave_cnn.running_mean import running_mean
+
+CHANNELS, TAPS = 8, 3
 
 
-def triangular_product(x: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Every prefix summed anew."""
-    n = x.shape[0]
-    return jnp.tril(jnp.ones((n, n), x.dtype)) @ x / jnp.arange(1, n + 1, dtype=x.dtype)
+def cases(side: int, key: jax.Array) -> dict[str, Case]:
+    """All on the same image of `side` cubed places."""
+    draw = generator(key)
+    size = (TAPS,) * 3
+
+    def normal(*shape):
+        return jnp.asarray(draw.normal(size=shape), jnp.float32)
+
+    x = normal(1, side, side, side, CHANNELS)
+    one_way = [normal(*shape) for shape in factor_shapes(CHANNELS, CHANNELS, size, 1, "per_kernel")]
+    common = [normal(*shape) for shape in factor_shapes(CHANNELS, CHANNELS, size, CHANNELS, "shared")]
+    places = side**3
+    dense = 2.0 * places * CHANNELS**2 * math.prod(size)
+    return {
+        "shared chain": Case(shared_conv, (x, common), 2.0 * places * CHANNELS * (2 * CHANNELS + 1) * TAPS),
+        "per kernel, dense kernel": Case(lambda x, f: per_kernel_conv(x, f, evaluate="dense"), (x, one_way), dense),
+        "per kernel, passes": Case(
+            lambda x, f: per_kernel_conv(x, f, evaluate="sequential"), (x, one_way), 2.0 * places * CHANNELS**2 * sum(size)
+        ),
+        "dense, XLA": Case(lambda x, k: conv_nd(x, k, impl="xla"), (x, cp_kernel(one_way)), dense),
+    }
 
 
-def cases(n: int, key: jax.Array) -> dict[str, Case]:
-    """Both on the same n numbers."""
-    x = jax.random.normal(key, (n,))
-    return {"running sum": Case(running_mean, (x,)), "triangular product": Case(triangular_product, (x,))}
-
-
-paper.benchmark = Benchmark("Running mean", size="numbers n", sizes=(256, 512, 1024, 2048), cases=cases)
+paper.benchmark = Benchmark(
+    f"One layer, {CHANNELS} channels, {TAPS}^3 taps", size="side of the cube of places", sizes=(8, 12, 16, 24), cases=cases
+)

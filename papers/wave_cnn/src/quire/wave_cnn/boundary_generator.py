@@ -51,16 +51,16 @@ class BoundaryGenerator(nnx.Module):
         return self.last(jax.nn.relu(self.second(jax.nn.relu(self.first(x)))))
 
 
-def rim_histories(parameters: Parameters, waves: Waves) -> tuple[Float[np.ndarray, "n times b"], Float[np.ndarray, "n times zone"]]:
+def rim_histories(
+    parameters: Parameters, waves: Waves
+) -> tuple[Float[np.ndarray, "n times b"], Float[np.ndarray, "n times zone"]]:
     """Displacements of the rim and of all nodes of the zone, at every step, the start included."""
     history = np.asarray(simulate(parameters, waves))[:, :, *waves.inside()]
     zone = history.reshape(*history.shape[:2], -1)
     return zone[..., ring(history.shape[2:])], zone
 
 
-def solve_inside(
-    parameters: Parameters, rims: Float[np.ndarray, "n times b"], waves: Waves
-) -> Float[np.ndarray, "n times zone"]:
+def solve_inside(parameters: Parameters, rims: Float[np.ndarray, "n times b"], waves: Waves) -> Float[np.ndarray, "n times zone"]:
     """The zone's motion, by finite elements driven at its rim, for simulations of one material.
 
     Displacement and acceleration at the start are those of the pulse on the whole square, which the parameters say.

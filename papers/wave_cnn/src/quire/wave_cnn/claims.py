@@ -1,7 +1,6 @@
 """The paper's claims, measured."""
 
 import jax
-import numpy as np
 
 from quire.common.claims import (
     Measurement,
@@ -67,7 +66,9 @@ def solves_the_wave_equation(preset: Preset, key: jax.Array) -> Measurement:
     says="The compressed networks have fewer parameters and take less memory",
     source="abstract",
     metric="parameters, one-way / classical",
-    holds=all_of(below(0.7), below(0.7, of="bytes, one-way / classical"), beats("one-way", lower_is_better=True, of="shared one-way")),
+    holds=all_of(
+        below(0.7), below(0.7, of="bytes, one-way / classical"), beats("one-way", lower_is_better=True, of="shared one-way")
+    ),
     exact=True,
 )
 def has_fewer_parameters(preset: Preset, key: jax.Array) -> Measurement:
@@ -112,9 +113,11 @@ def is_as_accurate(preset: Preset, key: jax.Array) -> Measurement:
     rivals = {name: float(errors[0]) for name, errors in run["baselines"].items()}
     extras = {"one-way / classical": test["one-way"] / test["classical"]}
     extras |= {f"rate, {name}": run["rates"][name] for name in run["rates"]}
-    extras |= {f"held-out error at rate {rate:g}, {kind}": e for kind, all in run["rate errors"].items() for rate, e in all.items()}
+    extras |= {
+        f"held-out error at rate {rate:g}, {kind}": e for kind, all in run["rate errors"].items() for rate, e in all.items()
+    }
     extras |= {f"classical, {name} after training": float(e) for name, e in run["posterior"].items()}
-    extras |= {"shared one-way, first seed": test["shared one-way"]} if np.isfinite(test["shared one-way"]) else {}
+    extras["shared one-way, first seed"] = test["shared one-way"]
     return Measurement(
         test["one-way"],
         _data(config),
@@ -164,8 +167,8 @@ def overfits_less(preset: Preset, key: jax.Array) -> Measurement:
     unit="ms",
     holds=all_of(
         every_seed(beats("dense, XLA", lower_is_better=True)),
-        every_seed(above(10, of="multiplications, dense / shared")),
-        every_seed(close_to(1, rtol=1e-6, of="multiplications, per kernel / dense")),
+        every_seed(above(12, of="multiplications, dense / shared")),
+        every_seed(close_to(1, rtol=1e-3, of="multiplications, per kernel / dense")),
     ),
     trivial="dense, XLA",
     timed=True,

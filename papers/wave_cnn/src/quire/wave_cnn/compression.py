@@ -64,7 +64,9 @@ def nested_svd(kernel: Real[AnyArray, "_ _ _ in out"], rank: int, inner_rank: in
     return np.repeat(left, inner_rank, axis=2), b.reshape(*whole, k2), c.reshape(*whole, k3)
 
 
-def shared_fit(kernel: Real[AnyArray, "*_"], rank: int, key: jax.Array, *, sweeps: int = 20, ridge: float = 1e-6) -> tuple[Array, ...]:
+def shared_fit(
+    kernel: Real[AnyArray, "*_"], rank: int, key: jax.Array, *, sweeps: int = 20, ridge: float = 1e-6
+) -> tuple[Array, ...]:
     """Filters in common, by alternating least squares on a kernel of three ways; see `shared_kernel`.
 
     Args:

@@ -24,7 +24,7 @@ class Surrogate:
         ValueError: for samples that do not descend, or sizes that batches do not divide.
     """
 
-    waves: Waves = Waves()
+    waves: Waves = field(default_factory=Waves)
     samples: tuple[int, ...] = (4096, 1024, 256)
     held_out: int = 256
     test: int = 512
@@ -60,7 +60,7 @@ class Generator:
         steps, rate: of Adam on all simulations at once; the rate falls to zero along a cosine.
     """
 
-    waves: Waves = Waves(zone=(8, 17))
+    waves: Waves = field(default_factory=lambda: Waves(zone=(8, 17)))
     train: int = 1024
     test: int = 128
     components: int = 96
@@ -104,7 +104,13 @@ QUICK = Preset(
         rates=(5e-3, 1.5e-2),
     ),
     Generator(
-        Waves(16, 48, 1, (4, 9), width=(0.06, 0.12), bc="dirichlet"), train=256, test=32, components=48, width=(8, 12), rank=8, steps=1500
+        Waves(16, 48, 1, (4, 9), width=(0.06, 0.12), bc="dirichlet"),
+        train=256,
+        test=32,
+        components=48,
+        width=(8, 12),
+        rank=8,
+        steps=1500,
     ),
     OneLayer(channels=16, side=16, batch=2, rank=16, repeats=5),
     meshes=(8, 16, 32),
@@ -112,7 +118,15 @@ QUICK = Preset(
 """A laptop, less than a minute."""
 
 STANDARD = Preset(
-    Surrogate(samples=(512, 128, 32), held_out=64, test=128, channels=(8, 16, 16), shared_rank=16, steps=4000, rates=(1.5e-3, 5e-3, 1.5e-2)),
+    Surrogate(
+        samples=(512, 128, 32),
+        held_out=64,
+        test=128,
+        channels=(8, 16, 16),
+        shared_rank=16,
+        steps=4000,
+        rates=(1.5e-3, 5e-3, 1.5e-2),
+    ),
     Generator(),
     OneLayer(channels=32, side=32, rank=32),
 )
@@ -120,8 +134,8 @@ STANDARD = Preset(
 
 PAPER = Preset(
     Surrogate(Waves(64, 128, 4, (8, 48), width=(0.03, 0.12), materials=2)),
-    Generator(Waves(64, 128, 1, (16, 33), width=(0.03, 0.12), materials=2), train=4096, test=256, components=192, width=(16, 32)),
+    Generator(Waves(64, 128, 1, (16, 33), width=(0.03, 0.12)), train=4096, test=256, components=192, width=(16, 32)),
 )
-"""Thousands of simulations of two materials. The sizes of the authors' networks and samples are not public."""
+"""Thousands of simulations, for the networks of two materials. The sizes of the authors' networks and samples are not public."""
 
 PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}

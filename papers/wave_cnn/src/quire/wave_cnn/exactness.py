@@ -14,7 +14,12 @@ from quire.common.testing import max_relative_error
 from quire.wave_cnn.one_way_conv import factor_shapes, per_kernel_conv, shared_conv
 from quire.wave_cnn.wave_fe import WaveFE
 
-LAYERS = ((("per_kernel"), (3, 5), 2, (1, 2)), ("per_kernel", (3, 5, 3), 2, 1), ("shared", (3, 5), 3, 1), ("shared", (3, 5, 3), 3, 2))
+LAYERS = (
+    (("per_kernel"), (3, 5), 2, (1, 2)),
+    ("per_kernel", (3, 5, 3), 2, 1),
+    ("shared", (3, 5), 3, 1),
+    ("shared", (3, 5, 3), 3, 2),
+)
 """Form, taps, rank and stride of C1's layers."""
 
 

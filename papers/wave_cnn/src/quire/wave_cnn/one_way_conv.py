@@ -84,7 +84,7 @@ def shared_conv(
     between: Callable[[Array], Array] | None = None,
     impl: Implementation = "auto",
 ) -> Signal:
-    """A chain of thin convolutions: `in` to `rank` channels along the first axis, depthwise along the second, to `out` along the last.
+    """A chain of thin convolutions: `in` to `rank` channels along the first axis, depthwise along a second, then to `out`.
 
     Without anything between, it is the cross-correlation with `shared_kernel(factors)`.
 

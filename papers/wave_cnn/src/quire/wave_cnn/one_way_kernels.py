@@ -65,7 +65,9 @@ def check_shared(factors: Sequence[Real[AnyArray, "*_"]]) -> None:
     shapes = [np.shape(f) for f in factors]
     fits = len(shapes) in (2, 3) and [len(s) for s in shapes] == ([3, 2, 3] if len(shapes) == 3 else [3, 3])
     if not fits or len({shapes[0][0], shapes[-1][1], *(s[0] for s in shapes[1:-1])}) > 1:
-        raise ValueError(f"factors have shapes {shapes}; they need [rank, in, taps], [rank, taps] for a third axis, [out, rank, taps]")
+        raise ValueError(
+            f"factors have shapes {shapes}; they need [rank, in, taps], [rank, taps] for a third axis, [out, rank, taps]"
+        )
 
 
 def factor_std(variance: float, rank: int, ways: int) -> float:

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Real, ScalarLike
+from jaxtyping import Array, Real, ScalarLike
 
 from quire.common.pde.newmark import Boundary, Motion
 from quire.wave_cnn.wave_fe import WaveFE

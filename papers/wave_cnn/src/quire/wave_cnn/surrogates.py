@@ -1,5 +1,6 @@
 """The surrogates of C4 and C5: every kind of network on many and on few fields, and what they are compared with."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -64,7 +65,7 @@ def draw_fields(config: Surrogate, key: jax.Array) -> Fields:
     sizes = (config.samples[0], config.held_out, config.test)
     data = sample_wave_dataset(key, sum(sizes), config.waves)
     ends = np.cumsum((0, *sizes))
-    return Fields(*(jax.tree.map(lambda x, a=a, b=b: x[a:b], data) for a, b in zip(ends, ends[1:], strict=False)))
+    return Fields(*(jax.tree.map(lambda x, a=a, b=b: x[a:b], data) for a, b in itertools.pairwise(ends)))
 
 
 def first(data: WaveData, n: int) -> WaveData:
@@ -76,19 +77,21 @@ def first(data: WaveData, n: int) -> WaveData:
 def surrogate_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """All networks of all seeds.
 
-    The rate of a kind is the best on held-out fields for the first seed and the largest sample; the others take it.
+    The rate of a kind is the best on held-out fields for the first seed and the largest sample; the others take it, and the
+    shared form that of the other one-way form.
 
     Returns:
-        `errors[kind][samples, split]` (train, test) beside `baselines`, `posterior` (classical networks compressed after training,
-        by terms), the fields and predictions of the tests, seconds of a step, and the rates. Arrays have a leading seed axis; the
-        shared form is trained for the first seed only, and NaN for the others.
+        `errors[kind][samples, split]` (train, test) beside `baselines`, `posterior` (classical networks compressed after
+        training, by terms), the fields and predictions of the tests, seconds of a step, and the rates. Arrays have a leading
+        seed axis; the shared form is trained for the first seed only, and NaN for the others.
     """
     config = preset.surrogate
     fields = [draw_fields(config, key) for key in fold_keys(keys, 1)]
     found: dict[str, Any] = {"errors": {}, "predicted": {}, "seconds": {}, "rates": {}, "rate errors": {}, "losses": {}}
     for conv in NAMES:
         seeds = len(keys) if conv in COMPARED else 1
-        runs, posterior = _runs_of_kind(config, conv, keys[:seeds], fields[:seeds])
+        rate = None if conv in COMPARED else found["rates"]["one-way"]
+        runs, posterior = _runs_of_kind(config, conv, keys[:seeds], fields[:seeds], rate)
         for what in runs:
             found[what][NAMES[conv]] = _padded(runs[what], len(keys))
         found |= {"posterior": posterior} if conv == "classical" else {}
@@ -98,10 +101,12 @@ def surrogate_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     return found
 
 
-def _runs_of_kind(config: Surrogate, conv: Kind, keys: jax.Array, fields: Sequence[Fields]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _runs_of_kind(
+    config: Surrogate, conv: Kind, keys: jax.Array, fields: Sequence[Fields], rate: float | None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What is found of a kind, and of its networks compressed after training if it is the classical one."""
     trainer = Trainer(partial(build, config, conv), config.steps, config.batch_size)
-    rate, rate_errors, kept = None, {}, {}
+    rate_errors, kept = {}, {}
     errors, predicted, seconds, losses, posterior = [], [], [], [], []
     for key, each in zip(keys, fields, strict=True):
         by_size = []

@@ -42,8 +42,8 @@ class WaveNet(nnx.Module):
         kernel_size: taps along time and both axes of space.
         conv: the kind of all layers; nothing else differs.
         rank: of one-way layers.
-        impl: of the convolutions. By default, on CPU, columns of all taps where there are few channels, and sums of shifted products
-            where there are many, which would fill the memory with copies.
+        impl: of the convolutions. By default, on CPU, columns of all taps where channels are few, and sums of shifted products
+            where they are many and columns would fill the memory with copies.
         rngs: for the initial weights.
 
     Raises:
@@ -98,7 +98,7 @@ class WaveNet(nnx.Module):
 
 
 def by_matrices(channels: int) -> Implementation:
-    """How a layer of so many input channels is computed: inside training loops on CPU, XLA's own convolution is several times slower."""
+    """How a layer of so many input channels is computed: in training loops on CPU, XLA's own convolution is much slower."""
     if jax.default_backend() != "cpu":
         return "auto"
     return "im2col" if channels < 16 else "shifted"
