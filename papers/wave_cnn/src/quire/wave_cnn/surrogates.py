@@ -82,12 +82,13 @@ def surrogate_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
 
     Returns:
         `errors[kind][samples, split]` (train, test) beside `baselines`, `posterior` (classical networks compressed after
-        training, by terms), the fields and predictions of the tests, seconds of a step, and the rates. Arrays have a leading
-        seed axis; the shared form is trained for the first seed only, and NaN for the others.
+        training, by terms), the fields and predictions of the tests, seconds of a step and of a forecast, the rates. Arrays
+        have a leading seed axis; the shared form is trained for the first seed only, and NaN for the others.
     """
     config = preset.surrogate
     fields = [draw_fields(config, key) for key in fold_keys(keys, 1)]
-    found: dict[str, Any] = {"errors": {}, "predicted": {}, "seconds": {}, "rates": {}, "rate errors": {}, "losses": {}}
+    kept = ("errors", "predicted", "losses", "seconds", "inference", "rates", "rate errors")
+    found: dict[str, Any] = {what: {} for what in kept}
     for conv in NAMES:
         seeds = len(keys) if conv in COMPARED else 1
         rate = None if conv in COMPARED else found["rates"]["one-way"]
@@ -128,7 +129,8 @@ def _runs_of_kind(
                 posterior += [_compressed_errors(trainer, trained.model, test, each.test)] if conv == "classical" else []
         errors.append(by_size)
     arrays = {"errors": errors, "predicted": predicted, "losses": losses}
-    plain = {"seconds": float(np.median(seconds)), "rates": rate, "rate errors": rate_errors}
+    plain = {"seconds": float(np.median(seconds)), "inference": trainer.inference_seconds(trained.model, test)}
+    plain |= {"rates": rate, "rate errors": rate_errors}
     return {name: np.array(x) for name, x in arrays.items()} | plain, _over(posterior)
 
 
