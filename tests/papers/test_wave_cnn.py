@@ -349,7 +349,7 @@ def test_zone_data():
     parameters = draw_parameters(KEY, 3, waves)
     history = np.asarray(simulate(parameters, waves))
     data = sample_wave_dataset(KEY, 3, waves)
-    assert_close(data.fields, history[:, 2::2, 2:6, 2:6], 1e-6)
+    assert_close(data.fields, history[:, 0:8:2, 2:6, 2:6], 1e-6)
     speed, start, rim = np.moveaxis(data.inputs, -1, 0)
     np.testing.assert_allclose(speed, np.broadcast_to(parameters.speed[:, :, None, None], speed.shape), rtol=1e-6)
     x, y = np.meshgrid(*[np.arange(2, 6) / 8] * 2, indexing="ij")

@@ -117,7 +117,7 @@ def is_as_accurate(preset: Preset, key: jax.Array) -> Measurement:
         f"held-out error at rate {rate:g}, {kind}": e for kind, all in run["rate errors"].items() for rate, e in all.items()
     }
     extras |= {f"classical, {name} after training": float(e) for name, e in run["posterior"].items()}
-    extras["shared one-way, first seed"] = test["shared one-way"]
+    extras |= {f"{name}, first seed": test[name] for name in test if name == "shared one-way"}
     return Measurement(
         test["one-way"],
         _data(config),

@@ -16,6 +16,7 @@ class Surrogate:
         test: fields of the errors.
         channels, kernel_size: of the network.
         rank, shared_rank: of the two one-way forms.
+        with_shared: whether networks of the shared form are trained too, for the first seed.
         steps, batch_size: of training.
         rates: each kind of network takes the best of them.
         penalties: of the ridge regression.
@@ -32,6 +33,7 @@ class Surrogate:
     kernel_size: tuple[int, int, int] = (3, 3, 3)
     rank: int = 1
     shared_rank: int = 32
+    with_shared: bool = True
     steps: int = 20_000
     batch_size: int = 8
     rates: tuple[float, ...] = (5e-4, 1.5e-3, 5e-3, 1.5e-2)
@@ -100,6 +102,7 @@ QUICK = Preset(
         test=32,
         channels=(8, 12),
         shared_rank=8,
+        with_shared=False,
         steps=300,
         rates=(5e-3, 1.5e-2),
     ),

@@ -71,7 +71,7 @@ def forecasts(run: Mapping[str, Any], waves: Waves, example: int = 0, columns: i
         for column, t in enumerate(times):
             image = _picture(panels[row, column], values[t], highest, waves, zone=True)
             if row == 0:
-                panels[row, column].set_title(f"t = {(t + 1) * waves.every * waves.dt:.2f}", fontsize="medium")
+                panels[row, column].set_title(f"t = {t * waves.every * waves.dt:.2f}", fontsize="medium")
     figure.colorbar(image, ax=panels, label="displacement", shrink=0.6)
     return figure
 

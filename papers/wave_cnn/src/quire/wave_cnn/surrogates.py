@@ -89,7 +89,7 @@ def surrogate_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     fields = [draw_fields(config, key) for key in fold_keys(keys, 1)]
     kept = ("errors", "predicted", "losses", "seconds", "inference", "rates", "rate errors")
     found: dict[str, Any] = {what: {} for what in kept}
-    for conv in NAMES:
+    for conv in NAMES if config.with_shared else COMPARED:
         seeds = len(keys) if conv in COMPARED else 1
         rate = None if conv in COMPARED else found["rates"]["one-way"]
         runs, posterior = _runs_of_kind(config, conv, keys[:seeds], fields[:seeds], rate)

@@ -23,7 +23,7 @@ class Waves:
     Attributes:
         elements: along each side of the unit square.
         steps: of time, each half of an element's edge at a speed of 1.
-        every: which steps are kept for the networks; the start is not.
+        every: which steps are kept for the networks, from the start on; the last one is not.
         zone: first node, and number of nodes along a side, of the zone of interest.
         centre, width, speed: ranges of the uniform laws; the pulse is `exp(-|x - centre|^2 / (2 width^2))`.
         materials: 1 for one speed everywhere, 2 for another one, from the same law, where x > 1/2.
@@ -160,7 +160,7 @@ def sample_wave_dataset(key: jax.Array, n: int, waves: Waves) -> WaveData:
 
 def zone_data(parameters: Parameters, history: Float[np.ndarray, "n times nodes nodes"], waves: Waves) -> WaveData:
     """What a network sees of simulations: `history` of every step, on the whole square."""
-    fields = history[:, waves.every :: waves.every, *waves.inside()]
+    fields = history[:, : waves.steps : waves.every, *waves.inside()]
     shape = fields.shape
     rim = np.zeros(shape[2:], bool).reshape(-1)
     rim[ring(shape[2:])] = True
