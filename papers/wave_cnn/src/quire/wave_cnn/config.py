@@ -103,7 +103,7 @@ QUICK = Preset(
         channels=(8, 12),
         shared_rank=8,
         with_shared=False,
-        steps=300,
+        steps=240,
         rates=(5e-3, 1.5e-2),
     ),
     Generator(

@@ -1,6 +1,7 @@
 """What C1 and C2 measure: one-way forms against dense convolutions, finite elements against closed forms."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from quire.wave_cnn.one_way_conv import factor_shapes, per_kernel_conv, shared_c
 from quire.wave_cnn.wave_fe import WaveFE
 
 LAYERS = (
-    (("per_kernel"), (3, 5), 2, (1, 2)),
+    ("per_kernel", (3, 5), 2, (1, 2)),
     ("per_kernel", (3, 5, 3), 2, 1),
     ("shared", (3, 5), 3, 1),
     ("shared", (3, 5, 3), 3, 2),
@@ -25,18 +26,25 @@ LAYERS = (
 
 def layer_errors(key: jax.Array, dtype: Any) -> list[float]:
     """Largest errors of one-way layers, pass by pass, against XLA's convolution with the kernel summed in NumPy."""
-    draw, errors = generator(key), []
-    for mode, size, rank, stride in LAYERS:
+    draw, cases = generator(key), []
+    for mode, size, rank, _ in LAYERS:
         factors = [draw.normal(size=shape) for shape in factor_shapes(3, 4, size, rank, mode)]
-        x = jnp.asarray(draw.normal(size=(2, *(7, 8, 6)[: len(size)], 3)), dtype)
-        dense = conv_nd(x, jnp.asarray(_summed(factors, mode), dtype), stride=stride, impl="xla")
-        factors = [jnp.asarray(f, dtype) for f in factors]
+        x = draw.normal(size=(2, *(7, 8, 6)[: len(size)], 3))
+        cases.append(jax.tree.map(lambda a: jnp.asarray(a, dtype), (x, factors, _summed(factors, mode))))
+    return [max_relative_error(found, dense) for found, dense in _both_ways(cases)]
+
+
+@jax.jit
+def _both_ways(cases):
+    """By passes and by dense kernels, layer by layer."""
+    pairs = []
+    for (mode, _, _, stride), (x, factors, kernel) in zip(LAYERS, cases, strict=True):
         if mode == "shared":
             found = shared_conv(x, factors, stride=stride)
         else:
             found = per_kernel_conv(x, factors, stride=stride, evaluate="sequential")
-        errors.append(max_relative_error(found, dense))
-    return errors
+        pairs.append((found, conv_nd(x, kernel, stride=stride, impl="xla")))
+    return pairs
 
 
 def _summed(factors: Sequence[np.ndarray], mode: str) -> np.ndarray:
@@ -67,15 +75,19 @@ def wave_errors(meshes: Sequence[int], key: jax.Array) -> dict[str, Any]:
     frequencies = [np.sqrt(mode_eigenvalue(n)) for n in meshes]
     theta = [np.pi / n for n in meshes]
     formula = [np.sqrt(2 * 6 * n**2 * (2 - 2 * np.cos(t)) / (4 + 2 * np.cos(t))) for n, t in zip(meshes, theta, strict=True)]
-    fe = WaveFE(5, 4, 1.2, 0.9, c=0.8)
-    u0, v0 = generator(key).normal(size=(2, 30))
-    energy = np.asarray(fe.energy(*fe.newmark(jnp.asarray(u0), jnp.asarray(v0), 0.05, 200)))
+    energy = np.asarray(_energy_over_time(*generator(key).normal(size=(2, 30))))
     return {
         "closed form": float(np.max(np.abs(np.array(frequencies) / formula - 1))),
         "frequency": [float(f / (np.pi * 2**0.5) - 1) for f in frequencies],
         "drift": float(np.max(np.abs(energy / energy[0] - 1))),
         "standing wave": [standing_wave_error(n) for n in meshes],
     }
+
+
+@jax.jit
+def _energy_over_time(u0, v0):
+    fe = WaveFE(5, 4, 1.2, 0.9, c=0.8)
+    return fe.energy(*fe.newmark(u0, v0, 0.05, 200))
 
 
 def mode_eigenvalue(n: int) -> float:
@@ -89,7 +101,10 @@ def standing_wave_error(n: int) -> float:
 
     With steps of half an element, the leading errors of space and of time cancel for this mode, and the order is 4.
     """
-    fe = WaveFE(n, n)
-    shape = jnp.asarray(np.prod(np.cos(np.pi * fe.nodes()), axis=1))
-    found = fe.newmark(shape, jnp.zeros_like(shape), 0.25 / n, 4 * n).displacement[-1]
-    return float(jnp.max(jnp.abs(found - shape * np.cos(2**0.5 * np.pi))))
+    shape = np.prod(np.cos(np.pi * WaveFE(n, n).nodes()), axis=1)
+    return float(np.max(np.abs(_at_time_one(shape, n) - shape * np.cos(2**0.5 * np.pi))))
+
+
+@partial(jax.jit, static_argnames="n")
+def _at_time_one(u0, n):
+    return WaveFE(n, n).newmark(u0, jnp.zeros_like(u0), 0.25 / n, 4 * n).displacement[-1]
