@@ -66,9 +66,6 @@ def squared_error(model: nnx.Module, batch: tuple[Array, Array], key: jax.Array)
 class Trainer:
     """Adam on fields: compiled once for a kind of network, and run for every seed, number of samples and rate.
 
-    The rate rises over the first tenth of the steps, then falls to zero along a cosine: without the rise, small networks that
-    start at a high rate can lose all units before the last layer, and forecast one constant from then on.
-
     Args:
         build: makes a network from its random keys.
         steps, batch_size: length.
@@ -83,7 +80,6 @@ class Trainer:
         self.build, self.steps, self.batch_size = build, steps, batch_size
         self.graph, self.fixed, weights = split_model(build(nnx.Rngs(0)))
         self._other = weights.other
-        self._course = optax.warmup_cosine_decay_schedule(0.0, 1.0, max(1, steps // 10), max(2, steps))
         self._train, self._predict = None, jax.jit(self._apply)
 
     def __call__(self, run: Run) -> Trained:
@@ -127,7 +123,7 @@ class Trainer:
         return nnx.merge(self.graph, params, self.fixed, self._other)(inputs)
 
     def _loop(self, weights, data, indices: Int[Array, "steps batch"], rate: ScalarLike, key):
-        tx = optax.flatten(optax.adam(lambda number: rate * self._course(number)))
+        tx = optax.flatten(optax.adam(rate))
         step = make_step(self.graph, self.fixed, tx, squared_error)
 
         def body(carry, position):
