@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quire.common.checks import check_at_least
-
 
 @dataclass(frozen=True)
 class ClickLog:
@@ -96,8 +94,8 @@ def generated_clicks(
     """
     if not sizes or min(*sizes, count, dim) < 1:
         raise ValueError(f"sizes is {tuple(sizes)}, count {count}, dim {dim}; all must be at least 1")
-    for name, number in (("zipf", zipf), ("scatter", scatter), ("pairs", pairs)):
-        check_at_least(name, number, 0)
+    if not min(zipf, scatter, pairs) >= 0:
+        raise ValueError(f"zipf is {zipf}, scatter {scatter}, pairs {pairs}; none can be negative")
     rng = np.random.default_rng(seed)
     logits, total, squares, tokens = np.zeros(count), 0.0, 0.0, []
     for size in sizes:

@@ -105,7 +105,8 @@ def expected_collisions(sizes: int | Sequence[int], rows: float) -> float:
     """
     check_positive("rows", rows)
     sizes = np.atleast_1d(np.asarray(sizes, float))
-    check_at_least("sizes", sizes.min(initial=0), 0)
+    if not sizes.min(initial=0) >= 0:
+        raise ValueError(f"sizes is {sizes}; it cannot be negative")
     return float((sizes * (sizes - 1)).sum() / 2 / rows)
 
 

@@ -66,10 +66,10 @@ class Trained(NamedTuple):
     first_layer: np.ndarray
 
 
-def click_loss(model: CtrNet, batch: tuple[Any, Array], key: jax.Array) -> Float[Array, ""]:
-    """Cross-entropy of a batch."""
-    index, labels = batch
-    return log_loss(model(index), labels)
+def click_loss(model: CtrNet, batch: tuple[tuple, Array], key: jax.Array) -> Float[Array, ""]:
+    """Cross-entropy of a batch: what the model is called with, and labels."""
+    inputs, labels = batch
+    return log_loss(model(*inputs), labels)
 
 
 def train(
@@ -79,7 +79,7 @@ def train(
     order: Int[np.ndarray, "runs steps batch"],
     tested: Int[np.ndarray, "runs n"],
     maps: Any,
-    pick: Callable[[Any, Array], Any],
+    pick: Callable[[Any, Array], tuple],
     build: Callable[[nnx.Rngs], CtrNet],
 ) -> Trained:
     """Train and test many models side by side.
@@ -108,7 +108,7 @@ def train(
 
     @jax.jit
     def answers(states, maps, tested):
-        return jax.lax.map(lambda run: nnx.merge(graph, run[0])(pick(run[1], values[run[2]])), (states, maps, tested))
+        return jax.lax.map(lambda run: nnx.merge(graph, run[0])(*pick(run[1], values[run[2]])), (states, maps, tested))
 
     logits = np.asarray(answers(state, maps, tested))
     kernel = np.asarray(state["mlp"]["kernels"][0][...])
@@ -131,7 +131,7 @@ def train_tables(
     rows = int(maps.max()) + 1
 
     def pick(rows_of, values):
-        return rows_of[values[:, features], places[None]]
+        return (rows_of[values[:, features], places[None]],)
 
     def build(rngs):
         table = FeatureTable(rows, config.dim, rngs=rngs)

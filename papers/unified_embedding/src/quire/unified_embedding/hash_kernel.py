@@ -45,7 +45,8 @@ def kernel_moments(x: Num[np.ndarray, " n"], y: Num[np.ndarray, " n"], m: float)
     References:
         Weinberger et al., *Feature hashing for large scale multitask learning*, 2009, lemma 2.
     """
-    check_at_least("m", m)
+    if not m >= 1:
+        raise ValueError(f"m is {m}; it must be at least 1")
     x, y = _vectors(x, y)
     squares, products = np.square(x), x * y
     off = squares.sum() * np.square(y).sum() + products.sum() ** 2 - 2 * np.square(products).sum()

@@ -196,7 +196,7 @@ def _slots(elements, constants: tuple[float, float], product: float = 0) -> Slot
 
 
 class FlatTable(nnx.Module):
-    """The flat array that all schemes share; called with the slots of the values of a batch, `[batch, features, ...]`.
+    """The flat array that all schemes share; called with the slots of all values, and the values of a batch.
 
     Args:
         rows, dim: their product is the number of parameters.
@@ -207,9 +207,11 @@ class FlatTable(nnx.Module):
         check_at_least("rows", rows)
         self.weights = nnx.Param(normal(check_at_least("dim", dim) ** -0.5)(rngs.params(), (rows * dim,)))
 
-    def __call__(self, slots: Slots) -> Float[Array, "*batch dim"]:
-        """Embeddings."""
-        return compose(self.weights[...], slots)
+    def __call__(self, slots: Slots, values: Int[AnyArray, "*batch"]) -> Float[Array, "*batch dim"]:
+        """Embeddings of values, by their slots, or of all values first where these are fewer."""
+        if values.size < len(slots.elements):
+            return compose(self.weights[...], Slots(*(part[values] for part in slots)))
+        return lookup(compose(self.weights[...], slots), values)
 
 
 class HashedEmbedding(nnx.Module):
@@ -248,5 +250,5 @@ class HashedEmbedding(nnx.Module):
         for t, size in enumerate(self.sizes):
             check_ids(f"tokens[:, {t}]", tokens[:, t], size)
         values = tokens + np.cumsum([0, *self.sizes[:-1]], dtype=np.int32)[None]
-        found = self.table(Slots(*(jnp.asarray(part)[values] for part in self.slots)))
+        found = self.table(Slots(*map(jnp.asarray, self.slots)), jnp.asarray(values))
         return found.reshape(len(tokens), -1) if len(tokens) else jnp.zeros((0, len(self.sizes) * found.shape[-1]))

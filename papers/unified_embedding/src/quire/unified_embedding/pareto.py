@@ -157,7 +157,7 @@ def late_arrivals(log: ClickLog, part: Part, config: Clicks, key: jax.Array) -> 
 def growing_map(
     name: str, log: ClickLog, maps: dict[tuple[str, float], np.ndarray], config: Clicks, seen: np.ndarray
 ) -> np.ndarray:
-    """Rows of all values where some come late: hashes stay as they are, a fixed vocabulary has one row for what it does not know."""
+    """Rows of all values where some come late: hashes stay, a fixed vocabulary has one row for all that it does not know."""
     if name != "fixed vocabulary":
         return maps[name, 1.0 if name == WHOLE else config.shares[-1]]
     feature = np.repeat(np.arange(len(log.sizes)), log.sizes)
@@ -265,11 +265,9 @@ def pareto_sweep(methods: Sequence[str], shares: Sequence[float], config: Clicks
     def build(rngs):
         return CtrNet(FlatTable(rows, config.dim, rngs=rngs), len(log.sizes) * config.dim, config.hidden, rngs=rngs)
 
-    def pick(of_run, values):
-        return jax.tree.map(lambda x: x[values], of_run)
-
     orders, run_keys = np.tile(order, (len(names), 1, 1)), jnp.tile(keys, len(names))
-    return scores(log, parts, train(log, config, run_keys, orders, tested, maps, pick, build), names)
+    trained = train(log, config, run_keys, orders, tested, maps, lambda of_run, values: (of_run, values), build)
+    return scores(log, parts, trained, names)
 
 
 def _scheme(log: ClickLog, method: str, together: bool, share: float, dim: int, seed: int) -> Slots:
