@@ -10,14 +10,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
 from quire.common.checks import check_at_least, check_ids, floating, is_concrete
 from quire.common.layers.initialisers import normal
 
+AnyArray = Array | np.ndarray
 
-def lookup(table: Float[Array, "rows dim"], index: Int[Array, "*batch"]) -> Float[Array, "*batch dim"]:
+
+def lookup(table: Float[AnyArray, "rows dim"], index: Int[AnyArray, "*batch"]) -> Float[Array, "*batch dim"]:
     """Rows of a table by one gather, and one scatter-add in its gradient; NaN for an index of a traced call that is not there.
 
     Raises:
@@ -53,13 +56,13 @@ class FeatureTable(nnx.Module):
         check_at_least("dim", dim)
         self.weights = nnx.Param(normal(dim**-0.5 if std is None else std)(rngs.params(), (rows, dim)))
 
-    def __call__(self, index: Int[Array, "*batch"]) -> Float[Array, "*batch dim"]:
+    def __call__(self, index: Int[AnyArray, "*batch"]) -> Float[Array, "*batch dim"]:
         """Rows `[*batch, dim]` of an index `[*batch]`, all features by one gather."""
         return lookup(self.weights[...], index)
 
 
 def cross(
-    x0: Num[Array, "*batch n"], x: Num[Array, "*batch n"], kernel: Num[Array, "n n"], bias: Num[Array, " n"]
+    x0: Num[AnyArray, "*batch n"], x: Num[AnyArray, "*batch n"], kernel: Num[AnyArray, "n n"], bias: Num[AnyArray, " n"]
 ) -> Float[Array, "*batch n"]:
     """`x0 * (x W + b) + x`: products of features of one degree more.
 
@@ -94,7 +97,7 @@ class CrossLayer(nnx.Module):
         self.kernel = nnx.Param(normal(width**-0.5)(rngs.params(), (width, width)))
         self.bias = nnx.Param(jnp.zeros(width))
 
-    def __call__(self, x0: Num[Array, "*batch n"], x: Num[Array, "*batch n"]) -> Float[Array, "*batch n"]:
+    def __call__(self, x0: Num[AnyArray, "*batch n"], x: Num[AnyArray, "*batch n"]) -> Float[Array, "*batch n"]:
         """The next `x`."""
         return cross(x0, x, self.kernel[...], self.bias[...])
 
@@ -120,7 +123,7 @@ class Mlp(nnx.Module):
         self.kernels = nnx.List([nnx.Param(draw) for draw in draws])
         self.biases = nnx.List([nnx.Param(jnp.zeros(after)) for after in widths[1:]])
 
-    def __call__(self, x: Num[Array, "batch n"]) -> Float[Array, "batch m"]:
+    def __call__(self, x: Num[AnyArray, "batch n"]) -> Float[Array, "batch m"]:
         """Output `[batch, widths[-1]]`."""
         (h,) = floating(x)
         for i, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
@@ -157,7 +160,7 @@ class CtrNet(nnx.Module):
         self.crosses = nnx.List([CrossLayer(width, rngs=rngs) for _ in range(cross_layers)])
         self.mlp = Mlp((width, *hidden, 1), rngs=rngs)
 
-    def __call__(self, *inputs: Any, dense: Num[Array, "batch _"] | None = None) -> Float[Array, " batch"]:
+    def __call__(self, *inputs: Any, dense: Num[AnyArray, "batch _"] | None = None) -> Float[Array, " batch"]:
         """Log-odds `[batch]`.
 
         Args:
@@ -176,7 +179,7 @@ class CtrNet(nnx.Module):
         return self.mlp(x)[:, 0]
 
 
-def log_loss(logits: Num[Array, " n"], labels: Num[Array, " n"]) -> Float[Array, ""]:
+def log_loss(logits: Num[AnyArray, " n"], labels: Num[AnyArray, " n"]) -> Float[Array, ""]:
     """Mean of `softplus(logit) - y logit`, the cross-entropy of clicks in nats.
 
     Raises:

@@ -15,7 +15,7 @@ from quire.common.checks import check_at_least, check_ids, check_positive
 _GOLDEN, _FIRST, _SECOND = (np.uint64(x) for x in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
-def splitmix64(x: Shaped[np.ndarray, "*shape"] | int) -> UInt64[np.ndarray, "*shape"]:
+def splitmix64(x: Shaped[np.ndarray, "*shape"] | int | np.integer) -> UInt64[np.ndarray, "*shape"]:
     """The finaliser of SplitMix64: a bijection of 64-bit numbers in which every bit of the input flips half of the output's.
 
     `z = x + 0x9E3779B97F4A7C15; z = (z ^ z >> 30) 0xBF58476D1CE4E5B9; z = (z ^ z >> 27) 0x94D049BB133111EB; z ^ z >> 31`,
@@ -58,7 +58,9 @@ def _unsigned(name: str, values) -> np.ndarray:
     return array.astype(np.uint64)
 
 
-def hash_bucket(tokens: Shaped[np.ndarray, "*shape"] | int, salt: int | np.integer, rows: int) -> Int[np.ndarray, "*shape"]:
+def hash_bucket(
+    tokens: Shaped[np.ndarray, "*shape"] | int | np.integer | list, salt: int | np.integer, rows: int
+) -> Int[np.ndarray, "*shape"]:
     """The row of every token: `splitmix64(token XOR splitmix64(salt)) mod rows`.
 
     Args:

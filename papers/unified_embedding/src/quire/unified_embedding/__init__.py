@@ -32,7 +32,7 @@ from quire.unified_embedding.index_rules import RULES, FlatTable, HashedEmbeddin
 from quire.unified_embedding.multiplexing import FeatureSpec, UnifiedEmbedding, check_salts, feature_salts, unified_index
 from quire.unified_embedding.orthogonality import LinearClicks, angle_runs, mean_abs_cosine, pair_cosines
 from quire.unified_embedding.paper import paper
-from quire.unified_embedding.pareto import census_runs, head_runs, pareto_sweep, rating_runs, scheme_runs, width_runs
+from quire.unified_embedding.pareto import census_runs, head_runs, pareto_sweep, rating_runs, width_runs
 from quire.unified_embedding.rate_tables import rate_logits
 from quire.unified_embedding.sources import open_log
 
@@ -84,7 +84,6 @@ __all__ = [
     "rating_runs",
     "row_index",
     "sampled_kernel",
-    "scheme_runs",
     "signed_hash",
     "slots",
     "split",

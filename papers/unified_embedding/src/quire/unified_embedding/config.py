@@ -85,7 +85,7 @@ class Clicks:
     shares: tuple[float, ...] = (1 / 20, 1 / 10, 1 / 4)
     dim: int = 8
     hidden: tuple[int, ...] = (32,)
-    cross_layers: int = 2
+    cross_layers: int = 1
     epochs: int = 2
     batch_size: int = 1024
     learning_rate: float = 5e-3
@@ -114,7 +114,7 @@ class Preset:
     identities: Identities = Identities()
     orthogonality: Orthogonality = Orthogonality()
     clicks: Clicks = Clicks()
-    census: Clicks = Clicks("adult", epochs=6, batch_size=512, late=0.0, twice=())
+    census: Clicks = Clicks("adult", epochs=4, late=0.0, twice=())
 
 
 QUICK = Preset()

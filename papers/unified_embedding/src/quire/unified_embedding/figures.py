@@ -125,7 +125,7 @@ def pareto(curves: Mapping[tuple[str, bool], Mapping[float, float]], auc, rates:
         plots.log_ticks(panel, sorted({share for points in curves.values() for share in points}))
         panel.set(xlabel="rows of the table / number of values")
         panel.set_title(title, fontsize="medium")
-    panels[0, 0].set_ylabel("test AUC, mean over seeds")
+    panels[0, 0].set_ylabel("test AUC, one seed")
     panels[0, 1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 

@@ -3,7 +3,7 @@
 `phi(x)_m = sum_{h(i) = m} s_i x_i` with uniform `h` and signs `s`. Host mathematics, in float64.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import product
 from typing import NamedTuple
 
@@ -53,7 +53,7 @@ def kernel_moments(x: Num[np.ndarray, " n"], y: Num[np.ndarray, " n"], m: float)
     return Moments(float(products.sum()), float(off / m))
 
 
-def split_kernel_moments(xs: Sequence[np.ndarray], ys: Sequence[np.ndarray], ms: Sequence[float]) -> Moments:
+def split_kernel_moments(xs: Iterable[np.ndarray], ys: Iterable[np.ndarray], ms: Iterable[float]) -> Moments:
     """The same for one table a feature: the moments of independent inner products add up.
 
     Args:

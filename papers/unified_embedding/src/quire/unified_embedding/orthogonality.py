@@ -63,7 +63,7 @@ class LinearClicks(nnx.Module):
         self.theta = nnx.Param(jnp.asarray(dim**-0.5 * draw.standard_normal((features, dim)), jnp.float32))
         self.bias = nnx.Param(jnp.zeros(()))
 
-    def __call__(self, rows: Int[Array, "batch features"], offset: Float[AnyArray, "features d"]) -> Float[Array, " batch"]:
+    def __call__(self, rows: Int[AnyArray, "batch features"], offset: Float[AnyArray, "features d"]) -> Float[Array, " batch"]:
         """Log-odds; `offset` is added to theta."""
         return self.bias[...] + jnp.einsum("btd,td->b", self.table(rows), self.theta[...] + offset)
 

@@ -91,9 +91,10 @@ def table_runs(config: Clicks, keys: jax.Array) -> dict[str, Any]:
         else []
     )
     runs = [m[name] for name in names for m in maps]
-    runs += [growing_map(name, log, m, config, old) for name in GROWING for m, (_, old) in zip(maps, late, strict=True) if late]
+    pairs = list(zip(maps, late, strict=True)) if late else []
+    runs += [growing_map(name, log, m, config, old) for name in GROWING for m, (_, old) in pairs]
     orders = np.concatenate(
-        [np.tile(order, (len(names), 1, 1))] + [np.stack([o for o, _ in late])] * (len(GROWING) if late else 0)
+        [np.tile(order, (len(names), 1, 1)), *([np.stack([o for o, _ in late])] * len(GROWING) if late else [])]
     )
     tested = np.tile(np.stack([part.test for part in parts]), (len(runs) // seeds, 1)).astype(np.int32)
     run_keys = jnp.tile(keys, len(runs) // seeds)
@@ -226,13 +227,6 @@ def head_runs(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
     lookups = [1] * len(log.sizes)
     trained = train_tables(log, config, run_keys, orders, tested, runs, lookups, cross_layers=config.cross_layers)
     return scores(log, parts, trained, names)["auc"]
-
-
-@shared
-def scheme_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
-    """`pareto_sweep` of every scheme but plain hashing, which `rating_runs` has, multiplexed and not, at every budget."""
-    config = preset.clicks
-    return pareto_sweep([name for name in RULES if name != "hashing"], config.shares, config, keys)
 
 
 def pareto_sweep(methods: Sequence[str], shares: Sequence[float], config: Clicks, keys: jax.Array) -> dict[str, Any]:
