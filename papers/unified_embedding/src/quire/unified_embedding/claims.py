@@ -47,6 +47,12 @@ def random_problem(config: Identities, draw: np.random.Generator) -> dict[str, A
     return {"table": table, "theta": theta, "orthonormal": orthonormal, "tables": tables, "x": x, "y": y}
 
 
+@jax.jit
+def _parts_and_gradient(table, theta, tables, x, y):
+    gradient = jax.grad(lambda e: loss_sum(e, theta, 0.1, tables, x, y))(table)
+    return gradient_components(table, theta, 0.1, tables, x, y, 0, 0), gradient
+
+
 @paper.claim(
     "C1",
     says="A gradient splits into true, intra-feature and inter-feature parts; for orthogonal weights the last is invisible",
@@ -62,13 +68,12 @@ def gradient_splits(preset: Preset, key: jax.Array) -> Measurement:
 
     def error(dtype: Any) -> dict[str, float]:
         table, theta, orthonormal = (jnp.asarray(p[name], dtype) for name in ("table", "theta", "orthonormal"))
-        row = int(p["tables"][0][0])
-        gradient = jax.jit(jax.grad(lambda e: loss_sum(e, theta, 0.1, p["tables"], p["x"], p["y"])))(table)[row]
-        parts = gradient_components(table, theta, 0.1, p["tables"], p["x"], p["y"], 0, 0)
-        unseen = gradient_components(table, orthonormal, 0.1, p["tables"], p["x"], p["y"], 0, 0).inter
+        rest = p["tables"], p["x"], p["y"]
+        parts, gradient = _parts_and_gradient(table, theta, *rest)
+        unseen = np.asarray(_parts_and_gradient(table, orthonormal, *rest)[0].inter)
         return {
-            "sum of the parts": max_relative_error(sum(parts), gradient),
-            "inter part, felt": float(abs(orthonormal[0] @ unseen) / jnp.linalg.norm(unseen)),
+            "sum of the parts": max_relative_error(sum(map(np.asarray, parts)), np.asarray(gradient)[p["tables"][0][0]]),
+            "inter part, felt": float(abs(np.asarray(orthonormal)[0] @ unseen) / np.linalg.norm(unseen)),
         }
 
     return identity(error, f"random linear model, {len(config.sizes)} features, {config.examples} examples, {config.rows} rows")
@@ -166,7 +171,7 @@ def multiplexing_pays(preset: Preset, key: jax.Array) -> Measurement:
     runs, census, config = rating_runs(preset, key), census_runs(preset, key), preset.clicks
     auc, heads = {name: float(x) for name, x in runs["auc"].items()}, head_runs(preset, key)
     ahead = leads(auc, config.shares)
-    one, two = (float(x) for x in runs["rates"].values())
+    one, two = (float(runs["rates"][name]) for name in ("one", "two"))
     middle = config.middle
     extras = {"smallest lead": min(ahead.values())} | ahead
     extras |= {f"AUC, {name}, {share_name(share)}": x for (name, share), x in auc.items()}
@@ -183,7 +188,7 @@ def multiplexing_pays(preset: Preset, key: jax.Array) -> Measurement:
         | {WHOLE: auc[WHOLE, 1.0], "rate of the largest feature": one, "rates of the two largest features": two},
         extras=extras,
         stand_in_for=runs["stand_in_for"],
-        figure=figures.tables(config.shares, auc, runs["rates"]),
+        figure=figures.tables(config.shares, auc, {runs["rate_names"][name]: x for name, x in runs["rates"].items()}),
     )
 
 
@@ -202,14 +207,14 @@ def several_lookups(preset: Preset, key: jax.Array) -> Measurement:
     runs, ratings, config = width_runs(preset, key), rating_runs(preset, key), preset.clicks
     some, every = float(runs["two for some"]), float(runs["two for all"])
     one = float(ratings["auc"][UNIFIED, config.middle])
-    parameters = {name: runs["rows"] * config.dim for name in ("one for each", "two for some", "two for all")}
+    parameters = runs["table"]
     return Measurement(
         some,
         ratings["name"],
         baselines={
             "one row for each": one,
             "two rows for each": every,
-            "rate of the largest feature": float(next(iter(ratings["rates"].values()))),
+            "rate of the largest feature": float(ratings["rates"]["one"]),
         },
         extras={
             "gain over one row each": some - one,

@@ -60,10 +60,12 @@ class Trained(NamedTuple):
     Attributes:
         logits: of the rows that each run is tested on, `[runs, n]`.
         first_layer: weights that read the embeddings, `[runs, columns, dim, hidden]`.
+        table_size: parameters of the embedding.
     """
 
     logits: np.ndarray
     first_layer: np.ndarray
+    table_size: int
 
 
 def click_loss(model: CtrNet, batch: tuple[tuple, Array], key: jax.Array) -> Float[Array, ""]:
@@ -112,7 +114,8 @@ def train(
 
     logits = np.asarray(answers(state, maps, tested))
     kernel = np.asarray(state["mlp"]["kernels"][0][...])
-    return Trained(logits, kernel.reshape(len(keys), -1, config.dim, kernel.shape[-1]))
+    table_size = sum(x[0].size for x in jax.tree.leaves(state["embedding"]))
+    return Trained(logits, kernel.reshape(len(keys), -1, config.dim, kernel.shape[-1]), table_size)
 
 
 def train_tables(

@@ -17,6 +17,7 @@ COLOURS = {
     "shared": "#c0392b",
     "separate": "#2980b9",
     "a row for each": "#2c3e50",
+    "a row for each value": "#2c3e50",
     "hashing": "#c0392b",
     "multi-hash": "#2980b9",
     "quotient-remainder": "#e67e22",
@@ -147,7 +148,7 @@ def collisions(counts: Mapping[str, np.ndarray], expected: Mapping[str, float]) 
 
 def growing(values: Mapping[str, np.ndarray]) -> Figure:
     """AUC of examples with values that came late, every seed a point."""
-    figure, ((panel,),) = plots.axes(width=5.6, height=3.0)
+    figure, ((panel,),) = plots.axes(width=7.0, height=3.0)
     plots.seed_bars(panel, values, COLOURS)
     lowest = min(np.min(x) for x in values.values())
     panel.set(ylabel="test AUC, late values", ylim=(max(0.5, lowest - 0.05), None))

@@ -65,7 +65,11 @@ def loss_sum(
 
 
 def value_components(
-    theta: Num[AnyArray, "features d"], tables: Tables, x: Int[AnyArray, "n features"], residual: Num[AnyArray, " n"]
+    theta: Num[AnyArray, "features d"],
+    tables: Tables,
+    x: Int[AnyArray, "n features"],
+    residual: Num[AnyArray, " n"],
+    rows: int | None = None,
 ) -> list[Components]:
     """Components of every value: for each feature, arrays `[its values, d]`.
 
@@ -74,11 +78,12 @@ def value_components(
         tables: rows of their values.
         x: examples.
         residual: `sigmoid(logit) - y` of each.
+        rows: of the table; those that occur by default, which a compiled function cannot look at.
 
     Raises:
         ValueError: if shapes do not fit, or an id is out of range.
     """
-    rows = 1 + max(int(np.max(h)) for h in tables)
+    rows = 1 + max(int(np.max(h)) for h in tables) if rows is None else rows
     _check(np.empty((rows, theta.shape[1])), theta, tables, x)
     theta, residual = floating(theta, residual)
     by_value = [jnp.zeros(len(h), residual.dtype).at[x[:, t]].add(residual) for t, h in enumerate(tables)]
@@ -115,7 +120,7 @@ def gradient_components(
     check_ids("feature", np.asarray(feature), len(tables))
     check_ids("value", np.asarray(value), len(tables[int(feature)]))
     logits = linear_logits(table, theta, bias, tables, x)
-    found = value_components(theta, tables, x, jax.nn.sigmoid(logits) - jnp.asarray(y, logits.dtype))
+    found = value_components(theta, tables, x, jax.nn.sigmoid(logits) - jnp.asarray(y, logits.dtype), len(table))
     return Components(*(part[int(value)] for part in found[int(feature)]))
 
 

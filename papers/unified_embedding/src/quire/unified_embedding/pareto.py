@@ -62,14 +62,12 @@ def seed_of(key: jax.Array) -> int:
 
 def scores(log: ClickLog, parts: Sequence[Part], trained: Trained, names: Sequence[Any]) -> dict[str, dict[Any, np.ndarray]]:
     """AUC and log loss by name, `[seeds]` each; runs are ordered by name, then by seed."""
-    from sklearn.metrics import log_loss
-
     found: dict[str, dict[Any, np.ndarray]] = {"auc": {}, "log_loss": {}}
     logits = trained.logits.reshape(len(names), len(parts), -1)
     for name, of_name in zip(names, logits, strict=True):
         pairs = [(log.label[part.test], x) for part, x in zip(parts, of_name, strict=True)]
         found["auc"][name] = np.array([auc(*pair) for pair in pairs])
-        found["log_loss"][name] = np.array([log_loss(y, 1 / (1 + np.exp(-x.astype(float))), labels=[0, 1]) for y, x in pairs])
+        found["log_loss"][name] = np.array([np.mean(np.logaddexp(0, x) - y * x) for y, x in pairs])
     return found
 
 
@@ -77,9 +75,9 @@ def table_runs(config: Clicks, keys: jax.Array) -> dict[str, Any]:
     """Tables of all kinds at all budgets, the growing vocabulary, and rates without a model, all seeds as one program.
 
     Returns:
-        `auc`, `log_loss`: `[seeds]` by table and budget. `rates`: AUC `[seeds]` of one feature's rates and of two. `cosine`: mean
-        angle of the first layer, `[seeds]` by table and budget. `growing`: AUC `[seeds]` of examples with a value that came late,
-        by table. `name`, `stand_in_for`: of the data.
+        `auc`, `log_loss`: `[seeds]` by table and budget. `rates`: AUC `[seeds]` of one feature's rates and of two, `rate_names`
+        says which. `cosine`: mean angle of the first layer, `[seeds]` by table and budget. `growing`: AUC `[seeds]` of examples with a
+        value that came late, by table. `name`, `stand_in_for`, `sizes`, `features`: of the data.
     """
     source, parts, order = open_parts(config, keys)
     log, seeds = source.value, len(keys)
@@ -93,18 +91,19 @@ def table_runs(config: Clicks, keys: jax.Array) -> dict[str, Any]:
     runs = [m[name] for name in names for m in maps]
     pairs = list(zip(maps, late, strict=True)) if late else []
     runs += [growing_map(name, log, m, config, old) for name in GROWING for m, (_, old) in pairs]
-    orders = np.concatenate(
-        [np.tile(order, (len(names), 1, 1)), *([np.stack([o for o, _ in late])] * len(GROWING) if late else [])]
-    )
+    orders = np.tile(order, (len(names), 1, 1))
+    if late:
+        orders = np.concatenate([orders, np.tile(np.stack([of_late for of_late, _ in late]), (len(GROWING), 1, 1))])
     tested = np.tile(np.stack([part.test for part in parts]), (len(runs) // seeds, 1)).astype(np.int32)
     run_keys = jnp.tile(keys, len(runs) // seeds)
     found = train_tables(log, config, run_keys, orders, tested, np.stack(runs), [1] * len(log.sizes))
     count = len(names) * seeds
-    cosine = np.array([mean_abs_cosine(x) for x in found.first_layer[:count]]).reshape(len(names), seeds)
+    cosine = np.asarray(jax.jit(jax.vmap(mean_abs_cosine))(found.first_layer[:count])).reshape(len(names), seeds)
     growing = found.logits[count:].reshape(-1, seeds, tested.shape[1])
     return {
-        **scores(log, parts, Trained(found.logits[:count], found.first_layer[:count]), names),
+        **scores(log, parts, found._replace(logits=found.logits[:count]), names),
         "rates": rate_aucs(log, parts),
+        "rate_names": rate_names(log),
         "cosine": dict(zip(names, cosine, strict=True)),
         "growing": {
             name: np.array([late_auc(log, part, old, x) for part, (_, old), x in zip(parts, late, of_name, strict=True)])
@@ -117,6 +116,12 @@ def table_runs(config: Clicks, keys: jax.Array) -> dict[str, Any]:
     }
 
 
+def rate_names(log: ClickLog) -> dict[str, str]:
+    """What `rate_aucs` is of, in words."""
+    first, second = (log.features[t] for t in two_largest(log))
+    return {"one": f"{first} rate", "two": f"{second} and {first} rates"}
+
+
 def rate_aucs(log: ClickLog, parts: Sequence[Part]) -> dict[str, np.ndarray]:
     """AUC of the rates of the largest feature, and of the sum of log-odds of the two largest, `[seeds]`."""
     first, second = two_largest(log)
@@ -124,10 +129,8 @@ def rate_aucs(log: ClickLog, parts: Sequence[Part]) -> dict[str, np.ndarray]:
     other = [rate_logits(log, part, second) for part in parts]
     labels = [log.label[part.test] for part in parts]
     return {
-        f"{log.features[first]} rate": np.array([auc(y, x) for y, x in zip(labels, one, strict=True)]),
-        f"{log.features[second]} and {log.features[first]} rates": np.array(
-            [auc(y, a + b) for y, a, b in zip(labels, one, other, strict=True)]
-        ),
+        "one": np.array([auc(y, x) for y, x in zip(labels, one, strict=True)]),
+        "two": np.array([auc(y, a + b) for y, a, b in zip(labels, one, other, strict=True)]),
     }
 
 
@@ -190,7 +193,7 @@ def census_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
 
 @shared
 def width_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
-    """AUC `[seeds]` in the middle budget, with two rows for some features, and for all; `first_layer` sizes."""
+    """AUC `[seeds]` in the middle budget, with two rows for some features, and for all; sizes of `table` and `first_layer`."""
     config = preset.clicks
     source, parts, order = open_parts(config, keys)
     log = source.value
@@ -199,11 +202,11 @@ def width_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     tested = np.stack([part.test for part in parts]).astype(np.int32)
     some = [1 + (name in config.twice) for name in log.features]
     kinds = {"two for some": some if max(some) > 1 else _largest_twice(log), "two for all": [2] * len(log.sizes)}
-    found: dict[str, Any] = {"rows": rows, "first_layer": {}}
+    found: dict[str, Any] = {"first_layer": {}, "table": {"one for each": rows * config.dim}}
     for name, lookups in kinds.items():
         trained = train_tables(log, config, keys, order, tested, np.stack(maps), lookups)
         found[name] = scores(log, parts, trained, [name])["auc"][name]
-        found["first_layer"][name] = trained.first_layer[0].size
+        found["first_layer"][name], found["table"][name] = trained.first_layer[0].size, trained.table_size
     found["first_layer"]["one for each"] = len(log.sizes) * config.dim * config.hidden[0]
     return found
 
