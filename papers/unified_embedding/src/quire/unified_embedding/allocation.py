@@ -114,7 +114,7 @@ def row_index(
         ValueError: if there is not one region for each feature, or a number is below 1.
 
     >>> row_index([2, 3], split([2, 2])).T.tolist()
-    [[0, 1, 3, 2, 2]]
+    [[0, 1, 2, 3, 3]]
     """
     _check(sizes, 1, 1)
     if len(regions) != len(sizes):

@@ -75,9 +75,9 @@ def table_runs(config: Clicks, keys: jax.Array) -> dict[str, Any]:
     """Tables of all kinds at all budgets, the growing vocabulary, and rates without a model, all seeds as one program.
 
     Returns:
-        `auc`, `log_loss`: `[seeds]` by table and budget. `rates`: AUC `[seeds]` of one feature's rates and of two, `rate_names`
-        says which. `cosine`: mean angle of the first layer, `[seeds]` by table and budget. `growing`: AUC `[seeds]` of examples with a
-        value that came late, by table. `name`, `stand_in_for`, `sizes`, `features`: of the data.
+        `auc`, `log_loss`: `[seeds]` by table and budget. `rates`: AUC `[seeds]` of one feature's rates and of two, named by
+        `rate_names`. `cosine`: mean angle of the first layer, `[seeds]` by table and budget. `growing`: AUC `[seeds]` of examples
+        with a value that came late, by table. `name`, `stand_in_for`, `sizes`, `features`: of the data.
     """
     source, parts, order = open_parts(config, keys)
     log, seeds = source.value, len(keys)
