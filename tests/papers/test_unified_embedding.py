@@ -413,6 +413,7 @@ def test_cosines():
     assert_degenerate(mean_abs_cosine, theta, axes=(1,), scales=(1e-30, 1e30))
     assert_dtypes(mean_abs_cosine, theta, tolerance=1e-4)
     assert_vmap_consistent(mean_abs_cosine, jnp.asarray(numbers(2, 4, 5)))
+    assert float(mean_abs_cosine(np.eye(3))) == 0  # NumPy's float64, without a warning
 
 
 def test_worlds_and_components():

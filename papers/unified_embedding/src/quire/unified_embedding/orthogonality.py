@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.checks import floating
 from quire.common.claims import shared
 from quire.common.layers.ctr import FeatureTable, log_loss
 from quire.common.random import generator
@@ -35,7 +36,7 @@ def pair_cosines(theta: Num[AnyArray, "features d *units"]) -> Float[Array, "pai
     """
     if theta.ndim < 2 or len(theta) < 2:
         raise ValueError(f"theta has shape {theta.shape}; it must be [features, d, ...] with two features at least")
-    theta = jnp.asarray(theta, jnp.result_type(theta, float) if not jnp.issubdtype(theta.dtype, jnp.floating) else theta.dtype)
+    (theta,) = floating(theta)
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(theta), axis=1, keepdims=True, initial=0))
     scaled = theta / jnp.where(largest > 0, largest, 1)
     squares = jnp.sum(jnp.square(scaled), axis=1, keepdims=True)
