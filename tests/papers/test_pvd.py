@@ -233,7 +233,7 @@ def test_courses_of_ablations():
 
 # --- Small fields ---
 
-SIZES = FieldConfig(2, 3, 6, 6, 2, 3, 8, 1, 5, 2, 3, 6, 3, 8)
+SIZES = FieldConfig(2, 3, 6, 6, 2, 3, 8, 1, 5, 2, 3, 8, 3, 8)
 SHORT = Training(6, 8, 4, QUICK_RATES, floor=0.02, decay=0.0, chunk=3, random_background=False)
 CAMERA = ((8, 8), 11.0)
 KEY = jax.random.key(0)
@@ -312,9 +312,9 @@ def test_teacher_learns_photographs():
     scene = blob_scene(views=2, tests=1, size=8)
     start = build_field("hash", SIZES, rngs=nnx.Rngs(5))
     for random_background in (False, True):
-        training = replace(SHORT, steps=30, random_background=random_background)
+        training = replace(SHORT, steps=150, random_background=random_background)
         field, history = train_teacher(start, "hash", scene, training, KEY)
-        assert history.losses[-5:].mean() < 0.8 * history.losses[:5].mean()
+        assert history.losses[-40:].mean() < 0.8 * history.losses[:40].mean()
     rays = judged_rays(scene, 4, 2)
     assert rays.truth.shape == (16, 3)
     np.testing.assert_allclose(rays.truth, scene.test.over(1.0)[:, ::2, ::2].reshape(-1, 3))
