@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -108,11 +109,12 @@ class HashField(RadianceField):
 
     def __init__(self, levels: HashLevels, *, table_features: int = 2, hidden: int = 64, rngs: nnx.Rngs):
         widths = _sigma_widths(len(levels.scales) * check_at_least("table_features", table_features), hidden)
-        shapes = [(levels.size, table_features), *_matrices(widths), *_matrices(_colour_widths(hidden))]
-        table, *nets = _uniform(rngs.params(), tuple(shapes))
+        matrices = [*_matrices(widths), *_matrices(_colour_widths(hidden))]
+        shapes = ((levels.size, table_features), *matrices)
+        table, *nets = _uniform(rngs.params(), shapes, (1e-4, *_by_inputs(matrices)))
         self.levels = levels
-        self.table = nnx.Param(1e-4 * table)
-        self.sigma_net, self.color_net = _perceptron(nets[:2]), _perceptron(nets[2:])
+        self.table = nnx.Param(table)
+        self.sigma_net, self.color_net = _parameters(nets[:2]), _parameters(nets[2:])
 
     def features(self, x: Float[Array, "n 3"]) -> Float[Array, "n 16"]:
         """The encoding through the perceptron of the density."""
@@ -158,12 +160,11 @@ class MlpField(RadianceField):
         inputs = [waves] + [width + (waves if layer == skip else 0) for layer in range(depth - 1)]
         layers = list(zip(inputs, [width] * (depth - 1) + [encoded], strict=True))
         nets = [*_matrices(_sigma_widths(encoded, hidden)), *_matrices(_colour_widths(hidden))]
-        drawn = _uniform(rngs.params(), (*layers, *[(shape[1],) for shape in layers], *nets))
-        scales = [shape[0] ** -0.5 for shape in layers]
+        shapes = (*layers, *[(shape[1],) for shape in layers], *nets)
+        drawn = _uniform(rngs.params(), shapes, _by_inputs([*layers, *layers, *nets]))
         self.octaves, self.skip = octaves, skip
-        self.kernels = nnx.List([nnx.Param(s * w) for s, w in zip(scales, drawn[:depth], strict=True)])
-        self.biases = nnx.List([nnx.Param(s * b) for s, b in zip(scales, drawn[depth : 2 * depth], strict=True)])
-        self.sigma_net, self.color_net = _perceptron(drawn[2 * depth : 2 * depth + 2]), _perceptron(drawn[2 * depth + 2 :])
+        self.kernels, self.biases = _parameters(drawn[:depth]), _parameters(drawn[depth : 2 * depth])
+        self.sigma_net, self.color_net = _parameters(drawn[2 * depth : 2 * depth + 2]), _parameters(drawn[2 * depth + 2 :])
 
     def features(self, x: Float[Array, "n 3"]) -> Float[Array, "n 16"]:
         """The deep perceptron, then that of the density."""
@@ -210,13 +211,13 @@ class VMField(RadianceField):
     ):
         a, b, c = (check_at_least("sizes", size, 2) for size in sizes)
         rank = check_at_least("density_rank", density_rank) + check_at_least("colour_rank", colour_rank)
-        grids = _normal(rngs.params(), ((a, b, rank), (a, c, rank), (b, c, rank), (c, rank), (b, rank), (a, rank)))
-        basis, *nets = _uniform(rngs.params(), ((3 * colour_rank, FEATURES), *_matrices(_colour_widths(hidden))))
+        grids = _normal(rngs.params(), ((a, b, rank), (a, c, rank), (b, c, rank), (c, rank), (b, rank), (a, rank)), 0.1)
+        matrices = ((3 * colour_rank, FEATURES), *_matrices(_colour_widths(hidden)))
+        basis, *nets = _uniform(rngs.params(), matrices, _by_inputs(matrices))
         self.density_rank = density_rank
-        self.planes = nnx.List([nnx.Param(0.1 * x) for x in grids[:3]])
-        self.lines = nnx.List([nnx.Param(0.1 * x) for x in grids[3:]])
-        self.basis = nnx.Param((3 * colour_rank) ** -0.5 * basis)
-        self.color_net = _perceptron(nets)
+        self.planes, self.lines = _parameters(grids[:3]), _parameters(grids[3:])
+        self.basis = nnx.Param(basis)
+        self.color_net = _parameters(nets)
 
     def features(self, x: Float[Array, "n 3"]) -> Float[Array, "n 16"]:
         """The sum over the components of the density, and a linear map of those of the colour."""
@@ -256,8 +257,8 @@ class VoxelSHField(RadianceField):
         if not 1 <= degree <= 4:
             raise ValueError(f"degree is {degree}; it must be between 1 and 4")
         self.degree = degree
-        (grid,) = _normal(rngs.params(), ((*sizes, 1 + 3 * degree**2),))
-        self.grid = nnx.Param(0.02 * grid)
+        (grid,) = _normal(rngs.params(), ((*sizes, 1 + 3 * degree**2),), 0.02)
+        self.grid = nnx.Param(grid)
 
     def features(self, x: Float[Array, "n 3"]) -> Float[Array, "n m"]:
         """The grid, interpolated."""
@@ -296,7 +297,8 @@ def check_points(x: Array, directions: Array) -> tuple[Array, Array]:
     if directions.shape != x.shape:
         raise ValueError(f"directions has shape {directions.shape}; the {len(x)} points need one direction each, {x.shape}")
     if is_concrete(directions) and len(directions):
-        worst = float(jnp.max(jnp.abs(jnp.linalg.norm(directions, axis=1) - 1)))
+        known = np.asarray(directions, float)  # NumPy, for known directions inside of a traced function
+        worst = float(np.abs(np.linalg.norm(known, axis=1) - 1).max())
         if not worst <= 1e-3:
             raise ValueError(f"directions has lengths that differ from 1 by {worst:.3g}; they must be unit vectors")
     return x, directions
@@ -319,16 +321,22 @@ def _matrices(widths: Sequence[int]) -> list[tuple[int, int]]:
     return list(pairwise(widths))
 
 
-def _perceptron(drawn: Sequence[Array]) -> nnx.List:
-    """Matrices of numbers drawn in -1..1, scaled by the inputs of each as PyTorch does for linear maps."""
-    return nnx.List([nnx.Param(len(matrix) ** -0.5 * matrix) for matrix in drawn])
+def _parameters(drawn: Sequence[Array]) -> nnx.List:
+    return nnx.List([nnx.Param(x) for x in drawn])
 
 
-@partial(jax.jit, static_argnames="shapes")
-def _uniform(key: jax.Array, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
-    return draw_together(lambda size: jax.random.uniform(key, size, minval=-1, maxval=1), shapes)
+def _by_inputs(matrices: Sequence[tuple[int, int]]) -> tuple[float, ...]:
+    """The bound of the first weights of each matrix, and of its bias, as PyTorch has it for linear maps."""
+    return tuple(matrix[0] ** -0.5 for matrix in matrices)
 
 
-@partial(jax.jit, static_argnames="shapes")
-def _normal(key: jax.Array, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
-    return draw_together(lambda size: jax.random.normal(key, size), shapes)
+@partial(jax.jit, static_argnames=("shapes", "scales"))
+def _uniform(key: jax.Array, shapes: tuple[tuple[int, ...], ...], scales: tuple[float, ...]) -> list[Array]:
+    """Numbers in `-scale..scale`, all in one program: a product outside of it is a program for every shape."""
+    drawn = draw_together(lambda size: jax.random.uniform(key, size, minval=-1, maxval=1), shapes)
+    return [scale * x for scale, x in zip(scales, drawn, strict=True)]
+
+
+@partial(jax.jit, static_argnames=("shapes", "scale"))
+def _normal(key: jax.Array, shapes: tuple[tuple[int, ...], ...], scale: float) -> list[Array]:
+    return [scale * x for x in draw_together(lambda size: jax.random.normal(key, size), shapes)]

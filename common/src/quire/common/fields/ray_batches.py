@@ -1,5 +1,6 @@
 """Rays of photographs, and their way through a radiance field: points along them, field, compositing."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -166,6 +167,11 @@ def view_rays(
         ValueError: as `rays` does, or without a view.
     """
     check_at_least("number of poses", len(poses))
-    found = jax.device_get(jax.jit(jax.vmap(lambda pose: rays(pose, size, focal)))(np.asarray(poses, np.float32)))
+    found = jax.device_get(_rays_of_views(np.asarray(poses, np.float32), tuple(size), float(focal)))
     origins, directions = (np.asarray(a).reshape(-1, 3) for a in found)
     return origins, directions
+
+
+@partial(jax.jit, static_argnames=("size", "focal"))
+def _rays_of_views(poses, size, focal):
+    return jax.vmap(lambda pose: rays(pose, size, focal))(poses)

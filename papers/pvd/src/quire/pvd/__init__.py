@@ -33,7 +33,7 @@ from quire.pvd.config import (
 )
 from quire.pvd.convert import authors_levels, load_hash, load_mlp, load_vm, load_voxels
 from quire.pvd.distillation import History, distill, train_teacher
-from quire.pvd.editing import box_of_nodes, erase_box, mean_opacity
+from quire.pvd.editing import box_of_nodes, erase_box, mean_opacity, opacity_at
 from quire.pvd.evaluation import colours, decibels, judged_rays, render_view, view_quality
 from quire.pvd.losses import TERMS, RayTargets, distance, distillation_loss, volume_terms
 from quire.pvd.paper import paper
@@ -85,6 +85,7 @@ __all__ = [
     "mean_opacity",
     "nerf_synthetic",
     "occupied_box",
+    "opacity_at",
     "open_scene",
     "paper",
     "photograph_weights",

@@ -14,7 +14,7 @@ from quire.common.random import generator
 from quire.common.testing import max_relative_error
 from quire.pvd import brute_force, figures
 from quire.pvd.architectures import build_field
-from quire.pvd.config import KINDS, FieldConfig, Preset
+from quire.pvd.config import KINDS, FieldConfig, Kind, Preset
 from quire.pvd.experiments import DIRECTIONS, laboratory, steps_to
 from quire.pvd.paper import paper
 
@@ -39,11 +39,11 @@ def operators(preset: Preset, key: jax.Array) -> Measurement:
     d = draw.normal(size=(preset.points, 3))
     d = (d / np.linalg.norm(d, axis=1, keepdims=True)).astype(np.float32)
     numbers = [draw.exponential(size=(6, 9)), draw.random((6, 9, 3)), draw.random((6, 9)), draw.random((6, 3))]
-    drawn = {kind: _draw_weights(build_field(kind, OPERATORS, rngs=nnx.Rngs(key)), draw) for kind in KINDS}
+    drawn = {kind: _draw_weights(kind, draw) for kind in KINDS}
 
     def error(dtype: Any) -> dict[str, float]:
         found = {kind: _field_error(kind, *drawn[kind], x, d, dtype) for kind in KINDS}
-        pixels = jax.jit(composite)(*(jnp.asarray(a, dtype) for a in numbers))
+        pixels = _composite(*(jnp.asarray(a, dtype) for a in numbers))
         rays = [brute_force.ray(*ray) for ray in zip(*numbers, strict=True)]
         expected = (np.array([w for w, _ in rays]), np.array([c for _, c in rays]))
         found["compositing"] = max(map(max_relative_error, (pixels.weights, pixels.rgb), expected))
@@ -52,8 +52,13 @@ def operators(preset: Preset, key: jax.Array) -> Measurement:
     return identity(error, f"{preset.points} random points, random weights; 6 rays of 9 samples")
 
 
-def _draw_weights(model: Any, draw: np.random.Generator) -> tuple[Any, Any]:
-    graph, params = nnx.split(model)
+# seeds share these programs
+_ask = jax.jit(lambda graph, params, x, d: nnx.merge(graph, params)(x, d), static_argnums=0)
+_composite = jax.jit(composite)
+
+
+def _draw_weights(kind: Kind, draw: np.random.Generator) -> tuple[Any, Any]:
+    graph, params = nnx.split(nnx.eval_shape(lambda: build_field(kind, OPERATORS, rngs=nnx.Rngs(0))))
     return graph, jax.tree.map(lambda p: draw.uniform(-1, 1, p.shape).astype(np.float32), params)
 
 
@@ -77,8 +82,7 @@ def _field_error(kind: str, graph: Any, params: Any, x: np.ndarray, d: np.ndarra
     }
     expected = [forms[kind](p, v) for p, v in zip(x.astype(float), d.astype(float), strict=True)]
     cast = jax.tree.map(lambda p: jnp.asarray(p, dtype), params)
-    ask = jax.jit(lambda params, x, d: nnx.merge(graph, params)(x, d))
-    out = ask(cast, jnp.asarray(x, dtype), jnp.asarray(d, dtype))
+    out = _ask(graph, cast, jnp.asarray(x, dtype), jnp.asarray(d, dtype))
     feat = out.log_sigma[:, None] if out.feat is None else out.feat
     pairs = ((feat, np.array([f for f, _ in expected])), (out.rgb, np.array([c for _, c in expected])))
     return max(max_relative_error(a, b) for a, b in pairs)
@@ -150,14 +154,15 @@ SCRATCH = "trained from scratch"
     ),
 )
 def faster_than_scratch(preset: Preset, key: jax.Array) -> Measurement:
-    """Test views against photographs after every chunk of steps. What never gets there counts as one chunk more than it had."""
-    lab = laboratory(preset, key)
+    """Two perceptrons of the same length, judged by photographs of test views after every chunk of steps.
+
+    What never gets there counts as one chunk more than it had, for both alike.
+    """
+    lab, training = laboratory(preset, key), preset.teacher
     teacher, scratch = lab.teacher("hash"), lab.teacher("mlp")
-    student = lab.student("hash", "mlp")
-    level, chunk = teacher.psnr - 1, preset.teacher.chunk
-    longest = {"distilled": preset.distillation.training.steps + chunk, "scratch": preset.teacher.steps + chunk}
-    distilled = min(steps_to(student.history, level), longest["distilled"])
-    alone = min(steps_to(scratch.history, level), longest["scratch"])
+    student = lab.student("hash", "mlp", steps=training.steps)
+    level, never = teacher.psnr - 1, float(training.steps + preset.distillation.training.chunk)
+    alone, distilled = (min(steps_to(run.history, level), never) for run in (scratch, student))
     return Measurement(
         alone / distilled,
         lab.source.name,
@@ -168,6 +173,8 @@ def faster_than_scratch(preset: Preset, key: jax.Array) -> Measurement:
             "PSNR of the teacher": teacher.psnr,
             "PSNR from scratch": scratch.psnr,
             "PSNR distilled": student.psnr,
+            "reached from scratch": float(alone < never),
+            "reached distilled": float(distilled < never),
         },
         series={
             SCRATCH: tuple(zip(*scratch.history.watched, strict=True)),

@@ -149,6 +149,11 @@ class Distillation:
             raise ValueError(f"loss_type is {self.loss_type!r}; it must be one of {', '.join(get_args(LossType))}")
         check_at_least("pool", self.pool, 0)
 
+    def lasting(self, steps: int) -> "Distillation":
+        """The same for another number of steps; its stages are the same shares of them."""
+        first, second = (round(stage * steps / self.training.steps) for stage in self.stages)
+        return replace(self, training=replace(self.training, steps=steps), stages=(first, second))
+
 
 @dataclass(frozen=True)
 class SceneConfig:
@@ -205,7 +210,7 @@ _QUICK = Training(100, 128, 24, QUICK_RATES, floor=0.02, decay=0.0, chunk=50, ra
 QUICK = Preset(
     SceneConfig(full=False, factor=2, test_stride=4),
     _SMALL,
-    replace(_QUICK, steps=150),
+    replace(_QUICK, steps=200),
     Distillation(_QUICK, stages=(7, 17), pool=4096),
     Editing((8, 8, 14), (24, 24, 22)),
 )

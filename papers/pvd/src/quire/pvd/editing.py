@@ -1,6 +1,7 @@
 """Editing voxels, where a place is an entry of the grid, before they are distilled into a field that cannot be edited."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Float
@@ -30,7 +31,9 @@ def erase_box(field: VoxelSHField, low: Node, high: Node, log_density: float = -
         raise ValueError(f"low is {low} and high {high}; they must bound a box of the {sizes} nodes")
     edited = nnx.clone(field)
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    edited.grid.set_value(field.grid[...].at[(*box, 0)].set(log_density))
+    grid = np.array(field.grid[...])
+    grid[(*box, 0)] = log_density
+    edited.grid.set_value(jnp.asarray(grid))
     return edited
 
 
@@ -44,6 +47,29 @@ def box_of_nodes(sizes: tuple[int, ...], low: Node, high: Node) -> Float[np.ndar
     return np.stack([2 * np.array(low) / cells - 1, 2 * (np.array(high) - 1) / cells - 1])
 
 
+def opacity_at(
+    field: RadianceField, x: Float[np.ndarray, "n 3"], *, step: float = 0.1, clip: tuple[float, float] = CLIP
+) -> Float[np.ndarray, " n"]:
+    """`1 - exp(-sigma step)` at points.
+
+    Args:
+        field: any.
+        x: points of `[-1, 1]^3`.
+        step: length over which opacity is told.
+        clip: bounds of the log-density.
+
+    Raises:
+        ValueError: if the step is not positive.
+    """
+    check_positive("step", step)
+    graph, params = nnx.split(field)
+    raw = _log_density(graph, params, np.asarray(x, np.float32))
+    return -np.expm1(-np.exp(np.clip(np.asarray(raw, float), *clip)) * step)
+
+
+_log_density = jax.jit(lambda graph, params, x: nnx.merge(graph, params).features(x)[:, 0], static_argnums=0)
+
+
 def mean_opacity(
     field: RadianceField,
     corners: Float[np.ndarray, "2 3"],
@@ -53,24 +79,17 @@ def mean_opacity(
     points: int = 4096,
     clip: tuple[float, float] = CLIP,
 ) -> float:
-    """Mean of `1 - exp(-sigma step)` over random points of a box.
+    """Mean of `opacity_at` random points of a box.
 
     Args:
         field: any.
         corners: of the box in `[-1, 1]^3`.
         key: for the points.
-        step: length over which opacity is told.
+        step, clip: as for `opacity_at`.
         points: how many.
-        clip: bounds of the log-density.
 
     Raises:
         ValueError: if the step is not positive.
     """
-    check_positive("step", step)
-    x = generator(key).uniform(corners[0], corners[1], (points, 3)).astype(np.float32)
-    graph, params = nnx.split(field)
-    raw = _log_density(graph, params, x)
-    return float(np.mean(-np.expm1(-np.exp(np.clip(np.asarray(raw, float), *clip)) * step)))
-
-
-_log_density = jax.jit(lambda graph, params, x: nnx.merge(graph, params).features(x)[:, 0], static_argnums=0)
+    x = generator(key).uniform(corners[0], corners[1], (points, 3))
+    return float(np.mean(opacity_at(field, x, step=step, clip=clip)))

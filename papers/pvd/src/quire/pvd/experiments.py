@@ -25,10 +25,6 @@ DIRECTIONS = tuple((a, b) for a in KINDS for b in KINDS if a != b)
 """Every teacher with every student of another kind."""
 
 
-WATCHED = ("hash", "mlp", "staged")
-"""The student whose progress is followed on test photographs, beside the perceptron trained from scratch."""
-
-
 @dataclass(frozen=True)
 class Trained:
     """A field, how it came about, what it shows of the test views, and how far that is from photographs in decibels."""
@@ -126,6 +122,7 @@ class Laboratory:
         clip: tuple[float, float] = CLIP,
         teacher_clip: tuple[float, float] | None = None,
         fix_networks: bool = False,
+        steps: int | None = None,
     ) -> Trained:
         """A field distilled from a teacher, or from the edited voxels.
 
@@ -136,11 +133,13 @@ class Laboratory:
             clip: bounds of the log-density of the student.
             teacher_clip: of the teacher; those of the student by default.
             fix_networks: with the networks of the teacher.
+            steps: other than those of the preset; the progress of such a student is watched.
         """
-        name = ("student", teacher, kind, course, edited, clip, teacher_clip, fix_networks)
+        name = ("student", teacher, kind, course, edited, clip, teacher_clip, fix_networks, steps)
 
         def make() -> Trained:
             config: Distillation = replace(self.preset.distillation, clip=clip)
+            config = config.lasting(steps) if steps else config
             radius = self.preset.scene.radius * self.preset.scene.distance
             model = self.edited if edited else self.teacher(teacher).field
             result = distill(
@@ -154,7 +153,7 @@ class Laboratory:
                 course=course,
                 recorded=self.recorded(teacher, edited=edited, clip=teacher_clip or clip),
                 fix_networks=fix_networks,
-                watch=self.against_photographs if (teacher, kind, course) == WATCHED else None,
+                watch=self.against_photographs if steps else None,
             )
             return self._trained(result, clip)
 

@@ -78,7 +78,6 @@ def volume_terms(student: FieldOut, teacher: FieldOut, kind: LossType = "normL2"
     return {name: distance(getattr(student, name), getattr(teacher, name), kind) for name in names}
 
 
-@cache
 def distillation_loss(samples: int, kind: LossType = "normL2") -> Callable[[RadianceField, RayTargets, Array], Array]:
     """`loss(field, targets, clip)`: the weighted sum of all terms.
 
@@ -88,7 +87,12 @@ def distillation_loss(samples: int, kind: LossType = "normL2") -> Callable[[Radi
         samples: along a ray.
         kind: of the differences.
     """
+    return _distillation_loss(samples, kind)
 
+
+@cache
+def _distillation_loss(samples: int, kind: LossType) -> Callable[[RadianceField, RayTargets, Array], Array]:
+    # the cache tells a default from the same value written out, so the arguments are always written out here
     def loss(field: RadianceField, targets: RayTargets, clip: Float[Array, "2"]) -> Float[Array, ""]:
         seen = render_rays(
             field,

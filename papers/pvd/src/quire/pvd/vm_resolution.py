@@ -1,6 +1,6 @@
 """Planes and lines at another size: finer while training goes on, and cut to the box that the scene fills."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Float
 
 from quire.common.checks import check_at_least
-from quire.common.fields.grids import LINES, PLANES, sample_grid
+from quire.common.fields.grids import LINES, PLANES
 from quire.common.fields.radiance import CLIP, VMField
 
 Sizes = tuple[int, int, int]
@@ -48,7 +48,14 @@ def upsample(field: VMField, sizes: Sizes) -> VMField:
     """
     for size in sizes:
         check_at_least("sizes", size, 2)
-    return _resampled(field, [np.linspace(-1, 1, size) for size in sizes])
+    hats = [_hats(old, new) for old, new in zip(sizes_of(field), sizes, strict=True)]
+
+    def finer(values: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+        for place, axis in enumerate(axes):
+            values = np.moveaxis(np.tensordot(hats[axis], values, (1, place)), 0, place)
+        return values
+
+    return _remade(field, finer)
 
 
 def shrink(field: VMField, low: Sequence[float], high: Sequence[float]) -> tuple[VMField, np.ndarray]:
@@ -70,8 +77,9 @@ def shrink(field: VMField, low: Sequence[float], high: Sequence[float]) -> tuple
     cells = np.array(sizes_of(field)) - 1
     first = np.floor((low + 1) / 2 * cells + 1e-9).astype(int)
     last = np.ceil((high + 1) / 2 * cells - 1e-9).astype(int)
-    nodes = [2 * np.arange(a, b + 1) / n - 1 for a, b, n in zip(first, last, cells, strict=True)]
-    return _resampled(field, nodes), np.stack([2 * first / cells - 1, 2 * last / cells - 1])
+    kept = [slice(a, b + 1) for a, b in zip(first, last, strict=True)]
+    smaller = _remade(field, lambda values, axes: values[tuple(kept[axis] for axis in axes)])
+    return smaller, np.stack([2 * first / cells - 1, 2 * last / cells - 1])
 
 
 def occupied_box(field: VMField, threshold: float = 10.0, *, nodes: int = 32) -> tuple[np.ndarray, np.ndarray]:
@@ -91,12 +99,15 @@ def occupied_box(field: VMField, threshold: float = 10.0, *, nodes: int = 32) ->
     return np.maximum(dense.min(0) - cell, -1), np.minimum(dense.max(0) + cell, 1)
 
 
-def _resampled(field: VMField, nodes: Sequence[Float[np.ndarray, " n"]]) -> VMField:
+def _hats(old: int, new: int) -> Float[np.ndarray, "new old"]:
+    """Weights of linear interpolation from equally spaced nodes to others over the same interval."""
+    place = np.linspace(0, old - 1, new)
+    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(old)[None]))
+
+
+def _remade(field: VMField, change: Callable[[np.ndarray, Sequence[int]], np.ndarray]) -> VMField:
+    """The field with `change(values, coordinates)` of every plane and line, by NumPy: their shapes differ each time."""
     other = nnx.clone(field)
-    for target, pair in zip(other.planes, PLANES, strict=True):
-        u, v = (nodes[axis] for axis in pair)
-        x = jnp.asarray(np.stack(np.meshgrid(u, v, indexing="ij"), -1).reshape(-1, 2), target.dtype)
-        target.set_value(sample_grid(target[...], x, outside="border").reshape(len(u), len(v), target.shape[-1]))
-    for target, axis in zip(other.lines, LINES, strict=True):
-        target.set_value(sample_grid(target[...], jnp.asarray(nodes[axis][:, None], target.dtype), outside="border"))
+    for target, axes in zip([*other.planes, *other.lines], [*PLANES, *[(axis,) for axis in LINES]], strict=True):
+        target.set_value(jnp.asarray(change(np.asarray(target[...]), axes), target.dtype))
     return other
