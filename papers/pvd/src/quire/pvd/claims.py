@@ -188,7 +188,6 @@ def faster_than_scratch(preset: Preset, key: jax.Array) -> Measurement:
 # --- C3: shallow to deep ---
 
 PAIRS = (("hash", "voxel"), ("voxel", "hash"))
-AT_ONCE = "all at once"
 
 
 @paper.claim(
@@ -203,20 +202,18 @@ AT_ONCE = "all at once"
 def shallow_to_deep(preset: Preset, key: jax.Array) -> Measurement:
     """The same rays, first weights and steps; what differs is when which term counts."""
     lab = laboratory(preset, key)
-    courses = {"staged": "staged", AT_ONCE: "all at once", IMAGE_ONLY: "image only"}
+    courses = {"staged": "staged", IMAGE_ONLY: "image only"}
     found = {name: [lab.likeness(*pair, course) for pair in PAIRS] for name, course in courses.items()}
     mean = {name: float(np.mean(values)) for name, values in found.items()}
     extras = {}
     for i, (a, b) in enumerate(PAIRS):
         extras[f"gain over pixels only, {a} to {b}"] = found["staged"][i] - found[IMAGE_ONLY][i]
-        extras[f"gain over all at once, {a} to {b}"] = found["staged"][i] - found[AT_ONCE][i]
     return Measurement(
         mean.pop("staged"),
         lab.source.name,
         baselines=mean | {MEAN: float(np.mean([lab.mean_colour(a) for a, _ in PAIRS]))},
         extras=extras,
         stand_in_for=lab.source.stand_in_for,
-        figure=figures.course_bars(found, [f"{a} to {b}" for a, b in PAIRS]),
     )
 
 
