@@ -236,7 +236,7 @@ RAW = "density itself"
     expect="partly",
     because=(
         "The largest gradient is smaller with the logarithm, as the paper says. Yet after so few steps the teacher's densities "
-        "are still far below their bound and nothing is unstable, so the student of the densities themselves loses nothing in PSNR."
+        "are still far below their bound and nothing is unstable, so who learns densities themselves loses no PSNR."
     ),
 )
 def clipped_log_density(preset: Preset, key: jax.Array) -> Measurement:
