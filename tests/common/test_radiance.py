@@ -129,6 +129,15 @@ def test_every_field_refuses(fields, name, as_installed):
     field(POINTS, 1.0005 * DIRECTIONS)
 
 
+def test_known_directions_are_looked_at_inside_of_a_program(fields, as_installed):
+    """Directions that a traced function closes over are numbers, whatever the points are."""
+    field, known = fields["voxel"], np.asarray(DIRECTIONS)
+    found = jax.jit(lambda x: field(x, known).rgb)(POINTS)
+    np.testing.assert_allclose(found, field(POINTS, DIRECTIONS).rgb, rtol=1e-6)
+    with pytest.raises(ValueError, match="differ from 1 by 0.5"):
+        jax.jit(lambda x: field(x, 1.5 * known).rgb)(POINTS)
+
+
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_field_starts_as_it_should(name):
     """Grids by a normal law or close to zero, linear maps uniform within one over the root of their inputs."""

@@ -51,6 +51,7 @@ from quire.pvd import (
     mean_opacity,
     nerf_synthetic,
     occupied_box,
+    opacity_at,
     open_scene,
     paper,
     photograph_weights,
@@ -308,6 +309,14 @@ def test_distillation_teaches_and_shares_one_program(small):
     assert [step for step, _ in history.watched] == list(range(3, 31, 3))
 
 
+def test_a_length_and_a_loss_are_the_same_however_written():
+    """Stages keep their shares; a loss is one object, or every run would compile anew."""
+    longer = Distillation(SHORT, stages=(1, 3)).lasting(12)
+    assert (longer.training.steps, longer.stages) == (12, (2, 6))
+    assert distillation_loss(4) is distillation_loss(4, "normL2") is distillation_loss(4, kind="normL2")
+    assert distillation_loss(4) is not distillation_loss(5)
+
+
 def test_teacher_learns_photographs():
     scene = blob_scene(views=2, tests=1, size=8)
     start = build_field("hash", SIZES, rngs=nnx.Rngs(5))
@@ -399,6 +408,9 @@ def test_an_erased_box_is_empty(small, as_installed):
     corners = box_of_nodes((8, 8, 8), (1, 2, 3), (5, 6, 7))
     np.testing.assert_allclose(corners, [[2 / 7 - 1, 4 / 7 - 1, 6 / 7 - 1], [8 / 7 - 1, 10 / 7 - 1, 12 / 7 - 1]])
     low = (-100.0, 7.0)
+    x = np.array([[0.0, 0.0, 0.0], [0.5, -0.5, 0.3]])
+    expected = 1 - np.exp(-np.exp(np.clip(np.asarray(voxels.features(x)[:, 0]), -2, 7)) * 0.2)
+    np.testing.assert_allclose(opacity_at(voxels, x, step=0.2), expected, rtol=1e-5)
     assert mean_opacity(edited, corners, KEY, clip=low) < 1e-30 < 0.05 < mean_opacity(voxels, corners, KEY)
     np.testing.assert_allclose(mean_opacity(edited, corners, KEY), 1 - np.exp(-np.exp(-2) * 0.1), rtol=1e-5)
     np.testing.assert_array_equal(edited.grid[...][..., 1:], voxels.grid[...][..., 1:])
