@@ -408,7 +408,7 @@ def test_an_erased_box_is_empty(small, as_installed):
     corners = box_of_nodes((8, 8, 8), (1, 2, 3), (5, 6, 7))
     np.testing.assert_allclose(corners, [[2 / 7 - 1, 4 / 7 - 1, 6 / 7 - 1], [8 / 7 - 1, 10 / 7 - 1, 12 / 7 - 1]])
     low = (-100.0, 7.0)
-    x = np.array([[0.0, 0.0, 0.0], [0.5, -0.5, 0.3]])
+    x = np.array([[0.0, 0.0, 0.0], [0.5, -0.5, 0.3]], np.float32)
     expected = 1 - np.exp(-np.exp(np.clip(np.asarray(voxels.features(x)[:, 0]), -2, 7)) * 0.2)
     np.testing.assert_allclose(opacity_at(voxels, x, step=0.2), expected, rtol=1e-5)
     assert mean_opacity(edited, corners, KEY, clip=low) < 1e-30 < 0.05 < mean_opacity(voxels, corners, KEY)
