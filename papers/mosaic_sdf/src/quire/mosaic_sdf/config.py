@@ -178,7 +178,7 @@ QUICK = Preset(
         heads=4,
         training=Recipe(steps=300, batch_size=24, learning_rate=3e-3, schedule="constant", optimiser="adam"),
         steps=25,
-        guidance=1.0,
+        guidance=2.0,
         samples_per_class=20,
         cloud=128,
         voxels=9,

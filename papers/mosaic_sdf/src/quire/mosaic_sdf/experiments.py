@@ -1,6 +1,7 @@
 """The runs behind C2 to C4 (one shape) and C6 (sets of them): fields and rivals on the same points, seeds side by side."""
 
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from quire.common.fields.grids import sample_grid
 from quire.common.fields.siren import init_siren
 from quire.common.fields.solids import value_and_gradient
 from quire.common.losses.sdf import length
-from quire.common.metrics.point_clouds import chamfer, set_metrics
+from quire.common.metrics.point_clouds import set_metrics
 from quire.common.random import generator
 from quire.common.train.batches import epoch_indices, take_batch
 from quire.common.train.seeds import fit_seeds, stack
@@ -32,9 +33,11 @@ from quire.mosaic_sdf.fitting import (
     minimise,
     mosaic_field,
     near_surface,
+    place,
 )
 from quire.mosaic_sdf.generation import cloud, flow, flow_matching_loss, mosaic_clouds
 from quire.mosaic_sdf.matrix import SMALLEST_SCALE, Statistics, from_matrix, statistics, to_matrix
+from quire.mosaic_sdf.mosaic import MosaicSDF
 from quire.mosaic_sdf.shapes import Shape, open_shape, points_of
 from quire.mosaic_sdf.transformer import SetTransformer
 from quire.mosaic_sdf.voxels import from_patches, to_patches
@@ -44,6 +47,7 @@ INITIAL = "as initialised"
 NO_GRADIENTS = "without the gradient term"
 RANDOM_INITIAL = "random centres, as initialised"
 RANDOM = "random centres, refined"
+BALLS = "balls for cubes, as initialised"
 SAMPLED = "dense grid, sampled"
 GRID = "dense grid, refined"
 SIREN = "SIREN"
@@ -105,11 +109,11 @@ class Timed:
 
 def mosaic_fields(task: Task, config: Fitting, key: jax.Array, timed: Timed) -> dict[str, tuple[Field, Any]]:
     """Mosaics as initialised and refined, and their ablations. Judged with all grids, refined with the heaviest."""
-    exact, culled = mosaic_field(config.n), mosaic_field(config.neighbours)
-    place = partial(initial_mosaic, task.shape.sdf, task.surface, config.n, config.k, margin=config.margin)
+    exact, culled = mosaic_field(3 * config.neighbours), mosaic_field(config.neighbours)
+    begin = partial(initial_mosaic, task.shape.sdf, task.surface, config.n, config.k, margin=config.margin)
     chosen = generator(key).choice(len(task.surface), config.n, replace=False)
-    start = logarithmic(timed(INITIAL, place))
-    anywhere = logarithmic(place(centers=task.surface[chosen]))
+    start = logarithmic(timed(INITIAL, begin))
+    anywhere = logarithmic(begin(centers=task.surface[chosen]))
     refine = partial(
         minimise, culled, pool=task.pool, key=key, steps=config.steps, batch=config.batch, rate=config.rate, floor=1.0
     )
@@ -120,25 +124,23 @@ def mosaic_fields(task: Task, config: Fitting, key: jax.Array, timed: Timed) -> 
         RANDOM_INITIAL: anywhere,
         RANDOM: refine(anywhere, lam=config.lam)[0],
     }
-    return {name: (exact, params) for name, params in found.items()}
+    balls = place(task.shape.sdf, jnp.asarray(task.surface), start.centers, config.k, config.margin, ball=True)
+    fields = {name: (exact, params) for name, params in found.items()}
+    return fields | {BALLS: (mosaic_field(3 * config.neighbours, ball=True), logarithmic(balls))}
 
 
-def other_fields(task: Task, config: Fitting, key: jax.Array, timed: Timed) -> dict[str, tuple[Field, Any]]:
+def other_fields(task: Task, config: Fitting, key: jax.Array) -> dict[str, tuple[Field, Any]]:
     """Rivals of as many numbers, fitted to the same points by the same loss."""
     fit = partial(minimise, pool=task.pool, key=key, batch=config.batch, lam=config.lam)
     sampled = jnp.asarray(rivals.dense_grid(task.shape, rivals.grid_side(config.floats)))
     refined = fit(rivals.grid_field, sampled, steps=config.steps, rate=config.rate, floor=1.0)[0]
     points = rivals.oriented_points(task.shape, task.surface, min(config.floats // 6, len(task.surface)))
-    found = {
+    return {
         SAMPLED: (rivals.grid_field, sampled),
         GRID: (rivals.grid_field, refined),
         POINTS: (rivals.plane_field, points),
         NOTHING: (rivals.grid_field, 0 * sampled),
     }
-    for steps in config.siren_steps:
-        name = siren_name(steps)
-        found[name] = timed(name, sine_network, task, config, key, steps)
-    return found
 
 
 def sine_network(task: Task, config: Fitting, key: jax.Array, steps: int) -> tuple[Field, Any]:
@@ -165,38 +167,45 @@ def fitting_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """All fields of all shapes, one after the other by the same programs.
 
     Returns:
-        `distance` and `angle` by name, `[seeds, shapes]`; `seconds` by name; `equal_steps`; `kept`, for pictures.
+        `distance` and `angle` by name, `[seeds, shapes]`; `seconds` by name; `equal_steps`; and `kept`, the tasks, fields and
+        errors of the first seed by shape, with the longer runs of sine networks.
     """
     config, timed = preset.fitting, Timed()
     own = [[jax.random.fold_in(key, number) for number in range(len(config.shapes))] for key in keys]
     tasks = [[open_task(name, config, key) for name, key in zip(config.shapes, row, strict=True)] for row in own]
-    fields = [
-        [mosaic_fields(task, config, key, timed) | other_fields(task, config, key, timed) for task, key in zip(*row, strict=True)]
-        for row in zip(tasks, own, strict=True)
+    flat = [(task, key) for row in zip(tasks, own, strict=True) for task, key in zip(*row, strict=True)]
+    fields = [mosaic_fields(task, config, key, timed) | other_fields(task, config, key) for task, key in flat]
+    first = range(len(config.shapes))
+    longer = [
+        {siren_name(n): timed(siren_name(n), sine_network, flat[i][0], config, flat[i][1], n) for n in config.siren_steps}
+        for i in first
     ]
     steps = equal_steps(timed.seconds, config)
-    for of_seed, row, key_row in zip(fields, tasks, own, strict=True):
-        for every, task, key in zip(of_seed, row, key_row, strict=True):
-            every[EQUAL] = sine_network(task, config, key, steps)
-    found = [
-        [{name: errors(*field, task.judged) for name, field in every.items()} for every, task in zip(*row, strict=True)]
-        for row in zip(fields, tasks, strict=True)
-    ]
-    table = stack([stack(row) for row in found])
+    for every, (task, key) in zip(fields, flat, strict=True):
+        every[EQUAL] = sine_network(task, config, key, steps)
+    found = [judge(every, task) for every, (task, _) in zip(fields, flat, strict=True)]
+    table = jax.tree.map(lambda x: x.reshape(len(keys), -1), stack(found))
     return {
         "distance": {name: error.distance for name, error in table.items()},
         "angle": {name: error.angle for name, error in table.items()},
         "seconds": timed.seconds,
         "equal_steps": steps,
-        "kept": Kept(tasks[0], fields[0]),
+        "kept": Kept(tasks[0], [fields[i] | longer[i] for i in first], [found[i] | judge(longer[i], tasks[0][i]) for i in first]),
     }
 
 
-class Kept:
-    """Tasks and fields of the first seed, by the number of the shape."""
+def judge(fields: dict[str, tuple[Field, Any]], task: Task) -> dict[str, Error]:
+    """Errors of fields by name."""
+    return {name: errors(*field, task.judged) for name, field in fields.items()}
 
-    def __init__(self, tasks: list[Task], fields: list[dict[str, tuple[Field, Any]]]):
-        self.tasks, self.fields = tasks, fields
+
+@dataclass(frozen=True)
+class Kept:
+    """What pictures show of the first seed, by the number of the shape."""
+
+    tasks: list[Task]
+    fields: list[dict[str, tuple[Field, Any]]]
+    errors: list[dict[str, Error]]
 
 
 # --- C6 ---
@@ -255,7 +264,7 @@ def train_flows(
 
     labels = np.broadcast_to(labels, matrices.shape[:2])
     return fit_seeds(
-        build, recipe.transformation(flat=True), loss, take_batch, ((matrices, labels), order), steps=recipe.steps, keys=keys,
+        build, recipe.transformation(flat=True), loss, take_batch, ((matrices, labels), order), steps=recipe.steps, keys=keys, ema=recipe.ema,
         one_by_one=True,
     )  # fmt: skip
 
@@ -297,12 +306,16 @@ def voxel_clouds(grids: Float[Array, "b s s s"], starts: Float[Array, "m 3"], co
     )
 
 
+@dataclass(frozen=True)
 class Album:
-    """What pictures show: the solids, generators and generated mosaics of the first seed."""
+    """What pictures show of the first seed: solids, the generator, what it made, and clouds by name."""
 
-    def __init__(self, train: Labelled, test: Labelled, generator: Generator, generated, clouds: dict[str, Array], conditions):
-        self.train, self.test, self.generator, self.generated = train, test, generator, generated
-        self.clouds, self.conditions = clouds, conditions
+    train: Labelled
+    test: Labelled
+    generator: Generator
+    generated: MosaicSDF
+    clouds: dict[str, Array]
+    conditions: np.ndarray
 
 
 @shared

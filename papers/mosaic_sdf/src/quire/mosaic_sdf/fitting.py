@@ -22,8 +22,8 @@ ROWS = 1024
 """Points that are compared with all centres at a time."""
 
 
-def min_cover_scale(points: Float[Array, "m 3"], centers: Float[Array, "n 3"]) -> Float[Array, ""]:
-    """The smallest common scale whose cubes reach all points: `max_x min_i |x - p_i|_inf`.
+def min_cover_scale(points: Float[Array, "m 3"], centers: Float[Array, "n 3"], *, ball: bool = False) -> Float[Array, ""]:
+    """The smallest common scale whose cubes (or balls) reach all points: `max_x min_i |x - p_i|_inf`.
 
     Points at that distance lie on the border of their cube, where its weight is zero: a mosaic needs a larger scale.
 
@@ -36,7 +36,8 @@ def min_cover_scale(points: Float[Array, "m 3"], centers: Float[Array, "n 3"]) -
     if not len(points) or not len(centers):
         raise ValueError(f"there are {len(points)} points and {len(centers)} centers; at least one of each is needed")
     points, centers = floating(points, centers)
-    reach = jax.lax.map(lambda x: jnp.abs(x[None] - centers).max(-1).min(), points, batch_size=min(ROWS, len(points)))
+    far = length if ball else lambda u: jnp.abs(u).max(-1)
+    reach = jax.lax.map(lambda x: far(x[None] - centers).min(), points, batch_size=min(ROWS, len(points)))
     return reach.max()
 
 
@@ -79,9 +80,11 @@ def initial_mosaic(
     return found
 
 
-def place(sdf: SDF, points: Float[Array, "m 3"], centers: Float[Array, "n 3"], k: int, margin: float) -> MosaicSDF:
+def place(
+    sdf: SDF, points: Float[Array, "m 3"], centers: Float[Array, "n 3"], k: int, margin: float, *, ball: bool = False
+) -> MosaicSDF:
     """Grids of one scale about the centres, their values by the distance; no check, for compiled loops."""
-    scales = jnp.broadcast_to(margin * min_cover_scale(points, centers), (len(centers),))
+    scales = jnp.broadcast_to(margin * min_cover_scale(points, centers, ball=ball), (len(centers),))
     nodes = grid_nodes(centers, scales, k)
     return MosaicSDF(centers, scales, sdf(nodes.reshape(-1, 3)).reshape(nodes.shape[:-1]))
 
@@ -234,13 +237,13 @@ def logarithmic(m: MosaicSDF) -> Logarithmic:
 
 
 @cache
-def mosaic_field(neighbours: int) -> Field:
-    """The field of a `Logarithmic`, with the heaviest grids of every point only."""
+def mosaic_field(neighbours: int, ball: bool = False) -> Field:
+    """The field of a `Logarithmic`, with the heaviest grids of every point only; `ball` as for `raw_weights`."""
 
     def field(params: Logarithmic, x: Array) -> Array:
         m = params.mosaic
-        index = jax.lax.stop_gradient(heaviest(m, x, neighbours))
-        return blend(m, x, index, OUTSIDE)[0]
+        index = jax.lax.stop_gradient(heaviest(m, x, neighbours, ball=ball))
+        return blend(m, x, index, OUTSIDE, ball=ball)[0]
 
     return field
 

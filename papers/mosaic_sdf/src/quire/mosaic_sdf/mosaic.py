@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from quire.common.checks import check_at_least, floating, is_concrete
 from quire.common.fields.solids import value_and_gradient
+from quire.common.losses.sdf import length
 
 OUTSIDE = 0.1
 """Value of the field where no cube covers a point."""
@@ -82,13 +83,17 @@ def grid_nodes(centers: Float[Array, "n 3"], scales: Float[Array, " n"], k: int)
     return centers[:, None, None, None] + scales[:, None, None, None, None] * cube[None]
 
 
-def raw_weights(m: MosaicSDF, x: Float[Array, "m 3"]) -> Float[Array, "m n"]:
-    """`ReLU(1 - |(x - p_i) / s_i|_inf)` of every grid, before they are divided by their sum; zero on the border of a cube."""
-    return _hat((x[:, None] - m.centers[None]) / m.scales[None, :, None])
+def raw_weights(m: MosaicSDF, x: Float[Array, "m 3"], *, ball: bool = False) -> Float[Array, "m n"]:
+    """`ReLU(1 - |(x - p_i) / s_i|_inf)` of every grid, before they are divided by their sum; zero on the border of a cube.
+
+    With `ball` the length is Euclidean, an ablation: a grid then counts in the ball inside its cube only.
+    """
+    return hat((x[:, None] - m.centers[None]) / m.scales[None, :, None], ball)
 
 
-def _hat(u: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
-    return jnp.maximum(1 - jnp.abs(u).max(-1), 0)
+def hat(u: Float[Array, "*batch 3"], ball: bool) -> Float[Array, "*batch"]:
+    """1 at 0, falling to 0 at the border of the unit cube or ball."""
+    return jnp.maximum(1 - (length(u) if ball else jnp.abs(u).max(-1)), 0)
 
 
 def trilinear(
@@ -110,27 +115,27 @@ def interpolate(m: MosaicSDF, x: Float[Array, "m 3"]) -> Float[Array, "m n"]:
     """What every grid says of every point, zero where its weight is zero."""
     u = (x[:, None] - m.centers[None]) / m.scales[None, :, None]
     index = jnp.broadcast_to(jnp.arange(len(m.centers))[None], u.shape[:2])
-    return jnp.where(_hat(u) > 0, trilinear(m.values, index, u), 0)
+    return jnp.where(hat(u, False) > 0, trilinear(m.values, index, u), 0)
 
 
 def blend(
-    m: MosaicSDF, x: Float[Array, "m 3"], index: Int[Array, "m c"], outside: float | Array
+    m: MosaicSDF, x: Float[Array, "m 3"], index: Int[Array, "m c"], outside: float | Array, *, ball: bool = False
 ) -> tuple[Float[Array, " m"], Bool[Array, " m"]]:
     """`sum_i w_i I_i / sum_i w_i` over the grids `index` of every point; no check, for compiled loops."""
     u = (x[:, None] - m.centers[index]) / m.scales[index][..., None]
-    weight = _hat(u)
+    weight = hat(u, ball)
     total = jnp.sum(weight, -1)
     nowhere = total <= 0  # false for a NaN, which then stays one
     blended = jnp.sum(weight * trilinear(m.values, index, u), -1) / jnp.where(nowhere, 1, total)
     return jnp.where(nowhere, outside, blended), total > 0
 
 
-def heaviest(m: MosaicSDF, x: Float[Array, "m 3"], count: int) -> Int[Array, "m c"]:
+def heaviest(m: MosaicSDF, x: Float[Array, "m 3"], count: int, *, ball: bool = False) -> Int[Array, "m c"]:
     """The grids with the largest weights at every point; all in their order where there are no more than `count`."""
     n = len(m.centers)
     if count >= n:
         return jnp.broadcast_to(jnp.arange(n, dtype=jnp.int32)[None], (len(x), n))
-    return jax.lax.top_k(raw_weights(m, x), count)[1]
+    return jax.lax.top_k(raw_weights(m, x, ball=ball), count)[1]
 
 
 def evaluate(

@@ -64,12 +64,8 @@ class SetTransformer(nnx.Module):
             if x.shape[1] != len(self.positions[...]):
                 raise ValueError(f"x has {x.shape[1]} rows; this model has {len(self.positions[...])} positions")
             rows = rows + self.positions[...][None]
-        tokens = [
-            rows,
-            self.time(frequency_encoding(jnp.pi / 2 * t[:, None], FREQUENCIES))[:, None],
-            self.classes(classes)[:, None],
-        ]
-        hidden = jnp.concatenate(tokens, axis=1)
+        tokens = jnp.stack([self.time(frequency_encoding(jnp.pi / 2 * t[:, None], FREQUENCIES)), self.classes(classes)], axis=1)
+        hidden = jnp.concatenate([rows + tokens.sum(1, keepdims=True), tokens], axis=1)
         for block in self.blocks:
             hidden = block(hidden)
         return self.head(self.norm(hidden[:, : x.shape[1]]))
