@@ -1,29 +1,78 @@
 """Mosaic-SDF: golden parity, the blend as mathematics, fitting, matrices, the network, generation, presets."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from quire.common.claims import run
+from quire.common.data.meshes import ball_surface
+from quire.common.errors import DatasetUnavailable
+from quire.common.fields.siren import init_siren
 from quire.common.fields.surfaces import box_sdf, farthest_points, sphere_sdf
 from quire.common.metrics.point_clouds import chamfer, earth_mover, set_metrics
 from quire.common.testing import (
     assert_close,
+    assert_degenerate,
+    assert_dtypes,
+    assert_equivariant,
+    assert_gradients,
+    assert_jit_consistent,
+    assert_vmap_consistent,
 )
 from quire.common.train.flow_matching import flow_loss, guided, integrate, linear_path
 from quire.mosaic_sdf import (
+    PRESETS,
     MosaicSDF,
+    Samples,
+    SetTransformer,
+    Shape,
+    Statistics,
+    band,
+    brute_force,
+    dense_grid,
+    draw_family,
     evaluate,
+    extended,
+    family_sdf,
+    fit_mosaic,
+    flow_matching_loss,
+    from_matrix,
+    from_patches,
+    gradient,
     grid_nodes,
     initial_mosaic,
     interpolate,
+    mesh,
+    mesh_shape,
     min_cover_scale,
     mosaic,
+    mosaic_clouds,
+    near_surface,
+    open_shape,
+    oriented_points,
+    paper,
+    points_of,
     raw_weights,
+    rivals,
+    sample,
+    sdf_loss,
+    statistics,
+    to_matrix,
+    to_patches,
 )
 from quire.mosaic_sdf.claims import gaussian_velocity
+from quire.mosaic_sdf.dataset import open_solids
+from quire.mosaic_sdf.experiments import build_flow, pairwise
+from quire.mosaic_sdf.fitting import logarithmic, mosaic_field
+from quire.mosaic_sdf.generation import flow
+from quire.mosaic_sdf.shapes import distances, torus
 
 KEY = jax.random.key(0)
 PRECISIONS = pytest.mark.parametrize(
@@ -171,7 +220,8 @@ def test_borders():
     np.testing.assert_allclose(raw_weights(one, x)[:, 0], [0, 1, 0.02, 0.5], atol=1e-6)
     np.testing.assert_allclose(raw_weights(one, x + 0.3, ball=True)[1:2, 0], 0)
     np.testing.assert_allclose(raw_weights(one, x + 0.3)[1:2, 0], 0.4, rtol=1e-5)
-    two = MosaicSDF(jnp.array([[0.0, 0, 0], [0.6, 0, 0]]), jnp.array([0.5, 0.5]), jnp.stack([jnp.zeros((2, 2, 2)), jnp.ones((2, 2, 2))]))
+    zero_and_one = jnp.stack([jnp.zeros((2, 2, 2)), jnp.ones((2, 2, 2))])
+    two = MosaicSDF(jnp.array([[0.0, 0, 0], [0.6, 0, 0]]), jnp.array([0.5, 0.5]), zero_and_one)
     near = jnp.array([[0.5 - 1e-6, 0, 0], [0.5 + 1e-6, 0, 0], [0.1 - 1e-6, 0, 0], [0.1 + 1e-6, 0, 0]])
     np.testing.assert_allclose(evaluate(two, near)[0], [1, 1, 0, 0], atol=1e-5)
 
@@ -180,7 +230,7 @@ def test_the_order_of_rows_is_of_no_account(draw):
     m, x = random_mosaic(draw), jnp.asarray(draw.uniform(-1, 1, (20, 3)), jnp.float32)
     orders = [draw.permutation(len(m.scales)) for _ in range(2)]
     assert_equivariant(
-        lambda m: evaluate(m, x, outside=0.0)[0], m, elements=orders, act_in=lambda g, m: MosaicSDF(*(a[g] for a in m)), tolerance=1e-5
+        lambda *m: evaluate(MosaicSDF(*m), x, outside=0.0)[0], *m, elements=orders, act_in=lambda g, a: a[g], tolerance=1e-5
     )
 
 
@@ -191,9 +241,7 @@ def test_gradients(draw):
     assert_gradients(lambda c, s, v: jnp.sum(evaluate(MosaicSDF(c, s, v), jnp.asarray(x, c.dtype))[0]), *m, tolerance=1e-5)
     with jax.enable_x64():
         m = MosaicSDF(*(jnp.asarray(a, float) for a in m))
-        by_differences = [
-            (evaluate(m, x + 1e-7 * e)[0] - evaluate(m, x - 1e-7 * e)[0]) / 2e-7 for e in np.eye(3).astype(float)
-        ]
+        by_differences = [(evaluate(m, x + 1e-7 * e)[0] - evaluate(m, x - 1e-7 * e)[0]) / 2e-7 for e in np.eye(3).astype(float)]
         np.testing.assert_allclose(gradient(m, jnp.asarray(x, float)), np.stack(by_differences, 1), atol=1e-5)
     far = jnp.full((1, 3), 9.0)
     np.testing.assert_array_equal(gradient(m, far), 0)
@@ -301,7 +349,8 @@ def test_rivals():
     floats = 8256
     assert rivals.grid_side(floats) ** 3 <= floats < (rivals.grid_side(floats) + 1) ** 3
     for layers in (1, 2, 4):
-        sizes = [sum(p.size for w in init_siren(KEY, 3, 1, rivals.siren_width(floats, layers) + i, layers) for p in w) for i in (0, 1)]
+        width = rivals.siren_width(floats, layers)
+        sizes = [sum(p.size for w in init_siren(KEY, 3, 1, width + more, layers) for p in w) for more in (0, 1)]
         assert sizes[0] <= floats < sizes[1]
 
 
@@ -385,7 +434,9 @@ def test_samples_of_a_model(network):
     for t in (0.0, 0.5):
         x = x + 0.5 * v(x + 0.25 * v(x, t), t + 0.25)
     np.testing.assert_allclose(made.values.reshape(2, 6, 8), x[..., 4:], rtol=1e-3, atol=1e-4)
-    assert_close(sample(network, KEY, 6, classes, steps=2, guidance=1.5, statistics=Statistics(*np.array([[1, 0, 0], [2, 1, 1]], float))).centers, 1 + 2 * x[..., :3], 1e-4)
+    stats = Statistics(np.array([1.0, 0.0, 0.0], np.float32), np.array([2.0, 1.0, 1.0], np.float32))
+    again = sample(network, KEY, 6, classes, steps=2, guidance=1.5, statistics=stats)
+    assert_close(again.centers, 1 + 2 * x[..., :3], 1e-4)
 
 
 def test_clouds_lie_on_the_surface():
@@ -397,6 +448,15 @@ def test_clouds_lie_on_the_surface():
     np.testing.assert_allclose(evaluate(m, found)[0], 0, atol=1e-3)
     apart = np.linalg.norm(found[:, None] - found[None], axis=-1) + 9 * np.eye(40)
     assert apart.min() > 0.05
+
+
+@pytest.mark.parametrize(("mu", "sigma"), [(0.0, 0.2), (-1.0, 1.7)])
+def test_the_midpoint_rule_is_of_third_order_on_gaussian_flows(mu, sigma):
+    """About the mean they are `y' = D' / (2 D) y` with quadratic D: the errors of second order cancel."""
+    with jax.enable_x64():
+        velocity, z = partial(gaussian_velocity, mu=mu, sigma=sigma), jnp.linspace(-2, 2, 5)
+        errors = [float(np.abs(integrate(velocity, z, steps) - (mu + sigma * z)).max()) for steps in (20, 40)]
+    assert errors[0] / errors[1] == pytest.approx(8, rel=0.1)
 
 
 def test_distances_of_all_pairs(draw):
@@ -442,7 +502,7 @@ def test_claims_by_identity():
         (lambda m, x: fit_mosaic(sphere_sdf, x, 2, 2, key=KEY, steps=-1), "steps is -1"),
         (lambda m, x: fit_mosaic(sphere_sdf, x, 2, 2, key=KEY, steps=1, rate=0.0), "rate is 0"),
         (lambda m, x: fit_mosaic(sphere_sdf, x, 2, 2, key=KEY, steps=1, neighbours=0), "neighbours is 0"),
-        (lambda m, x: band(Shape("no distance", lambda x: 9 + 0 * x[:, 0]), np.asarray(x), 5, 0.05, KEY), "sdf is no distance"),
+        (lambda m, x: band(Shape("far", lambda x: 9 + 0 * x[:, 0]), np.asarray(x), 5, 0.05, KEY), "sdf is no distance"),
         (lambda m, x: from_matrix(jnp.zeros((2, 11))), "11 columns"),
         (lambda m, x: from_matrix(jnp.zeros((2, 5))), "5 columns"),
         (lambda m, x: statistics(m._replace(scales=jnp.ones(len(m.scales)))), "all must be positive"),
@@ -489,20 +549,20 @@ def test_programs_of_every_preset_fit_together(preset):
     sizes = jax.eval_shape(lambda: MosaicSDF(jnp.zeros((f.n, 3)), jnp.ones(f.n), jnp.zeros((f.n, f.k, f.k, f.k))))
     assert sum(x.size for x in sizes) == f.floats
     batch = Samples(jnp.zeros((f.batch, 3)), jnp.zeros(f.batch), jnp.zeros((f.batch, 3)))
+    width = rivals.siren_width(f.floats, f.hidden_layers)
     fields = {
-        "mosaic": (mosaic_field(f.neighbours), lambda: logarithmic(MosaicSDF(*(jnp.ones(x.shape) for x in sizes)))),
-        "grid": (rivals.grid_field, lambda: jnp.zeros((rivals.grid_side(f.floats),) * 3)),
-        "siren": (rivals.siren_field, lambda: init_siren(KEY, 3, 1, rivals.siren_width(f.floats, f.hidden_layers), f.hidden_layers)),
+        mosaic_field(f.neighbours): lambda: logarithmic(MosaicSDF(*(jnp.ones(x.shape) for x in sizes))),
+        rivals.grid_field: lambda: jnp.zeros((rivals.grid_side(f.floats),) * 3),
+        rivals.siren_field: lambda: init_siren(KEY, 3, 1, width, f.hidden_layers),
     }
-    for field, params in fields.values():
-        assert jax.eval_shape(lambda p, field=field: sdf_loss(field, p, batch, f.lam), jax.eval_shape(params)).shape == ()
-    for rows, d, positions in ((g.n, g.d, None), ((g.voxels // g.patch) ** 3, g.patch**3, (g.voxels // g.patch) ** 3)):
-        model = nnx.eval_shape(lambda d=d, p=positions: build_flow(g, d, 3, p, nnx.Rngs(0)))
-        graph, state = nnx.split(model)
+    for field, params in fields.items():
+        assert jax.eval_shape(partial(sdf_loss, field), jax.eval_shape(params), batch, f.lam).shape == ()
+    patches = (g.voxels // g.patch) ** 3
+    for rows, d, positions in ((g.n, g.d, None), (patches, g.patch**3, patches)):
+        graph, state = nnx.split(nnx.eval_shape(partial(build_flow, g, d, 3, positions, nnx.Rngs(0))))
         x = jax.ShapeDtypeStruct((4, rows, d), jnp.float32)
-        found = jax.eval_shape(lambda s, x: flow(graph, s, x, jnp.zeros(4, int), g.guidance, g.steps, g.method), state, x)
-        assert found.shape == x.shape
-    assert len(f.shapes) >= 2
+        solve = partial(flow, graph, steps=g.steps, method=g.method)
+        assert jax.eval_shape(solve, state, x, jnp.zeros(4, int), g.guidance).shape == x.shape
     assert {"torus", "chair"} <= set(f.shapes)
 
 
@@ -523,8 +583,8 @@ def test_shapenet(monkeypatch, tmp_path):
         corner = f"v {1 + number} 0 0\nv 0 1 0\nv 0 0 1\nv 0 0 0\n"
         (folder / "model_normalized.obj").write_text(corner + "f 1 2 3\nf 2 1 4\nf 3 2 4\nf 1 3 4\n")
     monkeypatch.setenv("QUIRE_DATA", str(tmp_path))
-    config = replace(PRESETS["quick"].generation, data="shapenet", n=4, k=2, surface=40, candidates=40, cloud=8, voxels=3, patch=3)
-    config = replace(config, per_class=1, test_per_class=1)
+    sizes = {"n": 4, "k": 2, "surface": 40, "candidates": 40, "cloud": 8, "voxels": 3, "patch": 3}
+    config = replace(PRESETS["quick"].generation, data="shapenet", per_class=1, test_per_class=1, **sizes)
     train, test = open_solids(config, KEY)
     assert train.labels.tolist() == test.labels.tolist() == [0, 1]
     assert train.solids.mosaic.values.shape == (2, 4, 2, 2, 2)

@@ -13,7 +13,7 @@ Yariv, Puny, Gafni and Lipman, *Mosaic-SDF for 3D Generative Models*, CVPR 2024,
     claims                 C1 .. C7
 """
 
-from quire.mosaic_sdf import benchmark, claims
+from quire.mosaic_sdf import benchmark, brute_force, claims, rivals
 from quire.mosaic_sdf.config import PRESETS, Fitting, Generation, Preset
 from quire.mosaic_sdf.families import FAMILIES, draw_family, family_sdf
 from quire.mosaic_sdf.fitting import Samples, band, fit_mosaic, initial_mosaic, min_cover_scale, near_surface, refine, sdf_loss
@@ -39,6 +39,7 @@ __all__ = [
     "Statistics",
     "band",
     "benchmark",
+    "brute_force",
     "claims",
     "cloud",
     "dense_grid",
@@ -67,6 +68,7 @@ __all__ = [
     "points_of",
     "raw_weights",
     "refine",
+    "rivals",
     "sample",
     "sdf_loss",
     "statistics",

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from quire.common.claims import Measurement, above, all_of, below, close_to, every_seed
+from quire.common.claims import Measurement, above, all_of, at_least, below, close_to, every_seed
 from quire.common.claims.identity import identity
 from quire.common.claims.measurement import log_log_slope
 from quire.common.random import generator
@@ -111,7 +111,7 @@ def accuracy(preset: Preset, key: jax.Array) -> Measurement:
         extras={LEAD: float(np.min(error[ex.GRID] - error[ex.MOSAIC]))}
         | once
         | _by_shape(error, preset, (ex.MOSAIC, *names))
-        | {f"angle in degrees, {name}": value for name, value in _by_shape(runs["angle"], preset, (ex.MOSAIC, *names)).items()},
+        | {f"angle, {name}": value for name, value in _by_shape(runs["angle"], preset, (ex.MOSAIC, *names)).items()},
         stand_in_for=STANDS_FOR,
         figure=figures.bars(shown, "mean |F - F_S| near the surface", own=(ex.MOSAIC,)),
     )
@@ -127,8 +127,8 @@ def accuracy(preset: Preset, key: jax.Array) -> Measurement:
     timed=True,
     expect="partly",
     because=(
-        "Ahead of a sine network of equal time on the smooth torus, behind it on the chair, whose legs are about as thick as a cell "
-        "of a grid. Given more steps, the network is ahead on both shapes."
+        "Ahead of a sine network of equal time on the smooth torus, behind it on the chair, whose legs are about as thick as a "
+        "cell of a grid. Given more steps, the network is ahead on both shapes."
     ),
 )
 def fast_conversion(preset: Preset, key: jax.Array) -> Measurement:
@@ -181,7 +181,7 @@ def refinement_helps(preset: Preset, key: jax.Array) -> Measurement:
             SLOPES: float(np.min(angle[ex.NO_GRADIENTS] - angle[ex.MOSAIC])),
         }
         | _by_shape(error, preset, (ex.MOSAIC, *names))
-        | {f"angle in degrees, {name}": value for name, value in _by_shape(angle, preset, (ex.MOSAIC, *names)).items()},
+        | {f"angle, {name}": value for name, value in _by_shape(angle, preset, (ex.MOSAIC, *names)).items()},
         stand_in_for=STANDS_FOR,
         figure=figures.bars(shown, "mean angle of gradients (degrees)", own=(ex.MOSAIC,), form="%.1f"),
     )
@@ -263,27 +263,28 @@ def gaussian_velocity(x: jax.Array, t: jax.Array, mu: float = MU, sigma: float =
     "C7",
     says="The flow of a Gaussian is solved to the order of the solver",
     source="section 3.3, algorithm 3",
-    metric="error of the midpoint rule over its error with twice the steps",
-    holds=all_of(close_to(4.0, atol=0.5), close_to(2.0, atol=0.3, of="euler"), close_to(4.0, atol=0.5, of="heun")),
+    metric="factor by which the error of the midpoint rule falls as the steps double",
+    holds=all_of(at_least(3.5), close_to(2.0, atol=0.3, of="euler"), close_to(4.0, atol=0.5, of="heun")),
     exact=True,
     seeds=1,
 )
 def solver_order(preset: Preset, key: jax.Array) -> Measurement:
-    """Against the closed form, in float64: mean ratio of errors as the steps double."""
+    """Against the closed form, in float64. A method of second order falls by four. The midpoint rule falls by eight on this flow:
+    with `D = (1 - t)^2 + t^2 sigma^2` it is `y' = D' / (2 D) y`, whose errors of second order add up to zero at every time."""
     with jax.enable_x64():
         z = jnp.asarray(generator(key).standard_normal(256))
         exact = MU + SIGMA * np.asarray(z)
-        error = {
+        off = {
             method: [float(np.abs(np.asarray(_solve(z, steps, method)) - exact).max()) for steps in preset.solver_steps]
             for method in METHODS
         }
-    ratio = {method: 2 ** -log_log_slope(preset.solver_steps, values) for method, values in error.items()}
+    factor = {method: 2 ** -log_log_slope(preset.solver_steps, errors) for method, errors in off.items()}
     return Measurement(
-        ratio["midpoint"],
+        factor["midpoint"],
         f"256 normal numbers to N({MU}, {SIGMA}^2), {', '.join(map(str, preset.solver_steps))} steps",
-        extras={"euler": ratio["euler"], "heun": ratio["heun"]},
-        series={method: (preset.solver_steps, values) for method, values in error.items()},
-        figure=figures.convergence(preset.solver_steps, error),
+        extras={"euler": factor["euler"], "heun": factor["heun"]},
+        series={method: (preset.solver_steps, errors) for method, errors in off.items()},
+        figure=figures.convergence(preset.solver_steps, off),
     )
 
 

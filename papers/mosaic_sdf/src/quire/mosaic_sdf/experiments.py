@@ -263,10 +263,8 @@ def train_flows(
         return flow_matching_loss(model, x1, key, classes, config.dropout)
 
     labels = np.broadcast_to(labels, matrices.shape[:2])
-    return fit_seeds(
-        build, recipe.transformation(flat=True), loss, take_batch, ((matrices, labels), order), steps=recipe.steps, keys=keys, ema=recipe.ema,
-        one_by_one=True,
-    )  # fmt: skip
+    options = {"steps": recipe.steps, "keys": keys, "ema": recipe.ema, "one_by_one": True}
+    return fit_seeds(build, recipe.transformation(flat=True), loss, take_batch, ((matrices, labels), order), **options)
 
 
 class Generator(NamedTuple):

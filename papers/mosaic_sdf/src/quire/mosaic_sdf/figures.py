@@ -40,30 +40,31 @@ def draw_surface(
     frame_box(axes)
 
 
-def frame_box(axes: Axes, half_width: float = 0.8) -> None:
+def frame_box(axes: Axes, half_width: float = 0.92) -> None:
     """The box in which solids are drawn, seen from above, without axes."""
     limits = (-half_width, half_width)
     axes.set(xlim=limits, ylim=limits, zlim=limits)
-    axes.set_box_aspect((1, 1, 1), zoom=1.35)
+    axes.set_box_aspect((1, 1, 1), zoom=1.45)
     axes.view_init(elev=26, azim=-58)
     axes.set_axis_off()
 
 
-def draw_cubes(axes: Axes, m: MosaicSDF, colour: str = METHOD) -> None:
-    """The edges of every cube."""
+def draw_cubes(axes: Axes, m: MosaicSDF, every: int, colour: str = METHOD) -> None:
+    """All centres, and the edges of every so many cubes, since those of all hide each other."""
     from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
     corners = np.array([[(i >> axis & 1) * 2 - 1 for axis in range(3)] for i in range(8)])
-    places = np.asarray(m.centers)[:, None] + np.asarray(m.scales)[:, None, None] * corners[None]
-    axes.add_collection3d(Line3DCollection(places[:, EDGES].reshape(-1, 2, 3), colors=colour, linewidths=0.5, alpha=0.7))
+    axes.scatter(*np.asarray(m.centers).T, s=5, color=colour, depthshade=False)
+    places = np.asarray(m.centers)[::every, None] + np.asarray(m.scales)[::every, None, None] * corners[None]
+    axes.add_collection3d(Line3DCollection(places[:, EDGES].reshape(-1, 2, 3), colors=colour, linewidths=0.8, alpha=0.9))
 
 
-def cubes_over(surfaces: Mapping[str, Surface], mosaics: Mapping[str, MosaicSDF]) -> Figure:
-    """The cubes of a mosaic around its surface, one panel a shape."""
+def cubes_over(surfaces: Mapping[str, Surface], mosaics: Mapping[str, MosaicSDF], *, every: int = 6) -> Figure:
+    """The centres of a mosaic and some of its cubes around its surface, one panel a shape."""
     figure, (panels,) = plots.axes(len(surfaces), width=3.0, height=2.9, projection="3d")
     for axes, (name, surface) in zip(panels, surfaces.items(), strict=True):
         draw_surface(axes, surface)
-        draw_cubes(axes, mosaics[name])
+        draw_cubes(axes, mosaics[name], every)
         axes.set_title(f"{name}, {len(mosaics[name].centers)} cubes", fontsize=10)
     return figure
 
@@ -96,7 +97,7 @@ def families(rows: Mapping[str, Sequence[Surface | None]], colours: Sequence[str
     figure, panels = plots.axes(columns, len(rows), width=1.15, height=1.15, projection="3d")
     for number, (line, (name, found)) in enumerate(zip(panels, rows.items(), strict=True)):
         for axes in line:
-            frame_box(axes, 0.85)
+            frame_box(axes, 0.8)
         for axes, surface in zip(line, found, strict=False):
             if surface is not None:
                 draw_surface(axes, surface, colours[number % len(colours)])
@@ -121,23 +122,29 @@ def partition(x: np.ndarray, weights: Float[np.ndarray, "n m"], values: Float[np
     return figure
 
 
-def draw_squares(axes: Axes, m: MosaicSDF, height: float) -> None:
-    """Where cubes cut a horizontal plane, and their nodes next to it."""
+def draw_squares(axes: Axes, m: MosaicSDF, axis: int, at: float) -> None:
+    """Where cubes cut the plane on which one coordinate has a value."""
     from matplotlib.patches import Rectangle
 
     for center, scale in zip(np.asarray(m.centers), np.asarray(m.scales), strict=True):
-        if abs(center[2] - height) < scale:
-            axes.add_patch(Rectangle(center[:2] - scale, 2 * scale, 2 * scale, fill=False, lw=0.6, ec=METHOD, alpha=0.8))
+        if abs(center[axis] - at) < scale:
+            axes.add_patch(
+                Rectangle(np.delete(center, axis) - scale, 2 * scale, 2 * scale, fill=False, lw=0.6, ec=METHOD, alpha=0.8)
+            )
 
 
 def slices(
     truth: Float[np.ndarray, "a a"],
     found: Mapping[str, Float[np.ndarray, "a a"]],
     cubes: Mapping[str, MosaicSDF] | None = None,
-    height: float = 0.0,
+    *,
+    axis: int = 0,
+    at: float = 0.0,
 ) -> Figure:
-    """A horizontal slice of signed distances; black the surface that a field holds, green dashes where it should be; grey where
-    a field is not defined."""
+    """A slice of signed distances, where the coordinate `axis` is `at`.
+
+    Black is the surface that a field holds, green dashes where it should be, grey where a field is not defined.
+    """
     figure, (panels,) = plots.axes(1 + len(found), width=2.5, height=2.7, frame="full")
     line = np.linspace(-1, 1, len(truth))
     for axes, (name, values) in zip(panels, {"truth": truth, **found}.items(), strict=True):
@@ -148,7 +155,7 @@ def slices(
         if name != "truth":
             axes.contour(line, line, truth.T, levels=[0], colors="#2ca02c", linewidths=1, linestyles="--")
         if cubes and name in cubes:
-            draw_squares(axes, cubes[name], height)
+            draw_squares(axes, cubes[name], axis, at)
         axes.set_title(name, fontsize=9)
         axes.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1])
         axes.tick_params(labelsize=7)
@@ -198,7 +205,7 @@ def convergence(steps: Sequence[int], error: Mapping[str, Sequence[float]]) -> F
     for (name, values), colour in zip(error.items(), COLOURS, strict=False):
         axes.loglog(steps, values, "o-", color=colour, label=name)
     first, last = np.asarray(steps, float)[[0, -1]]
-    for order, name in ((1, "euler"), (2, "midpoint")):
+    for order, name in ((1, "euler"), (2, "heun"), (3, "midpoint")):
         start = 1.6 * error[name][0]
         axes.loglog([first, last], [start, start * (first / last) ** order], ":", color="0.6")
         axes.annotate(f"order {order}", (last, start * (first / last) ** order), (4, 0), textcoords="offset points", fontsize=8)

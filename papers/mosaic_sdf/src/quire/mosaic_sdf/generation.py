@@ -139,4 +139,4 @@ def mesh(m: MosaicSDF, size: int = 64, *, neighbours: int | None = None) -> Surf
         ValueError: if the field does not change its sign on the grid.
         ImportError: without scikit-image.
     """
-    return marching_cubes(np.asarray(on_grid(m, size, neighbours=neighbours)))
+    return marching_cubes(np.array(on_grid(m, size, neighbours=neighbours)))  # scikit-image wants an array to write to

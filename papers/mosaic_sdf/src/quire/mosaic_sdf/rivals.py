@@ -27,7 +27,7 @@ def dense_grid(shape: Shape, side: int) -> Float[np.ndarray, "s s s"]:
     """Signed distances at the nodes of a grid over `[-1, 1]^3`."""
     line = np.linspace(-1, 1, side, dtype=np.float32)
     x = np.stack(np.meshgrid(line, line, line, indexing="ij"), -1).reshape(-1, 3)
-    return distances(shape, x)[0].reshape(side, side, side)
+    return np.array(distances(shape, x)[0]).reshape(side, side, side)
 
 
 def grid_field(values: Float[Array, "s s s"], x: Float[Array, "m 3"]) -> Float[Array, " m"]:
