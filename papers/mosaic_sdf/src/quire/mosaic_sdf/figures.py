@@ -193,7 +193,9 @@ def against_time(curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequen
     figure, (panels,) = plots.axes(len(curves), width=4.2, height=3.0)
     for axes, (shape, lines) in zip(panels, curves.items(), strict=True):
         for (name, (seconds, error)), colour in zip(lines.items(), (METHOD, RIVAL), strict=False):
-            axes.loglog(np.maximum(seconds, 1e-2), error, "o-", color=colour, label=name, ms=5)
+            axes.plot(seconds, error, "o-", color=colour, label=name, ms=5)
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
         axes.set(xlabel="core-seconds, without compilation", ylabel="mean |error|", title=shape)
         axes.legend(frameon=False, fontsize=8)
     return figure
