@@ -69,10 +69,12 @@ from quire.mosaic_sdf import (
 )
 from quire.mosaic_sdf.claims import gaussian_velocity
 from quire.mosaic_sdf.dataset import open_solids
-from quire.mosaic_sdf.experiments import build_flow, pairwise
+from quire.mosaic_sdf.experiments import network as network_of
+from quire.mosaic_sdf.experiments import pairwise
 from quire.mosaic_sdf.fitting import logarithmic, mosaic_field
 from quire.mosaic_sdf.generation import flow
 from quire.mosaic_sdf.shapes import distances, torus
+from quire.mosaic_sdf.transformer import drawn
 
 KEY = jax.random.key(0)
 PRECISIONS = pytest.mark.parametrize(
@@ -329,7 +331,7 @@ def test_meshes_are_fitted_alike():
     np.testing.assert_allclose(shape.sdf(jnp.asarray(points)), 0, atol=1e-3)
     x = 1.3 * points[:10]
     value, slope = distances(shape, x)
-    whole = distances(shape._replace(block=None), x)
+    whole = distances(shape._replace(block=64), x)
     np.testing.assert_allclose(value, whole[0], rtol=1e-5)
     np.testing.assert_allclose(slope, whole[1], atol=1e-5)
     np.testing.assert_allclose(np.sum(slope * points[:10], 1), 1, atol=0.1)
@@ -406,6 +408,16 @@ def test_the_network_sees_time_and_class(network, draw):
     assert np.abs(velocity(x, jnp.array([0.3]), jnp.array([1])) - one).max() > 1e-3
     assert np.abs(velocity(x, jnp.array([0.2]), jnp.array([2])) - one).max() > 1e-3
     np.testing.assert_array_equal(network(x, jnp.array([0.2]), None), network(x, jnp.array([0.2]), jnp.array([3])))
+
+
+def test_weights_are_drawn_on_the_host():
+    model = drawn(partial(network_of, replace(PRESETS["quick"].generation, width=64, layers=1), 31, 3, 24), KEY)
+    kernel = np.asarray(model.blocks[0].mlp.up.kernel[...])
+    assert kernel.std() == pytest.approx(1 / 8, rel=0.05)
+    assert np.abs(model.blocks[0].mlp.up.bias[...]).max() == 0
+    assert np.asarray(model.norm.scale[...]).min() == 1
+    assert np.asarray(model.positions[...]).std() == pytest.approx(0.02, rel=0.1)
+    assert model(jnp.zeros((1, 24, 31)), jnp.zeros(1)).shape == (1, 24, 31)
 
 
 def test_dropped_conditions(network, draw):
@@ -559,7 +571,7 @@ def test_programs_of_every_preset_fit_together(preset):
         assert jax.eval_shape(partial(sdf_loss, field), jax.eval_shape(params), batch, f.lam).shape == ()
     patches = (g.voxels // g.patch) ** 3
     for rows, d, positions in ((g.n, g.d, None), (patches, g.patch**3, patches)):
-        graph, state = nnx.split(nnx.eval_shape(partial(build_flow, g, d, 3, positions, nnx.Rngs(0))))
+        graph, state = nnx.split(nnx.eval_shape(lambda d=d, p=positions: network_of(g, d, 3, p, nnx.Rngs(0))))
         x = jax.ShapeDtypeStruct((4, rows, d), jnp.float32)
         solve = partial(flow, graph, steps=g.steps, method=g.method)
         assert jax.eval_shape(solve, state, x, jnp.zeros(4, int), g.guidance).shape == x.shape

@@ -86,23 +86,32 @@ def noise_and_times(key: jax.Array, x1: Float[Array, "batch *shape"]) -> tuple[A
     return jax.random.normal(of_noise, x1.shape, x1.dtype), jax.random.uniform(of_time, x1.shape[:1], x1.dtype)
 
 
-def guided(velocity: Callable[[Array, Array, Any], Array], w: float | Array) -> Callable[[Array, Array, Any], Array]:
-    """Classifier-free guidance: `(1 - w) v(x, t, None) + w v(x, t, condition)`.
+def guide(without: Float[Array, "*shape"], given: Float[Array, "*shape"], w: float | Array) -> Float[Array, "*shape"]:
+    """Classifier-free guidance: `(1 - w) v_without + w v_given`.
 
     Args:
-        velocity: `v(x, t, condition)`, without a condition where that is None.
+        without, given: velocities without and with the condition.
         w: 0 ignores the condition, 1 is the conditional velocity, above 1 exaggerates it.
+
+    >>> guide(jnp.zeros(2), jnp.array([1.0, 2.0]), 2.5).tolist()
+    [2.5, 5.0]
+    """
+    return (1 - w) * without + w * given
+
+
+def guided(velocity: Callable[[Array, Array, Any], Array], w: float | Array) -> Callable[[Array, Array, Any], Array]:
+    """`guide` as a velocity: `(1 - w) v(x, t, None) + w v(x, t, condition)`.
+
+    Args:
+        velocity: `v(x, t, condition)`, without a condition where that is None. Where one call can answer both, on a batch of
+            twice the size, `guide` what it answers: a loop around two calls takes twice as long to compile.
+        w: as for `guide`.
 
     >>> v = lambda x, t, c: jnp.zeros(2) if c is None else c
     >>> guided(v, 2.5)(jnp.zeros(2), 0.0, jnp.array([1.0, 2.0])).tolist()
     [2.5, 5.0]
     """
-
-    def of(x, t, condition):
-        without = velocity(x, t, None)
-        return (1 - w) * without + w * velocity(x, t, condition)
-
-    return of
+    return lambda x, t, condition: guide(velocity(x, t, None), velocity(x, t, condition), w)
 
 
 def _euler(v, x, t, h):

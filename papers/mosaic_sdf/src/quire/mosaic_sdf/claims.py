@@ -1,5 +1,6 @@
 """What the paper states, measured: C1 to C7."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ from quire.mosaic_sdf import figures
 from quire.mosaic_sdf.config import Preset
 from quire.mosaic_sdf.mosaic import MosaicSDF, evaluate, grid_nodes
 from quire.mosaic_sdf.paper import paper
-from quire.mosaic_sdf.transformer import SetTransformer
+from quire.mosaic_sdf.transformer import SetTransformer, drawn
 
 # --- C1: the blend ---
 
@@ -127,8 +128,8 @@ def accuracy(preset: Preset, key: jax.Array) -> Measurement:
     timed=True,
     expect="partly",
     because=(
-        "Ahead of a sine network of equal time on the smooth torus, behind it on the chair, whose legs are about as thick as a "
-        "cell of a grid. Given more steps, the network is ahead on both shapes."
+        "About level with a sine network of equal time on the smooth torus, behind it on the chair, whose legs are about as "
+        "thick as a cell of a grid. Given more steps, the network is ahead on both shapes."
     ),
 )
 def fast_conversion(preset: Preset, key: jax.Array) -> Measurement:
@@ -203,8 +204,8 @@ _velocity = jax.jit(lambda graph, state, x, t, classes: nnx.merge(graph, state)(
 def equivariance(preset: Preset, key: jax.Array) -> Measurement:
     """A network with drawn weights, permuted rows."""
     draw, (b, n, d) = generator(key), (3, 24, 31)
-    model = SetTransformer(d, width=48, layers=2, heads=4, n_classes=3, rngs=nnx.Rngs(key))
-    graph, state = nnx.split(model)
+    build = partial(SetTransformer, d, width=48, layers=2, heads=4, n_classes=3)
+    graph, state = nnx.split(drawn(lambda rngs: build(rngs=rngs), key))
     order, x = draw.permutation(n), draw.standard_normal((b, n, d))
     t, classes = draw.random(b), np.arange(b, dtype=np.int32)
 

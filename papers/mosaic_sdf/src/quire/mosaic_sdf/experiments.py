@@ -33,13 +33,13 @@ from quire.mosaic_sdf.fitting import (
     minimise,
     mosaic_field,
     near_surface,
-    place,
+    place_compiled,
 )
 from quire.mosaic_sdf.generation import cloud, flow, flow_matching_loss, mosaic_clouds
 from quire.mosaic_sdf.matrix import SMALLEST_SCALE, Statistics, from_matrix, statistics, to_matrix
 from quire.mosaic_sdf.mosaic import MosaicSDF
 from quire.mosaic_sdf.shapes import Shape, open_shape, points_of
-from quire.mosaic_sdf.transformer import SetTransformer
+from quire.mosaic_sdf.transformer import SetTransformer, drawn
 from quire.mosaic_sdf.voxels import from_patches, to_patches
 
 MOSAIC = "Mosaic-SDF"
@@ -124,7 +124,7 @@ def mosaic_fields(task: Task, config: Fitting, key: jax.Array, timed: Timed) -> 
         RANDOM_INITIAL: anywhere,
         RANDOM: refine(anywhere, lam=config.lam)[0],
     }
-    balls = place(task.shape.sdf, jnp.asarray(task.surface), start.centers, config.k, config.margin, ball=True)
+    balls = place_compiled(task.shape.sdf, jnp.asarray(task.surface), start.centers, config.k, config.margin, ball=True)
     fields = {name: (exact, params) for name, params in found.items()}
     return fields | {BALLS: (mosaic_field(3 * config.neighbours, ball=True), logarithmic(balls))}
 
@@ -243,7 +243,7 @@ def pairwise(a: Float[Array, "g c 3"], b: Float[Array, "r c 3"]) -> Float[Array,
     return jax.lax.map(lambda p: jax.vmap(lambda q: of(p, q))(b), a)
 
 
-def build_flow(config: Generation, d: int, n_classes: int, positions: int | None, rngs: nnx.Rngs) -> SetTransformer:
+def network(config: Generation, d: int, n_classes: int, positions: int | None, rngs: nnx.Rngs) -> SetTransformer:
     """The network of a configuration for rows of d numbers."""
     sizes = {"width": config.width, "layers": config.layers, "heads": config.heads}
     return SetTransformer(d, **sizes, n_classes=n_classes, positions=positions, rngs=rngs)
@@ -255,8 +255,11 @@ def train_flows(
     """One network a seed, by one program; graph, states and losses as `fit_seeds` returns them."""
     recipe = config.training
     order = np.stack([epoch_indices(key, matrices.shape[1], recipe.batch_size, recipe.steps) for key in keys])
-    n_classes = int(labels.max()) + 1
-    build = partial(build_flow, config, matrices.shape[-1], n_classes, matrices.shape[-2] if positions else None)
+    positions = matrices.shape[-2] if positions else None
+    plan = partial(network, config, matrices.shape[-1], int(labels.max()) + 1, positions)
+
+    def build(rngs):
+        return drawn(plan, rngs.params())
 
     def loss(model, batch, key):
         x1, classes = batch

@@ -37,14 +37,14 @@ def draw_surface(
     else:
         rgb = colormaps["viridis"](np.clip(values[surface.faces].mean(1) / top, 0, 1))[:, :3]
     axes.add_collection3d(Poly3DCollection(corners, facecolors=np.clip(rgb * shade[:, None], 0, 1), edgecolors="none"))
-    frame_box(axes)
+    frame_box(axes, half_width)
 
 
-def frame_box(axes: Axes, half_width: float = 0.92) -> None:
+def frame_box(axes: Axes, half_width: float = 0.97) -> None:
     """The box in which solids are drawn, seen from above, without axes."""
     limits = (-half_width, half_width)
     axes.set(xlim=limits, ylim=limits, zlim=limits)
-    axes.set_box_aspect((1, 1, 1), zoom=1.45)
+    axes.set_box_aspect((1, 1, 1), zoom=1.3)
     axes.view_init(elev=26, azim=-58)
     axes.set_axis_off()
 
@@ -61,7 +61,7 @@ def draw_cubes(axes: Axes, m: MosaicSDF, every: int, colour: str = METHOD) -> No
 
 def cubes_over(surfaces: Mapping[str, Surface], mosaics: Mapping[str, MosaicSDF], *, every: int = 6) -> Figure:
     """The centres of a mosaic and some of its cubes around its surface, one panel a shape."""
-    figure, (panels,) = plots.axes(len(surfaces), width=3.0, height=2.9, projection="3d")
+    figure, (panels,) = plots.axes(len(surfaces), width=2.6, height=2.6, projection="3d")
     for axes, (name, surface) in zip(panels, surfaces.items(), strict=True):
         draw_surface(axes, surface)
         draw_cubes(axes, mosaics[name], every)
@@ -94,13 +94,13 @@ def colour_bar(figure: Figure, panels: Sequence[Axes], top: float, label: str) -
 def families(rows: Mapping[str, Sequence[Surface | None]], colours: Sequence[str] = COLOURS) -> Figure:
     """Solids by class, a row each; an empty place where there is no surface."""
     columns = max(len(found) for found in rows.values())
-    figure, panels = plots.axes(columns, len(rows), width=1.15, height=1.15, projection="3d")
+    figure, panels = plots.axes(columns, len(rows), width=1.05, height=1.05, projection="3d")
     for number, (line, (name, found)) in enumerate(zip(panels, rows.items(), strict=True)):
         for axes in line:
-            frame_box(axes, 0.8)
+            frame_box(axes, 0.78)
         for axes, surface in zip(line, found, strict=False):
             if surface is not None:
-                draw_surface(axes, surface, colours[number % len(colours)])
+                draw_surface(axes, surface, colours[number % len(colours)], half_width=0.78)
         line[0].text2D(-0.02, 0.5, name, transform=line[0].transAxes, rotation=90, va="center", ha="right", fontsize=8)
     return figure
 
@@ -157,7 +157,7 @@ def slices(
         if cubes and name in cubes:
             draw_squares(axes, cubes[name], axis, at)
         axes.set_title(name, fontsize=9)
-        axes.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+        axes.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1], xlim=(-1, 1), ylim=(-1, 1))
         axes.tick_params(labelsize=7)
     figure.colorbar(image, ax=list(panels), label="signed distance", shrink=0.8)
     return figure

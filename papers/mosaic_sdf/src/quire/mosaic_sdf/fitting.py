@@ -69,7 +69,7 @@ def initial_mosaic(
     check_at_least("k", k, 2)
     points = jnp.asarray(surface_points)
     chosen = points[farthest_points(points, n, start)] if centers is None else jnp.asarray(centers, points.dtype)
-    found = place(sdf, points, chosen, k, margin)
+    found = place_compiled(sdf, points, chosen, k, margin)
     if not float(found.scales[0]) > 0:
         raise ValueError(
             f"the scale is {float(found.scales[0])}; it needs more surface_points than centers, and a positive margin"
@@ -88,6 +88,8 @@ def place(
     nodes = grid_nodes(centers, scales, k)
     return MosaicSDF(centers, scales, sdf(nodes.reshape(-1, 3)).reshape(nodes.shape[:-1]))
 
+
+place_compiled = jax.jit(place, static_argnames=("sdf", "k", "ball"))
 
 _covers = jax.jit(lambda m, x: (raw_weights(m, x) > 0).any(-1))
 

@@ -14,7 +14,7 @@ from quire.common.data.meshes import Surface
 from quire.common.fields.solids import SDF, project
 from quire.common.fields.surfaces import farthest_points, marching_cubes
 from quire.common.random import generator
-from quire.common.train.flow_matching import flow_loss, guided, integrate, noise_and_times
+from quire.common.train.flow_matching import flow_loss, guide, integrate, noise_and_times
 from quire.mosaic_sdf.matrix import SMALLEST_SCALE, Statistics, from_matrix
 from quire.mosaic_sdf.mosaic import OUTSIDE, MosaicSDF, blend, on_grid
 from quire.mosaic_sdf.transformer import SetTransformer
@@ -44,9 +44,13 @@ def flow_matching_loss(
     return flow_loss(lambda x, t: model(x, t, classes), x0, x1, t)
 
 
-def velocity(model: SetTransformer, x: Float[Array, "b n d"], t: Float[Array, ""], classes: Int[Array, " b"] | None) -> Array:
-    """The network at one time for all matrices."""
-    return model(x, jnp.broadcast_to(t, x.shape[:1]), classes)
+def guided_velocity(
+    model: SetTransformer, x: Float[Array, "b n d"], t: Float[Array, ""], classes: Int[Array, " b"], w: float | Array
+) -> Float[Array, "b n d"]:
+    """Velocities without and with the classes, by one call on both, mixed."""
+    both = jnp.concatenate([jnp.full_like(classes, model.n_classes), classes])
+    without, given = jnp.split(model(jnp.concatenate([x, x]), jnp.broadcast_to(t, both.shape), both), 2)
+    return guide(without, given, w)
 
 
 @partial(jax.jit, static_argnames=("graph", "steps", "method"))
@@ -61,8 +65,7 @@ def flow(
 ) -> Float[Array, "b n d"]:
     """Noise carried to data by the guided velocity; a model as its graph and state, so that seeds share the program."""
     model = nnx.merge(graph, state)
-    of = guided(partial(velocity, model), guidance)
-    return integrate(lambda x, t: of(x, t, classes), x0, steps, method)
+    return integrate(lambda x, t: guided_velocity(model, x, t, classes, guidance), x0, steps, method)
 
 
 def sample(

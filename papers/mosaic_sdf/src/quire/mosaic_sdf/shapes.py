@@ -22,14 +22,14 @@ class Shape(NamedTuple):
         name: for tables.
         sdf: signed distance `[m, 3] -> [m]`, negative inside.
         surface: its mesh, where it is one.
-        block: points whose distances and gradients are computed at a time; all at once for None.
+        block: points whose distances and gradients are computed at a time.
         stand_in_for: data of the paper.
     """
 
     name: str
     sdf: SDF
     surface: Surface | None = None
-    block: int | None = None
+    block: int = 4096
     stand_in_for: str = ""
 
 
@@ -94,18 +94,16 @@ def points_of(shape: Shape, count: int, key: jax.Array) -> Float[np.ndarray, "co
 _surface_points = jax.jit(surface_points, static_argnums=(0, 1))
 
 
-def distances(shape: Shape, x: Float[np.ndarray, "m 3"]) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "m 3"]]:
-    """Signed distances at points, and their gradients, unit vectors almost everywhere."""
-    return tuple(map(np.asarray, _distances(shape.sdf, shape.block, jnp.asarray(x, jnp.float32))))
+def distances(shape: Shape, x: Float[Array | np.ndarray, "m 3"]) -> tuple[np.ndarray, np.ndarray]:
+    """Signed distances at points `[m]`, and their gradients `[m, 3]`, unit vectors almost everywhere.
+
+    Blocks of one size share a program, however many points there are.
+    """
+    x = np.asarray(x, np.float32)
+    count = max(1, -(-len(x) // shape.block))
+    padded = np.pad(x, ((0, count * shape.block - len(x)), (0, 0))).reshape(count, shape.block, 3)
+    value, slope = zip(*[_distances(shape.sdf, rows) for rows in padded], strict=True)
+    return np.concatenate(value)[: len(x)], np.concatenate(slope)[: len(x)]
 
 
-def _in_blocks(sdf: SDF, block: int | None, x: Array) -> tuple[Array, Array]:
-    if block is None or block >= len(x):
-        return value_and_gradient(sdf, x)
-    count = -(-len(x) // block)
-    padded = jnp.pad(x, ((0, count * block - len(x)), (0, 0)), mode="edge").reshape(count, block, 3)
-    value, slope = jax.lax.map(lambda rows: value_and_gradient(sdf, rows), padded)
-    return value.reshape(-1)[: len(x)], slope.reshape(-1, 3)[: len(x)]
-
-
-_distances = jax.jit(_in_blocks, static_argnums=(0, 1))
+_distances = jax.jit(value_and_gradient, static_argnums=0)

@@ -1,12 +1,17 @@
 """The velocity: a transformer on the rows of a matrix, with tokens for time and class and without positions. Section 3.3."""
 
+from collections.abc import Callable
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from quire.common.checks import check_at_least, check_ids
 from quire.common.fields.encodings import frequency_encoding
 from quire.common.layers.transformer import TransformerBlock
+from quire.common.random import generator
 
 FREQUENCIES = 4
 """Octaves in which the time is encoded."""
@@ -69,3 +74,21 @@ class SetTransformer(nnx.Module):
         for block in self.blocks:
             hidden = block(hidden)
         return self.head(self.norm(hidden[:, : x.shape[1]]))
+
+
+def drawn(build: Callable[[nnx.Rngs], SetTransformer], key: jax.Array) -> SetTransformer:
+    """The network that `build` makes, its weights drawn on the host: initialisers would compile a program for every shape.
+
+    Kernels are normal with variance 1 / inputs, embeddings standard normal, positions of deviation 0.02; biases 0, scales 1.
+    """
+    draw = generator(key)
+    graph, state = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
+
+    def weights(path, like):
+        name = str(path[-2].key) if getattr(path[-1], "name", "") == "value" else str(path[-1].key)
+        if name in ("bias", "scale"):
+            return np.full(like.shape, float(name == "scale"), np.float32)
+        spread = {"kernel": like.shape[0] ** -0.5, "embedding": 1.0, "positions": 0.02}[name]
+        return (spread * draw.standard_normal(like.shape)).astype(np.float32)
+
+    return nnx.merge(graph, jax.tree.map(jnp.asarray, jax.tree.map_with_path(weights, state)))
