@@ -22,7 +22,13 @@ EDGES = np.array([(a, b) for a in range(8) for b in range(a + 1, 8) if bin(a ^ b
 
 
 def draw_surface(
-    axes: Axes, surface: Surface, colour: str = "#9db4c8", values: np.ndarray | None = None, top: float = 1.0
+    axes: Axes,
+    surface: Surface,
+    colour: str = "#9db4c8",
+    values: np.ndarray | None = None,
+    *,
+    top: float = 1.0,
+    half_width: float = 0.97,
 ) -> None:
     """A mesh with shaded faces, or faces coloured by a number of every vertex up to `top`; seen from above, without axes."""
     from matplotlib import colormaps, colors
