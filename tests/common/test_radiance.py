@@ -90,7 +90,7 @@ def test_every_field_depends_on_the_direction_and_learns(fields, name):
     def slopes(params, directions):
         def total(params, directions):
             out = nnx.merge(graph, params)(POINTS, directions)
-            return jnp.sum(out.log_sigma) + jnp.sum(out.rgb * jnp.arange(1.0, 4)), out
+            return jnp.sum(out.log_sigma) + jnp.sum(out.rgb * jnp.arange(1.0, 4)[None]), out
 
         return jax.grad(total, argnums=(0, 1), has_aux=True)(params, directions)
 
