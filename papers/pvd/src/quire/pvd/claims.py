@@ -145,8 +145,8 @@ SCRATCH = "trained from scratch"
     trivial=SCRATCH,
     expect="not reproduced",
     because=(
-        "A narrow perceptron learns views of 50 x 50 pixels in a few chunks of steps either way. The paper's gap needs eight layers of "
-        "256 and views of 800 x 800, where a perceptron alone takes hours."
+        "A narrow perceptron learns views of 50 x 50 pixels in a few chunks of steps either way. The paper's gap needs eight "
+        "layers of 256 and views of 800 x 800, where a perceptron alone takes hours."
     ),
 )
 def faster_than_scratch(preset: Preset, key: jax.Array) -> Measurement:

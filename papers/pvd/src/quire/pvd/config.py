@@ -203,7 +203,7 @@ _SMALL = FieldConfig(6, 8, 64, 13, 6, 4, 64, 1, 48, 6, 12, 32, 3, 32)
 _QUICK = Training(150, 128, 24, QUICK_RATES, floor=0.02, decay=0.0, chunk=50, random_background=False)
 
 QUICK = Preset(
-    SceneConfig(full=False, factor=2, test_stride=2),
+    SceneConfig(full=False, factor=2, test_stride=3),
     _SMALL,
     replace(_QUICK, steps=200),
     Distillation(_QUICK, stages=(10, 25), pool=4096),
