@@ -8,7 +8,7 @@ References:
     Fridovich-Keil et al., *Plenoxels*, 2022.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
@@ -61,13 +61,10 @@ class RadianceField(nnx.Module):
     clips_features = False
     has_features = True
 
-    def features(self, x: Float[Array, "n 3"]) -> Float[Array, "n m"]:
-        """The log-density and the numbers that the colour is made of, before they are clipped."""
-        raise NotImplementedError
-
-    def colour(self, features: Float[Array, "n m"], directions: Float[Array, "n 3"]) -> Float[Array, "n 3"]:
-        """Red, green and blue in 0..1."""
-        raise NotImplementedError
+    features: Callable[[Array], Array]
+    """`x -> [n, m]`: the log-density and the numbers that the colour is made of, before they are clipped."""
+    colour: Callable[[Array, Array], Array]
+    """`(features, directions) -> [n, 3]`: red, green and blue in 0..1."""
 
     def __call__(
         self, x: Float[Array, "n 3"], directions: Float[Array, "n 3"], *, clip: tuple[float, float] | Array = CLIP

@@ -1,7 +1,6 @@
 """The four fields of the paper by name, and the networks that two of them can share."""
 
 import jax
-import numpy as np
 from flax import nnx
 
 from quire.common.fields.hash_grid import hash_levels
@@ -62,9 +61,3 @@ def share_networks(teacher: RadianceField, student: RadianceField) -> RadianceFi
         for source, target in zip(given, own, strict=True):
             target.set_value(source.get_value())
     return shared
-
-
-def same_kind(a: RadianceField, b: RadianceField) -> bool:
-    """Whether two fields are of one architecture and size."""
-    shapes = [jax.tree.map(np.shape, nnx.to_pure_dict(nnx.state(field))) for field in (a, b)]
-    return type(a) is type(b) and shapes[0] == shapes[1]

@@ -153,7 +153,7 @@ def faster_than_scratch(preset: Preset, key: jax.Array) -> Measurement:
     """Test views against photographs after every chunk of steps. What never gets there counts as one chunk more than it had."""
     lab = laboratory(preset, key)
     teacher, scratch = lab.teacher("hash"), lab.teacher("mlp")
-    student = lab.student("hash", "mlp", watched=True)
+    student = lab.student("hash", "mlp")
     level, chunk = teacher.psnr - 1, preset.teacher.chunk
     longest = {"distilled": preset.distillation.training.steps + chunk, "scratch": preset.teacher.steps + chunk}
     distilled = min(steps_to(student.history, level), longest["distilled"])

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from flax import nnx
 from jaxtyping import Float
 
 from quire.common.data.scenes import Scene
@@ -195,8 +194,3 @@ def _train(field, training: Training, rates: Rates, loss, chunk_at, clip, watch:
         if watch is not None:
             watched.append((first + training.chunk, watch(run.model)))
     return run.model, History(np.concatenate(losses), np.concatenate(gradients), watched)
-
-
-def first_weights(build: Callable[[nnx.Rngs], RadianceField], key: jax.Array) -> RadianceField:
-    """A field from the draws of a key."""
-    return build(nnx.Rngs(key))

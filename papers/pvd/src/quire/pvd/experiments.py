@@ -25,6 +25,10 @@ DIRECTIONS = tuple((a, b) for a in KINDS for b in KINDS if a != b)
 """Every teacher with every student of another kind."""
 
 
+WATCHED = ("hash", "mlp", "staged")
+"""The student whose progress is followed on test photographs, beside the perceptron trained from scratch."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """A field, how it came about, what it shows of the test views, and how far that is from photographs in decibels."""
@@ -121,7 +125,6 @@ class Laboratory:
         edited: bool = False,
         clip: tuple[float, float] = CLIP,
         teacher_clip: tuple[float, float] | None = None,
-        watched: bool = False,
         fix_networks: bool = False,
     ) -> Trained:
         """A field distilled from a teacher, or from the edited voxels.
@@ -132,7 +135,6 @@ class Laboratory:
             edited: learn from the voxels without the box.
             clip: bounds of the log-density of the student.
             teacher_clip: of the teacher; those of the student by default.
-            watched: look at test photographs after every chunk.
             fix_networks: with the networks of the teacher.
         """
         name = ("student", teacher, kind, course, edited, clip, teacher_clip, fix_networks)
@@ -152,7 +154,7 @@ class Laboratory:
                 course=course,
                 recorded=self.recorded(teacher, edited=edited, clip=teacher_clip or clip),
                 fix_networks=fix_networks,
-                watch=self.against_photographs if watched else None,
+                watch=self.against_photographs if (teacher, kind, course) == WATCHED else None,
             )
             return self._trained(result, clip)
 
