@@ -229,8 +229,11 @@ RAW = "density itself"
         every_seed(beats("largest gradient, density itself", of="largest gradient, log-density", lower_is_better=True)),
     ),
     trivial=MEAN,
-    expect="not reproduced",
-    because="After so few steps the teacher's densities are still small, and their exponentials do no harm.",
+    expect="partly",
+    because=(
+        "After so few steps the teacher's densities are still far below their bound and nothing is unstable: now the one is "
+        "ahead, now the other, in PSNR and in the gradient."
+    ),
 )
 def clipped_log_density(preset: Preset, key: jax.Array) -> Measurement:
     """The same bounds for both; only what is compared differs."""

@@ -58,7 +58,7 @@ class Rates:
 
 
 PAPER_RATES = {"hash": Rates(1e-2, 1e-2), "mlp": Rates(1e-3, 1e-3), "vm": Rates(1e-2, 1e-3), "voxel": Rates(1e-2, 1e-2)}
-QUICK_RATES = {"hash": Rates(1e-2, 1e-2), "mlp": Rates(2e-3, 2e-3), "vm": Rates(1e-2, 1e-2), "voxel": Rates(1e-1, 1e-1)}
+QUICK_RATES = {"hash": Rates(2e-2, 2e-2), "mlp": Rates(5e-3, 5e-3), "vm": Rates(3e-2, 3e-2), "voxel": Rates(1e-1, 1e-1)}
 
 
 @dataclass(frozen=True)
