@@ -34,7 +34,7 @@ from quire.pvd.config import (
 from quire.pvd.convert import authors_levels, load_hash, load_mlp, load_vm, load_voxels
 from quire.pvd.distillation import History, distill, train_teacher
 from quire.pvd.editing import box_of_nodes, erase_box, mean_opacity
-from quire.pvd.evaluation import colours, decibels, render_view, test_rays, view_quality
+from quire.pvd.evaluation import colours, decibels, judged_rays, render_view, view_quality
 from quire.pvd.losses import TERMS, RayTargets, distance, distillation_loss, volume_terms
 from quire.pvd.paper import paper
 from quire.pvd.random_poses import interpolated_poses, poses_in_box, random_orbit_poses, random_rays
@@ -77,6 +77,7 @@ __all__ = [
     "distillation_loss",
     "erase_box",
     "interpolated_poses",
+    "judged_rays",
     "load_hash",
     "load_mlp",
     "load_vm",
@@ -97,7 +98,6 @@ __all__ = [
     "shrink",
     "sizes_of",
     "stage_weights",
-    "test_rays",
     "train_teacher",
     "upsample",
     "upsampling_sizes",

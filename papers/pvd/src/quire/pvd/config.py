@@ -200,13 +200,13 @@ class Preset:
 
 
 _SMALL = FieldConfig(6, 8, 64, 13, 6, 4, 64, 1, 48, 6, 12, 32, 3, 32)
-_QUICK = Training(150, 128, 24, QUICK_RATES, floor=0.02, decay=0.0, chunk=50, random_background=False)
+_QUICK = Training(100, 128, 24, QUICK_RATES, floor=0.02, decay=0.0, chunk=50, random_background=False)
 
 QUICK = Preset(
-    SceneConfig(full=False, factor=2, test_stride=3),
+    SceneConfig(full=False, factor=2, test_stride=4),
     _SMALL,
-    replace(_QUICK, steps=200),
-    Distillation(_QUICK, stages=(10, 25), pool=4096),
+    replace(_QUICK, steps=150),
+    Distillation(_QUICK, stages=(7, 17), pool=4096),
     Editing((8, 8, 14), (24, 24, 22)),
 )
 """A laptop, a minute: views of 50 x 50 pixels, fields of some ten thousand numbers."""

@@ -15,10 +15,8 @@ from quire.pvd.recording import Recorded, record
 
 
 @dataclass(frozen=True)
-class TestRays:
+class JudgedRays:
     """Rays of test views, every so many rows and columns, and the colours of the photographs over white `[n, 3]`."""
-
-    __test__ = False  # no test, whatever its name
 
     origins: np.ndarray
     directions: np.ndarray
@@ -31,20 +29,17 @@ class TestRays:
         return self.truth.mean(0, keepdims=True)
 
 
-def test_rays(scene: Scene, samples: int, stride: int = 1) -> TestRays:
+def judged_rays(scene: Scene, samples: int, stride: int = 1) -> JudgedRays:
     """The rays by which fields are judged."""
     views, size = scene.test, scene.test.images.shape[1:3]
     rays = view_rays(views.poses, size, scene.focal)
     every = np.zeros((len(views.poses), *size), bool)
     every[:, ::stride, ::stride] = True
     picked = every.ravel()
-    return TestRays(*(a[picked] for a in rays), views.over(1.0).reshape(-1, 3)[picked], samples)
+    return JudgedRays(*(a[picked] for a in rays), views.over(1.0).reshape(-1, 3)[picked], samples)
 
 
-test_rays.__test__ = False
-
-
-def colours(field: RadianceField, rays: TestRays, clip: tuple[float, float] = CLIP) -> Float[np.ndarray, "n 3"]:
+def colours(field: RadianceField, rays: JudgedRays, clip: tuple[float, float] = CLIP) -> Float[np.ndarray, "n 3"]:
     """What a field shows along the rays, over white."""
     return record(field, rays.origins, rays.directions, samples=rays.samples, clip=clip).over(1.0)
 

@@ -15,7 +15,7 @@ from quire.pvd.architectures import build_field
 from quire.pvd.config import KINDS, Distillation, Kind, Preset
 from quire.pvd.distillation import History, distill, train_teacher
 from quire.pvd.editing import box_of_nodes, erase_box, mean_opacity
-from quire.pvd.evaluation import TestRays, colours, decibels, test_rays
+from quire.pvd.evaluation import JudgedRays, colours, decibels, judged_rays
 from quire.pvd.random_poses import random_orbit_poses, random_rays
 from quire.pvd.recording import Recorded, record
 from quire.pvd.scenes import open_scene
@@ -64,9 +64,9 @@ class Laboratory:
         return self.source.value
 
     @cached_property
-    def rays(self) -> TestRays:
+    def rays(self) -> JudgedRays:
         """By which fields are judged."""
-        return test_rays(self.scene, self.preset.teacher.samples, self.preset.scene.test_stride)
+        return judged_rays(self.scene, self.preset.teacher.samples, self.preset.scene.test_stride)
 
     @property
     def camera(self) -> tuple[tuple[int, int], float]:
