@@ -41,7 +41,7 @@ def read_idr_scene(folder: Path, name: str, *, pattern: str = "*_rgb.png") -> Sc
     files = sorted(folder.glob(pattern))
     missing = [f"{kind}_mat_{i}" for i in range(len(files)) for kind in ("world", "scale") if f"{kind}_mat_{i}" not in arrays]
     if not files or missing:
-        raise DatasetCorrupt(f"{folder} has {len(files)} images {pattern}, and cameras.npz lacks {missing[:2] or 'none of theirs'}")
+        raise DatasetCorrupt(f"{folder} has {len(files)} images {pattern}, and cameras.npz lacks {missing[:2]}")
     try:
         images = np.stack([np.asarray(Image.open(file).convert("RGB"), np.float32) / 255 for file in files])
     except (OSError, ValueError) as error:

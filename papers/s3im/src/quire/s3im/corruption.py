@@ -12,9 +12,7 @@ Corruption = Literal["noise", "impulse", "blocks", "exposure"]
 CORRUPTIONS: tuple[Corruption, ...] = get_args(Corruption)
 
 
-def corrupt(
-    images: Float[np.ndarray, "n h w c"], kind: Corruption, level: float, key: jax.Array
-) -> Float[np.ndarray, "n h w c"]:
+def corrupt(images: Float[np.ndarray, "n h w c"], kind: Corruption, level: float, key: jax.Array) -> Float[np.ndarray, "n h w c"]:
     """Damaged copies, in 0..1.
 
     Args:
@@ -37,7 +35,7 @@ def corrupt(
     if not (level >= 0 and (level <= 1 or kind in ("noise", "exposure"))):
         raise ValueError(f"level is {level}; {kind} needs a number in [0, {'inf' if kind in ('noise', 'exposure') else '1'}]")
     images, draw = np.array(images, np.float32), generator(key)
-    n, height, width, channels = images.shape
+    n, height, width, _ = images.shape
     if kind == "noise":
         images += draw.normal(0, level, images.shape)
     elif kind == "exposure":

@@ -25,9 +25,7 @@ def build_host(kind: Kind | str, config: FieldConfig, *, rngs: nnx.Rngs) -> Host
     (4, 4, 4, 4)
     """
     makers = {
-        "vm": lambda: VMField(
-            (config.vm_size,) * 3, config.density_rank, config.colour_rank, hidden=config.hidden, rngs=rngs
-        ),
+        "vm": lambda: VMField((config.vm_size,) * 3, config.density_rank, config.colour_rank, hidden=config.hidden, rngs=rngs),
         "hash": lambda: HashField(
             hash_levels(config.levels, config.base, config.finest, config.log2_size, 3), hidden=config.hidden, rngs=rngs
         ),

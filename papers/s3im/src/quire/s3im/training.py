@@ -76,7 +76,7 @@ def train_field(
         key: for rays, samples and orders.
         loss: S3IM and its weight; the product of the patch is the batch.
         colours: to train on, in place of the views over white: damaged ones, for instance.
-        sampler: `"uniform"` pixels of all views, or `"crops"`: squares of one view, whose pixels are neighbours in the first order.
+        sampler: `"uniform"` pixels of all views, or `"crops"`: squares of one view, row by row.
         room: repeats whose number of windows the program has room for. Fewer windows are repeated to fill it where they divide
             it, which leaves their mean as it is and shares the program.
 
