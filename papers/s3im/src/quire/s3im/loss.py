@@ -77,12 +77,12 @@ def s3im_loss(
         perms = pixel_orders(key, repeats, len(pred))
     elif key is not None:
         raise ValueError("key and perms are both given; the orders come from one of them")
-    perms = jnp.asarray(perms)
+    perms = perms if hasattr(perms, "ndim") else np.asarray(perms)
     check_orders(perms, len(pred))
     if method == "convolution" or (method == "auto" and stride != kernel):
-        images = (virtual_images(x, perms, patch, layout) for x in (pred, target))
+        images = (virtual_images(x, jnp.asarray(perms), patch, layout) for x in (pred, target))
         return 1 - jnp.mean(ssim(*images, window=kernel, stride=stride, padding=(kernel - 1) // 2))
-    pixels = window_pixels(perms, window_places(len(perms), patch, kernel, stride, layout))
+    pixels = window_pixels(jnp.asarray(perms), window_places(len(perms), patch, kernel, stride, layout))
     return 1 - window_similarity(pred, target, pixels, taps_of(kernel, pred.dtype))
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from quire.common.checks import check_at_least, check_ids
+from quire.common.checks import check_at_least, check_ids, is_concrete
 
 Layout = Literal["code", "tiles"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
@@ -128,7 +128,7 @@ def check_orders(orders: Array, n: int) -> None:
     """Raises a `ValueError` unless orders are `[repeats, n]` ids of n pixels."""
     if orders.ndim != 2 or orders.shape[1] != n or not len(orders):
         raise ValueError(f"perms has shape {orders.shape}; orders of {n} pixels are [repeats, {n}]")
-    check_ids("perms", orders, n)
+    check_ids("perms", np.asarray(orders) if is_concrete(orders) else orders, n)  # NumPy looks at constants inside jit too
 
 
 def _image_sizes(repeats: int, patch: tuple[int, int], layout: Layout) -> tuple[int, int, int]:
