@@ -13,7 +13,8 @@ from quire.common.fields.siren_stack import sine_features
 def skip_layer(layers: Layers) -> int | None:
     """Sine layer after which the point enters again: half of the hidden ones; none in a network without hidden layers.
 
-    >>> skip_layer([None] * 8), skip_layer([None] * 2)
+    >>> layer = jnp.zeros((4, 4)), jnp.zeros(4)
+    >>> skip_layer([layer] * 8), skip_layer([layer] * 2)
     (3, None)
     """
     hidden = len(layers) - 2

@@ -20,7 +20,7 @@ def log_stick_breaking(counts: Real[AnyArray, "*batch S"], alpha: float) -> Floa
         alpha: of the process: the larger, the more senses.
 
     >>> print(jnp.exp(log_stick_breaking(jnp.array([90.0, 10.0, 0.0]), 0.1)).round(2))
-    [0.89 0.1  0.  ]
+    [0.9  0.09 0.  ]
     """
     (counts,) = floating(counts)
     later = jnp.cumsum(counts[..., ::-1], axis=-1)[..., ::-1] - counts
