@@ -1,9 +1,9 @@
 """The mapping of weights to codewords as logits, and the rules by which an error moves them.
 
-    hard      What_ij = C[argmax_c I_ijc]                      soft      What_ij = sum_c p_ijc C_c, p = softmax(I)
-    default   dL/dI_c = G p_c (C_c - sum_b p_b C_b)            grows with the distance of a codeword where p is flat
-    distance  dL/dI_c = G (C_c - C_h)                          grows with the distance, h the codeword in use
-    proximal  dL/dI_c = G sign(C_c - C_h) phi(|C_c - C_h|)     falls with it
+hard      What_ij = C[argmax_c I_ijc]                      soft      What_ij = sum_c p_ijc C_c, p = softmax(I)
+default   dL/dI_c = G p_c (C_c - sum_b p_b C_b)            grows with the distance of a codeword where p is flat
+distance  dL/dI_c = G (C_c - C_h)                          grows with the distance, h the codeword in use
+proximal  dL/dI_c = G sign(C_c - C_h) phi(|C_c - C_h|)     falls with it
 """
 
 from collections.abc import Callable
@@ -74,12 +74,19 @@ def soft_map(logits: Float[Array, "*shape k"], codebook: Float[Array, "*rows k"]
 
 def hard_map(logits: Float[Array, "*shape k"], codebook: Float[Array, "*rows k"]) -> Float[Array, "*shape"]:
     """`C[argmax I]`, the first of equal logits. No derivative by the logits."""
+    return _chosen(logits, codebook)[0]
+
+
+def _chosen(logits: Array, codebook: Array) -> tuple[Array, Array]:
+    """Codewords and codes of the largest logits: a chain of selections, which vectorises where argmax and gathers do not."""
     own = _own(codebook, logits.ndim)
     best, value = logits[..., 0], jnp.broadcast_to(own[..., 0], logits.shape[:-1])
-    for c in range(1, logits.shape[-1]):  # a chain of selections, which vectorises where argmax and gathers do not
+    code = jnp.zeros(best.shape, jnp.int32)
+    for c in range(1, logits.shape[-1]):
         better = logits[..., c] > best
         best, value = jnp.where(better, logits[..., c], best), jnp.where(better, own[..., c], value)
-    return value
+        code = jnp.where(better, c, code)
+    return value, code
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -88,18 +95,20 @@ def _mapped(logits, codebook, rule, forward, phi):
 
 
 def _forward(logits, codebook, rule, forward, phi):
-    return _mapped(logits, codebook, rule, forward, phi), (logits, codebook)
+    used, code = _chosen(logits, codebook)
+    return used if forward == "hard" else soft_map(logits, codebook), (logits, codebook, used, code)
 
 
 def _backward(rule, forward, phi, saved, g):
-    logits, codebook = saved
-    own = _own(codebook, logits.ndim)
-    share = _one_hot(logits) if forward == "hard" else jax.nn.softmax(logits)
-    by_codebook = (g[..., None] * share).sum(tuple(range(codebook.ndim - 1, logits.ndim - 1)))
+    logits, codebook, used, code = saved
+    own, size = _own(codebook, logits.ndim), logits.shape[-1]
+    share = jax.nn.softmax(logits) if rule == "default" or forward == "soft" else None
+    axes = tuple(range(codebook.ndim - 1, logits.ndim - 1))
+    by_word = [g * (share[..., c] if forward == "soft" else code == c) for c in range(size)]
+    by_codebook = jnp.stack([part.sum(axes) for part in by_word], axis=-1)
     if rule == "default":
-        p = jax.nn.softmax(logits)
-        return g[..., None] * p * (own - jnp.sum(p * own, axis=-1, keepdims=True)), by_codebook
-    difference = own - hard_map(logits, codebook)[..., None]
+        return g[..., None] * share * (own - jnp.sum(share * own, axis=-1, keepdims=True)), by_codebook
+    difference = own - used[..., None]
     if rule == "proximal":
         span = own.max(-1, keepdims=True) - own.min(-1, keepdims=True)
         difference = jnp.sign(difference) * phi(difference, span)
@@ -157,10 +166,6 @@ def one_hot_penalty(logits: Float[Array, "*shape k"], beta: Array | float) -> Fl
     2.0
     """
     return jnp.sum(1 - jnp.abs(2 * jax.nn.softmax(logits) - 1) ** beta)
-
-
-def _one_hot(logits: Array) -> Array:
-    return jax.nn.one_hot(jnp.argmax(logits, axis=-1), logits.shape[-1], dtype=logits.dtype)
 
 
 def _own(codebook: Array, ndim: int = 3) -> Array:
