@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from quire.common.quant.scalar_codebooks import assign_1d, kmeans_1d
+from quire.common.quant.scalar_codebooks import kmeans_1d
 from quire.common.quant.uniform import search_range
 from quire.jlcm.codebook_tensor import CodebookTensor, code_bits
 
@@ -63,7 +63,7 @@ def nearest_assignment(
         books = np.stack([kmeans_1d(part, k).centres for part in parts])
     kept = sizes if variant in ("scales", "codebooks") else (len(w),)
     coded = [w] if len(books) == 1 else parts
-    codes = np.concatenate([np.asarray(assign_1d(part, book)) for part, book in zip(coded, books, strict=True)])
+    codes = np.concatenate([_nearest(part, book) for part, book in zip(coded, books, strict=True)])
     return CodebookTensor(codes, books, scales, kept)
 
 
@@ -76,6 +76,11 @@ def _check(w: np.ndarray, bits: int, variant: str, sizes: tuple[int, ...]) -> No
         raise ValueError(f"weights are {w.dtype} of shape {w.shape}; they need [out, ...], floating point, all finite")
     if not sizes or min(sizes) < 1 or sum(sizes) != len(w):
         raise ValueError(f"group_sizes is {sizes}; it must have positive numbers that add up to the {len(w)} rows")
+
+
+def _nearest(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """As `assign_1d`, on the host: groups have many shapes, each of which would be a program to compile."""
+    return np.searchsorted((centres[1:] + centres[:-1]) / 2, x).astype(np.int32)
 
 
 def best_of_codebooks(
@@ -93,7 +98,7 @@ def best_of_codebooks(
     books = np.asarray(tensor.codebooks)
     words = np.sort(books.ravel())
     index = code_bits(len(books)) + code_bits(books.shape[1])
-    return words[np.asarray(assign_1d(weights, words))], int(np.size(weights)) * index + 32 * books.size
+    return words[_nearest(weights, words)], int(np.size(weights)) * index + 32 * books.size
 
 
 def relative_error(weights: np.ndarray, tensor: CodebookTensor) -> float:

@@ -215,11 +215,12 @@ def vision_study(preset: Preset, keys: jax.Array):
     models = vision.trained_models(c, images, keys)
     calib = vision.calibration_images(c, images, keys)
     found = vision.compressed_models(models, calib, c, keys)
-    accuracy = {name: vision.accuracy([each.model for each in done], images) for name, done in found.items()}
+    every = [*models, *(each.model for done in found.values() for each in done)]
+    accuracy = dict(zip(("float32", *found), vision.accuracy(every, images).reshape(-1, len(keys)), strict=True))
     count = sum(t.codes.size for t in found["k-means"][0].tensors.values())
     each = [relative_errors(model, c.bits, c.groups, key) for model, key in zip(models, keys, strict=True)]
     return {
-        "accuracy": {"float32": vision.accuracy(models, images)} | accuracy,
+        "accuracy": accuracy,
         "bits": {n: np.array([sum(t.nbits() for t in d.tensors.values()) / count for d in done]) for n, done in found.items()},
         "weights": {name: np.array([errors[name] for errors in each]) for name in each[0]},
         "losses": {name: np.stack([d.losses for d in done]) for name, done in found.items() if done[0].losses.size},

@@ -180,7 +180,7 @@ def _compress_block(here, prefix: str, x, x_full, how: Compression) -> _Block:
     elif how.fit == "descend":
         tensors = _descended_block(weights, starts, x)
     new = [
-        with_kernels(state, {name: t.dequantize() for name, t in mine.items()})
+        with_kernels(state, {name: np.asarray(t.dequantize()) for name, t in mine.items()})
         for state, mine in zip(states, tensors, strict=True)
     ]
     named = [{prefix + name: t for name, t in mine.items()} for mine in tensors]

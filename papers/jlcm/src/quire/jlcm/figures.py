@@ -131,3 +131,16 @@ def _labels(axes, points: Sequence[tuple[float, float, str]]) -> None:
             axes.annotate(name, (x, y), (x + 0.03 * widest, place), va="center", fontsize="small", annotation_clip=False)
     axes.margins(x=0.25)
     axes.set_ylim(low - 2 * gap, high + 6 * gap)
+
+
+def layers(proximal: np.ndarray, softmax: np.ndarray) -> Figure:
+    """Reconstruction error of every layer by step, `[layers, steps]`, with the proximal rule and with the default one."""
+    figure, (panels,) = plots.axes(len(proximal), width=3.6, height=3.0, grid=True, sharey=True)
+    for number, axes in enumerate(panels):
+        for name, curves, colour in (("proximal", proximal, PROXIMAL), ("softmax gradient", softmax, SOFTMAX)):
+            steps, means = plots.smooth(curves[number], 10)
+            axes.semilogy(steps, means, color=colour, label=name)
+        axes.set(xlabel="step", title=f"layer {number + 1}")
+    panels[0].set_ylabel("relative output error")
+    panels[-1].legend(frameon=False)
+    return figure

@@ -68,7 +68,7 @@ class Problem(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Of one rule: relative output errors of every rate on held-out and on test inputs `[rates]`; the chosen one and its losses."""
+    """Of one rule: relative output errors of every rate, held-out and test `[rates]`; the chosen one, its rate and losses."""
 
     held: np.ndarray
     tested: np.ndarray

@@ -162,7 +162,7 @@ def with_kernels(state: nnx.State, weights: dict[str, Array]) -> nnx.State:
     flat = []
     for path, x in nnx.to_flat_state(state):
         new = weights.get(layer_name(path)) if path[-1] == "kernel" else None
-        flat.append((path, x if new is None else x.replace(new.T.reshape(x.shape))))
+        flat.append((path, x if new is None else x.replace(jnp.asarray(new.T.reshape(x.shape)))))
     return nnx.from_flat_state(flat)
 
 

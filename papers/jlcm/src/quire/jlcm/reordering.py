@@ -72,7 +72,9 @@ def _random(model: nnx.Module, rng: np.random.Generator, dtype: Any) -> nnx.Modu
     def draw(path, x):
         if path[-1] == "kernel":
             return np.asarray(x[...], dtype)
-        return (1 + 0.5 * rng.uniform(size=x.shape)).astype(dtype)
+        if path[-1] in ("scale", "var"):
+            return (0.5 + rng.uniform(size=x.shape)).astype(dtype)
+        return rng.standard_normal(x.shape).astype(dtype)
 
     flat = [(path, x.replace(jax.numpy.asarray(draw(path, x)))) for path, x in nnx.to_flat_state(state)]
     model = nnx.merge(graph, nnx.from_flat_state(flat))
