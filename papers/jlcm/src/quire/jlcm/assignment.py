@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.quant.scalar_codebooks import kmeans_1d
-from quire.common.quant.uniform import search_range
 from quire.jlcm.codebook_tensor import CodebookTensor, code_bits
 
 Variant = Literal["single", "scales", "codebooks", "uniform"]
@@ -33,7 +32,7 @@ def nearest_assignment(
 
     Args:
         weights: one neuron a row, further axes taken as they are.
-        bits: 1 to 8; 2 to 8 for `uniform`.
+        bits: 1 to 8.
         variant: see above.
         group_sizes: rows of each group, for S and M; one group by default.
 
@@ -57,8 +56,7 @@ def nearest_assignment(
         w = w / np.repeat(scales, sizes).reshape(-1, *(1,) * (w.ndim - 1))
         books = kmeans_1d(w, k).centres[None]
     elif variant == "uniform":
-        grid = search_range(jnp.asarray(w.reshape(len(w), -1)), bits, power=2.0)
-        books = (np.asarray(grid.scale) * (np.arange(k) - np.asarray(grid.zero)))[None].astype(w.dtype)
+        books = _even_grid(w, k)[None]
     else:
         books = np.stack([kmeans_1d(part, k).centres for part in parts])
     kept = sizes if variant in ("scales", "codebooks") else (len(w),)
@@ -81,6 +79,21 @@ def _check(w: np.ndarray, bits: int, variant: str, sizes: tuple[int, ...]) -> No
 def _nearest(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """As `assign_1d`, on the host: groups have many shapes, each of which would be a program to compile."""
     return np.searchsorted((centres[1:] + centres[:-1]) / 2, x).astype(np.int32)
+
+
+def _even_grid(w: np.ndarray, k: int, starts: int = 15, iters: int = 8) -> np.ndarray:
+    """Evenly spaced codewords with a small squared error: from several ranges, codes and a line through them in turns."""
+    x = w.ravel().astype(np.float64)
+    low, high, best = x.min(), x.max(), (np.inf, 0.0, 0.0)
+    for share in np.linspace(0.3, 1, starts):
+        first, step = low + (1 - share) * (high - low) / 2, share * (high - low) / (k - 1)
+        for _ in range(iters):
+            codes = np.clip(np.round((x - first) / max(step, SMALLEST)), 0, k - 1)
+            spread = codes - codes.mean()
+            step = (spread * x).sum() / max((spread**2).sum(), SMALLEST)
+            first = x.mean() - step * codes.mean()
+            best = min(best, (((x - first - step * codes) ** 2).sum(), first, step))
+    return (best[1] + best[2] * np.arange(k)).astype(w.dtype)
 
 
 def best_of_codebooks(

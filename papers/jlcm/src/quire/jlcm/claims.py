@@ -243,7 +243,7 @@ def accuracy_of_images(preset: Preset, key: jax.Array) -> Measurement:
     """All layers at two bits, one after the other. S and M: a scale, a codebook for each group of neurons."""
     source, found = vision.open_images(preset.vision), vision_study(preset, key)
     accuracy = {name: float(value) for name, value in found["accuracy"].items()}
-    bits = {f"bits a weight, {name}": float(found["bits"][name]) for name in ("k-means", "JLCM", "S, JLCM", "M, JLCM")}
+    bits = {f"bits a weight, {name}": float(found["bits"][name]) for name in ("k-means", "JLCM", "S, k-means", "M, JLCM")}
     return Measurement(
         accuracy.pop("JLCM"),
         f"{source.name}; {preset.vision.calibration} images to learn from",

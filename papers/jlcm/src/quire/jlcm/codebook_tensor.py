@@ -165,7 +165,7 @@ def load_tensors(path: Path | str) -> dict[str, CodebookTensor]:
         DatasetCorrupt: if the file is no such archive.
     """
     by_name: dict[str, dict] = {}
-    for name, x in read_npz(Path(path).read_bytes()).items():
+    for name, x in read_npz(Path(path)).items():
         tensor, _, part = name.rpartition("/")
         by_name.setdefault(tensor, {})[part] = x
     return {name: unpack_tensor(arrays) for name, arrays in by_name.items()}

@@ -19,7 +19,6 @@ COLOURS = {
     "soft forward": "#e67e22",
     "coordinate descent": "#27ae60",
     "M, JLCM": "#d98880",
-    "S, JLCM": "#d98880",
 }
 GROUPS = ("#2980b9", "#e67e22", "#27ae60", "#8e44ad", "#c0392b", "#16a085", "#7f8c8d", "#2c3e50")
 
@@ -95,7 +94,8 @@ def learning(found, rates: Sequence[float], levels: Mapping[str, float]) -> Figu
     """Test error of every rule by rate, and the loss of the chosen rate by step."""
     figure, ((left, right),) = plots.axes(2, width=5.2, height=3.6, grid=True)
     for name, outcome in found.items():
-        left.plot(rates, np.asarray(outcome.tested)[1:], "o-", ms=4, color=COLOURS[name], label=name)
+        tested = np.asarray(outcome.tested)
+        left.plot(rates[-len(tested) :], tested, "o-", ms=4, color=COLOURS[name], label=name)
         steps, means = plots.smooth(outcome.losses, 20)
         right.semilogy(steps, means, color=COLOURS[name], label=name)
     for name in ("nearest", "coordinate descent"):

@@ -24,6 +24,9 @@ RULES = {
 }
 """By the names that tables show."""
 
+SOFT_RATES = 2
+"""The largest of the rates, which are all that the soft forward tries: powers in its penalty cost more than all else here."""
+
 
 @dataclass(frozen=True)
 class LayerSizes:
@@ -128,14 +131,17 @@ def study_layer(sizes: LayerSizes, keys: list[jax.Array]) -> dict[str, Outcome |
     each = [layer_problem(key, sizes) for key in keys]
     tensors = [nearest_assignment(problem.w, sizes.bits) for problem in each]
     start = stack([start_params({LAYER: p.w}, {LAYER: t})[0] for p, t in zip(each, tensors, strict=True)])
-    problems, rates = stack(each), np.array((0.0, *sizes.rates), np.float32)
+    problems = stack(each)
     found: dict[str, Outcome | np.ndarray] = {}
     for name, learning in RULES.items():
+        tried = sizes.rates[-SOFT_RATES:] if learning.forward == "soft" else sizes.rates
+        rates = np.array((0.0, *tried) if name == "proximal" else tried, np.float32)
         held, tested, losses = jax.device_get(_learned(problems, start, rates, learning))
-        best, seeds = held[:, 1:].argmin(1) + 1, np.arange(len(keys))
-        found[name] = Outcome(held, tested, tested[seeds, best], rates[best], losses[seeds, best])
-        if name == "proximal":
+        if name == "proximal":  # a rate of 0 learns the codebook alone
             found["fixed mapping"] = tested[:, 0]
+            held, tested, losses, rates = held[:, 1:], tested[:, 1:], losses[:, 1:], rates[1:]
+        best, seeds = held.argmin(1), np.arange(len(keys))
+        found[name] = Outcome(held, tested, tested[seeds, best], rates[best], losses[seeds, best])
     quantised = [np.asarray(t.codebooks[0])[t.codes] for t in tensors]
     found["nearest"] = np.array(
         [np.sum((p.test @ (q - p.w).T) ** 2) / np.sum((p.test @ p.w.T) ** 2) for p, q in zip(each, quantised, strict=True)]

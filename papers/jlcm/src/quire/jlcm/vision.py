@@ -97,7 +97,6 @@ def methods(sizes: VisionSizes) -> dict[str, Compression]:
         "S, k-means": replace(learned, variant="scales", fit="none"),
         "M, k-means": replace(learned, variant="codebooks", fit="none"),
         "M random, k-means": replace(learned, variant="codebooks", fit="none", random=True),
-        "S, JLCM": replace(learned, variant="scales"),
         "M, JLCM": replace(learned, variant="codebooks"),
     }
 
