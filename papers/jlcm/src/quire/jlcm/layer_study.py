@@ -24,8 +24,8 @@ RULES = {
 }
 """By the names that tables show."""
 
-SOFT_RATES = 2
-"""The largest of the rates, which are all that the soft forward tries: powers in its penalty cost more than all else here."""
+SOFT_RATES = 1
+"""How many of the largest rates the soft forward tries: the powers in its penalty cost more than all else here."""
 
 
 @dataclass(frozen=True)
