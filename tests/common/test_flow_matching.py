@@ -106,7 +106,9 @@ def test_guidance():
         return x if c is None else c * t
 
     for w in (0.0, 1.0, 2.5):
-        np.testing.assert_allclose(guided(v, w)(X0, 0.5, X1), (1 - w) * X0 + w * X1 * 0.5, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            guided(v, w)(jnp.asarray(X0), 0.5, jnp.asarray(X1)), (1 - w) * X0 + w * X1 * 0.5, rtol=1e-5, atol=1e-6
+        )
 
 
 def test_gradients_and_compilation():

@@ -5,12 +5,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from quire.common.fields.solids import capsule_sdf, ellipsoid_sdf, project, surface_points, union, value_and_gradient
-from quire.common.fields.surfaces import box_sdf, sphere_sdf
+from quire.common.fields.solids import (
+    capsule_sdf,
+    cuboid_sdf,
+    ellipsoid_sdf,
+    project,
+    ring_sdf,
+    surface_points,
+    union,
+    value_and_gradient,
+)
+from quire.common.fields.surfaces import box_sdf, sphere_sdf, torus_sdf
 from quire.common.testing import assert_dtypes, assert_gradients, assert_matches_float64
 
 DRAW = np.random.default_rng(0)
-X = DRAW.uniform(-1.5, 1.5, (200, 3)).astype(np.float32)
+X = jnp.asarray(DRAW.uniform(-1.5, 1.5, (200, 3)), jnp.float32)
 
 
 def test_capsule():
@@ -50,6 +59,15 @@ def test_ellipsoid_at_the_edge():
     assert_gradients(lambda x: ellipsoid_sdf(x, jnp.asarray(a, x.dtype)).sum(), X[:5], order=2, tolerance=1e-4)
 
 
+def test_sizes_that_are_arrays():
+    half = (0.3, 0.7, 0.5)
+    np.testing.assert_allclose(cuboid_sdf(X, jnp.array(half)), box_sdf(X, half), atol=1e-6)
+    np.testing.assert_allclose(ring_sdf(X, jnp.float32(0.7), jnp.float32(0.2)), torus_sdf(X, 0.7, 0.2), atol=1e-6)
+    assert np.isfinite(jax.grad(lambda x: ring_sdf(x, 0.7, 0.2))(jnp.array([0.7, 0.0, 0.0]))).all()
+    assert np.isfinite(jax.grad(lambda x: ring_sdf(x, 0.7, 0.2))(jnp.zeros(3))).all()
+    assert np.isfinite(jax.grad(lambda x: cuboid_sdf(x, jnp.array(half)))(jnp.array(half))).all()
+
+
 def test_union():
     x = X[:50]
     both = union(sphere_sdf(x, 0.5), box_sdf(x, (0.2, 0.9, 0.2)))
@@ -68,7 +86,7 @@ def test_points_are_on_the_surface_and_all_over_it():
 def test_newton_steps():
     """A field that is no distance needs several."""
     field = lambda x: jnp.sum(x**2, -1) - 0.49  # noqa: E731
-    x = jnp.asarray(X)
+    x = X
     off = [float(np.abs(field(project(field, x, 50, steps=steps))).max()) for steps in (0, 1, 4)]
     assert off[0] > off[1] > 10 * off[2]
     still = project(lambda x: 0 * x[:, 0] + 1.0, x, 5, steps=3)

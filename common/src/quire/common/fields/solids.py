@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.checks import check_at_least, is_concrete
+from quire.common.losses.sdf import length
 
 SDF = Callable[[Array], Array]
 """Signed distance `[..., d] -> [...]`, negative inside."""
@@ -19,19 +21,38 @@ NEAREST = 1e-6
 not be unique."""
 
 
-def capsule_sdf(x: Float[Array, "*batch d"], half_length: float = 0.5, radius: float = 0.25) -> Float[Array, "*batch"]:
+def capsule_sdf(
+    x: Float[Array | np.ndarray, "*batch d"], half_length: float = 0.5, radius: float = 0.25
+) -> Float[Array, "*batch"]:
     """Signed distance to all points within `radius` of a segment along the last axis, `half_length` to either side of 0.
 
     >>> capsule_sdf(jnp.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.25]])).tolist()
     [0.25, 0.75]
     """
-    along = jnp.maximum(jnp.abs(x[..., -1]) - half_length, 0)
-    squared = jnp.sum(x[..., :-1] ** 2, -1) + along**2
-    zero = squared == 0  # the root of zero has no derivative
-    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squared))) - radius
+    along = jnp.maximum(jnp.abs(x[..., -1:]) - half_length, 0)
+    return length(jnp.concatenate([x[..., :-1], along], -1)) - radius
 
 
-def union(*distances: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+def cuboid_sdf(x: Float[Array | np.ndarray, "*batch d"], half_sizes: Float[Array | np.ndarray, " d"]) -> Float[Array, "*batch"]:
+    """`surfaces.box_sdf` with sizes that may be traced: distance to the nearest point of the box, or depth below its sides.
+
+    >>> cuboid_sdf(jnp.array([[0.0, 0.0], [4.0, 5.0]]), jnp.ones(2)).tolist()
+    [-1.0, 5.0]
+    """
+    half = jnp.broadcast_to(half_sizes, x.shape)
+    return length(x - jnp.clip(x, -half, half)) + jnp.minimum((jnp.abs(x) - half).max(-1), 0)
+
+
+def ring_sdf(x: Float[Array | np.ndarray, "*batch 3"], radius: float | Array, tube: float | Array) -> Float[Array, "*batch"]:
+    """`surfaces.torus_sdf` with sizes that may be traced, and a slope of zero where that has none: on its axis and its core.
+
+    >>> " ".join(f"{d:.2f}" for d in ring_sdf(jnp.array([[0.6, 0.0, 0.0], [0.0, 1.0, 0.0]]), 0.6, 0.25))
+    '-0.25 0.15'
+    """
+    return length(jnp.stack([length(x[..., :2]) - radius, x[..., 2]], -1)) - tube
+
+
+def union(*distances: Float[Array | np.ndarray, "*batch"]) -> Float[Array, "*batch"]:
     """Distance to several solids together, `min_i d_i`: exact outside; inside, where they overlap, at most the true depth.
 
     Raises:
@@ -48,7 +69,7 @@ def union(*distances: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     return found
 
 
-def ellipsoid_sdf(x: Float[Array, "*batch d"], semi_axes: Float[Array, " d"]) -> Float[Array, "*batch"]:
+def ellipsoid_sdf(x: Float[Array | np.ndarray, "*batch d"], semi_axes: Float[Array | np.ndarray, " d"]) -> Float[Array, "*batch"]:
     """Signed distance to an ellipsoid about 0 with axes along those of space, exact up to rounding.
 
     The closest point c solves `c_i = a_i^2 |x_i| / (t + a_i^2)`, `sum_i (c_i / a_i)^2 = 1` for the largest t, found by Newton's
@@ -78,7 +99,7 @@ def ellipsoid_sdf(x: Float[Array, "*batch d"], semi_axes: Float[Array, " d"]) ->
     z = y / least
     u = jax.lax.stop_gradient(_largest_root(r, z))
     u = u - _excess(r, z, u) / _slope(r, z, u)  # one step that is differentiated: the derivative of the root
-    shrink = r / (u + r - 1)
+    shrink = r / (u + (r - 1))
     closest = shrink * y
     normal = closest / r
     normal = normal / jnp.linalg.norm(normal, axis=-1, keepdims=True)
@@ -86,12 +107,12 @@ def ellipsoid_sdf(x: Float[Array, "*batch d"], semi_axes: Float[Array, " d"]) ->
 
 
 def _excess(r: Array, z: Array, u: Array) -> Array:
-    """`sum_i (sqrt(r_i) z_i / (u + r_i - 1))^2 - 1`, zero at the closest point; `r_i - 1` is exact for the shortest axis."""
-    return jnp.sum(r * (z / (u + r - 1)) ** 2, -1, keepdims=True) - 1
+    """`sum_i (sqrt(r_i) z_i / (u + r_i - 1))^2 - 1`, zero at the closest point. `r_i - 1` comes first: it is 0 for the shortest axis."""
+    return jnp.sum(r * (z / (u + (r - 1))) ** 2, -1, keepdims=True) - 1
 
 
 def _slope(r: Array, z: Array, u: Array) -> Array:
-    return -2 * jnp.sum(r * z**2 / (u + r - 1) ** 3, -1, keepdims=True)
+    return -2 * jnp.sum(r * z**2 / (u + (r - 1)) ** 3, -1, keepdims=True)
 
 
 def _largest_root(r: Array, z: Array) -> Array:
@@ -132,7 +153,7 @@ def surface_points(
     return project(sdf, x, n, steps=steps)
 
 
-def project(field: SDF, x: Float[Array, "m 3"], n: int, *, steps: int) -> Float[Array, "n 3"]:
+def project(field: SDF, x: Float[Array | np.ndarray, "m 3"], n: int, *, steps: int) -> Float[Array, "n 3"]:
     """The n points where a field is smallest in magnitude, moved to its zeros: `x - f grad f / |grad f|^2`.
 
     Args:
@@ -157,7 +178,7 @@ def project(field: SDF, x: Float[Array, "m 3"], n: int, *, steps: int) -> Float[
     return jax.lax.scan(step, x, length=steps)[0]
 
 
-def value_and_gradient(field: SDF, x: Float[Array, "n d"]) -> tuple[Float[Array, " n"], Float[Array, "n d"]]:
+def value_and_gradient(field: SDF, x: Float[Array | np.ndarray, "n d"]) -> tuple[Float[Array, " n"], Float[Array, "n d"]]:
     """A field and its gradient at many points; each value may depend on its own point alone.
 
     >>> value, gradient = value_and_gradient(lambda x: jnp.sum(x**2, -1), jnp.array([[1.0, 2.0]]))

@@ -31,7 +31,9 @@ class Path(NamedTuple):
     velocity: Array
 
 
-def linear_path(x0: Float[Array, "*shape"], x1: Float[Array, "*shape"], t: Float[Array, "*batch"]) -> Path:
+def linear_path(
+    x0: Float[Array | np.ndarray, "*shape"], x1: Float[Array | np.ndarray, "*shape"], t: Float[Array | np.ndarray, "*batch"] | float
+) -> Path:
     """Where straight paths are at time t: `x_t = (1 - t) x_0 + t x_1`, `dx_t/dt = x_1 - x_0`.
 
     Args:
@@ -53,7 +55,10 @@ def linear_path(x0: Float[Array, "*shape"], x1: Float[Array, "*shape"], t: Float
 
 
 def flow_loss(
-    velocity: Velocity, x0: Float[Array, "batch *shape"], x1: Float[Array, "batch *shape"], t: Float[Array, " batch"]
+    velocity: Velocity,
+    x0: Float[Array | np.ndarray, "batch *shape"],
+    x1: Float[Array | np.ndarray, "batch *shape"],
+    t: Float[Array | np.ndarray, " batch"],
 ) -> Float[Array, ""]:
     """Mean squared error of a velocity on straight paths: `mean (v(x_t, t) - (x_1 - x_0))^2`, over all entries.
 
@@ -79,14 +84,16 @@ def flow_loss(
     return jnp.mean((found - path.velocity) ** 2)
 
 
-def noise_and_times(key: jax.Array, x1: Float[Array, "batch *shape"]) -> tuple[Array, Array]:
+def noise_and_times(key: jax.Array, x1: Float[Array | np.ndarray, "batch *shape"]) -> tuple[Array, Array]:
     """Standard normal `x_0` of the shape of the data, and a uniform time in 0..1 for every row."""
     of_noise, of_time = jax.random.split(key)
     (x1,) = floating(x1)
     return jax.random.normal(of_noise, x1.shape, x1.dtype), jax.random.uniform(of_time, x1.shape[:1], x1.dtype)
 
 
-def guide(without: Float[Array, "*shape"], given: Float[Array, "*shape"], w: float | Array) -> Float[Array, "*shape"]:
+def guide(
+    without: Float[Array | np.ndarray, "*shape"], given: Float[Array | np.ndarray, "*shape"], w: float | Array
+) -> Float[Array, "*shape"]:
     """Classifier-free guidance: `(1 - w) v_without + w v_given`.
 
     Args:
@@ -133,7 +140,7 @@ METHODS = {"euler": _euler, "midpoint": _midpoint, "heun": _heun}
 
 def integrate(
     velocity: Velocity,
-    x0: Float[Array, "*shape"],
+    x0: Float[Array | np.ndarray, "*shape"],
     steps: int,
     method: str = "midpoint",
     *,
@@ -188,7 +195,7 @@ class Adaptive(NamedTuple):
 
 
 def integrate_adaptive(
-    velocity: Velocity, x0: Float[Array, "*shape"], *, rtol: float = 1e-5, atol: float = 1e-5, method: str = "RK45"
+    velocity: Velocity, x0: Float[Array | np.ndarray, "*shape"], *, rtol: float = 1e-5, atol: float = 1e-5, method: str = "RK45"
 ) -> Adaptive:
     """Solve `dx/dt = v(x, t)` from 0 to 1 by SciPy's `solve_ivp`, which chooses its steps; on the host.
 

@@ -30,7 +30,7 @@ def field(centers: np.ndarray, scales: np.ndarray, values: np.ndarray, x: np.nda
     """Values `[m]`, zero where no cube covers a point, and where one does."""
     found, covered = [], []
     for point in np.asarray(x, float):
-        weights = [weight(point, c, s) for c, s in zip(centers, scales, strict=True)]
+        weights = [weight(point, c, float(s)) for c, s in zip(centers, scales, strict=True)]
         total = sum(weights)
         covered.append(total > 0)
         parts = [

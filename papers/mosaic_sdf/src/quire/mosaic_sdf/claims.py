@@ -231,6 +231,7 @@ SHARE = "MMD over that of noise"
     metric="class of the nearest test solid is the class that was asked for",
     holds=all_of(every_seed(above(0.55)), every_seed(below(0.7, of=SHARE))),
     trivial=ex.NOISE,
+    seeds=2,
 )
 def generates(preset: Preset, key: jax.Array) -> Measurement:
     """Beside it rows of noise, training solids and their mosaics, and the same transformer on a voxel grid of as many numbers."""

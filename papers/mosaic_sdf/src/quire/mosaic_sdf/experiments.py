@@ -79,7 +79,7 @@ class Task(NamedTuple):
     """A shape with its points: what every field of it is fitted to and judged by."""
 
     shape: Shape
-    surface: Float[np.ndarray, "m 3"]
+    surface: Float[Array | np.ndarray, "m 3"]
     pool: Samples
     judged: Samples
 
@@ -230,7 +230,7 @@ def solve_and_judge(flows: dict[str, Array], test: Labelled, conditions: np.ndar
 
 
 @jax.jit
-def pairwise(a: Float[Array, "g c 3"], b: Float[Array, "r c 3"]) -> Float[Array, "g r"]:
+def pairwise(a: Float[Array | np.ndarray, "g c 3"], b: Float[Array | np.ndarray, "r c 3"]) -> Float[Array, "g r"]:
     """Chamfer distances of all pairs: squared distances, both directions added, each the mean of a cloud.
 
     One table of distances serves both directions, coordinate by coordinate, since a last axis of three does not vectorise.
@@ -250,7 +250,12 @@ def network(config: Generation, d: int, n_classes: int, positions: int | None, r
 
 
 def train_flows(
-    config: Generation, matrices: Float[np.ndarray, "s m n d"], labels: np.ndarray, keys: jax.Array, *, positions: bool = False
+    config: Generation,
+    matrices: Float[Array | np.ndarray, "s m n d"],
+    labels: np.ndarray,
+    keys: jax.Array,
+    *,
+    positions: bool = False,
 ) -> tuple[nnx.GraphDef, Any, Array]:
     """One network a seed, by one program; graph, states and losses as `fit_seeds` returns them."""
     recipe = config.training
@@ -288,19 +293,21 @@ class Generator(NamedTuple):
         return from_matrix(self.matrices(x0, conditions, guidance), self.statistics, smallest_scale=SMALLEST_SCALE)
 
 
-def noise_of(config: Generation, count: int, rows: int, d: int, key: jax.Array) -> Float[np.ndarray, "b n d"]:
+def noise_of(config: Generation, count: int, rows: int, d: int, key: jax.Array) -> Float[Array, "b n d"]:
     """Where the solver starts."""
     return generator(jax.random.fold_in(key, 7)).standard_normal((count, rows, d)).astype(np.float32)
 
 
-def places_in_cubes(config: Generation, key: jax.Array) -> Float[np.ndarray, "n r 3"]:
+def places_in_cubes(config: Generation, key: jax.Array) -> Float[Array, "n r 3"]:
     """Starts of Newton's method in every cube, three points a cloud's point in all."""
     each = -(-3 * config.cloud // config.n)
     return generator(jax.random.fold_in(key, 8)).uniform(-0.9, 0.9, (config.n, each, 3)).astype(np.float32)
 
 
 @partial(jax.jit, static_argnames="count")
-def voxel_clouds(grids: Float[Array, "b s s s"], starts: Float[Array, "m 3"], count: int) -> Float[Array, "b count 3"]:
+def voxel_clouds(
+    grids: Float[Array | np.ndarray, "b s s s"], starts: Float[Array | np.ndarray, "m 3"], count: int
+) -> Float[Array, "b count 3"]:
     """A cloud of every grid."""
     return jax.lax.map(
         lambda grid: cloud(lambda x: sample_grid(grid[..., None], x, outside="border")[:, 0], starts, count), grids

@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from quire.common.checks import check_at_least
-from quire.common.fields.solids import ellipsoid_sdf
-from quire.common.fields.surfaces import box_sdf, torus_sdf
+from quire.common.fields.solids import cuboid_sdf, ellipsoid_sdf, ring_sdf
 from quire.common.random import generator
 
 FAMILIES = ("ellipsoid", "box", "torus")
@@ -41,7 +40,9 @@ def draw_family(count: int, key: jax.Array) -> Drawn:
     return Drawn(labels, generator(key).uniform(low, high).astype(np.float32))
 
 
-def family_sdf(label: Int[Array, ""], sizes: Float[Array, "3"], x: Float[Array, "m 3"]) -> Float[Array, " m"]:
+def family_sdf(
+    label: Int[Array | np.ndarray, ""], sizes: Float[Array | np.ndarray, "3"], x: Float[Array | np.ndarray, "m 3"]
+) -> Float[Array, " m"]:
     """Signed distance to one solid; label and sizes may be traced."""
-    found = jnp.stack([ellipsoid_sdf(x, sizes), box_sdf(x, sizes), torus_sdf(x, sizes[0], sizes[1])])
+    found = jnp.stack([ellipsoid_sdf(x, sizes), cuboid_sdf(x, sizes), ring_sdf(x, sizes[0], sizes[1])])
     return found[label]

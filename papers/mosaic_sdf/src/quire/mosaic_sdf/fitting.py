@@ -22,7 +22,9 @@ ROWS = 1024
 """Points that are compared with all centres at a time."""
 
 
-def min_cover_scale(points: Float[Array, "m 3"], centers: Float[Array, "n 3"], *, ball: bool = False) -> Float[Array, ""]:
+def min_cover_scale(
+    points: Float[Array | np.ndarray, "m 3"], centers: Float[Array | np.ndarray, "n 3"], *, ball: bool = False
+) -> Float[Array, ""]:
     """The smallest common scale whose cubes (or balls) reach all points: `max_x min_i |x - p_i|_inf`.
 
     Points at that distance lie on the border of their cube, where its weight is zero: a mosaic needs a larger scale.
@@ -81,7 +83,13 @@ def initial_mosaic(
 
 
 def place(
-    sdf: SDF, points: Float[Array, "m 3"], centers: Float[Array, "n 3"], k: int, margin: float, *, ball: bool = False
+    sdf: SDF,
+    points: Float[Array | np.ndarray, "m 3"],
+    centers: Float[Array | np.ndarray, "n 3"],
+    k: int,
+    margin: float | Array,
+    *,
+    ball: bool = False,
 ) -> MosaicSDF:
     """Grids of one scale about the centres, their values by the distance; no check, for compiled loops."""
     scales = jnp.broadcast_to(margin * min_cover_scale(points, centers, ball=ball), (len(centers),))
@@ -105,7 +113,9 @@ class Samples(NamedTuple):
     gradient: Array
 
 
-def near_surface(shape: Shape, surface_points: Float[np.ndarray, "m 3"], count: int, noise: float, key: jax.Array) -> Samples:
+def near_surface(
+    shape: Shape, surface_points: Float[Array | np.ndarray, "m 3"], count: int, noise: float, key: jax.Array
+) -> Samples:
     """Surface points moved by normal noise of standard deviation `noise` in every coordinate."""
     draw = generator(key)
     rows = draw.integers(0, len(surface_points), count)
@@ -113,7 +123,7 @@ def near_surface(shape: Shape, surface_points: Float[np.ndarray, "m 3"], count: 
     return Samples(x, *distances(shape, x))
 
 
-def band(shape: Shape, surface_points: Float[np.ndarray, "m 3"], count: int, width: float, key: jax.Array) -> Samples:
+def band(shape: Shape, surface_points: Float[Array | np.ndarray, "m 3"], count: int, width: float, key: jax.Array) -> Samples:
     """Points at most `width` from the surface, at a uniform distance along its normals; to judge a field with."""
     draw = generator(key)
     start = surface_points[draw.integers(0, len(surface_points), 2 * count)]
@@ -154,7 +164,12 @@ def begin(params: Any) -> Descent:
 
 @partial(jax.jit, static_argnames="field")
 def descend(
-    field: Field, state: Descent, pool: Samples, order: Int[Array, "steps batch"], rates: Float[Array, " steps"], lam: float
+    field: Field,
+    state: Descent,
+    pool: Samples,
+    order: Int[Array | np.ndarray, "steps batch"],
+    rates: Float[Array | np.ndarray, " steps"],
+    lam: float | Array,
 ) -> tuple[Descent, Float[Array, " steps"]]:
     """Adam on `sdf_loss`: one compiled loop for every shape, seed and ablation.
 

@@ -22,9 +22,9 @@ from quire.mosaic_sdf.transformer import SetTransformer
 
 def flow_matching_loss(
     model: SetTransformer,
-    x1: Float[Array, "b n d"],
+    x1: Float[Array | np.ndarray, "b n d"],
     key: jax.Array,
-    classes: Int[Array, " b"] | None = None,
+    classes: Int[Array | np.ndarray, " b"] | None = None,
     dropout: float = 0.1,
 ) -> Float[Array, ""]:
     """Mean squared error of the velocity at random times on the paths from noise to the data.
@@ -45,7 +45,11 @@ def flow_matching_loss(
 
 
 def guided_velocity(
-    model: SetTransformer, x: Float[Array, "b n d"], t: Float[Array, ""], classes: Int[Array, " b"], w: float | Array
+    model: SetTransformer,
+    x: Float[Array | np.ndarray, "b n d"],
+    t: Float[Array | np.ndarray, ""],
+    classes: Int[Array | np.ndarray, " b"],
+    w: float | Array,
 ) -> Float[Array, "b n d"]:
     """Velocities without and with the classes, by one call on both, mixed."""
     both = jnp.concatenate([jnp.full_like(classes, model.n_classes), classes])
@@ -57,9 +61,9 @@ def guided_velocity(
 def flow(
     graph: nnx.GraphDef,
     state: Any,
-    x0: Float[Array, "b n d"],
-    classes: Int[Array, " b"],
-    guidance: float,
+    x0: Float[Array | np.ndarray, "b n d"],
+    classes: Int[Array | np.ndarray, " b"],
+    guidance: float | Array,
     steps: int,
     method: str,
 ) -> Float[Array, "b n d"]:
@@ -72,7 +76,7 @@ def sample(
     model: SetTransformer,
     key: jax.Array,
     n: int,
-    classes: Int[Array, " b"],
+    classes: Int[Array | np.ndarray, " b"],
     *,
     steps: int = 25,
     guidance: float = 1.0,
@@ -108,7 +112,7 @@ NEWTON = 5
 """Steps of Newton's method to the surface of a field."""
 
 
-def cloud(field: SDF, starts: Float[Array, "m 3"], count: int) -> Float[Array, "count 3"]:
+def cloud(field: SDF, starts: Float[Array | np.ndarray, "m 3"], count: int) -> Float[Array, "count 3"]:
     """Points on the zero level of a field: Newton steps from the starts where it is smallest, then the farthest points.
 
     Twice as many points as are wanted start, and the quarter of them where the field is largest in the end is left out.
@@ -119,13 +123,13 @@ def cloud(field: SDF, starts: Float[Array, "m 3"], count: int) -> Float[Array, "
     return points[farthest_points(points, count)]
 
 
-def starts_in(m: MosaicSDF, u: Float[Array, "n r 3"]) -> Float[Array, "m 3"]:
+def starts_in(m: MosaicSDF, u: Float[Array | np.ndarray, "n r 3"]) -> Float[Array, "m 3"]:
     """Points at the places u of `[-1, 1]^3` of every cube."""
     return (m.centers[:, None] + m.scales[:, None, None] * u).reshape(-1, 3)
 
 
 @partial(jax.jit, static_argnames="count")
-def mosaic_clouds(mosaics: MosaicSDF, u: Float[Array, "n r 3"], count: int) -> Float[Array, "b count 3"]:
+def mosaic_clouds(mosaics: MosaicSDF, u: Float[Array | np.ndarray, "n r 3"], count: int) -> Float[Array, "b count 3"]:
     """A cloud of every mosaic, started from the same places in its cubes."""
 
     def of(m):

@@ -37,7 +37,7 @@ def statistics(mosaics: MosaicSDF) -> Statistics:
     return Statistics(np.array([x.mean() for x in blocks], np.float32), std.astype(np.float32))
 
 
-def _columns(numbers: Array, width: int, dtype) -> Array:
+def _columns(numbers: Float[Array | np.ndarray, "3"], width: int, dtype: jnp.dtype) -> Float[Array, " w"]:
     """The number of every column out of those of the three blocks."""
     return jnp.repeat(jnp.asarray(numbers, dtype), np.array([3, 1, width - 4]), total_repeat_length=width)
 
@@ -56,7 +56,9 @@ def to_matrix(m: MosaicSDF, stats: Statistics = IDENTITY) -> Float[Array, "*batc
     return (rows - mean.reshape(*lead, -1)) / std.reshape(*lead, -1)
 
 
-def from_matrix(x: Float[Array, "*batch n d"], stats: Statistics = IDENTITY, *, smallest_scale: float = 0.0) -> MosaicSDF:
+def from_matrix(
+    x: Float[Array | np.ndarray, "*batch n d"], stats: Statistics = IDENTITY, *, smallest_scale: float = 0.0
+) -> MosaicSDF:
     """The mosaic of a matrix: `to_matrix` backwards.
 
     Args:

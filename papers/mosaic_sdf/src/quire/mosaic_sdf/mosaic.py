@@ -33,7 +33,7 @@ class MosaicSDF(NamedTuple):
     values: Array
 
     def sdf(
-        self, x: Float[Array, "m 3"], outside: float = OUTSIDE, *, neighbours: int | None = None
+        self, x: Float[Array | np.ndarray, "m 3"], outside: float = OUTSIDE, *, neighbours: int | None = None
     ) -> tuple[Float[Array, " m"], Bool[Array, " m"]]:
         """The field, and where it is defined; see `evaluate`."""
         return evaluate(self, x, outside=outside, neighbours=neighbours)
@@ -69,7 +69,9 @@ def _check(m: MosaicSDF) -> None:
         raise ValueError(f"scales has {np.asarray(m.scales).min()}; all must be positive")
 
 
-def grid_nodes(centers: Float[Array, "n 3"], scales: Float[Array, " n"], k: int) -> Float[Array, "n k k k 3"]:
+def grid_nodes(
+    centers: Float[Array | np.ndarray, "n 3"], scales: Float[Array | np.ndarray, " n"], k: int
+) -> Float[Array, "n k k k 3"]:
     """Where the nodes are: `p_i + s_i (g_a, g_b, g_c)` with g of k equal steps from -1 to 1.
 
     Raises:
@@ -83,7 +85,7 @@ def grid_nodes(centers: Float[Array, "n 3"], scales: Float[Array, " n"], k: int)
     return centers[:, None, None, None] + scales[:, None, None, None, None] * cube[None]
 
 
-def raw_weights(m: MosaicSDF, x: Float[Array, "m 3"], *, ball: bool = False) -> Float[Array, "m n"]:
+def raw_weights(m: MosaicSDF, x: Float[Array | np.ndarray, "m 3"], *, ball: bool = False) -> Float[Array, "m n"]:
     """`ReLU(1 - |(x - p_i) / s_i|_inf)` of every grid, before they are divided by their sum; zero on the border of a cube.
 
     With `ball` the length is Euclidean, an ablation: a grid then counts in the ball inside its cube only.
@@ -91,13 +93,15 @@ def raw_weights(m: MosaicSDF, x: Float[Array, "m 3"], *, ball: bool = False) -> 
     return hat((x[:, None] - m.centers[None]) / m.scales[None, :, None], ball)
 
 
-def hat(u: Float[Array, "*batch 3"], ball: bool) -> Float[Array, "*batch"]:
+def hat(u: Float[Array | np.ndarray, "*batch 3"], ball: bool) -> Float[Array, "*batch"]:
     """1 at 0, falling to 0 at the border of the unit cube or ball."""
     return jnp.maximum(1 - (length(u) if ball else jnp.abs(u).max(-1)), 0)
 
 
 def trilinear(
-    values: Float[Array, "n k k k"], index: Int[Array, "*batch"], u: Float[Array, "*batch 3"]
+    values: Float[Array | np.ndarray, "n k k k"],
+    index: Int[Array | np.ndarray, "*batch"],
+    u: Float[Array | np.ndarray, "*batch 3"],
 ) -> Float[Array, "*batch"]:
     """Trilinear interpolation of the grids `index` at places u of `[-1, 1]^3`; beyond it, at the nearest place of its surface."""
     k = values.shape[-1]
@@ -111,7 +115,7 @@ def trilinear(
     return jnp.sum(weight * values.reshape(-1)[flat], -1)
 
 
-def interpolate(m: MosaicSDF, x: Float[Array, "m 3"]) -> Float[Array, "m n"]:
+def interpolate(m: MosaicSDF, x: Float[Array | np.ndarray, "m 3"]) -> Float[Array, "m n"]:
     """What every grid says of every point, zero where its weight is zero."""
     u = (x[:, None] - m.centers[None]) / m.scales[None, :, None]
     index = jnp.broadcast_to(jnp.arange(len(m.centers))[None], u.shape[:2])
@@ -119,7 +123,12 @@ def interpolate(m: MosaicSDF, x: Float[Array, "m 3"]) -> Float[Array, "m n"]:
 
 
 def blend(
-    m: MosaicSDF, x: Float[Array, "m 3"], index: Int[Array, "m c"], outside: float | Array, *, ball: bool = False
+    m: MosaicSDF,
+    x: Float[Array | np.ndarray, "m 3"],
+    index: Int[Array | np.ndarray, "m c"],
+    outside: float | Array,
+    *,
+    ball: bool = False,
 ) -> tuple[Float[Array, " m"], Bool[Array, " m"]]:
     """`sum_i w_i I_i / sum_i w_i` over the grids `index` of every point; no check, for compiled loops."""
     u = (x[:, None] - m.centers[index]) / m.scales[index][..., None]
@@ -130,7 +139,7 @@ def blend(
     return jnp.where(nowhere, outside, blended), total > 0
 
 
-def heaviest(m: MosaicSDF, x: Float[Array, "m 3"], count: int, *, ball: bool = False) -> Int[Array, "m c"]:
+def heaviest(m: MosaicSDF, x: Float[Array | np.ndarray, "m 3"], count: int, *, ball: bool = False) -> Int[Array, "m c"]:
     """The grids with the largest weights at every point; all in their order where there are no more than `count`."""
     n = len(m.centers)
     if count >= n:
@@ -139,7 +148,7 @@ def heaviest(m: MosaicSDF, x: Float[Array, "m 3"], count: int, *, ball: bool = F
 
 
 def evaluate(
-    m: MosaicSDF, x: Float[Array, "m 3"], *, outside: float = OUTSIDE, neighbours: int | None = None
+    m: MosaicSDF, x: Float[Array | np.ndarray, "m 3"], *, outside: float = OUTSIDE, neighbours: int | None = None
 ) -> tuple[Float[Array, " m"], Bool[Array, " m"]]:
     """The field of a mosaic: `F(x) = sum_i w_i(x) I_i((x - p_i) / s_i)`, `w_i = h_i / sum_j h_j`, `h_i = ReLU(1 - |.|_inf)`.
 
@@ -189,14 +198,14 @@ def _evaluate(m, x, outside, neighbours):
 
 
 @partial(jax.jit, static_argnames="neighbours")
-def gradient(m: MosaicSDF, x: Float[Array, "m 3"], *, neighbours: int | None = None) -> Float[Array, "m 3"]:
+def gradient(m: MosaicSDF, x: Float[Array | np.ndarray, "m 3"], *, neighbours: int | None = None) -> Float[Array, "m 3"]:
     """Gradient of the field in space; zero where no cube covers a point. It jumps at the faces of the cells."""
     index = heaviest(m, x, len(m.centers) if neighbours is None else neighbours)
     return value_and_gradient(lambda x: blend(m, x, index, OUTSIDE)[0], x)[1]
 
 
 def extended(
-    m: MosaicSDF, x: Float[Array, "m 3"], *, neighbours: int | None = None, outside: float = OUTSIDE
+    m: MosaicSDF, x: Float[Array | np.ndarray, "m 3"], *, neighbours: int | None = None, outside: float = OUTSIDE
 ) -> Float[Array, " m"]:
     """The field, and where no cube covers a point, `outside` with the sign that the nearest cube has on its surface there.
 

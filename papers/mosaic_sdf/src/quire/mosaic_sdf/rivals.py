@@ -30,7 +30,9 @@ def dense_grid(shape: Shape, side: int) -> Float[np.ndarray, "s s s"]:
     return np.array(distances(shape, x)[0]).reshape(side, side, side)
 
 
-def grid_field(values: Float[Array, "s s s"], x: Float[Array, "m 3"]) -> Float[Array, " m"]:
+def grid_field(
+    values: Float[Array | np.ndarray, "s s s"], x: Float[Array | np.ndarray, "m 3"]
+) -> Float[Array | np.ndarray, " m"]:
     """Trilinear interpolation of a dense grid."""
     return sample_grid(values[..., None], x, outside="border")[:, 0]
 
@@ -47,7 +49,7 @@ def siren_width(floats: int, hidden_layers: int) -> int:
     return width
 
 
-def siren_field(layers: Layers, x: Float[Array, "m 3"]) -> Float[Array, " m"]:
+def siren_field(layers: Layers, x: Float[Array | np.ndarray, "m 3"]) -> Float[Array, " m"]:
     """A sine network."""
     return siren(layers, x)[:, 0]
 
@@ -59,13 +61,13 @@ class OrientedPoints(NamedTuple):
     normals: Array
 
 
-def oriented_points(shape: Shape, surface_points: Float[np.ndarray, "m 3"], count: int) -> OrientedPoints:
+def oriented_points(shape: Shape, surface_points: Float[Array | np.ndarray, "m 3"], count: int) -> OrientedPoints:
     """The farthest points of a sample, with their normals."""
     chosen = surface_points[np.asarray(farthest_points(surface_points, count))]
     return OrientedPoints(chosen, distances(shape, chosen + 1e-4)[1])
 
 
-def plane_field(cloud: OrientedPoints, x: Float[Array, "m 3"]) -> Float[Array, " m"]:
+def plane_field(cloud: OrientedPoints, x: Float[Array | np.ndarray, "m 3"]) -> Float[Array, " m"]:
     """Signed distance to the tangent plane of the nearest point."""
     index = nearest(x, cloud.points, 1)[1][:, 0]
     return jnp.sum(cloud.normals[index] * (x - cloud.points[index]), -1)

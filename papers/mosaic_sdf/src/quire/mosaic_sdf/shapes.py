@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
 from quire.common.data.meshes import Surface, centred, stanford_surface
-from quire.common.fields.solids import SDF, capsule_sdf, surface_points, union, value_and_gradient
-from quire.common.fields.surfaces import box_sdf, mesh_sdf, points_on, torus_sdf
+from quire.common.fields.solids import SDF, capsule_sdf, ring_sdf, surface_points, union, value_and_gradient
+from quire.common.fields.surfaces import box_sdf, mesh_sdf, points_on
 
 HALF_WIDTH = 0.9
 """Half the longest edge of a scanned surface."""
@@ -33,9 +34,9 @@ class Shape(NamedTuple):
     stand_in_for: str = ""
 
 
-def torus(x: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
+def torus(x: Float[Array | np.ndarray, "*batch 3"]) -> Float[Array, "*batch"]:
     """A ring in the plane of the first two coordinates."""
-    return torus_sdf(x, 0.6, 0.25)
+    return ring_sdf(x, 0.6, 0.25)
 
 
 CHAIR = (
@@ -46,7 +47,7 @@ CHAIR = (
 """Centres and half sizes: seat, back, four legs."""
 
 
-def chair(x: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
+def chair(x: Float[Array | np.ndarray, "*batch 3"]) -> Float[Array, "*batch"]:
     """Six boxes: thin parts, edges and concave corners."""
 
     def part(center, half_sizes):
@@ -55,7 +56,7 @@ def chair(x: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
     return union(*(part(*box) for box in CHAIR))
 
 
-def jack(x: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
+def jack(x: Float[Array | np.ndarray, "*batch 3"]) -> Float[Array, "*batch"]:
     """Three rods along the axes."""
     return union(*(capsule_sdf(jnp.roll(x, axis, axis=-1), 0.6, 0.18) for axis in range(3)))
 
@@ -85,11 +86,23 @@ def mesh_shape(name: str, surface: Surface) -> Shape:
 
 
 def points_of(shape: Shape, count: int, key: jax.Array) -> Float[np.ndarray, "count 3"]:
-    """Points on the surface, float32."""
+    """Points on the surface, float32.
+
+    Raises:
+        ValueError: for a count below 1, or a function that is no distance, whose points do not reach a surface.
+    """
+    check_at_least("count", count)
     if shape.surface is not None:
         return points_on(key, shape.surface, count).astype(np.float32)
-    return np.asarray(_surface_points(shape.sdf, count, key))
+    found = np.asarray(_surface_points(shape.sdf, count + count // SPARE + 1, key))
+    found = found[np.abs(distances(shape, found)[0]) < REACHED]  # a union has faces inside of its parts
+    if len(found) < count:
+        raise ValueError(f"count is {count}; only {len(found)} points reach the surface, so sdf is no distance")
+    return found[:count]
 
+
+SPARE, REACHED = 8, 1e-4
+"""One point in so many is spare; a point on the surface is at most so far from it."""
 
 _surface_points = jax.jit(surface_points, static_argnums=(0, 1))
 
@@ -100,8 +113,9 @@ def distances(shape: Shape, x: Float[Array | np.ndarray, "m 3"]) -> tuple[np.nda
     Blocks of one size share a program, however many points there are.
     """
     x = np.asarray(x, np.float32)
-    count = max(1, -(-len(x) // shape.block))
-    padded = np.pad(x, ((0, count * shape.block - len(x)), (0, 0))).reshape(count, shape.block, 3)
+    check_at_least("number of points", len(x))
+    count = -(-len(x) // shape.block)
+    padded = np.pad(x, ((0, count * shape.block - len(x)), (0, 0)), mode="edge").reshape(count, shape.block, 3)
     value, slope = zip(*[_distances(shape.sdf, rows) for rows in padded], strict=True)
     return np.concatenate(value)[: len(x)], np.concatenate(slope)[: len(x)]
 

@@ -55,7 +55,10 @@ class SetTransformer(nnx.Module):
         )
 
     def __call__(
-        self, x: Float[Array, "b n d"], t: Float[Array, " b"], classes: Int[Array, " b"] | None = None
+        self,
+        x: Float[Array | np.ndarray, "b n d"],
+        t: Float[Array | np.ndarray, " b"],
+        classes: Int[Array | np.ndarray, " b"] | None = None,
     ) -> Float[Array, "b n d"]:
         if x.ndim != 3 or x.shape[2] != self.head.out_features or t.shape != x.shape[:1]:
             raise ValueError(f"x has shape {x.shape} and t {t.shape}; they need [b, n, {self.head.out_features}] and [b]")
