@@ -41,7 +41,7 @@ def test_ellipsoid(semi_axes):
         np.testing.assert_allclose(np.sum((foot / a) ** 2, 1), 1, rtol=1e-8)
         normal = foot / a**2
         np.testing.assert_allclose(slope, normal / np.linalg.norm(normal, axis=1, keepdims=True), atol=1e-6)
-        np.testing.assert_array_equal(np.asarray(value) < 0, np.sum((X / a) ** 2, 1) < 1)
+        np.testing.assert_array_equal(np.asarray(value) < 0, np.sum((np.asarray(X) / a) ** 2, 1) < 1)
         directions = DRAW.standard_normal((20_000, 3))
         surface = a * directions / np.linalg.norm(directions, axis=1, keepdims=True)
         nearest = np.sqrt(((np.asarray(x)[:40, None] - surface[None]) ** 2).sum(-1).min(1))

@@ -32,7 +32,9 @@ class Path(NamedTuple):
 
 
 def linear_path(
-    x0: Float[Array | np.ndarray, "*shape"], x1: Float[Array | np.ndarray, "*shape"], t: Float[Array | np.ndarray, "*batch"] | float
+    x0: Float[Array | np.ndarray, "*shape"],
+    x1: Float[Array | np.ndarray, "*shape"],
+    t: Float[Array | np.ndarray, "*batch"] | float,
 ) -> Path:
     """Where straight paths are at time t: `x_t = (1 - t) x_0 + t x_1`, `dx_t/dt = x_1 - x_0`.
 

@@ -1,10 +1,10 @@
 """The other representation: one grid of signed distances, cut into patches that a transformer with positions generates."""
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Num
 
 
-def to_patches(values: Float[Array | np.ndarray, "*batch s s s"], patch: int) -> Float[Array | np.ndarray, "*batch n d"]:
+def to_patches(values: Num[Array | np.ndarray, "*batch s s s"], patch: int) -> Num[Array | np.ndarray, "*batch n d"]:
     """`(s / patch)^3` rows of `patch^3` values each, the last axis of space fastest in both.
 
     Raises:
@@ -22,7 +22,7 @@ def to_patches(values: Float[Array | np.ndarray, "*batch s s s"], patch: int) ->
     return cut.transpose(*range(len(lead)), *axes.tolist()).reshape(*lead, count**3, patch**3)
 
 
-def from_patches(rows: Float[Array | np.ndarray, "*batch n d"]) -> Float[Array | np.ndarray, "*batch s s s"]:
+def from_patches(rows: Num[Array | np.ndarray, "*batch n d"]) -> Num[Array | np.ndarray, "*batch s s s"]:
     """The grid of its patches: `to_patches` backwards.
 
     Raises:
