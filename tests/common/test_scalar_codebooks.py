@@ -83,7 +83,7 @@ def test_assignment_is_to_the_nearest():
         (lambda: kmeans_1d(np.array([1.0, np.nan]), 1), "1 of them finite"),
         (lambda: kmeans_1d(np.ones(3), 1, weights=np.zeros(3)), "weights has 3"),
         (lambda: kmeans_1d(np.ones(3), 1, weights=np.array([1.0, -1.0, 1.0])), "none negative"),
-        (lambda: kmeans_1d(np.ones(3), 5, bins=4), "bins is 4"),
+        (lambda: kmeans_1d(np.ones(3), 5, bins=8), "bins is 8"),
         (lambda: kmeans_1d_exact(np.arange(MOST_EXACT + 1.0), 2), f"takes {MOST_EXACT}"),
         (lambda: assign_1d(np.ones(3), np.ones((2, 2))), "centres has shape"),
         (lambda: coordinate_descent(np.ones((2, 3)), np.eye(2), np.ones(2)), r"\(2, 3\), \(2, 2\)"),
@@ -92,7 +92,7 @@ def test_assignment_is_to_the_nearest():
         (lambda: coordinate_descent(np.ones((2, 3)), np.eye(3), np.ones(2), codes=np.zeros((3, 2), int)), "codes has shape"),
     ],
 )
-def test_errors(call, words):
+def test_errors(as_installed, call, words):
     with pytest.raises(ValueError, match=words):
         call()
 

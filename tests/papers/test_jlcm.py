@@ -370,7 +370,7 @@ def test_learning_lowers_the_error_of_the_output(variant, forward):
 
 
 def test_models_are_compressed_layer_by_layer():
-    model, x = drawn(lambda r: mlp((8, 12, 5), rngs=r), KEY), weights(64, 8)
+    model, x = drawn(lambda r: mlp((8, 12, 5), rngs=r), KEY), weights(64, 3) @ weights(3, 8, seed=4)
     learning = Learning(steps=80, batch_size=32, rates=(1.0, 10.0))
     target, errors = np.asarray(model(x)), {}
     for fit in ("none", "learn", "descend"):
@@ -477,6 +477,6 @@ def test_ways_from_codes_agree():
         (lambda: open_images(replace(VisionSizes(), image_set="faces")), "image_set is 'faces'"),
     ],
 )
-def test_errors(call, words):
+def test_errors(as_installed, call, words):
     with pytest.raises(ValueError, match=words):
         call()

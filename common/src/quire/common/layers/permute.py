@@ -56,7 +56,7 @@ def _variables(model: nnx.Module, module: Sequence) -> list[tuple]:
     return found
 
 
-def permute_units(model: nnx.Module, perms: Iterable[tuple[Int[np.ndarray, " units"], Sequence[UnitAxis]]]) -> nnx.Module:
+def permute_units(model: nnx.Module, perms: Iterable[tuple[Int[np.ndarray, " _"], Sequence[UnitAxis]]]) -> nnx.Module:
     """A copy of a model whose units stand in other orders: unit `order[i]` of the model becomes unit i.
 
     Nothing is checked but sizes: that the axes of one order are all those that count these units, on both sides of whatever acts

@@ -7,7 +7,6 @@ import numpy as np
 from quire.common import plots
 from quire.common.plots import Figure
 from quire.jlcm.grouping import Groups
-from quire.jlcm.mapping import EPS
 
 PROXIMAL, DISTANCE, SOFTMAX = "#c0392b", "#2980b9", "#8e44ad"
 COLOURS = {
@@ -32,6 +31,7 @@ def neurons(weights: np.ndarray, groups: Groups) -> Figure:
             colour = GROUPS[groups.labels[neuron] % len(GROUPS)]
             axes.plot(np.full(weights.shape[1], place), weights[neuron], ".", ms=3, color=colour, alpha=0.6)
         axes.set(xlabel="neuron (one column each)", title=title)
+        axes.xaxis.get_major_locator().set_params(integer=True)
     for border in np.cumsum(groups.sizes)[:-1]:
         panels[1].axvline(border - 0.5, color="k", lw=0.8, ls="--")
     panels[0].set_ylabel("weight")
@@ -74,16 +74,18 @@ def weightings(weights: Mapping[str, np.ndarray], difference: np.ndarray) -> Fig
     """Weights of codewords by their signed distance from the one in use, for several phi; each relative to its largest."""
     figure, ((axes,),) = plots.axes(width=6, height=3.2, grid=True)
     for number, (name, values) in enumerate(weights.items()):
-        axes.plot(difference, values / values.max(), "o-", ms=4, color=GROUPS[number], label=name)
-    axes.set(xlabel="$C_c - C_h$, in gaps of the codebook", ylabel="weight / largest weight", title=f"eps = {EPS:g} of the span")
+        for side in (difference < 0, difference > 0):
+            label = name if side[-1] else None
+            axes.plot(difference[side], values[side] / values.max(), "o-", ms=4, color=GROUPS[number], label=label)
+    axes.set(xlabel="$C_c - C_h$, in gaps of the codebook", ylabel="weight / largest weight")
     axes.legend(frameon=False)
     return figure
 
 
-def errors(values: Mapping[str, float]) -> Figure:
-    """Relative output error by method."""
+def errors(values: Mapping[str, float | Sequence[float]]) -> Figure:
+    """Relative output error by method, one number or one a seed."""
     figure, ((axes,),) = plots.axes(width=7, height=3.2)
-    ordered = dict(sorted(values.items(), key=lambda item: -item[1]))
+    ordered = dict(sorted(values.items(), key=lambda item: -np.mean(item[1])))
     plots.seed_bars(axes, ordered, COLOURS)
     axes.set(ylabel="relative output error")
     axes.tick_params(axis="x", rotation=20)

@@ -14,13 +14,15 @@ from quire.common.quant.reconstruct import Reconstruction, reconstruct_block
 from quire.jlcm.codebook_tensor import CodebookTensor, sorted_codebooks
 from quire.jlcm.mapping import Forward, Phi, Rule, hard_map, inverse, map_codes, mapping_logits, one_hot_penalty
 
-Weights = Mapping[str, Array]
+AnyArray = Array | np.ndarray
+
+Weights = Mapping[str, AnyArray]
 """`[out, in]` by the name of the layer."""
 
-Params = dict[str, dict[str, Array]]
+Params = dict[str, dict[str, AnyArray]]
 """What is learned, by kind and by layer: `logits` `[out, in, k]`, `codebooks` `[books, k]`, `scales` `[groups]`."""
 
-Rows = Mapping[str, Int[np.ndarray, " out"]]
+Rows = Mapping[str, Int[AnyArray, " _"]]
 """Group of every row, by layer."""
 
 BETA_START, BETA_END = 20.0, 2.0
@@ -100,10 +102,10 @@ def learn(
     params: Params,
     rows: Rows,
     x: Any,
-    target: Array,
-    batches: Int[Array | np.ndarray, "steps batch"],
-    rate: Array | float,
-    codebook_rate: Array | float,
+    target: AnyArray,
+    batches: Int[AnyArray, "steps batch"],
+    rate: AnyArray | float,
+    codebook_rate: AnyArray | float,
     learning: Learning,
 ) -> Reconstruction:
     """Minimise the squared error of a block's output, relative to that output, by codebooks, scales and logits. Traceable.
@@ -146,7 +148,7 @@ def learn(
     )
 
 
-def relative_output_error(output: Array, target: Array) -> Float[Array, ""]:
+def relative_output_error(output: AnyArray, target: AnyArray) -> Float[Array, ""]:
     """`sum (output - target)^2 / sum target^2`, and the plain sum where the target is zero."""
     energy = jnp.sum(target**2)
     return jnp.sum((output - target) ** 2) / jnp.where(energy > 0, energy, 1)

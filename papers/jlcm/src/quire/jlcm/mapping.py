@@ -17,6 +17,8 @@ from jaxtyping import Array, Float
 
 from quire.common.checks import floating
 
+AnyArray = Array | np.ndarray
+
 Rule = Literal["default", "distance", "proximal"]
 Forward = Literal["hard", "soft"]
 
@@ -49,9 +51,7 @@ def nearest_only(difference: Array, span: Array) -> Array:
     return ((difference == above) | (difference == below)).astype(difference.dtype)
 
 
-def mapping_logits(
-    weights: Float[Array | np.ndarray, "out in"], codebook: Float[Array | np.ndarray, "*rows k"]
-) -> Float[Array, "out in k"]:
+def mapping_logits(weights: Float[AnyArray, "out in"], codebook: Float[AnyArray, "*rows k"]) -> Float[Array, "out in k"]:
     """Logits that start from the nearest codeword: `-(W - C_c)^2 / tau^2`, tau the mean gap of the codebook.
 
     Args:
@@ -67,17 +67,17 @@ def mapping_logits(
     return -(((weights[..., None] - own) / jnp.where(tau > 0, tau, 1)) ** 2)
 
 
-def soft_map(logits: Float[Array, "*shape k"], codebook: Float[Array, "*rows k"]) -> Float[Array, "*shape"]:
+def soft_map(logits: Float[AnyArray, "*shape k"], codebook: Float[AnyArray, "*rows k"]) -> Float[Array, "*shape"]:
     """`softmax(I) @ C`."""
     return jnp.sum(jax.nn.softmax(logits) * _own(codebook, logits.ndim), axis=-1)
 
 
-def hard_map(logits: Float[Array, "*shape k"], codebook: Float[Array, "*rows k"]) -> Float[Array, "*shape"]:
+def hard_map(logits: Float[AnyArray, "*shape k"], codebook: Float[AnyArray, "*rows k"]) -> Float[Array, "*shape"]:
     """`C[argmax I]`, the first of equal logits. No derivative by the logits."""
     return _chosen(logits, codebook)[0]
 
 
-def _chosen(logits: Array, codebook: Array) -> tuple[Array, Array]:
+def _chosen(logits: AnyArray, codebook: AnyArray) -> tuple[Array, Array]:
     """Codewords and codes of the largest logits: a chain of selections, which vectorises where argmax and gathers do not."""
     own = _own(codebook, logits.ndim)
     best, value = logits[..., 0], jnp.broadcast_to(own[..., 0], logits.shape[:-1])
@@ -119,8 +119,8 @@ _mapped.defvjp(_forward, _backward)
 
 
 def map_codes(
-    logits: Float[Array | np.ndarray, "*shape k"],
-    codebook: Float[Array | np.ndarray, "*rows k"],
+    logits: Float[AnyArray, "*shape k"],
+    codebook: Float[AnyArray, "*rows k"],
     *,
     grad: Rule = "proximal",
     forward: Forward = "hard",
@@ -155,7 +155,7 @@ def map_codes(
     return _mapped(logits, codebook, grad, forward, phi)
 
 
-def one_hot_penalty(logits: Float[Array, "*shape k"], beta: Array | float) -> Float[Array, ""]:
+def one_hot_penalty(logits: Float[AnyArray, "*shape k"], beta: Array | float) -> Float[Array, ""]:
     """`sum_ijc 1 - |2 p_c - 1|^beta`, p = softmax(I): zero where every weight has made up its mind.
 
     Args:
@@ -168,7 +168,7 @@ def one_hot_penalty(logits: Float[Array, "*shape k"], beta: Array | float) -> Fl
     return jnp.sum(1 - jnp.abs(2 * jax.nn.softmax(logits) - 1) ** beta)
 
 
-def _own(codebook: Array, ndim: int = 3) -> Array:
+def _own(codebook: AnyArray, ndim: int = 3) -> Array:
     """A codebook, or one for every row, as it broadcasts against logits of this many axes."""
     rows = codebook.shape[:-1]
-    return codebook.reshape(*rows, *(1,) * (ndim - 1 - len(rows)), codebook.shape[-1])
+    return jnp.asarray(codebook).reshape(*rows, *(1,) * (ndim - 1 - len(rows)), codebook.shape[-1])

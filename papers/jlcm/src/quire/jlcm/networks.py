@@ -1,7 +1,7 @@
 """Small networks whose hidden units can be re-ordered: dense, convolutional with batch norms, a language model; their units."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -48,8 +48,8 @@ class ConvNormReLU(nnx.Module):
     def __init__(self, dim: int, out: int, *, rngs: nnx.Rngs):
         self.conv, self.norm = Conv(dim, out, 3, use_bias=False, rngs=rngs), BatchNorm(out)
 
-    def __call__(self, x: Float[Array, "n h w dim"]) -> Float[Array, "n h w out"]:
-        return jax.nn.relu(self.norm(self.conv(x)))
+    def __call__(self, x: Float[Array | np.ndarray, "n h w dim"]) -> Float[Array, "n h w out"]:
+        return jax.nn.relu(self.norm(self.conv(jnp.asarray(x))))
 
 
 def mlp(widths: Sequence[int], *, rngs: nnx.Rngs) -> nnx.Sequential:
@@ -157,7 +157,7 @@ def kernels(state: nnx.State) -> dict[str, Array]:
     return {layer_name(p): x[...].reshape(-1, x.shape[-1]).T for p, x in nnx.to_flat_state(state) if p[-1] == "kernel"}
 
 
-def with_kernels(state: nnx.State, weights: dict[str, Array]) -> nnx.State:
+def with_kernels(state: nnx.State, weights: Mapping[str, Array | np.ndarray]) -> nnx.State:
     """The state with other kernels, given as in `kernels`."""
     flat = []
     for path, x in nnx.to_flat_state(state):

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -19,7 +20,7 @@ class Reordered(NamedTuple):
 
     model: nnx.Module
     permuted: nnx.Module
-    inputs: np.ndarray
+    inputs: jax.Array
 
 
 def reordered_networks(key: jax.Array, dtype: Any) -> dict[str, Reordered]:
@@ -41,7 +42,9 @@ def reordered_networks(key: jax.Array, dtype: Any) -> dict[str, Reordered]:
             inputs = rng.integers(0, 5, (4, 6)).astype(np.int32)
         else:
             inputs = rng.standard_normal(shapes[name]).astype(dtype)
-        found[name] = Reordered(model, permute_units(model, [(rng.permutation(n), axes) for axes, n in units]), inputs)
+        found[name] = Reordered(
+            model, permute_units(model, [(rng.permutation(n), axes) for axes, n in units]), jnp.asarray(inputs)
+        )
     return found
 
 
@@ -76,7 +79,7 @@ def _random(model: nnx.Module, rng: np.random.Generator, dtype: Any) -> nnx.Modu
             return (0.5 + rng.uniform(size=x.shape)).astype(dtype)
         return rng.standard_normal(x.shape).astype(dtype)
 
-    flat = [(path, x.replace(jax.numpy.asarray(draw(path, x)))) for path, x in nnx.to_flat_state(state)]
+    flat = [(path, x.replace(jnp.asarray(draw(path, x)))) for path, x in nnx.to_flat_state(state)]
     model = nnx.merge(graph, nnx.from_flat_state(flat))
     model.eval()
     return model
