@@ -152,6 +152,8 @@ def joint_learning(preset: Preset, key: jax.Array) -> Measurement:
     trivial="nearest",
     seeds=8,
     holds=on_average(beats("distance", lower_is_better=True)),
+    expect="not reproduced",
+    because="the rules are level here: which of them is ahead changes with the last digits of the codebook that they start from",
 )
 def proximal_gradient(preset: Preset, key: jax.Array) -> Measurement:
     """The same layers; every rule at its own best rate, the soft forward at the largest.

@@ -77,7 +77,7 @@ def hard_map(logits: Float[AnyArray, "*shape k"], codebook: Float[AnyArray, "*ro
     return _chosen(logits, codebook)[0]
 
 
-def _chosen(logits: AnyArray, codebook: AnyArray) -> tuple[Array, Array]:
+def _chosen(logits: AnyArray, codebook: AnyArray) -> tuple[AnyArray, AnyArray]:
     """Codewords and codes of the largest logits: a chain of selections, which vectorises where argmax and gathers do not."""
     own = _own(codebook, logits.ndim)
     best, value = logits[..., 0], jnp.broadcast_to(own[..., 0], logits.shape[:-1])
@@ -168,7 +168,7 @@ def one_hot_penalty(logits: Float[AnyArray, "*shape k"], beta: Array | float) ->
     return jnp.sum(1 - jnp.abs(2 * jax.nn.softmax(logits) - 1) ** beta)
 
 
-def _own(codebook: AnyArray, ndim: int = 3) -> Array:
+def _own(codebook: AnyArray, ndim: int = 3) -> AnyArray:
     """A codebook, or one for every row, as it broadcasts against logits of this many axes."""
     rows = codebook.shape[:-1]
-    return jnp.asarray(codebook).reshape(*rows, *(1,) * (ndim - 1 - len(rows)), codebook.shape[-1])
+    return codebook.reshape(*rows, *(1,) * (ndim - 1 - len(rows)), codebook.shape[-1])
