@@ -104,7 +104,7 @@ def test_the_catalogue_is_installed_and_whole():
 def test_names_of_sets_and_files():
     assert dataset("TZER-coverage").name == "tzer_coverage" and dataset("mnist_t10k").name == "mnist-t10k"
     with pytest.raises(UsageError, match=r"did you mean .*mnist-t10k"):
-        dataset("mnist")
+        dataset("mnist-t1k")
     with pytest.raises(UsageError, match=r"cora has no file 'cora.np'; did you mean cora.npz"):
         fetch("cora", "cora.np")
 
