@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from quire.common.claims import Measurement, above, all_of, at_least, below, close_to, every_seed
+from quire.common.claims import Measurement, above, all_of, at_least, beats, below, close_to, every_seed
 from quire.common.claims.identity import identity
 from quire.common.claims.measurement import log_log_slope
 from quire.common.random import generator
@@ -83,7 +83,7 @@ STANDS_FOR = "meshes of ShapeNet"
 
 @paper.claim(
     "C2",
-    says="A mosaic is more accurate than other representations of as many numbers",
+    says="A mosaic is more accurate than a dense grid of as many numbers",
     source="section 4.1, figure 3",
     metric="mean |F - F_S| near the surface, mean over shapes",
     holds=every_seed(above(0.0, of=LEAD)),
@@ -91,6 +91,28 @@ STANDS_FOR = "meshes of ShapeNet"
 )
 def accuracy(preset: Preset, key: jax.Array) -> Measurement:
     """The line is the dense grid that was refined by the same loss, on every shape. A sine network stands beside it."""
+    return _accuracy(preset, key)
+
+
+@paper.claim(
+    "C2b",
+    says="A mosaic is more accurate than every other representation of as many numbers",
+    source="section 4.1, figure 3",
+    metric="mean |F - F_S| near the surface, mean over shapes",
+    holds=every_seed(beats(ex.POINTS, lower_is_better=True)),
+    trivial=ex.NOTHING,
+    expect="not reproduced",
+    because=(
+        "On these shapes tangent planes of as many numbers are ahead without any fitting, and so is a sine network that is trained "
+        "for longer."
+    ),
+)
+def accuracy_of_all(preset: Preset, key: jax.Array) -> Measurement:
+    """The line is the cloud of points with normals."""
+    return _accuracy(preset, key)
+
+
+def _accuracy(preset: Preset, key: jax.Array) -> Measurement:
     runs = ex.fitting_runs(preset, key)
     error = runs["distance"]
     names = (ex.GRID, ex.SAMPLED, ex.POINTS, ex.EQUAL)
@@ -128,7 +150,7 @@ def accuracy(preset: Preset, key: jax.Array) -> Measurement:
     timed=True,
     expect="partly",
     because=(
-        "About level with a sine network of equal time on the smooth torus, behind it on the chair, whose legs are about as "
+        "Ahead of a sine network of equal time on the smooth torus, at best level with it on the chair, whose legs are about as "
         "thick as a cell of a grid. Given more steps, the network is ahead on both shapes."
     ),
 )
@@ -243,7 +265,9 @@ def generates(preset: Preset, key: jax.Array) -> Measurement:
         own["accuracy"],
         f"{config.data}: {config.per_class} training and {config.test_per_class} test solids a class, {config.n} grids of "
         f"{config.k} nodes an axis",
-        baselines={name: of["accuracy"] for name, of in numbers.items() if name != ex.FLOW},
+        baselines={
+            name: of["accuracy"] for name, of in numbers.items() if name not in (ex.FLOW, ex.VOXELS)
+        },  # one seed has voxels
         extras={SHARE: own["mmd"] / numbers[ex.NOISE]["mmd"]}
         | {f"{title}, {name}": of[metric] for name, of in numbers.items() for metric, title in titles.items()},
         stand_in_for="ShapeNet" if config.data == "families" else "",

@@ -16,7 +16,7 @@ from quire.common.fields.grids import sample_grid
 from quire.common.fields.siren import init_siren
 from quire.common.fields.solids import value_and_gradient
 from quire.common.losses.sdf import length
-from quire.common.metrics.point_clouds import set_metrics
+from quire.common.metrics.point_clouds import chamfer_table, set_metrics
 from quire.common.random import generator
 from quire.common.train.batches import epoch_indices, take_batch
 from quire.common.train.seeds import fit_seeds, stack
@@ -220,27 +220,13 @@ FITTED = "their mosaics"
 def solve_and_judge(flows: dict[str, Array], test: Labelled, conditions: np.ndarray) -> dict[str, dict[str, float]]:
     """Metrics of sets of clouds `[g, c, 3]` against those of the test solids."""
     references = jnp.asarray(test.solids.cloud)
-    among = np.asarray(pairwise(references, references))
+    among = np.asarray(chamfer_table(references, references))
     found = {}
     for name, clouds in flows.items():
-        across = np.asarray(pairwise(clouds, references))
-        own = set_metrics(np.asarray(pairwise(clouds, clouds)), across, among)
+        across = np.asarray(chamfer_table(clouds, references))
+        own = set_metrics(np.asarray(chamfer_table(clouds, clouds)), across, among)
         found[name] = {"accuracy": float(np.mean(test.labels[across.argmin(1)] == conditions)), **own._asdict()}
     return found
-
-
-@jax.jit
-def pairwise(a: Float[Array | np.ndarray, "g c 3"], b: Float[Array | np.ndarray, "r c 3"]) -> Float[Array, "g r"]:
-    """Chamfer distances of all pairs: squared distances, both directions added, each the mean of a cloud.
-
-    One table of distances serves both directions, coordinate by coordinate, since a last axis of three does not vectorise.
-    """
-
-    def of(p, q):
-        squared = sum((p[:, None, c] - q[None, :, c]) ** 2 for c in range(3))
-        return squared.min(1).mean() + squared.min(0).mean()
-
-    return jax.lax.map(lambda p: jax.vmap(lambda q: of(p, q))(b), a)
 
 
 def network(config: Generation, d: int, n_classes: int, positions: int | None, rngs: nnx.Rngs) -> SetTransformer:
