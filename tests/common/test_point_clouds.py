@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from quire.common.metrics.point_clouds import chamfer, earth_mover, hausdorff, nearest_distances, set_metrics
+from quire.common.metrics.point_clouds import chamfer, chamfer_table, earth_mover, hausdorff, nearest_distances, set_metrics
 from quire.common.testing import assert_degenerate, assert_dtypes, assert_gradients
 
 RNG = np.random.default_rng(0)
@@ -19,6 +19,14 @@ def test_chamfer_adds_both_directions(power, reduce):
     expected = getattr(np, reduce)(D.min(1) ** power) + getattr(np, reduce)(D.min(0) ** power)
     with jax.enable_x64():
         np.testing.assert_allclose(chamfer(jnp.asarray(A), jnp.asarray(B), power=power, reduce=reduce), expected, rtol=1e-12)
+
+
+def test_a_table_holds_the_distances_of_all_pairs():
+    a, b = RNG.normal(size=(3, 6, 3)), RNG.normal(size=(2, 5, 3))
+    expected = [[chamfer(x, y) for y in b] for x in a]
+    np.testing.assert_allclose(chamfer_table(a, b), expected, rtol=1e-5)
+    assert_dtypes(chamfer_table, a, b)
+    assert_degenerate(chamfer_table, a.astype(np.float32), b.astype(np.float32), axes=(0, 1))
 
 
 def test_hausdorff_is_the_largest_nearest_distance_of_either_cloud():
@@ -80,6 +88,8 @@ def test_errors():
     for a, b in ((A[:0], B), (A, B[:, :2]), (A, B[0])):
         with pytest.raises(ValueError, match="at least one point"):
             hausdorff(a, b)
+    with pytest.raises(ValueError, match="none empty"):
+        chamfer_table(A[None], B[None, :, :2])
     with pytest.raises(ValueError, match="of one size"):
         earth_mover(A, B)
     with pytest.raises(ValueError, match="not finite"):

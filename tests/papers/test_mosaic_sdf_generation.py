@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from quire.common.metrics.point_clouds import chamfer
 from quire.common.testing import (
     assert_close,
     assert_equivariant,
@@ -37,7 +36,6 @@ from quire.mosaic_sdf import (
 )
 from quire.mosaic_sdf.claims import gaussian_velocity
 from quire.mosaic_sdf.experiments import network as network_of
-from quire.mosaic_sdf.experiments import pairwise
 from quire.mosaic_sdf.shapes import torus
 from quire.mosaic_sdf.transformer import drawn
 
@@ -170,12 +168,6 @@ def test_the_midpoint_rule_is_of_third_order_on_gaussian_flows(mu, sigma):
         velocity, z = partial(gaussian_velocity, mu=mu, sigma=sigma), jnp.linspace(-2, 2, 5)
         errors = [float(np.abs(integrate(velocity, z, steps) - (mu + sigma * z)).max()) for steps in (20, 40)]
     assert errors[0] / errors[1] == pytest.approx(8, rel=0.1)
-
-
-def test_distances_of_all_pairs(draw):
-    a, b = draw.standard_normal((3, 6, 3)), draw.standard_normal((2, 6, 3))
-    expected = [[chamfer(x, y) for y in b] for x in a]
-    np.testing.assert_allclose(pairwise(jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32)), expected, rtol=1e-4)
 
 
 def test_families():

@@ -291,14 +291,14 @@ def check_points(x: Array, directions: Array) -> tuple[Array, Array]:
     Raises:
         ValueError: for other shapes, or directions that are not of unit length to 1e-3 (traced ones are not looked at).
     """
+    given = directions  # `floating` makes a traced array of a known one inside of a traced function
     x, directions = (_at_least_single(a) for a in floating(x, directions))
     if x.ndim != 2 or x.shape[1] != 3:
         raise ValueError(f"x has shape {x.shape}; points are [n, 3]")
     if directions.shape != x.shape:
         raise ValueError(f"directions has shape {directions.shape}; the {len(x)} points need one direction each, {x.shape}")
-    if is_concrete(directions) and len(directions):
-        known = np.asarray(directions, float)  # NumPy, for known directions inside of a traced function
-        worst = float(np.abs(np.linalg.norm(known, axis=1) - 1).max())
+    if is_concrete(given) and len(given):
+        worst = float(np.abs(np.linalg.norm(np.asarray(given, float), axis=1) - 1).max())
         if not worst <= 1e-3:
             raise ValueError(f"directions has lengths that differ from 1 by {worst:.3g}; they must be unit vectors")
     return x, directions

@@ -35,7 +35,8 @@ def nearest_distances(a: Real[AnyArray, "n d"], b: Real[AnyArray, "..."], *, blo
     [1.0, 2.0]
     """
     a, b = _clouds(a, b)
-    squared = jax.lax.map(lambda point: jnp.sum((b - point[None]) ** 2, -1).min(), a, batch_size=min(block, len(a)))
+    # a last axis of two or three coordinates does not vectorise, the points do
+    squared = jax.lax.map(lambda point: jnp.sum((b.T - point[:, None]) ** 2, 0).min(), a, batch_size=min(block, len(a)))
     zero = squared == 0  # a root has no slope there
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squared)))
 
@@ -66,6 +67,30 @@ def chamfer(
         raise ValueError(f"power is {power} and reduce {reduce!r}; they must be 1 or 2, and one of {', '.join(REDUCTIONS)}")
     there, back = nearest_distances(a, b), nearest_distances(b, a)
     return REDUCTIONS[reduce](there**power) + REDUCTIONS[reduce](back**power)
+
+
+@jax.jit
+def chamfer_table(a: Real[AnyArray, "g n d"], b: Real[AnyArray, "..."]) -> Float[Array, "g r"]:
+    """Chamfer distances between all clouds of two sets, as `chamfer` with its defaults; one table of differences a pair.
+
+    Args:
+        a, b: clouds `[g, n, d]` and `[r, m, d]`.
+
+    Raises:
+        ValueError: for empty clouds, or points of another dimension.
+
+    >>> chamfer_table(jnp.array([[[0.0], [4.0]]]), jnp.array([[[1.0]], [[0.0]]])).tolist()
+    [[6.0, 8.0]]
+    """
+    if a.ndim != 3 or b.ndim != 3 or a.shape[2] != b.shape[2] or not (a.size and b.size):
+        raise ValueError(f"a has shape {a.shape} and b {b.shape}; sets of clouds are [g, n, d] and [r, m, d], none empty")
+    a, b = floating(a, b)
+
+    def distance(p, q):
+        squared = sum((x[:, None] - y[None]) ** 2 for x, y in zip(p.T, q.T, strict=True))
+        return squared.min(1).mean() + squared.min(0).mean()
+
+    return jax.lax.map(lambda p: jax.vmap(lambda q: distance(p, q))(b), a)
 
 
 def hausdorff(a: Real[AnyArray, "n d"], b: Real[AnyArray, "..."]) -> Float[Array, ""]:

@@ -163,7 +163,7 @@ def error_over_resolution(sides: Sequence[int], errors: np.ndarray, alone: np.nd
     panel.set_yscale("log")
     plots.log_ticks(panel, sides, base=2)
     panel.set(xlabel="pixels a side", ylabel="relative error")
-    panel.legend(frameon=False, fontsize="small", loc="center left")
+    panel.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

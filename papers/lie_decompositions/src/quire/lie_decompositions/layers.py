@@ -179,21 +179,8 @@ def max_pool(
     return _largest(_largest(cut, 1, size), 2, size)
 
 
-class LiftConv(nnx.Module):
-    """`lift` with a network for its kernel.
-
-    Args:
-        group: of the samples.
-        in_channels, out_channels: of images and of functions on the group.
-        size: taps along an axis.
-        padding: of the convolution.
-        use_bias: add a bias to every output channel, zero at first.
-        config: of the network.
-        rngs: for the initial weights.
-
-    Raises:
-        ValueError: for a size below 2, or channels below 1.
-    """
+class _OnPlane(nnx.Module):
+    """A layer whose kernel is a network of positions alone: to the group, and back from it."""
 
     def __init__(
         self,
@@ -211,6 +198,23 @@ class LiftConv(nnx.Module):
         self.network = _network(2, in_channels, out_channels, size, config, rngs)
         self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
         self.group, self.in_channels, self.size, self.padding = group, in_channels, size, padding
+
+
+class LiftConv(_OnPlane):
+    """`lift` with a network for its kernel.
+
+    Args:
+        group: of the samples.
+        in_channels, out_channels: of images and of functions on the group.
+        size: taps along an axis.
+        padding: of the convolution.
+        use_bias: add a bias to every output channel, zero at first.
+        config: of the network.
+        rngs: for the initial weights.
+
+    Raises:
+        ValueError: for a size below 2, or channels below 1.
+    """
 
     def kernel(self, g_inv: Float[Array | np.ndarray, "j 2 2"]) -> Float[Array, "size size in out j"]:
         """See `lift_kernel`."""
@@ -276,7 +280,7 @@ class GroupConv(nnx.Module):
         return _with_bias(group_conv(x, kernel, self.padding), self.bias)
 
 
-class GroupProject(nnx.Module):
+class GroupProject(_OnPlane):
     """`project` with a network for its kernel.
 
     Args:
@@ -285,23 +289,6 @@ class GroupProject(nnx.Module):
     Raises:
         ValueError: for a size below 2, or channels below 1.
     """
-
-    def __init__(
-        self,
-        group: MatrixGroup,
-        in_channels: int,
-        out_channels: int,
-        size: int = 5,
-        *,
-        padding: Padding = "VALID",
-        use_bias: bool = True,
-        config: KernelConfig = PAPER_KERNEL,
-        rngs: nnx.Rngs,
-    ):
-        check_at_least("size", size, 2)
-        self.network = _network(2, in_channels, out_channels, size, config, rngs)
-        self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
-        self.group, self.in_channels, self.size, self.padding = group, in_channels, size, padding
 
     def __call__(
         self, x: Num[Array | np.ndarray, "batch h w in i"], g_tilde_inv: Float[Array | np.ndarray, "i 2 2"]

@@ -18,7 +18,6 @@ from quire.common.claims import shared
 from quire.common.data.images import ImageData, digits, mnist_t10k, pixels
 from quire.common.losses.classification import smoothed_cross_entropy
 from quire.common.quant.codebooks import kmeans, kmeans_start
-from quire.common.random import generator
 from quire.common.train.batches import epoch_indices
 from quire.lr2vq.config import Network, Preset
 from quire.lr2vq.low_rank import LowRank, low_rank_normal, orthonormal
@@ -224,8 +223,3 @@ def _batches(models, split: Split, batch_size: int, steps: int) -> np.ndarray:
         if name not in drawn:
             drawn[name] = np.asarray(epoch_indices(jax.random.fold_in(key, 99), len(split.train[0]), batch_size, steps))
     return np.stack([drawn[jax.random.key_data(key).tobytes()] for key, _ in models])
-
-
-def post_training_rows(key: jax.Array, n: int, d: int) -> np.ndarray:
-    """Standard normal rows, for the law of quantisation."""
-    return generator(key).standard_normal((n, d), dtype=np.float32)

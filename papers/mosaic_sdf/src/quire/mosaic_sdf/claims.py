@@ -103,8 +103,8 @@ def accuracy(preset: Preset, key: jax.Array) -> Measurement:
     trivial=ex.NOTHING,
     expect="not reproduced",
     because=(
-        "On these shapes tangent planes of as many numbers are ahead without any fitting, and so is a sine network that is trained "
-        "for longer."
+        "On these shapes tangent planes of as many numbers are ahead without any fitting, and so is a sine network "
+        "that is trained for longer."
     ),
 )
 def accuracy_of_all(preset: Preset, key: jax.Array) -> Measurement:

@@ -1,5 +1,6 @@
 """Do weights of features become orthogonal where features share rows? Angles, and a linear model in which little else happens."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -109,45 +110,19 @@ def angle_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         values and of other features in the gradient of a row, at the start and at the end, by table; `felt`: the same after
         projection on the feature's weights. `loss`: the last tenth's mean, by start and table.
     """
-    config = preset.orthogonality
+    config, names = preset.orthogonality, [(start, table) for start in STARTS for table in TABLES]
     worlds = [draw_world(config, key) for key in fold_keys(keys, 1)]
-    recipe, names = config.training, [(start, table) for start in STARTS for table in TABLES]
-    orders = [epoch_indices(key, config.examples, recipe.batch_size, recipe.steps) for key in fold_keys(keys, 2)]
-    per_seed = [np.stack(x) for x in zip(*worlds, strict=True)] + [np.stack(orders)]
-    tables = np.concatenate([per_seed[2][:, TABLES.index(table)] for _, table in names])
-    offsets = np.repeat(np.float32([offset_of(start, config) for start, _ in names]), len(keys))
-    seeds = np.tile(np.arange(len(keys)), len(names))
-    tokens, labels, order = (jnp.asarray(per_seed[i]) for i in (0, 1, 3))
-
-    def batch_at(data, step):
-        seed, rows, offset = data
-        chosen = order[seed, step]
-        return rows[jnp.arange(config.features)[None], tokens[seed, chosen]], labels[seed, chosen], offset
-
-    def build(rngs):
-        return LinearClicks(config.features * config.values, config.dim, config.features, rngs=rngs)
-
-    run_keys = jnp.tile(keys, len(names))
-    _, state, losses = fit_seeds(
-        build,
-        recipe.transformation(flat=True),
-        linear_loss,
-        batch_at,
-        (seeds, tables, offsets),
-        steps=recipe.steps,
-        keys=run_keys,
-        snapshots=config.snapshots,
-    )
-    first = [build(nnx.Rngs(key)) for key in keys]
-    start = np.tile(np.stack([np.asarray(model.theta[...]) for model in first]), (len(names), 1, 1))
-    theta = np.concatenate([start[:, None], np.asarray(state["theta"][...])], axis=1) + offsets[:, None, None, None]
-    cosine = np.asarray(jax.jit(jax.vmap(jax.vmap(mean_abs_cosine)))(theta)).reshape(len(names), len(keys), -1)
-    tail = np.asarray(losses)[:, -recipe.steps // 10 :].mean(1).reshape(len(names), -1)
-    start_table = np.stack([np.asarray(model.table.weights[...]) for model in first])
+    first = [build(config, nnx.Rngs(key)) for key in keys]
+    offsets = np.float32([offset_of(start, config) for start, _ in names])
+    state, losses = _trained(config, worlds, names, offsets, keys)
+    theta = np.stack([np.asarray(model.theta[...]) for model in first])
+    theta = np.concatenate([np.tile(theta, (len(names), 1, 1))[:, None], np.asarray(state["theta"][...])], axis=1)
+    theta = theta.reshape(len(names), len(keys), *theta.shape[1:]) + offsets[:, None, None, None, None]
+    cosine = np.asarray(jax.jit(jax.vmap(jax.vmap(jax.vmap(mean_abs_cosine))))(theta))
+    tail = np.asarray(losses)[:, -config.training.steps // 10 :].mean(1).reshape(len(names), -1)
+    tables = np.stack([np.asarray(model.table.weights[...]) for model in first])
     parts = {
-        table: _component_norms(
-            worlds, theta.reshape(len(names), len(keys), *theta.shape[1:])[i], state, start_table, i, len(keys)
-        )
+        table: _component_norms(worlds, theta[i], state, tables, i, len(keys))
         for i, (start, table) in enumerate(names)
         if start == "random"
     }
@@ -157,6 +132,38 @@ def angle_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         "components": {table: x[0] for table, x in parts.items()},
         "felt": {table: x[1] for table, x in parts.items()},
     }
+
+
+def build(config: Orthogonality, rngs: nnx.Rngs) -> LinearClicks:
+    """A linear model with as many rows as there are values, of which a table may use fewer."""
+    return LinearClicks(config.features * config.values, config.dim, config.features, rngs=rngs)
+
+
+def _trained(config: Orthogonality, worlds: list[World], names: list[tuple[str, str]], offsets: np.ndarray, keys: jax.Array):
+    """States and losses of all runs, ordered by name, then by seed."""
+    recipe = config.training
+    orders = [epoch_indices(key, config.examples, recipe.batch_size, recipe.steps) for key in fold_keys(keys, 2)]
+    tokens, labels, rows = (np.stack(x) for x in zip(*worlds, strict=True))
+    tables = np.concatenate([rows[:, TABLES.index(table)] for _, table in names])
+    seeds = np.tile(np.arange(len(keys)), len(names))
+    tokens, labels, order = jnp.asarray(tokens), jnp.asarray(labels), jnp.asarray(np.stack(orders))
+
+    def batch_at(data, step):
+        seed, rows, offset = data
+        chosen = order[seed, step]
+        return rows[jnp.arange(config.features)[None], tokens[seed, chosen]], labels[seed, chosen], offset
+
+    _, state, losses = fit_seeds(
+        partial(build, config),
+        recipe.transformation(flat=True),
+        linear_loss,
+        batch_at,
+        (seeds, tables, np.repeat(offsets, len(keys))),
+        steps=recipe.steps,
+        keys=jnp.tile(keys, len(names)),
+        snapshots=config.snapshots,
+    )
+    return state, losses
 
 
 def _component_norms(worlds, theta, state, start_table, run, seeds):

@@ -65,7 +65,7 @@ def forecasts(run: Mapping[str, Any], waves: Waves, example: int = 0, columns: i
         rows |= {name: run["predicted"][name][example], f"error, {name}": run["predicted"][name][example] - truth}
     times = np.linspace(0, len(truth) - 1, columns).round().astype(int)
     figure, panels = plots.axes(columns, len(rows), **PANELS)
-    highest = np.abs(truth).max()
+    highest = np.abs(truth).max() / 2  # of the pulse; what comes later is lower
     for row, (name, values) in enumerate(rows.items()):
         panels[row, 0].set_ylabel(name)
         for column, t in enumerate(times):
