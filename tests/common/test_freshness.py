@@ -159,6 +159,9 @@ SUMS, MEANS, RULES = (f"common/src/quire/common/{name}.py" for name in ("sums/pl
         (SUMS, "def unused", "import json\n\n\ndef more():\n    return json\n\n\ndef unused", set()),
         (SUMS, '"Sum."', "'The sum, compensated.'  # as Shewchuk has it", set()),
         (SUMS, "return math.fsum(x)", "# A comment.\n\n    return math.fsum( x )", set()),
+        (SUMS, "def total(x):", "import decimal\n\n\ndef total(x: list[decimal.Decimal]) -> float:", set()),  # computes nothing
+        ("papers/c/src/quire/c/__init__.py", "value = rule(1)", "import decimal\nvalue: decimal.Decimal = rule(1)", set()),
+        ("papers/c/src/quire/c/__init__.py", "value = rule(1)", "import decimal\nvalue = rule(decimal)", {"c"}),
         ("common/src/quire/common/report.py", '"page"', "'another page'", set()),  # exempt: it shows numbers and makes none
         ("common/src/quire/common/late.py", "return 1", "return 2", {"b"}),  # imported inside a function
         (RULES, "return 1", "return 2", {"c"}),  # reached by registration alone
@@ -204,6 +207,21 @@ def test_layout_and_python_s_version_make_no_difference_but_values_do():
 
     assert part("def f(x):\n  return x+1") == part("def f(x):\n\n    'Doc.'\n    return (x + 1)  # why")
     assert len({part(f"x = {value}") for value in ("1", "1.0", "True", "'1'", "None", "-1")}) == 6
+
+
+def test_annotations_make_no_difference_but_the_fields_that_they_declare_do():
+    def part(text, **options):
+        return closure(Sources({}, {"s": text}), ["s"]).parts(**options)["s"]
+
+    plain, typed = (
+        "def f(x, *y, z=1):\n  a = z\n  return a",
+        "def f(x: int, *y: int, z: int = 1) -> int:\n  a: int = z\n  return a",
+    )
+    assert part(plain) == part(typed)
+    assert part(plain, typed=True) != part(typed, typed=True)
+    fields = ("x = 1", "x: int = 1", "x: ClassVar[int] = 1", "x: typing.InitVar[int] = 1", "y: int = 1", "pass")
+    assert len({part(f"class A:\n  {field}") for field in fields}) == len(fields)
+    assert part("class A:\n  x: int") == part("class A:\n  x: 'float'")
 
 
 def test_names_are_found_where_they_are_hidden():

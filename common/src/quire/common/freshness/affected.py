@@ -37,8 +37,9 @@ class Affected:
 def affected(root: Path, since: str) -> Affected:
     """What differs between the checkout as it stands and where it parted from the commit `since`.
 
-    A paper is affected when a part of its fingerprint differs. So is a test, which reaches code, golden files, programs beside it
-    and the papers that it names; a test that looks at the checkout itself (`parents[2]`) is affected by any difference.
+    A paper is affected when a part of its fingerprint differs. So is a test, which reaches code (annotations are checked as
+    tests run), golden files, programs beside it and the papers that it names; a test that looks at the checkout itself
+    (`parents[2]`) is affected by any difference.
 
     Raises:
         UsageError: if `since` is no commit, or `root` no git checkout.
@@ -81,7 +82,7 @@ def _parts(root: Path) -> dict[str, dict[str, str]]:
 
 def _test_parts(sources: Sources, name: str, path: Path, of_papers: dict[str, dict[str, str]]) -> dict[str, str]:
     """What a test reaches; strings in it that name a paper, a golden file or a program beside it count as mentions."""
-    found = closure(sources, [name], exempt=()).parts()
+    found = closure(sources, [name], exempt=()).parts(typed=True)
     nodes = ast.walk(sources.module(name).tree)
     texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     for slug in texts & of_papers.keys():

@@ -39,7 +39,7 @@ class Closure:
     names: dict[str, set[str]]
     loaded: set[str]
 
-    def parts(self) -> dict[str, str]:
+    def parts(self, *, typed: bool = False) -> dict[str, str]:
         """A digest for every module of which something is reached; see `quire.common.freshness.modules.digest`."""
         found = {}
         for name in sorted(self.loaded | set(self.names)):
@@ -47,12 +47,14 @@ class Closure:
             statements = self.statements(module)
             libraries = self._libraries(module, statements)
             if statements or libraries:
-                found[name] = digest([*(module.read(statement).digest for statement in statements), *libraries])
+                read = [module.read(statement, typed=typed).digest for statement in statements]
+                found[name] = digest([*read, *libraries])
         return found
 
     def _libraries(self, module: Module, statements: list[ast.stmt]) -> list[str]:
         """Reached names that come from other libraries, and from which: `np` is NumPy's or JAX's."""
         used = self.names.get(module.name, set()).union(*(module.read(statement).names for statement in statements))
+        used = used - module.annotating
         foreign = {name: target for name, target in module.imports.items() if self.sources.module(target[0]) is None}
         return [f"{name} is {target}" for name, target in sorted(foreign.items()) if name in used]
 

@@ -14,7 +14,7 @@ Import = tuple[str, str | None]
 
 
 class Statement(NamedTuple):
-    """Digest of a statement, and the names and strings in it."""
+    """Digest of a statement, the names outside of its annotations, and all strings in it."""
 
     digest: str
     names: frozenset[str]
@@ -34,13 +34,14 @@ class Module:
     name: str
     is_package: bool
     tree: ast.Module
-    _read: dict[int, Statement] = field(default_factory=dict, repr=False)
+    _read: dict[tuple[int, bool], Statement] = field(default_factory=dict, repr=False)
 
-    def read(self, statement: ast.stmt) -> Statement:
-        """What a statement of the top level says, read once however many closures reach it."""
-        if id(statement) not in self._read:
-            self._read[id(statement)] = _read(statement)
-        return self._read[id(statement)]
+    def read(self, statement: ast.stmt, *, typed: bool = False) -> Statement:
+        """What a statement of the top level says, with its annotations or without; read once however many closures reach it."""
+        key = id(statement), typed
+        if key not in self._read:
+            self._read[key] = _read(statement, typed)
+        return self._read[key]
 
     @cached_property
     def imports(self) -> dict[str, Import]:
@@ -70,6 +71,11 @@ class Module:
     def effects(self) -> list[ast.stmt]:
         """Statements that an import executes for what they do rather than for a name: loops, calls on imported objects."""
         return self._sorted_out[1]
+
+    @cached_property
+    def annotating(self) -> set[str]:
+        """Names that stand in annotations only."""
+        return {*_names(ast.walk(self.tree))} - {*_names(_computing(self.tree))}
 
     @cached_property
     def _sorted_out(self) -> tuple[dict[str, list[ast.stmt]], list[ast.stmt]]:
@@ -182,30 +188,76 @@ def bound_names(statement: ast.stmt) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def digest(content: ast.AST | Iterable[str]) -> str:
+def digest(content: ast.AST | Iterable[str], *, typed: bool = False) -> str:
     """Digest of a statement, or of several texts: comments, docstrings, layout and the version of Python make no difference.
 
-    >>> digest(ast.parse("def f(x):\\n    'Doc.'\\n    return x  # why")) == digest(ast.parse("def f(x): return x"))
+    Args:
+        content: what is digested.
+        typed: whether annotations make a difference. They compute nothing; only a test may check them as it runs.
+
+    >>> digest(ast.parse("def f(x: int):\\n    'Doc.'\\n    return x  # why")) == digest(ast.parse("def f(x): return x"))
     True
     """
-    content = _canonical(content) if isinstance(content, ast.AST) else list(content)
+    content = _canonical(content, typed) if isinstance(content, ast.AST) else list(content)
     return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
 
 
-def _read(statement: ast.stmt) -> Statement:
-    nodes = list(ast.walk(statement))
-    names = frozenset(node.id for node in nodes if isinstance(node, ast.Name))
+def _read(statement: ast.stmt, typed: bool) -> Statement:
+    names = frozenset(_names(_computing(statement)))
+    nodes = ast.walk(statement)
     texts = frozenset(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
-    return Statement(digest(statement), names, texts)
+    return Statement(digest(statement, typed=typed), names, texts)
 
 
-def _canonical(node: object) -> object:
+def _names(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    return (node.id for node in nodes if isinstance(node, ast.Name))
+
+
+def _canonical(node: object, typed: bool) -> object:
     if isinstance(node, list):
-        return [_canonical(item) for item in node if not _is_text(item)]
+        return [_canonical(item, typed) for item in node if not _is_text(item)]
     if not isinstance(node, ast.AST):
         return repr(node)
-    fields = [(name, _canonical(value)) for name, value in ast.iter_fields(node) if value is not None and name != "type_comment"]
+    node = node if typed else _bare(node)
+    named = ((name, value) for name, value in ast.iter_fields(node) if value is not None and name != "type_comment")
+    fields = [(name, _canonical(value, typed)) for name, value in named]
     return type(node).__name__, [(name, value) for name, value in fields if value != []]
+
+
+def _computing(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and all in it, annotations left out."""
+    waiting = [node]
+    while waiting:
+        node = _bare(waiting.pop())
+        yield node
+        waiting.extend(ast.iter_child_nodes(node))
+
+
+_SPECIAL = {"ClassVar", "InitVar", "KW_ONLY"}
+"""Annotations that decide what a field of a class is."""
+
+
+def _bare(node: ast.AST) -> ast.AST:
+    """A node without annotations of its own. What the body of a class declares stays declared: it makes a dataclass's fields."""
+    if isinstance(node, ast.arg):
+        return ast.arg(node.arg)
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return type(node)(**{**dict(ast.iter_fields(node)), "returns": None, "type_params": []})
+    if isinstance(node, ast.ClassDef):
+        body = [_declaration(inner) if isinstance(inner, ast.AnnAssign) else inner for inner in node.body]
+        return ast.ClassDef(**{**dict(ast.iter_fields(node)), "body": body})
+    if isinstance(node, ast.AnnAssign) and not _is_declaration(node):
+        return ast.Assign([node.target], node.value) if node.value else ast.Pass()
+    return node
+
+
+def _declaration(field: ast.AnnAssign) -> ast.AnnAssign:
+    words = {name for node in ast.walk(field.annotation) for name in (getattr(node, "id", ""), getattr(node, "attr", ""))}
+    return ast.AnnAssign(field.target, ast.Constant((*sorted(words & _SPECIAL),)), field.value, field.simple)
+
+
+def _is_declaration(node: ast.AnnAssign) -> bool:
+    return isinstance(node.annotation, ast.Constant) and isinstance(node.annotation.value, tuple)
 
 
 def _is_text(node: object) -> bool:
