@@ -21,9 +21,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from quire.common.claims.display import MARKS, html_table, summary_line
+from quire.common.claims.display import MARKS, summary_line
 from quire.common.claims.paper import Paper, load
-from quire.common.report import read_records
+from quire.common.report import legend, read_records, scoreboard_html, verdicts_html
 
 ROOT = Path(__file__).parent.parent
 THUMBNAIL = (480, 300)
@@ -138,7 +138,6 @@ def paper_page(entry: Entry) -> str:
     what, rest = body.split("```python", 1)
     example, rest = rest.split("```", 1)
     after = re.sub(r"<!-- claims -->.*?<!-- /claims -->", "", rest, flags=re.DOTALL).strip()
-    device = f"{record['hardware']['device']}, preset `{record['preset']}`, {record['date']}"
     links = [f"[arXiv {paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})"] if paper.arxiv else []
     links += [f"[authors' code]({paper.code})"] if paper.code else []
     return f"""# {entry.name}
@@ -157,9 +156,7 @@ Notebook <../notebooks/{entry.slug}>
 
 ## Does it hold up?
 
-{summary_line(record["claims"])}. Measured on {device}.
-
-<div class="claims">{html_table(record).replace("<br>", '<br><span class="comma">, </span>')}</div>
+{verdicts_html(record).replace("<br>", '<br><span class="comma">, </span>')}
 
 ## Install and use
 
@@ -229,7 +226,8 @@ def room_page(room: str, modules: list[str]) -> str:
 
 def claims_page(entries: list[Entry]) -> str:
     """Every claim of every paper, and what became of it."""
-    lines = ["# All claims", "", ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items()) + ".", ""]
+    table = scoreboard_html({entry.slug: entry.record for entry in entries}, "papers/{}.html")
+    lines = ["# All claims", "", f"{legend()}.", "", table, ""]
     for entry in entries:
         lines += [f"## [{entry.name}](papers/{entry.slug}.md)", ""]
         lines += [

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Container, Iterable, Mapping
 from html import escape
 from pathlib import Path
@@ -72,7 +73,8 @@ def write_report(root: Path, out: Path, records: Path | None = None) -> list[Pat
         page.write_text(_paper_page(record, _figures(record, out), notebook.exists()), encoding="utf-8")
         pages.append(page)
     outdated = stale_papers(root, found) if records is None else set()
-    pages[0].write_text(_page("quire", _scoreboard_html(found, outdated)), encoding="utf-8")
+    index = f"<h1>quire</h1><p>Every claim of a paper, measured. {legend()}.</p>{scoreboard_html(found, '{}.html', outdated)}"
+    pages[0].write_text(_page("quire", index), encoding="utf-8")
     return pages
 
 
@@ -95,7 +97,7 @@ def update_readmes(root: Path, *, check: bool = False) -> list[Path]:
     records = read_records(root)
     outdated = set() if check else stale_papers(root, records)
     wanted = {root / "SCOREBOARD.md": (_SCOREBOARD, scoreboard_markdown(records, outdated))}
-    wanted |= {root / "README.md": (_TOTALS, totals_markdown(records))}
+    wanted |= {root / "README.md": (_TOTALS, totals_markdown(records, areas(root, records)))}
     wanted |= {root / "papers" / slug / "README.md": (_CLAIMS, markdown_table(record)) for slug, record in records.items()}
     changed = []
     for path, (pattern, table) in wanted.items():
@@ -124,10 +126,65 @@ def scoreboard_markdown(records: Mapping[str, Mapping[str, Any]], outdated: Cont
     return "\n".join(lines)
 
 
-def totals_markdown(records: Mapping[str, Mapping[str, Any]]) -> str:
-    """How many papers and claims there are, and how they ended."""
+def areas(root: Path, slugs: Iterable[str]) -> dict[str, list[str]]:
+    """Papers by their area, the first keyword of the package; both in the order of the alphabet."""
+    found: dict[str, list[str]] = {}
+    for slug in sorted(slugs):
+        project = tomllib.loads((root / "papers" / slug / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        found.setdefault(next(iter(project.get("keywords", ())), "others"), []).append(slug)
+    return dict(sorted(found.items()))
+
+
+def totals_markdown(records: Mapping[str, Mapping[str, Any]], by_area: Mapping[str, Iterable[str]]) -> str:
+    """How many papers and claims there are and how they ended, and the papers of every area in one line."""
     entries = [entry for record in records.values() for entry in record["claims"]]
-    return f"{len(records)} papers, {summary_line(entries)}. [SCOREBOARD.md](SCOREBOARD.md) names every one."
+    lines = [f"{len(records)} papers, {summary_line(entries)}. [SCOREBOARD.md](SCOREBOARD.md) names every one.", ""]
+    for area, slugs in by_area.items():
+        lines.append(f"- **{area}** " + " · ".join(f"[{slug}](papers/{slug}/README.md)" for slug in slugs))
+    return "\n".join(lines)
+
+
+def legend() -> str:
+    """Every mark and the verdict that it stands for."""
+    return ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
+
+
+def scoreboard_html(records: Mapping[str, Mapping[str, Any]], link: str, outdated: Container[str] = ()) -> str:
+    """One row a paper: its claims with their marks, how many ended how, how long that took.
+
+    Args:
+        records: by slug.
+        link: address of a paper's page, `{}` for its slug.
+        outdated: papers whose verdicts are marked as stale.
+    """
+    rows = []
+    for slug, record in sorted(records.items()):
+        marks = " ".join(
+            f"<span title='{escape(e['says'], quote=True)}'>{e['id']}&nbsp;{MARKS[e['verdict']]}</span>" for e in record["claims"]
+        )
+        cells = (
+            f"<a href='{link.format(slug)}'>{escape(record['title'])}</a>",
+            marks,
+            escape(_counts(record) + _mark(slug, outdated)),
+            f"{record['wall_seconds']:.0f} s on {escape(record['hardware']['device'])}",
+        )
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    head = "<tr><th>paper</th><th>claims</th><th>verdicts</th><th>measured in</th></tr>"
+    return f"<table class='scoreboard'><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def verdicts_html(record: Mapping[str, Any], figures: Mapping[str, str] | None = None) -> str:
+    """Whether a paper holds up: how its claims ended, what they were measured with, the table of claims.
+
+    Args:
+        record: of the paper.
+        figures: sources of pictures by the id of a claim.
+    """
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    device, digest = record["hardware"]["device"], record.get("fingerprint", "unknown")
+    facts = f"preset {record['preset']}, {record['date']}, {device}, {versions}, sources {digest}"
+    table = html_table(record, figures)
+    return f"<p>{summary_line(record['claims'])}.</p><p><small>{escape(facts)}</small></p><div class='claims'>{table}</div>"
 
 
 def _mark(slug: str, outdated: Container[str]) -> str:
@@ -142,37 +199,13 @@ def _counts(record: Mapping[str, Any]) -> str:
     return summary_line(record["claims"]).split(": ", 1)[1]
 
 
-def _scoreboard_html(records: Mapping[str, Mapping[str, Any]], outdated: Container[str]) -> str:
-    rows = []
-    for slug, record in sorted(records.items()):
-        marks = " ".join(
-            f"<span title='{escape(e['says'], quote=True)}'>{e['id']}&nbsp;{MARKS[e['verdict']]}</span>" for e in record["claims"]
-        )
-        cells = (
-            f"<a href='{slug}.html'>{escape(record['title'])}</a>",
-            marks,
-            escape(_counts(record) + _mark(slug, outdated)),
-            f"{record['wall_seconds']:.0f} s on {escape(record['hardware']['device'])}",
-        )
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    legend = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
-    head = "<tr><th>paper</th><th>claims</th><th>verdicts</th><th>measured in</th></tr>"
-    return f"<h1>quire</h1><p>Every claim of a paper, measured. {legend}.</p><table>{head}{''.join(rows)}</table>"
-
-
 def _paper_page(record: Mapping[str, Any], figures: Mapping[str, str], has_notebook: bool) -> str:
     slug = record["paper"]
-    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    device, digest = record["hardware"]["device"], record.get("fingerprint", "unknown")
-    facts = f"preset {record['preset']}, {record['date']}, {device}, {versions}, sources {digest}"
     notebook = (
         f"<h2>Notebook</h2><p><a href='{slug}.notebook.html'>open alone</a></p><iframe src='{slug}.notebook.html'></iframe>"
     )
-    body = f"<p><a href='index.html'>all papers</a></p><h1>{escape(record['title'])}</h1><p><small>{escape(facts)}</small></p>"
-    return _page(
-        record["title"],
-        body + f"<p>{summary_line(record['claims'])}</p>" + html_table(record, figures) + (notebook if has_notebook else ""),
-    )
+    body = f"<p><a href='index.html'>all papers</a></p><h1>{escape(record['title'])}</h1>{verdicts_html(record, figures)}"
+    return _page(record["title"], body + (notebook if has_notebook else ""))
 
 
 def _figures(record: Mapping[str, Any], out: Path) -> dict[str, str]:
