@@ -50,7 +50,8 @@ def baseline_cells(entry: Mapping[str, Any]) -> list[str]:
 
 def metric_cell(entry: Mapping[str, Any]) -> str:
     """What is measured, over how many seeds, and whether it goes by the clock."""
-    return f"{entry['metric']}, {len(entry['values'])} seeds" + (", by the clock" if entry.get("timed") else "")
+    count = len(entry["values"])
+    return f"{entry['metric']}, {count} seed{'s' * (count != 1)}" + (", by the clock" if entry.get("timed") else "")
 
 
 def data_cell(entry: Mapping[str, Any]) -> str:
