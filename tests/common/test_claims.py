@@ -301,7 +301,7 @@ def test_claims_by_the_clock_come_last_and_keep_their_place_in_the_table():
     record = run(toy, claims=["T1", "C3"])
     assert order == ["C3", "T"]
     assert [(entry["id"], entry["timed"]) for entry in record.entries()] == [("T1", True), ("C3", False)]
-    assert "accuracy, 1 seeds, by the clock" in markdown_table(record.as_json())
+    assert "accuracy, 1 seed, by the clock" in markdown_table(record.as_json())
 
 
 def test_a_surprise_by_the_clock_is_said_and_does_not_fail_the_notebook(capsys):
