@@ -160,6 +160,12 @@ SUMS, MEANS, RULES = (f"common/src/quire/common/{name}.py" for name in ("sums/pl
         (SUMS, '"Sum."', "'The sum, compensated.'  # as Shewchuk has it", set()),
         (SUMS, "return math.fsum(x)", "# A comment.\n\n    return math.fsum( x )", set()),
         (SUMS, "def total(x):", "import decimal\n\n\ndef total(x: list[decimal.Decimal]) -> float:", set()),  # computes nothing
+        (
+            "papers/c/src/quire/c/__init__.py",
+            "value = rule(1)",
+            "from quire.common.errors import Wrong\nvalue: Wrong = rule(1)",
+            set(),
+        ),
         ("papers/c/src/quire/c/__init__.py", "value = rule(1)", "import decimal\nvalue: decimal.Decimal = rule(1)", set()),
         ("papers/c/src/quire/c/__init__.py", "value = rule(1)", "import decimal\nvalue = rule(decimal)", {"c"}),
         ("common/src/quire/common/report.py", '"page"', "'another page'", set()),  # exempt: it shows numbers and makes none
@@ -211,7 +217,7 @@ def test_layout_and_python_s_version_make_no_difference_but_values_do():
 
 def test_annotations_make_no_difference_but_the_fields_that_they_declare_do():
     def part(text, **options):
-        return closure(Sources({}, {"s": text}), ["s"]).parts(**options)["s"]
+        return closure(Sources({}, {"s": text}), ["s"], **({"typed": False} | options)).parts()["s"]
 
     plain, typed = (
         "def f(x, *y, z=1):\n  a = z\n  return a",

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from quire.common.freshness.modules import Module, Sources, digest
+from quire.common.freshness.modules import Module, Sources, bare, digest
 
 EXEMPT = (
     "quire.common.claims.display",
@@ -33,13 +33,15 @@ class Closure:
         sources: where it was read.
         names: names that are reached, by module.
         loaded: modules that are imported on the way, whether or not a name of them is reached.
+        typed: whether annotations count.
     """
 
     sources: Sources
     names: dict[str, set[str]]
     loaded: set[str]
+    typed: bool = True
 
-    def parts(self, *, typed: bool = False) -> dict[str, str]:
+    def parts(self) -> dict[str, str]:
         """A digest for every module of which something is reached; see `quire.common.freshness.modules.digest`."""
         found = {}
         for name in sorted(self.loaded | set(self.names)):
@@ -47,14 +49,14 @@ class Closure:
             statements = self.statements(module)
             libraries = self._libraries(module, statements)
             if statements or libraries:
-                read = [module.read(statement, typed=typed).digest for statement in statements]
+                read = [module.read(statement, typed=self.typed).digest for statement in statements]
                 found[name] = digest([*read, *libraries])
         return found
 
     def _libraries(self, module: Module, statements: list[ast.stmt]) -> list[str]:
         """Reached names that come from other libraries, and from which: `np` is NumPy's or JAX's."""
         used = self.names.get(module.name, set()).union(*(module.read(statement).names for statement in statements))
-        used = used - module.annotating
+        used = used if self.typed else used - module.annotating
         foreign = {name: target for name, target in module.imports.items() if self.sources.module(target[0]) is None}
         return [f"{name} is {target}" for name, target in sorted(foreign.items()) if name in used]
 
@@ -70,31 +72,33 @@ class Closure:
         return set().union(*(module.read(statement).texts for module in modules for statement in self.statements(module)))
 
 
-def closure(sources: Sources, entries: Iterable[str], exempt: tuple[str, ...] = EXEMPT) -> Closure:
+def closure(sources: Sources, entries: Iterable[str], exempt: tuple[str, ...] = EXEMPT, *, typed: bool = True) -> Closure:
     """Follow everything that the modules `entries` mention.
 
     Args:
         sources: the packages and scripts to look in.
         entries: modules that count whole.
         exempt: modules, and packages with all that is in them, that are not followed.
+        typed: whether annotations are followed and count. They are executed and compute nothing: what they name must be there,
+            and may change.
 
     Raises:
         ValueError: if an entry is not in `sources`.
     """
-    search = _Search(sources, exempt)
+    search = _Search(sources, exempt, typed)
     for name in entries:
         if sources.module(name) is None:
             raise ValueError(f"{name!r} is no module of {sorted(sources.packages)} and no script")
         search.reach_all(name)
     search.run()
-    return Closure(sources, dict(search.names), search.loaded)
+    return Closure(sources, dict(search.names), search.loaded, typed)
 
 
 class _Search:
     """Work list over statements: each is read once for the names that it mentions."""
 
-    def __init__(self, sources: Sources, exempt: tuple[str, ...]):
-        self.sources, self.exempt = sources, exempt
+    def __init__(self, sources: Sources, exempt: tuple[str, ...], typed: bool):
+        self.sources, self.exempt, self.typed = sources, exempt, typed
         self.names: dict[str, set[str]] = defaultdict(set)
         self.loaded: set[str] = set()
         self.seen: set[tuple[str, str, tuple[str, ...]]] = set()
@@ -104,9 +108,10 @@ class _Search:
         while self.waiting:
             module, statement = self.waiting.pop()
             mentions = self.sources.mentions
-            if id(statement) not in mentions:
-                mentions[id(statement)] = list(dict.fromkeys(references(module, statement, self.sources)))
-            for name, chain in mentions[id(statement)]:
+            key = id(statement), self.typed
+            if key not in mentions:
+                mentions[key] = list(dict.fromkeys(references(module, statement, self.sources, self.typed)))
+            for name, chain in mentions[key]:
                 self.follow(name, chain)
 
     def load(self, name: str) -> None:
@@ -137,6 +142,8 @@ class _Search:
         self.load(name)
         module = self.sources.module(name)
         for bound, (origin, attribute) in module.imports.items():
+            if not self.typed and bound in module.annotating:
+                continue
             if attribute and self._resolve(origin, (attribute,))[1]:
                 self.reach(name, bound, ())
             else:
@@ -178,11 +185,12 @@ class _Search:
         return any(name == one or name.startswith(one + ".") for one in self.exempt)
 
 
-def references(module: Module, statement: ast.AST, sources: Sources) -> Iterator[tuple[str, tuple[str, ...]]]:
+def references(module: Module, statement: ast.AST, sources: Sources, typed: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What a statement mentions, as a module and a chain of attributes: names of its own module, imports, dotted strings."""
     waiting = [statement]
     while waiting:
         node = waiting.pop()
+        node = node if typed else bare(node)
         root, chain = _chain(node)
         if isinstance(root, ast.Name):
             if root.id in module.definitions:

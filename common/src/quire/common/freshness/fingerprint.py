@@ -53,10 +53,10 @@ def checkout_sources(root: Path, slug: str | None = None) -> Sources:
     return Sources(packages(root), cells)
 
 
-def paper_closure(sources: Sources, slug: str, exempt: tuple[str, ...] = EXEMPT) -> Closure:
-    """Closure of a paper: its whole package, and its notebook where `sources` holds one."""
+def paper_closure(sources: Sources, slug: str, exempt: tuple[str, ...] = EXEMPT, *, typed: bool = True) -> Closure:
+    """Closure of a paper: its whole package, and its notebook where `sources` holds one; annotations count if `typed`."""
     entries = [*sources.members(f"quire.{slug}"), *(name for name in (_script(slug),) if name in sources.scripts)]
-    return closure(sources, entries, exempt)
+    return closure(sources, entries, exempt, typed=typed)
 
 
 def code_cells(notebook: Mapping[str, Any]) -> str:
@@ -72,7 +72,7 @@ def code_cells(notebook: Mapping[str, Any]) -> str:
 
 def parts(sources: Sources, slug: str) -> dict[str, str]:
     """Digest of everything that the numbers of a paper rest on, data sets in the catalogue included, presence left out."""
-    reached = paper_closure(sources, slug)
+    reached = paper_closure(sources, slug, typed=False)
     found = reached.parts() | sources.resources(f"quire.{slug}")
     if _script(slug) in found:
         found["notebook"] = found.pop(_script(slug))

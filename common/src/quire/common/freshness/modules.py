@@ -127,12 +127,12 @@ class Sources:
     Attributes:
         packages: folder of each package, by dotted name.
         scripts: source of files that stand in no package (a notebook's cells, a test), by any name without a dot.
-        mentions: what each statement mentions, by its `id`, kept so that many closures read it once.
+        mentions: what each statement mentions, by its `id` and whether annotations count: many closures read it once.
     """
 
     packages: Mapping[str, Path]
     scripts: dict[str, str] = field(default_factory=dict)
-    mentions: dict[int, list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict, repr=False)
+    mentions: dict[tuple[int, bool], list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict, repr=False)
     _read: dict[str, Module | None] = field(default_factory=dict, repr=False)
 
     def module(self, name: str) -> Module | None:
@@ -218,7 +218,7 @@ def _canonical(node: object, typed: bool) -> object:
         return [_canonical(item, typed) for item in node if not _is_text(item)]
     if not isinstance(node, ast.AST):
         return repr(node)
-    node = node if typed else _bare(node)
+    node = node if typed else bare(node)
     named = ((name, value) for name, value in ast.iter_fields(node) if value is not None and name != "type_comment")
     fields = [(name, _canonical(value, typed)) for name, value in named]
     return type(node).__name__, [(name, value) for name, value in fields if value != []]
@@ -228,7 +228,7 @@ def _computing(node: ast.AST) -> Iterator[ast.AST]:
     """A node and all in it, annotations left out."""
     waiting = [node]
     while waiting:
-        node = _bare(waiting.pop())
+        node = bare(waiting.pop())
         yield node
         waiting.extend(ast.iter_child_nodes(node))
 
@@ -237,7 +237,7 @@ _SPECIAL = {"ClassVar", "InitVar", "KW_ONLY"}
 """Annotations that decide what a field of a class is."""
 
 
-def _bare(node: ast.AST) -> ast.AST:
+def bare(node: ast.AST) -> ast.AST:
     """A node without annotations of its own. What the body of a class declares stays declared: it makes a dataclass's fields."""
     if isinstance(node, ast.arg):
         return ast.arg(node.arg)
