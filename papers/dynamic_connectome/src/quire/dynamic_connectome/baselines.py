@@ -64,7 +64,8 @@ def static_correlation(
     shapes = {np.shape(each) for each in traces}
     if len(shapes) != 1 or len(next(iter(shapes))) != 2:
         raise ValueError(f"traces have shapes {sorted(shapes)}; all animals need the same, [neurons, frames]")
-    total = 0.0
+    neurons = next(iter(shapes))[0]
+    total = np.zeros((neurons, neurons))
     for each in traces:
         x = smoothed(np.asarray(each), sigma)
         x = np.asarray(rates(x)) if of == "rates" else x
@@ -72,4 +73,4 @@ def static_correlation(
         size = np.linalg.norm(x, axis=1, keepdims=True)
         x = np.where(size > 0, x / np.where(size > 0, size, 1), 0)
         total = total + x @ x.T
-    return np.maximum(total / len(traces), 0)[pairs(len(total))]
+    return np.maximum(total / len(traces), 0)[pairs(neurons)]
