@@ -34,6 +34,7 @@ from quire.muvera.experiments import (
     search_exactly,
 )
 from quire.muvera.paper import paper
+from quire.muvera.partition import SimHash
 from quire.muvera.recall import candidates_needed, one_recall, target_ranks
 from quire.muvera.token_collections import needles, unit
 
@@ -77,7 +78,7 @@ def one_sided(config: Config, key: jax.Array) -> Measurement:
 
 
 @jax.jit
-def _excess(params: FDEParams, queries, query_mask, documents, document_mask):
+def _excess(params: FDEParams[SimHash], queries, query_mask, documents, document_mask):
     """Largest excess over repetitions and their mean; error where a document is one token; excess of `p = -q`, not filled."""
 
     repetitions, n = len(params.partition.directions), len(queries)
@@ -121,6 +122,7 @@ def definitions(config: Config, key: jax.Array) -> Measurement:
 def _definition_errors(c: BoundConfig, query: np.ndarray, document: np.ndarray, key: jax.Array, dtype: Any) -> list[float]:
     params = sample_fde_params(key, FDEConfig(c.dim, c.repetitions, c.simhash_bits, proj_dim=c.proj_dim, final_dim=c.final_dim))
     directions, inner = np.asarray(params.partition.directions, float), np.asarray(params.inner, float)
+    assert params.final is not None  # final_dim asks for one
     sketch = [np.asarray(x) for x in params.final.sketch]
     query, document = unit(query.astype(float)), unit(document.astype(float))
     expected = [brute_force.chamfer(query, document), brute_force.carve(query, CARVED_AT)]
@@ -205,6 +207,7 @@ def fewer_candidates(config: Config, key: jax.Array) -> Measurement:
     c = config.needles
     data_key, draw_key = jax.random.split(key)
     collection = needles(data_key, c.dim, queries=c.queries, tokens=c.tokens, distractors=c.distractors, others=c.others)
+    assert collection.relevant is not None  # one document a query
     targets = np.concatenate(collection.relevant)
     lists = {f"FDE {c.fde.label}": list(fde_order(collection, c.fde, draw_key)), **baseline_lists(collection, c.sv_tokens)}
     ranks = {name: target_ranks(found, targets) for name, found in lists.items()}

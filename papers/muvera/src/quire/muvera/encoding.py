@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from quire.common.checks import is_concrete
 from quire.common.random import generator
 from quire.muvera.partition import MAX_BITS, Partition, SimHash
 from quire.muvera.projection import (
@@ -18,6 +19,8 @@ from quire.muvera.projection import (
     sample_count_sketch,
     sample_inner_projections,
 )
+
+AnyPartition = TypeVar("AnyPartition", bound=Partition)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Final(NamedTuple):
     out: Bool[Array, " out"]
 
 
-class FDEParams(NamedTuple):
+class FDEParams(NamedTuple, Generic[AnyPartition]):
     """All draws that queries and documents share.
 
     Attributes:
@@ -95,12 +98,12 @@ class FDEParams(NamedTuple):
         final: the final projection, or None.
     """
 
-    partition: Partition
+    partition: AnyPartition
     inner: Float[Array, "r d p"] | None = None
     final: Final | None = None
 
 
-def sample_fde_params(key: jax.Array, config: FDEConfig) -> FDEParams:
+def sample_fde_params(key: jax.Array, config: FDEConfig) -> FDEParams[SimHash]:
     """Draw hyperplanes and projections, float32.
 
     The authors seed repetition r with `seed + r`; here one key draws all of them, independent as well.
@@ -237,12 +240,12 @@ def _check(params: FDEParams, tokens: Array, owners: Array, count: int) -> np.nd
     bits = params.partition.num_clusters.bit_length()
     if max(count * params.partition.num_clusters, (bits + 1) * len(tokens)) >= 2**31:
         raise ValueError(f"{count} sets of {len(tokens)} tokens are too many for 32-bit indices; encode them in parts")
-    if isinstance(owners, jax.core.Tracer):
+    if not is_concrete(owners):
         return None
-    owners = np.asarray(owners)
-    if owners.size and not 0 <= owners.min() <= owners.max() <= count:
-        raise ValueError(f"owners run from {owners.min()} to {owners.max()}; they must lie between 0 and {count} (padding)")
-    return np.bincount(owners, minlength=count + 1)[:count]
+    sets = np.asarray(owners)
+    if sets.size and not 0 <= sets.min() <= sets.max() <= count:
+        raise ValueError(f"owners run from {sets.min()} to {sets.max()}; they must lie between 0 and {count} (padding)")
+    return np.bincount(sets, minlength=count + 1)[:count]
 
 
 @partial(jax.jit, static_argnames=("count", "document", "fill_empty"))
