@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,6 @@ from quire.muvera.projection import (
     sample_count_sketch,
     sample_inner_projections,
 )
-
-AnyPartition = TypeVar("AnyPartition", bound=Partition)
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class Final(NamedTuple):
     out: Bool[Array, " out"]
 
 
-class FDEParams(NamedTuple, Generic[AnyPartition]):
+class FDEParams(NamedTuple):
     """All draws that queries and documents share.
 
     Attributes:
@@ -98,12 +96,23 @@ class FDEParams(NamedTuple, Generic[AnyPartition]):
         final: the final projection, or None.
     """
 
-    partition: AnyPartition
+    partition: Partition
     inner: Float[Array, "r d p"] | None = None
     final: Final | None = None
 
+    @property
+    def directions(self) -> Float[Array, "r d k"]:
+        """Hyperplanes of the partition.
 
-def sample_fde_params(key: jax.Array, config: FDEConfig) -> FDEParams[SimHash]:
+        Raises:
+            ValueError: for one that is made of centres.
+        """
+        if not isinstance(self.partition, SimHash):
+            raise ValueError(f"partition is {type(self.partition).__name__}; only SimHash has hyperplanes")
+        return self.partition.directions
+
+
+def sample_fde_params(key: jax.Array, config: FDEConfig) -> FDEParams:
     """Draw hyperplanes and projections, float32.
 
     The authors seed repetition r with `seed + r`; here one key draws all of them, independent as well.
