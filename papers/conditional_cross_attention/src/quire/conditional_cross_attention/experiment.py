@@ -113,9 +113,9 @@ def _score(preset, data, queries, candidates, key, one_space: bool) -> Scores:
     probe = np.repeat(probe, data.num_attributes // len(probe), axis=0)
     return Scores(
         spaces_map(queries, labels[0], candidates, labels[1]),
-        np.array(spaces_triplet_accuracy(queries, triplets)),
+        np.array(spaces_triplet_accuracy(queries, triplets), float),
         probe,
-        np.array(disentanglement(probe)),
+        np.array(disentanglement(probe), float),
         condition_cosine(queries),
     )
 

@@ -52,8 +52,9 @@ def dag_penalty(tensors: Deductive, weights: tuple[float, float, float]) -> Floa
     parts = {"A_LM": tensors.A_LM, "A_P": tensors.A_P, "G": tensors.G}
     total = 0.0
     for c, (name, T) in zip(weights, parts.items(), strict=True):
-        if c and T is None:
+        if not c:
+            continue
+        if T is None:
             raise ValueError(f"tensors has no {name}, whose weight is {c}; where G is given nothing else is made")
-        if T is not None and c:
-            total = total + c * dag_loss(T)
+        total = total + c * dag_loss(T)
     return total
