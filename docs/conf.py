@@ -1,7 +1,7 @@
 """The site: pages that `docs/pages.py` writes from records, READMEs and executed notebooks. Nothing is executed here."""
 
 import re
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 
 from sphinx.util.fileutil import copy_asset
@@ -93,7 +93,7 @@ def with_short_names(app, what, name, obj, options, signature, returns):
 def copy_mathjax(app, error):
     """Formulas are set without a network, for who reads the site as for who builds it."""
     if error is None:
-        folder = Path(find_spec("sphinx-mathjax-offline").origin).parent
+        folder = Path(str(files("sphinx-mathjax-offline")))
         copy_asset(folder / "static/mathjax", Path(app.outdir) / "_static/mathjax")
 
 

@@ -60,7 +60,7 @@ class Entry:
     @cached_property
     def name(self) -> str:
         """Heading of the README, short enough for a card."""
-        return re.match(r"# (.+)", self.readme)[1]
+        return self.readme.splitlines()[0].removeprefix("# ")
 
     def citation(self) -> str:
         """Authors, venue and year."""

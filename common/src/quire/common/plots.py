@@ -78,7 +78,7 @@ def log_ticks(axes: Axes, values: Sequence[float], *, base: float = 10) -> None:
     axes.xaxis.minorticks_off()
 
 
-def band(axes: Axes, x: Sequence[float], curves: Any, **style: Any) -> None:
+def band(axes: Axes, x: Sequence[float] | np.ndarray, curves: Any, **style: Any) -> None:
     """The mean over seeds as a line, and every seed inside a band of the same colour.
 
     Args:
@@ -122,8 +122,9 @@ def level(axes: Axes, value: float, name: str, **style: Any) -> None:
         name: what it is.
         style: of the line.
     """
-    axes.axhline(value, **{"color": GREY, "ls": "--", "lw": 1} | style)
-    where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
+    line: dict[str, Any] = {"color": GREY, "ls": "--", "lw": 1}
+    axes.axhline(value, **line | style)
+    where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
     axes.annotate(name, (1, value), (-2, 3), fontsize="small", **where)
 
 

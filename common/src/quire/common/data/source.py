@@ -2,11 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from quire.common.data.registry import local_only
 from quire.common.errors import DatasetUnavailable
 
+
+@runtime_checkable
+class Named(Protocol):
+    """Data that say what they are."""
+
+    @property
+    def name(self) -> str: ...
+
+
+AnyNamed = TypeVar("AnyNamed", bound=Named)
 Data = TypeVar("Data")
 
 
@@ -23,7 +33,7 @@ class Source(Generic[Data]):
     stand_in_for: str = ""
 
     @property
-    def name(self) -> str:
+    def name(self: "Source[AnyNamed]") -> str:
         """The name of the data, as tables show it."""
         return self.value.name
 

@@ -46,8 +46,11 @@ def load_head(
         ValueError: naming missing, unexpected or mis-shaped parameters.
     """
     d_new, d_old, classes = _sizes(state)
-    settings = {"extra": extra, "scale": scale, "normalize": normalize, "method": method}
-    head = nnx.eval_shape(lambda: BT2Head(d_new, d_old, classes, **settings, rngs=nnx.Rngs(0)))
+
+    def empty():
+        return BT2Head(d_new, d_old, classes, extra=extra, scale=scale, normalize=normalize, method=method, rngs=nnx.Rngs(0))
+
+    head = nnx.eval_shape(empty)
     return load(head, state, head_names(head), dtype=dtype)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from quire.bt2.comparison import Embedded, Labels, Row, compat_table, cross_metrics, random_order
@@ -48,7 +49,7 @@ class Update(NamedTuple):
 
 def bt2_embedding(model: BT2Model, images: jax.Array, weights: Weights) -> jax.Array:
     """phi_new of images."""
-    return model(images, weights.scale).embedding
+    return model(images, jnp.asarray(weights.scale)).embedding
 
 
 def embed(trained: Trained, function: Any, images: RetrievalImages, seeds: int, one_by_one: bool) -> list[Vectors]:

@@ -89,7 +89,8 @@ def columns(tables: Sequence[Mapping[str, Mapping[str, float]]], names: Mapping[
 
 
 def _slant(panel: Axes) -> None:
-    panel.set_xticks(panel.get_xticks(), panel.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
+    names = [label.get_text() for label in panel.get_xticklabels()]
+    panel.set_xticks(panel.get_xticks(), names, rotation=35, ha="right", rotation_mode="anchor")
 
 
 def groups(tables: Sequence[Mapping[str, Mapping[str, float]]], models: Sequence[str]) -> Figure:

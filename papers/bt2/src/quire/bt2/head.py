@@ -145,6 +145,7 @@ class BT2Head(nnx.Module):
 
     def folded(self) -> "FoldedHead":
         """The head for serving; both bases are made orthonormal anew."""
+        assert self.projection.bias is not None
         first, second = (nearest_orthonormal(layer.matrix) for layer in (self.first, self.second))
         size = self.d_new + self.extra
         one = jnp.eye(size, dtype=first.dtype)

@@ -100,8 +100,15 @@ class BT2Model(nnx.Module):
     def __init__(self, preset: Preset, config: Backbone, num_classes: int, *, old_dim: int | None = None, rngs: nnx.Rngs):
         old_dim = old_dim or preset.old_dim
         self.backbone, self.rectified = build_backbone(config, preset.new_dim + old_dim, rngs=rngs), config.rectified
-        sizes = {"extra": preset.extra, "scale": preset.scale, "method": preset.parametrisation}
-        self.head = BT2Head(preset.new_dim, old_dim, num_classes, **sizes, rngs=rngs)
+        self.head = BT2Head(
+            preset.new_dim,
+            old_dim,
+            num_classes,
+            extra=preset.extra,
+            scale=preset.scale,
+            method=preset.parametrisation,
+            rngs=rngs,
+        )
 
     def features(self, images: Images) -> Float[Array, "batch width"]:
         """What goes into the head."""

@@ -181,15 +181,15 @@ def train_bt2(
         keys: one per seed.
         scales: values of C; that of the preset for none.
     """
-    scales = np.asarray(scales or (preset.scale,), np.float32)
-    lambdas = np.tile(np.asarray(preset.lambdas, np.float32), (len(scales), 1))
+    values = np.asarray(scales or (preset.scale,), np.float32)
+    lambdas = np.tile(np.asarray(preset.lambdas, np.float32), (len(values), 1))
     classes, old_dim = old.prototypes.shape[1:]
 
     def build(rngs: nnx.Rngs) -> BT2Model:
         return BT2Model(preset, config, classes, old_dim=old_dim, rngs=rngs)
 
     rows = old.vectors, new
-    return _train(preset, split, build, bt2_model_loss, rows, old.prototypes, Weights(scales, lambdas), keys)
+    return _train(preset, split, build, bt2_model_loss, rows, old.prototypes, Weights(values, lambdas), keys)
 
 
 def _train(preset, split, build, loss, rows, prototypes, kinds, keys) -> Trained:

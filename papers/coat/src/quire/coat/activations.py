@@ -39,6 +39,11 @@ class Activation(NamedTuple):
         return "group" if self.scale.ndim else "tensor"
 
 
+def derivative(of_value: Float[Array, "*shape"]) -> Activation:
+    """What a backward rule answers for a stored input: the derivative of its value; codes and scale have none."""
+    return Activation._make((None, None, of_value))
+
+
 def quantize_group(x: Real[Array, "*shape dim"], group: int = GROUP, format: Format = "e4m3") -> Groups:
     """Codes of `x / S` with `S = (max |x| + 1e-10) / L` for each group along the last axis, L the format's largest number.
 

@@ -90,11 +90,11 @@ def coat_adamw(
         empty = {name: jax.tree.map(lambda p, f=f: _zeros(p, group, f, expand), params) for name, f in formats.items()}
         return CoatState(jnp.zeros((), jnp.int32), **empty)
 
-    def update(grads, state, params=None):
+    def update(updates, state, params=None):
         if params is None:
             raise ValueError("params is None; weight decay needs the parameters")
         count = state.count + 1
-        rate = learning_rate(state.count) if callable(learning_rate) else learning_rate
+        rate = jnp.asarray(learning_rate(state.count) if callable(learning_rate) else learning_rate)
 
         def step(g, p, m, v):
             change, m, v = adamw_step(
@@ -102,7 +102,7 @@ def coat_adamw(
             )
             return (-rate * change).astype(p.dtype), encode(m, "m"), encode(v, "v")
 
-        leaves, tree = jax.tree.flatten(grads)
+        leaves, tree = jax.tree.flatten(updates)
         others = (tree.flatten_up_to(each) for each in (params, state.m, state.v))
         done = [step(*each) for each in zip(leaves, *others, strict=True)]
         updates, m, v = (tree.unflatten(part) for part in zip(*done, strict=True))

@@ -55,7 +55,7 @@ class Fp8LayerNorm(nnx.Module):
         return store(y, self.precision.linear, group=y.shape[-1], rounded=True)
 
 
-class Fp8SwiGLU(SwiGLU):
+class Fp8SwiGLU(nnx.Module):
     """`down(silu(gate x) * up x)` between stored activations; the parameters are those of `SwiGLU`.
 
     Gate, up and SiLU are stored for operations that work number by number, the product for a linear map.
@@ -65,8 +65,8 @@ class Fp8SwiGLU(SwiGLU):
     """
 
     def __init__(self, dim: int, hidden_dim: int, precision: Precision = COAT, *, rngs: nnx.Rngs):
-        super().__init__(dim, hidden_dim, rngs=rngs)
-        self.precision = precision
+        wide = SwiGLU(dim, hidden_dim, rngs=rngs)
+        self.gate, self.up, self.down, self.precision = wide.gate, wide.up, wide.down, precision
 
     def __call__(self, x: Activation) -> Float[Array, "*batch dim"]:
         gate = store(linear(x, self.gate.kernel[...]), self.precision.nonlinear)
@@ -75,16 +75,16 @@ class Fp8SwiGLU(SwiGLU):
         return linear(store(product(activated, up), self.precision.linear), self.down.kernel[...])
 
 
-class Fp8MLP(MLP):
+class Fp8MLP(nnx.Module):
     """`down(gelu(up x))` between stored activations, without biases in the products' eight bits; parameters of `MLP`."""
 
     def __init__(self, dim: int, hidden_dim: int, precision: Precision = COAT, *, rngs: nnx.Rngs):
-        super().__init__(dim, hidden_dim, rngs=rngs)
-        self.precision = precision
+        wide = MLP(dim, hidden_dim, rngs=rngs)
+        self.up, self.down, self.precision = wide.up, wide.down, precision
 
     def __call__(self, x: Activation) -> Float[Array, "*batch dim"]:
-        up = store(_with_bias(linear(x, self.up.kernel[...]), self.up.bias[...]), self.precision.nonlinear)
-        return _with_bias(linear(store(gelu(up), self.precision.linear), self.down.kernel[...]), self.down.bias[...])
+        up = store(_with_bias(linear(x, self.up.kernel[...]), self.up.bias), self.precision.nonlinear)
+        return _with_bias(linear(store(gelu(up), self.precision.linear), self.down.kernel[...]), self.down.bias)
 
 
 class Fp8Attention(nnx.Module):
@@ -167,5 +167,5 @@ class CoatBlock(nnx.Module):
         return x + self.mlp(self.mlp_norm(stored)).astype(x.dtype)
 
 
-def _with_bias(x, bias):
-    return x + jnp.broadcast_to(bias.astype(x.dtype), x.shape)
+def _with_bias(x: Array, bias: nnx.Param | None) -> Array:
+    return x if bias is None else x + jnp.broadcast_to(bias[...].astype(x.dtype), x.shape)

@@ -41,8 +41,7 @@ def _report(m: jax.Array, v: jax.Array) -> dict[str, jax.Array]:
         "expanded": direction_error(m, v, expand_dequantize(expanded["m"]), expand_dequantize(expanded["v"])),
         "plain": direction_error(m, v, plain_m, plain_dequantize(plain["v"])),
         "root": direction_error(m, v, plain_m, plain_dequantize(plain_quantize(jnp.sqrt(v))) ** 2),
-        "power of m": jnp.median(expanded["m"].k),
-        "power of v": jnp.median(expanded["v"].k),
+        **{f"power of {name}": jnp.median(q.k) for name, q in expanded.items() if q.k is not None},
     }
 
 
@@ -241,8 +240,8 @@ def adamw_float64(
 def memory(preset: Preset, key: jax.Array) -> Measurement:
     """Counted on the arrays: the states of a block's optimisers, and what its backward pass holds, parameters left out."""
     cfg = preset.memory_block
-    params = nnx.state(_block(cfg, "float32"), nnx.Param)
-    count = count_params(params)
+    block = _block(cfg, "float32")
+    count, params = count_params(block), nnx.state(block, nnx.Param)
     states = {name: state_bytes(state) / count for name, state in optimiser_states(params).items()}
     saved = activation_bytes(cfg, preset.memory_batch)
     tokens = preset.memory_batch * cfg.max_length * cfg.dim

@@ -87,9 +87,14 @@ def expand_quantize(x: Real[Array, "*shape"], group: int = 128, granularity: int
 def expand_dequantize(q: MomentCodes, group: int = 128) -> Float[Array, "*shape"]:
     """Numbers of codes, `sign(y) |y|^(1 / k) c` with `y = codes S`, float32 in the shape of the codes.
 
+    Raises:
+        ValueError: for codes of `plain_quantize`.
+
     >>> print(expand_dequantize(expand_quantize(jnp.zeros(2))))
     [0. 0.]
     """
+    if q.k is None or q.center is None:
+        raise ValueError("q has no powers and centres; plain_dequantize reads codes without expansion")
     y = split_groups(q.codes.ravel().astype(jnp.float32), group) * q.scale[:, None]
     values = jnp.sign(y) * jnp.abs(y) ** (1 / q.k[:, None]) * q.center[:, None]
     return join_groups(values, q.codes.size).reshape(q.codes.shape)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from quire.coat.activations import Activation, decode, encode
+from quire.coat.activations import Activation, decode, derivative, encode
 from quire.common.quant.fp8 import fp8_cast, fp8_max
 
 
@@ -66,7 +66,7 @@ def _backward_rule(storage, saved, dy):
     dw = _product((_rows(x).T, factor), (_rows(dy), dy_factor))
     if storage != "float32":
         dx, dw = dx.astype(jnp.bfloat16), dw.astype(jnp.bfloat16)
-    return Activation(None, None, dx.astype(like.dtype)), dw.astype(kernel.dtype)
+    return derivative(dx.astype(like.dtype)), dw.astype(kernel.dtype)
 
 
 _linear.defvjp(_forward_rule, _backward_rule)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from quire.coat.activations import Activation, Storage, decode, store
+from quire.coat.activations import Activation, Storage, decode, derivative, store
 from quire.common.layers import norms
 
 EPS = 1e-5
@@ -76,7 +76,7 @@ def _backward_rule(function, saved, dy):
     weights, inputs = saved
     _, pullback = jax.vjp(function, *(decode(codes, scale) for codes, scale, _ in inputs), *weights)
     derivatives = pullback(dy)
-    by_inputs = [Activation(None, None, d.astype(like.dtype)) for d, (_, _, like) in zip(derivatives, inputs, strict=False)]
+    by_inputs = [derivative(d.astype(like.dtype)) for d, (_, _, like) in zip(derivatives, inputs, strict=False)]
     return (tuple(derivatives[len(inputs) :]), *by_inputs)
 
 

@@ -35,7 +35,7 @@ def train(
     tx: optax.GradientTransformation,
     loss: Callable[..., Array],
     batches: Any,
-    keys: Sequence[jax.Array],
+    keys: Sequence[jax.Array] | jax.Array,
 ) -> Run:
     """Train one model per key by one compiled loop, whatever comes of it: a run that diverges is a result here.
 
@@ -105,6 +105,8 @@ def _methods(recipe: Recipe) -> dict[str, Any]:
 def classifier_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """A ReLU network on scikit-learn's digits, in float32 with the three optimisers: losses and moments, as `language_runs`."""
     data, recipe = digits().train, preset.mlp_training
+    if recipe is None:
+        raise ValueError("mlp_training is None; this preset trains no ReLU network")
     pixels = np.asarray(data.images, np.float32).reshape(len(data), -1)
     pixels /= pixels.max()
     order = np.stack([epoch_indices(key, len(data), recipe.batch_size, recipe.steps) for key in keys])

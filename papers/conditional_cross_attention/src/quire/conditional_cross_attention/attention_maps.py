@@ -12,7 +12,7 @@ def attention_maps(net: CCANet, images: Images) -> Float[Array, "batch attribute
     """Weights of all tokens under every attribute, that of the class first; they sum to one over the tokens."""
     tokens = net.encode_tokens(images)
     _, seen = capture(net.head, tokens, net.all_conditions(len(tokens)))
-    return jnp.moveaxis(seen["attention"]["attention"][0], -3, -2)
+    return jnp.moveaxis(jnp.asarray(seen["attention"]["attention"][0]), -3, -2)
 
 
 def patch_maps(weights: Float[Array, "*batch heads n"], grid: tuple[int, int]) -> Float[Array, "*batch rows columns"]:

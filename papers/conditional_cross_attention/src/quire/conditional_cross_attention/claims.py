@@ -62,7 +62,7 @@ def a_condition_is_a_query(preset: Preset, key: jax.Array) -> Measurement:
         return found
 
     measured = identity(errors, f"random weights and images, {ATTRIBUTES} attributes", single=False)
-    return replace(measured, extras=measured.extras | {"least distance of two conditions": float(min(apart))})
+    return replace(measured, extras={**measured.extras, "least distance of two conditions": float(min(apart))})
 
 
 # --- Spaces ---

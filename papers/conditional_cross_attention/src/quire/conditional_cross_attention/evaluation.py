@@ -89,9 +89,11 @@ def _precisions(queries, labels, own, candidates, candidate_labels, k):
 
 def spaces_map(queries: Spaces, query_labels: Table, candidates: Spaces, candidate_labels: Table) -> Float[np.ndarray, " a"]:
     """`retrieval_map` of every attribute in its own space."""
-    columns = range(query_labels.shape[1])
-    sides = ((queries, query_labels), (candidates, candidate_labels))
-    return np.array([retrieval_map(*(part for z, y in sides for part in (z[:, a], y[:, a]))) for a in columns])
+
+    def of_attribute(a):
+        return retrieval_map(queries[:, a], query_labels[:, a], candidates[:, a], candidate_labels[:, a])
+
+    return np.array([of_attribute(a) for a in range(query_labels.shape[1])])
 
 
 def triplet_accuracy(anchor: Rows, positive: Rows, negative: Rows) -> float:

@@ -77,7 +77,7 @@ def run_all(preset: Preset, keys: jax.Array) -> Run:
         scores[name] = _scores(preset, sets, embeddings, keys, one_space=name == "unconditioned")
         if alone:
             separate = tuple(_own_map(data, found.of(len(keys) + a), a) for a in range(data.num_attributes))
-    pixels = [tuple(raw_pixels(part.images, data.num_attributes) for part in (each.queries, each.candidates)) for each in sets]
+    pixels = [_raw_pixels(each) for each in sets]
     scores["raw pixels"] = _scores(preset, sets, pixels, keys, one_space=True)
     return Run(data.name, sources[0].stand_in_for, data.attributes, scores, separate, trained)
 
@@ -88,6 +88,10 @@ Embeddings = tuple[Float[np.ndarray, "q attributes dim"], Float[np.ndarray, "c a
 
 def _embed(data: AttributeData, trained: Trained) -> Embeddings:
     return trained.embed(data.queries.images), trained.embed(data.candidates.images)
+
+
+def _raw_pixels(data: AttributeData) -> Embeddings:
+    return raw_pixels(data.queries.images, data.num_attributes), raw_pixels(data.candidates.images, data.num_attributes)
 
 
 def _scores(
@@ -109,9 +113,9 @@ def _score(preset, data, queries, candidates, key, one_space: bool) -> Scores:
     probe = np.repeat(probe, data.num_attributes // len(probe), axis=0)
     return Scores(
         spaces_map(queries, labels[0], candidates, labels[1]),
-        np.float64(spaces_triplet_accuracy(queries, triplets)),
+        np.array(spaces_triplet_accuracy(queries, triplets), float),
         probe,
-        np.float64(disentanglement(probe)),
+        np.array(disentanglement(probe), float),
         condition_cosine(queries),
     )
 

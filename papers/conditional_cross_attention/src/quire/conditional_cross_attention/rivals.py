@@ -16,10 +16,8 @@ from quire.conditional_cross_attention.trunk import Images, Trunk
 MaskKind = Literal["learned", "blocks", "disjoint"]
 
 
-class SingleSpace(nnx.Module):
-    """The same trunk with an ordinary last block: one embedding for all attributes, so that they are entangled.
-
-    Trained on the triplets of one attribute alone, it is the network that this attribute would have for itself.
+class OrdinaryNet(nnx.Module):
+    """The same trunk with an ordinary last block, and a projection.
 
     Args:
         vit: trunk; `depth + 1` ordinary blocks.
@@ -41,6 +39,19 @@ class SingleSpace(nnx.Module):
         """The token of the class, normalised and projected."""
         return self.projection(self.norm(self.trunk(images)[:, 0]))
 
+
+class SingleSpace(OrdinaryNet):
+    """One embedding for all attributes, so that they are entangled.
+
+    Trained on the triplets of one attribute alone, it is the network that this attribute would have for itself.
+
+    Args:
+        vit, num_attributes, embed_dim, rngs: as for `OrdinaryNet`.
+
+    Raises:
+        ValueError: as for `OrdinaryNet`.
+    """
+
     def __call__(self, images: Images, attr: Int[Array, " batch"] | None = None) -> Float[Array, "batch embed"]:
         """Embeddings of unit length; the attribute changes nothing."""
         return unit_rows(self.features(images))
@@ -61,16 +72,16 @@ def masked_embedding(x: Float[Array, "*batch dim"], mask: Float[Array, "*batch d
     return unit_rows(x * jax.nn.relu(mask))
 
 
-class CSN(SingleSpace):
+class CSN(OrdinaryNet):
     """Conditional similarity networks (Veit et al. 2017): a mask for each attribute on one embedding.
 
     Args:
-        vit, num_attributes, embed_dim, rngs: as for `SingleSpace`.
+        vit, num_attributes, embed_dim, rngs: as for `OrdinaryNet`.
         masks: `"learned"` from `N(0.9, 0.7^2)`; `"blocks"`, learned from 1 on a block of its own and 0.1 elsewhere; `"disjoint"`,
             fixed, 1 on a block and 0 elsewhere.
 
     Raises:
-        ValueError: as for `SingleSpace`; for other masks, or blocks of fewer numbers than one; when called, for attributes out of
+        ValueError: as for `OrdinaryNet`; for other masks, or blocks of fewer numbers than one; when called, for attributes out of
             range. Traced ones give NaN.
     """
 

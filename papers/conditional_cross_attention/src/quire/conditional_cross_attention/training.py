@@ -19,7 +19,8 @@ from quire.conditional_cross_attention.rivals import CSN, SingleSpace
 from quire.conditional_cross_attention.sources import Part
 from quire.conditional_cross_attention.triplets import MISSING, plan_batches, triplet_loss
 
-Build = Callable[[nnx.Rngs], nnx.Module]
+Net = CCANet | SingleSpace | CSN | ASENv2
+Build = Callable[[nnx.Rngs], Net]
 
 
 def builders(preset: Preset, num_attributes: int) -> dict[str, Build]:
@@ -45,7 +46,7 @@ class Trained(NamedTuple):
         """That of one run, or those of several."""
         return Trained(self.graph, *jax.tree.map(lambda x: x[run], (self.state, self.losses)))
 
-    def model(self) -> nnx.Module:
+    def model(self) -> Net:
         """The network of a single run, in evaluation."""
         model = nnx.merge(self.graph, self.state)
         model.eval()

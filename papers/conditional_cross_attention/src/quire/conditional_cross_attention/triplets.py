@@ -134,8 +134,9 @@ def in_batch_loss(
     """
     found = in_batch_triplets(key, labels)
     e = jnp.moveaxis(embeddings, 1, 0)
-    rows = [e, *(jnp.take_along_axis(e, index[..., None], axis=1) for index in (found.positive, found.negative))]
-    return LOSSES[training.loss](*(x.reshape(-1, x.shape[-1]) for x in rows), training.margin, found.valid.reshape(-1))
+    positive, negative = (jnp.take_along_axis(e, index[..., None], axis=1) for index in (found.positive, found.negative))
+    anchor, positive, negative = (x.reshape(-1, x.shape[-1]) for x in (e, positive, negative))
+    return LOSSES[training.loss](anchor, positive, negative, training.margin, found.valid.reshape(-1))
 
 
 Batch = tuple[Array, Array]
@@ -152,8 +153,8 @@ def triplet_loss(training: Training) -> Callable[[nnx.Module, Batch, jax.Array],
 
     def of_fixed(model, batch, key):
         images, attribute = batch
-        rows = jnp.split(model(images, jnp.tile(attribute, 3)), 3)
-        return LOSSES[training.loss](*rows, training.margin)
+        anchor, positive, negative = jnp.split(model(images, jnp.tile(attribute, 3)), 3)
+        return LOSSES[training.loss](anchor, positive, negative, training.margin)
 
     return of_batch if training.triplets == "in-batch" else of_fixed
 

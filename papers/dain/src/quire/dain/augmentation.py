@@ -10,7 +10,7 @@ from jaxtyping import Int, Real
 from quire.common.checks import check_at_least
 from quire.common.random import generator
 from quire.common.tensors.sparse import SparseTensor, sample_cells
-from quire.dain.entity_importance import entity_importance, unsigned
+from quire.dain.entity_importance import Sign, entity_importance, unsigned
 
 
 class NewCells(NamedTuple):
@@ -25,7 +25,7 @@ class NewCells(NamedTuple):
     values: Real[np.ndarray, " n"] | None = None
 
 
-def by_importance(train: SparseTensor, scores: np.ndarray, n: int, key: jax.Array, mode: str = "abs") -> NewCells:
+def by_importance(train: SparseTensor, scores: np.ndarray, n: int, key: jax.Array, mode: Sign = "abs") -> NewCells:
     """DAIN: every index drawn for itself, from the importances of the entities of its mode."""
     return NewCells(np.asarray(sample_cells(entity_importance(train.indices, scores, train.dims, mode), n, key)))
 

@@ -57,11 +57,10 @@ def cp_predictions(
     """
     left = (train.values - bias_predictions(train, train.indices)).astype(np.float32)
     wanted = np.concatenate([validation.indices, indices])
-    biases, best = bias_predictions(train, wanted), None
+    biases, fits = bias_predictions(train, wanted), []
     for ridge in RIDGES:
         factors = cp_als(train.indices, left, train.dims, rank, ridge, key=key, sweeps=sweeps)
         found = biases + np.asarray(predict(factors, wanted))
         error = np.mean((found[: len(validation)] - validation.values) ** 2)
-        if best is None or error < best[0]:
-            best = error, found[len(validation) :]
-    return best[1]
+        fits.append((error, found[len(validation) :]))
+    return min(fits, key=lambda fit: fit[0])[1]

@@ -13,7 +13,7 @@ from quire.common.checks import check_at_least, is_concrete
 from quire.common.metrics.influence import last_layer_gradients, tracin
 from quire.dain.entity_mlp import Prediction
 
-Model = Callable[[Array], Prediction]
+Model = Callable[[Array | np.ndarray], Prediction]
 Cells = tuple[Int[Array | np.ndarray, "_ modes"], Real[Array | np.ndarray, " _"]]
 """Indices and values."""
 
@@ -38,7 +38,7 @@ def cell_gradients(model: Model, cells: Cells) -> Float[Array, "_ width"]:
     predicted, hidden = model(indices)
     if values.shape != predicted.shape:
         raise ValueError(f"values have shape {values.shape}; {len(indices)} cells need {predicted.shape}")
-    return last_layer_gradients(predicted - values, hidden)
+    return last_layer_gradients(predicted - jnp.asarray(values), hidden)
 
 
 def cell_importance(

@@ -41,7 +41,7 @@ SMALL = f"random networks {LAYERS} at {EPOCHS} epochs, {TRAIN} training and {VAL
 def _small(key: jax.Array) -> tuple[list[dict[str, np.ndarray]], np.ndarray, np.ndarray]:
     """Weights at every epoch by the authors' names, indices and values of cells."""
     draw = generator(key)
-    shapes = {f"embeddings.{k}.weight": (size, LAYERS[0] // len(DIMS)) for k, size in enumerate(DIMS)}
+    shapes: dict[str, tuple[int, ...]] = {f"embeddings.{k}.weight": (size, LAYERS[0] // len(DIMS)) for k, size in enumerate(DIMS)}
     maps = [*(f"fc_layers.{k}" for k in range(len(LAYERS) - 1)), "output_layer"]
     for name, fan_in, fan_out in zip(maps, LAYERS, (*LAYERS[1:], 1), strict=True):
         shapes |= {f"{name}.weight": (fan_out, fan_in), f"{name}.bias": (fan_out,)}

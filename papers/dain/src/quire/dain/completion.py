@@ -151,7 +151,7 @@ class _Watch:
             self.running = self.running + np.asarray(_influence(*nnx.split(model), self.cells, self.others))
 
     def __call__(self, trained: nnx.Module) -> dict[str, float]:
-        model = trained.model if self.record == "batch" else trained
+        model = trained.model if isinstance(trained, Recorder) else trained
         self.losses.append(float(np.mean((predict(model, self.validation.indices) - self.validation.values) ** 2)))
         epoch = len(self.losses) - 1
         self.best = early_stopping(np.array(self.losses), self.patience)

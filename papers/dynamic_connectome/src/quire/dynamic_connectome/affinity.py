@@ -39,7 +39,7 @@ def rates(traces: Real[AnyArray, "*neurons frames"], dt: ScalarLike = 1.0) -> Fl
     (traces,) = floating(traces)
     if not traces.ndim or traces.shape[-1] < LEAST_FRAMES:
         raise ValueError(f"traces has shape {traces.shape}; it needs at least {LEAST_FRAMES} frames")
-    return jnp.gradient(traces, axis=-1) / jnp.asarray(dt, traces.dtype)
+    return jnp.asarray(jnp.gradient(traces, axis=-1)) / jnp.asarray(dt, traces.dtype)
 
 
 def standardised(g: Real[AnyArray, "*neurons frames"]) -> Float[Array, "*neurons frames"]:

@@ -1,6 +1,7 @@
 """What the pipeline is compared with: communities by modularity, and correlations over all time."""
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Literal
 
 import jax
@@ -64,12 +65,14 @@ def static_correlation(
     shapes = {np.shape(each) for each in traces}
     if len(shapes) != 1 or len(next(iter(shapes))) != 2:
         raise ValueError(f"traces have shapes {sorted(shapes)}; all animals need the same, [neurons, frames]")
-    total = 0.0
-    for each in traces:
+
+    def of_animal(each):
         x = smoothed(np.asarray(each), sigma)
         x = np.asarray(rates(x)) if of == "rates" else x
         x = x - x.mean(1, keepdims=True)
         size = np.linalg.norm(x, axis=1, keepdims=True)
         x = np.where(size > 0, x / np.where(size > 0, size, 1), 0)
-        total = total + x @ x.T
+        return x @ x.T
+
+    total = reduce(np.add, map(of_animal, traces))
     return np.maximum(total / len(traces), 0)[pairs(len(total))]

@@ -1,10 +1,10 @@
 """What `quire bench dynamic_connectome` times: a sweep of the factorisation, with and without Khatri-Rao products in memory."""
 
+import math
 from functools import reduce
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from quire.common.bench import Benchmark, Case
 from quire.common.random import generator
@@ -34,7 +34,7 @@ def cases(n: int, key: jax.Array) -> dict[str, Case]:
     shape = (FRAMES, ANIMALS, n)
     x = jnp.asarray(draw.uniform(size=shape), jnp.float32)
     factors = tuple(jnp.asarray(draw.uniform(size=(size, RANK)), jnp.float32) for size in shape)
-    flops = 3 * 2.0 * RANK * np.prod(shape)
+    flops = 3 * 2.0 * RANK * math.prod(shape)
     return {"einsum": Case(hals_sweep, (x, factors), flops), "unfolded": Case(unfolded_sweep, (x, factors), flops)}
 
 

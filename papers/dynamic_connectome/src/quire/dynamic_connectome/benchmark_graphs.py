@@ -17,8 +17,9 @@ def lfr_scores(config: Lfr, key: jax.Array) -> dict[str, float]:
     scores = defaultdict(list)
     for i, (mix_edges, mix_weights, exponent) in enumerate(config.settings):
         for each in jax.random.split(jax.random.fold_in(key, i), config.graphs):
-            mixing = {"mix_edges": mix_edges, "mix_weights": mix_weights, "weight_exponent": exponent}
-            w, planted = weighted_lfr(each, config.nodes, config.degree, **mixing)
+            w, planted = weighted_lfr(
+                each, config.nodes, config.degree, mix_edges=mix_edges, mix_weights=mix_weights, weight_exponent=exponent
+            )
             for name, value in graph_scores(w, planted, config, each).items():
                 scores[name].append(value)
     return {name: float(np.mean(values)) for name, values in scores.items()}
@@ -29,6 +30,7 @@ def graph_scores(w: np.ndarray, planted: np.ndarray, config: Lfr, key: jax.Array
     nodes = len(w)
     room = nodes, nodes * (nodes - 1) // 2
     found = fit_weighted_sbm(w > 0, w, key, groups=config.groups, restarts=config.restarts, room=room)
+    assert found.fit is not None  # these graphs have edges
     kept = np.ix_(found.kept, found.kept)
     labels = np.unique(planted[found.kept], return_inverse=True)[1].reshape(-1)
     of_planted = weighted_sbm_dl((w > 0)[kept], w[kept], labels, found.degree_corrected)["total"]
@@ -41,5 +43,6 @@ def graph_scores(w: np.ndarray, planted: np.ndarray, config: Lfr, key: jax.Array
 
 def best_level(found: Communities, planted: np.ndarray) -> float:
     """The largest NMI over the flat partition and all levels of the hierarchy, as the benchmark has it."""
+    assert found.fit is not None and found.hierarchy is not None
     levels = [found.fit.labels, *(found.hierarchy.labels(level) for level in range(len(found.hierarchy.levels)))]
     return max(nmi(planted[found.kept], labels) for labels in levels)

@@ -64,7 +64,8 @@ def reference_length(w: Float[np.ndarray, "n n"], b: Int[np.ndarray, " n"], deg_
     edges = [(i, j) for i in range(n) for j in range(i + 1, n) if w[i, j] > 0]
     inside = {pair: [] for pair in combinations_with_replacement(groups, 2)}
     for i, j in edges:
-        inside[tuple(sorted((int(b[i]), int(b[j]))))].append(w[i, j])
+        first, second = sorted((int(b[i]), int(b[j])))
+        inside[first, second].append(w[i, j])
     degree = [sum(bool(w[i, j] > 0) for j in range(n)) for i in range(n)]
     members = {r: [i for i in range(n) if b[i] == r] for r in groups}
     ends = {r: sum(degree[i] for i in members[r]) for r in groups}

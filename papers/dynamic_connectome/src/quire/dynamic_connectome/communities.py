@@ -39,7 +39,7 @@ class Communities:
     @property
     def evidence(self) -> float:
         """By how many nats the groups shorten the description of a single group; 0 if they do not."""
-        return 0.0 if self.fit is None else self.fit.by_groups[1][0].total - self.fit.total
+        return 0.0 if self.fit is None else float(self.fit.by_groups[1][0].total - self.fit.total)
 
 
 def weighted_sbm_dl(

@@ -71,8 +71,9 @@ class DynamicConnectome:
             ValueError: as the steps of the pipeline.
         """
         key = jax.random.key(0) if key is None else key
-        options = {"kind": self.kind, "sigma": self.sigma, "pool": self.pool, "least_animals": self.least_animals}
-        self.tensor = affinity_tensor(traces, names, dt=dt, **options)
+        self.tensor = affinity_tensor(
+            traces, names, dt=dt, kind=self.kind, sigma=self.sigma, pool=self.pool, least_animals=self.least_animals
+        )
         mask = None if self.tensor.mask.all() else self.tensor.mask
         self.factors = ncp_hals(self.tensor.x, self.rank, key, mask, self.iters, self.starts)
         n = len(self.tensor.names)

@@ -1,6 +1,6 @@
 """C1: the compiled code against the definitions."""
 
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from quire.common.random import generator
 from quire.common.tensors.nonnegative import nonnegative_cp
 from quire.common.testing import max_relative_error
-from quire.dynamic_connectome.affinity import differential_affinity
+from quire.dynamic_connectome.affinity import Kind, differential_affinity
 from quire.dynamic_connectome.brute_force import reference_affinity, reference_hals, reference_length, reference_mu
 from quire.dynamic_connectome.communities import weighted_sbm_dl
 from quire.dynamic_connectome.generated import weighted_blocks
@@ -24,7 +24,8 @@ def errors(key: jax.Array, dtype: Any) -> dict[str, float]:
 def affinity_errors(key: jax.Array, dtype: Any) -> dict[str, float]:
     """Both kinds, on random walks."""
     traces = np.cumsum(generator(key).normal(size=(5, 30)), axis=1)
-    found = {kind: differential_affinity(traces.astype(dtype), 0.5, kind) for kind in ("geomean", "min")}
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    found = {kind: differential_affinity(traces.astype(dtype), 0.5, kind) for kind in kinds}
     return {f"affinity, {kind}": max_relative_error(a, reference_affinity(traces, 0.5, kind)) for kind, a in found.items()}
 
 

@@ -69,7 +69,7 @@ def ncp_starts(
         ValueError: for a rank or a number below 1, negative entries, or a mask that does not fit.
     """
     x = np.asarray(x)
-    ranks = [rank] * starts if isinstance(rank, int | np.integer) else list(rank)
+    ranks = [int(rank)] * starts if isinstance(rank, int | np.integer) else list(rank)
     check_at_least("starts", len(ranks))
     check_at_least("rank", min(ranks))
     check_at_least("iters", iters)

@@ -67,8 +67,8 @@ def worm_motifs(config: Worms, key: jax.Array) -> WormMotifs:
     source = open_worms(config)
     animals = source.value.animals
     traces, names = [a.traces for a in animals], [a.neurons for a in animals]
-    options = {"kind": config.kind, "sigma": config.sigma, "pool": config.pool}
-    tensor = affinity_tensor(traces, names, least_animals=config.least_animals or None, **options)
+    least = config.least_animals or None
+    tensor = affinity_tensor(traces, names, kind=config.kind, sigma=config.sigma, pool=config.pool, least_animals=least)
     mask = None if tensor.mask.all() else tensor.mask
     starts = ncp_starts(tensor.x, config.rank, key, mask, config.iters, config.starts)
     everywhere = tuple(name for name in tensor.names if all(name in a.neurons for a in animals))

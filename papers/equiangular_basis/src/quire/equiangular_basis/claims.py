@@ -87,7 +87,8 @@ def _coherence(vectors: np.ndarray) -> tuple[float, float]:
     """In float64: next to the bound, rounding must not decide."""
     unit = vectors.astype(float) / np.linalg.norm(vectors.astype(float), axis=1, keepdims=True)
     with jax.enable_x64():
-        return tuple(map(float, coherence(unit, slice_size=None if len(unit) <= 1000 else 1000)))
+        largest, mean = map(float, coherence(unit, slice_size=None if len(unit) <= 1000 else 1000))
+    return largest, mean
 
 
 @paper.claim(

@@ -52,8 +52,14 @@ class Classifier(nnx.Module):
     def __init__(self, sweep: Sweep, num_classes: int, mean: float, std: float, *, rngs: nnx.Rngs):
         self.mean, self.std, self.tau = mean, std, sweep.tau
         if sweep.channels:
-            options = {"patch": sweep.patch, "in_channels": sweep.in_channels, "kernel_init": _small_normal}
-            self.backbone = PatchNet(sweep.channels, sweep.dim, **options, rngs=rngs)
+            self.backbone = PatchNet(
+                sweep.channels,
+                sweep.dim,
+                patch=sweep.patch,
+                in_channels=sweep.in_channels,
+                kernel_init=_small_normal,
+                rngs=rngs,
+            )
             self.last = None
         else:
             self.backbone = resnet50(in_channels=sweep.in_channels, rngs=rngs)

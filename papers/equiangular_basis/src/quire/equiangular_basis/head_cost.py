@@ -37,7 +37,7 @@ def linear_step(weights: Vectors, momentum: Any, z: Features, labels: Labels) ->
     """The same of a linear head without bias, and the step of SGD with momentum that its weights take."""
     value, (by_weights, by_z) = jax.value_and_grad(lambda w, z: ebv_loss(z @ w.T, labels, 0.1), argnums=(0, 1))(weights, z)
     updates, momentum = SGD.update(by_weights, momentum)
-    return value, by_z, optax.apply_updates(weights, updates), momentum
+    return value, by_z, jnp.asarray(optax.apply_updates(weights, updates)), momentum
 
 
 class Cost(NamedTuple):

@@ -271,7 +271,7 @@ def rejection(config: Config, key: jax.Array) -> Measurement:
     history: History = result["found"].history
     random = history.rejected_share("random")
     best = {
-        origin: max((float(np.mean(t.scores)) for t in history.accepted() if t.origin == origin), default=float("nan"))
+        origin: max((t.mean_score for t in history.accepted() if t.origin == origin), default=float("nan"))
         for origin in ("random", "mutant")
     }
     accepted = [trial for trial in history.trials if trial.origin == "mutant"]

@@ -144,18 +144,17 @@ def search_figure(history: History) -> Figure:
         places = [i for i, trial in enumerate(tested) if trial.origin == origin]
         good = [i for i in places if tested[i].scores is not None]
         bad = [i for i in places if tested[i].scores is None]
-        panels[0].plot(good, [100 * tested[i].scores.mean() for i in good], marker, color=colour, label=f"{origin}, survived")
+        panels[0].plot(good, [100 * tested[i].mean_score for i in good], marker, color=colour, label=f"{origin}, survived")
         panels[0].plot(bad, np.zeros(len(bad)), "x", color=colour, ms=4, label=f"{origin}, rejected")
     panels[0].set(xlabel="layers that were tested, in order", ylabel="mean accuracy (%)", title="The search", ylim=(-4, None))
     panels[0].legend(frameon=False, fontsize="small", ncols=2, loc="upper left", bbox_to_anchor=(0, 1))
-    panels[0].set_ylim(-4, 1.5 * max(100 * trial.scores.mean() for trial in history.accepted()))
+    panels[0].set_ylim(-4, 1.5 * max(100 * trial.mean_score for trial in history.accepted()))
     _front(panels[1], history, styles)
     return figure
 
 
 def _front(axes: Axes, history: History, styles: Mapping[str, tuple[str, str]]) -> None:
-    accepted = history.accepted()
-    scores = 100 * np.stack([trial.scores for trial in accepted])
+    accepted, scores = history.accepted(), 100 * history.accepted_scores()
     front = pareto_mask(scores)
     for origin, (marker, colour) in styles.items():
         mine = np.array([trial.origin == origin for trial in accepted])

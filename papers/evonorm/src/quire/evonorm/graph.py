@@ -190,7 +190,8 @@ def mutate(graph: Graph, rng: np.random.Generator, primitives: Sequence[str] = P
 
 def _draw_row(rng, node, primitives) -> Row:
     op = PRIMITIVES.index(primitives[int(rng.integers(len(primitives)))])
-    return (op, *map(int, rng.integers(node, size=2)))
+    first, second = map(int, rng.integers(node, size=2))
+    return op, first, second
 
 
 # --- Known layers ---

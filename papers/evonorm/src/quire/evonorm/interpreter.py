@@ -187,12 +187,12 @@ class GraphLayer(nnx.Module):
         check_maps(x, self.scale.shape[0])
         y = at_least_float32(x)
         over = (1,) * (x.ndim - 1) + (-1,)
-        if self.apply_act:
+        if self.v0 is not None and self.v1 is not None:
             v0, v1 = self.v0[...].astype(y.dtype), self.v1[...].astype(y.dtype)
             options = {"groups": self.groups, "eps": self.eps}
-            if self.code is None:
+            if self.graph is not None:
                 y = evaluate(self.graph, y, v0, v1, **options)
-            else:
+            elif self.code is not None:
                 y = interpret(self.code[...], y, v0, v1, **options)
         scale, shift = (p[...].astype(y.dtype).reshape(over) for p in (self.scale, self.shift))
         return (y * scale + shift).astype(result_dtype(x))

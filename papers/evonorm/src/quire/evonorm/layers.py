@@ -186,19 +186,19 @@ class EvoNorm(nnx.Module):
         v = None if self.v is None else self.v[...].astype(wide.dtype)
         if not self.apply_act:
             y = wide * _over(scale, wide) + _over(shift, wide)
-        elif self.kind[0] == "S":
+        elif self.var is None:
             y = evonorm_s(wide, scale, shift, v, kind=self.kind, groups=self.groups, eps=self.eps)
         else:
             of_batch = train if train is not None else not self.use_running_average
-            variance = self._of_batch(wide) if of_batch else self.var[...].astype(wide.dtype)
+            variance = self._of_batch(wide, self.var) if of_batch else self.var[...].astype(wide.dtype)
             y = evonorm_b(wide, variance, scale, shift, v, kind=self.kind, eps=self.eps)
         return y.astype(result_dtype(x))
 
-    def _of_batch(self, x):
+    def _of_batch(self, x: Array, running: nnx.BatchStat) -> Array:
         """Variance of the batch; the running one moves towards it."""
         variance = batch_variance(x, axis_name=self.axis_name)
         members = 1 if self.axis_name is None else lax.axis_size(self.axis_name)
-        self.var[...] = moved(self.var[...], variance, self.momentum, x.size // x.shape[-1] * members)
+        running[...] = moved(running[...], variance, self.momentum, x.size // x.shape[-1] * members)
         return variance
 
 

@@ -261,6 +261,7 @@ class SwitchedNet(nnx.Module):
         centre = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1.0)
         h = self.stem(images)
         for norm, conv in zip(self.norms, self.convs, strict=True):
+            assert conv.bias is not None  # every convolution here has one
             kernel = conv.kernel[...] * jnp.broadcast_to(wide + (1 - wide) * centre, conv.kernel.shape)
             h = skips * h + conv_nd(norm(h), kernel) + conv.bias[...].reshape(1, 1, 1, -1)
         return self.end(h)

@@ -1,5 +1,7 @@
 """The primitives of the search space: 4 operations of two maps, 8 of one, and 12 moments that are broadcast back."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -18,11 +20,13 @@ COMMUTATIVE = ("add", "mul", "max")
 
 Maps = Float[Array, "batch *space channels"]
 
-_POINTWISE = {
+_OF_TWO: dict[str, Callable[[Array, Array], Array]] = {
     "add": jnp.add,
     "mul": jnp.multiply,
     "div": jnp.divide,
     "max": jnp.maximum,
+}
+_OF_ONE: dict[str, Callable[[Array], Array]] = {
     "neg": jnp.negative,
     "sigmoid": jax.nn.sigmoid,
     "tanh": jnp.tanh,
@@ -55,9 +59,9 @@ def apply_primitive(name: str, x: Maps, y: Maps, *, groups: int, eps: float = 1e
     [-2.     1.414] [-1. -1.]
     """
     if name in BINARY:
-        return _POINTWISE[name](x, y)
+        return _OF_TWO[name](x, y)
     if name in UNARY:
-        return _POINTWISE[name](x)
+        return _OF_ONE[name](x)
     moment, over = name.split("_")
     maps = split_groups(x, groups) if over == "whg" else x
     space = tuple(range(1, x.ndim - 1))

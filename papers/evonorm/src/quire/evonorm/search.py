@@ -66,6 +66,11 @@ class Trial(NamedTuple):
     stage: str
     scores: np.ndarray | None
 
+    @property
+    def mean_score(self) -> float:
+        """The mean of the scores; NaN if there are none."""
+        return float("nan") if self.scores is None else float(np.mean(self.scores))
+
 
 @dataclass
 class History:
@@ -76,6 +81,10 @@ class History:
     def accepted(self) -> list[Trial]:
         """The trials that have scores."""
         return [trial for trial in self.trials if trial.scores is not None]
+
+    def accepted_scores(self) -> np.ndarray:
+        """Their scores `[trials, K]`; there must be one trial at least."""
+        return np.stack([trial.scores for trial in self.trials if trial.scores is not None])
 
     def rejected_share(self, origin: Origin) -> float:
         """Share of the candidates of one origin that some test rejected; NaN if there are none."""
@@ -100,7 +109,7 @@ class History:
         accepted = self.accepted()
         if not accepted:
             raise ValueError("no trial was accepted; search longer or lower the threshold")
-        return max(accepted, key=lambda trial: float(np.mean(trial.scores)))
+        return max(accepted, key=lambda trial: trial.mean_score)
 
 
 class _Recorder:
@@ -181,7 +190,7 @@ def evolve(
         record(_sound(draw, "random", record), "random")
     while len(history.accepted()) < config.least_drawn:
         record(_sound(draw, "random", record), "random")
-    population = [Candidate(trial.graph, trial.scores) for trial in history.accepted()]
+    population = [Candidate(trial.graph, trial.scores) for trial in history.trials if trial.scores is not None]
     drawn = max(config.least_drawn, round(config.tournament * len(population)))
     age_evolve(
         population,
@@ -205,7 +214,7 @@ def finalists(history: History, top: int = 10) -> list[Trial]:
     accepted = history.accepted()
     if not accepted:
         raise ValueError("history has no accepted trial; search longer or lower the threshold")
-    scores = np.stack([trial.scores for trial in accepted])
+    scores = history.accepted_scores()
     order = np.argsort(-scores.mean(1), kind="stable")
     front = pareto_mask(scores)
     places = [*order[:top], *(i for i in order[top:] if front[i])]
@@ -219,5 +228,6 @@ def rerank(trials: Sequence[Trial], score: Callable[[Graph], Sequence[float]]) -
         trials: from `finalists`.
         score: `graph -> K scores`; NaN ranks last.
     """
-    again = [trial._replace(scores=np.asarray(score(trial.graph), float)) for trial in trials]
-    return sorted(again, key=lambda trial: -np.nan_to_num(trial.scores, nan=-np.inf).mean())
+    again = [np.asarray(score(trial.graph), float) for trial in trials]
+    order = sorted(range(len(again)), key=lambda i: -np.nan_to_num(again[i], nan=-np.inf).mean())
+    return [trials[i]._replace(scores=again[i]) for i in order]

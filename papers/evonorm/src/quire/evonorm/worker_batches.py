@@ -38,7 +38,7 @@ class Variant(NamedTuple):
         return f"{self.layer}, {self.worker} a worker" if self.layer in OVER_SAMPLES else self.layer
 
 
-OVER_SAMPLES = ("BN-ReLU", "EvoNorm-B0")
+OVER_SAMPLES: tuple[StudyLayer, ...] = ("BN-ReLU", "EvoNorm-B0")
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class StudyConfig:
     def variants(self) -> tuple[Variant, ...]:
         """What is compared: the layers with statistics over samples at both sizes, the others once."""
         large, small = self.workers
-        pairs = [(layer, size) for layer in OVER_SAMPLES for size in (large, small)]
-        return tuple(Variant(*pair) for pair in [*pairs, ("EvoNorm-S0", large), ("GN-ReLU", large)])
+        over_samples = (Variant(layer, size) for layer in OVER_SAMPLES for size in (large, small))
+        return *over_samples, Variant("EvoNorm-S0", large), Variant("GN-ReLU", large)
 
 
 class Choice(nnx.Variable):

@@ -1,7 +1,7 @@
 """The paper's claims, measured: C1 to C6."""
 
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -123,7 +123,12 @@ SEEDS = 12
 """The subspaces' lead over lines is about what one seed differs from another: fewer seeds would leave the order to chance."""
 
 
-def _fields(run: Run) -> dict[str, str]:
+class _Data(TypedDict):
+    data: str
+    stand_in_for: str
+
+
+def _fields(run: Run) -> _Data:
     """Data, and what they stand in for."""
     return {"data": run.source.name, "stand_in_for": run.source.stand_in_for}
 

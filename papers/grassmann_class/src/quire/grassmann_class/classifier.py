@@ -24,8 +24,7 @@ class Classifier(nnx.Module):
 
     def __init__(self, preset: Preset, classes: int, k: int | None = None, *, rngs: nnx.Rngs):
         if preset.channels:
-            sizes = {"patch": preset.patch, "in_channels": preset.in_channels}
-            self.encoder = PatchNet(preset.channels, preset.dim, **sizes, rngs=rngs)
+            self.encoder = PatchNet(preset.channels, preset.dim, patch=preset.patch, in_channels=preset.in_channels, rngs=rngs)
         else:
             self.encoder = resnet50(in_channels=preset.in_channels, rngs=rngs)
         options = {"gamma": preset.gamma, "rngs": rngs}

@@ -77,7 +77,7 @@ def train(images: Images, k: int | None, keys: jax.Array) -> tuple[nnx.GraphDef,
     recipe, build = images.preset.training, _build(images, k)
     cosine = np.zeros(len(keys), np.float32)
     if k is None:
-        keys, cosine = jnp.tile(keys, 2), np.repeat(np.float32([0, 1]), len(keys))
+        keys, cosine = jnp.tile(keys, 2), np.repeat(np.array([0, 1], np.float32), len(keys))
 
     def loss(model, batch, key):
         pictures, labels, cosine = batch

@@ -56,9 +56,9 @@ def grassmann_optimizer(
     """
 
     def rate(step):
-        return lr_factor * (learning_rate(step) if callable(learning_rate) else learning_rate)
+        return lr_factor * jnp.asarray(learning_rate(step) if callable(learning_rate) else learning_rate)
 
-    moves = {"move": exp_by_gram} | options
+    moves: dict[str, Any] = {"move": exp_by_gram} | options
     subspaces = rsgd(rate, momentum, reorth_every=reorth_every, **moves)
     return optax.multi_transform({"subspaces": subspaces, "rest": base}, label_fn)
 

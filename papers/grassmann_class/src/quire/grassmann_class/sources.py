@@ -41,8 +41,8 @@ class Images:
 
     def shuffled(self, seed: int) -> Batches:
         """Endless training batches, cropped and mirrored at random; of streamed images only."""
-        sizes = {"image_size": self.preset.image_size, "batch_size": self.preset.training.batch_size}
-        return _scaled(imagenet_batches("train", **sizes, seed=seed))
+        side, size = self.preset.image_size, self.preset.training.batch_size
+        return _scaled(imagenet_batches("train", image_size=side, batch_size=size, seed=seed))
 
     def first(self, split: str, count: int) -> np.ndarray:
         """The first images of a split, as many as there are up to `count`."""

@@ -68,9 +68,9 @@ def load_model(network: Network, state: StateDict, objective: Objective | None =
     return load(model, empty | state, torch_names(model), dtype=dtype)
 
 
-def gate_names(path: tuple = (), prefix: str = "") -> Names:
+def gate_names(path: tuple = (), prefix: str = "") -> dict[tuple, Source]:
     """Names of a gate's parameters and running statistics."""
-    parts = {(*path, "label_embedding"): same(f"{prefix}{LABELS}")}
+    parts: dict[tuple, Source] = {(*path, "label_embedding"): same(f"{prefix}{LABELS}")}
     for name, layer in (("input_norm", 1), ("hidden_norm", 4)):
         parts |= _norm((*path, name), f"{prefix}mlp.{layer}")
     for name, layer in (("expand", 2), ("reduce", 5)):
@@ -78,7 +78,7 @@ def gate_names(path: tuple = (), prefix: str = "") -> Names:
     return parts
 
 
-def projector_names(path: tuple = (), prefix: str = "") -> Names:
+def projector_names(path: tuple = (), prefix: str = "") -> dict[tuple, Source]:
     """Names of a projector's parameters and running statistics."""
     return (
         _linear((*path, "expand"), f"{prefix}0")
@@ -90,15 +90,13 @@ def projector_names(path: tuple = (), prefix: str = "") -> Names:
 
 def torch_names(model: HydraModel) -> Names:
     """Names of everything in a model with a ResNet."""
-    names = (
-        {}
-        if not isinstance(model.backbone, ResNet)
-        else {
+    names: dict[tuple, Source] = {}
+    if isinstance(model.backbone, ResNet):
+        names |= {
             ("backbone", *path): Source(tuple(f"backbone.{name}" for name in source.names), source.convert, source.shape)
             for path, source in resnet_names(model.backbone).items()
         }
-    )
-    learned = {(name,): same(name) for name in ("scale_logit", "alpha") if getattr(model, name) is not None}
+    learned: dict[tuple, Source] = {(name,): same(name) for name in ("scale_logit", "alpha") if getattr(model, name) is not None}
     return (
         names
         | projector_names(("projector",), "projector.")

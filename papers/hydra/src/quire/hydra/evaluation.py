@@ -53,7 +53,8 @@ class Evaluator:
 
     def both(self, state: Any) -> tuple[Encoded, Encoded]:
         """Training and test images encoded."""
-        return tuple(self.encode(state, self.images.ordered(split, BATCH)) for split in ("train", "test"))
+        train, test = self.images.ordered("train", BATCH), self.images.ordered("test", BATCH)
+        return self.encode(state, train), self.encode(state, test)
 
     def scores(self, state: Any, train: Encoded, test: Encoded) -> dict[str, Any]:
         """`accuracy` of neighbours, `probe`, `transfer`; `rank z`, `rank h` and `spectrum`, the log singular values of z."""
@@ -77,7 +78,7 @@ class Evaluator:
     def pixels(self) -> float:
         """The same vote on raw pixels; NaN for images that are streamed."""
         train, test = self.images.train, self.images.test
-        if train is None:
+        if train is None or test is None:
             return float("nan")
         x, y = (split.images.reshape(len(split), -1) for split in (train, test))
         return self.neighbours(x, train.labels, y, test.labels)

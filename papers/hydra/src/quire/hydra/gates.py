@@ -1,5 +1,7 @@
 """Gates: for every pair of classes a vector in `[0, 1]^D` that says which coordinates the pair shares."""
 
+from functools import reduce
+from operator import add
 from typing import Any, Literal, get_args
 
 import jax
@@ -107,7 +109,9 @@ class PairGate(nnx.Module):
     ) -> tuple[Float[Array, "batch dim"], Float[Array, ""]]:
         """Gates, and the weighted expected number of open ones where they are stochastic; 0 otherwise."""
         logits = self.logits(y1, y2, train=train)
-        count = sum(open_probability(x).sum(-1).mean() for x in logits) if self.relaxation == "stochastic" else jnp.zeros(())
+        count = jnp.zeros(())
+        if self.relaxation == "stochastic":
+            count = reduce(add, (open_probability(x).sum(-1).mean() for x in logits))
         return self.relax(logits, key), COUNT_WEIGHT * count
 
     def _embedded(self, name: str, labels: Labels) -> Float[Array, "batch embed"]:

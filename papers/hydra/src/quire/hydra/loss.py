@@ -53,7 +53,7 @@ def pair_loss(
     if (keys is None) != (y_keys is None) or (exclude_self and keys is not None):
         given = [name for name, x in (("keys", keys), ("y_keys", y_keys)) if x is not None]
         raise ValueError(f"given are {given}, exclude_self is {exclude_self}; keys and y_keys go together, without exclude_self")
-    if keys is None:
+    if keys is None or y_keys is None:
         keys, y_keys = z, y1
     if axis_name is not None:
         keys, y_keys = (jax.lax.all_gather(x, axis_name, tiled=True) for x in (keys, jnp.asarray(y_keys)))

@@ -44,8 +44,9 @@ def switches(name: str) -> Method:
 
 def plan(images: Images, name: str, key: jax.Array) -> Plan:
     """All batches of a run. Methods with the same key see the same images."""
-    preset, size, count = images.preset, images.preset.training.batch_size, len(images.train)
-    pairing, steps = METHODS[name][0], images.preset.training.steps
+    preset, (train, _) = images.preset, images.in_memory
+    size, count = preset.training.batch_size, len(train)
+    pairing, steps = METHODS[name][0], preset.training.steps
     draw = generator(jax.random.fold_in(key, 3))
     base = epoch_indices(jax.random.fold_in(key, 1), count, size, steps)
     if pairing is None:
@@ -56,7 +57,7 @@ def plan(images: Images, name: str, key: jax.Array) -> Plan:
         both = np.concatenate([half, half], axis=1)
         return Plan(places, both, both, switches(name))
     copy = draw.integers(1, preset.views + 1, base.shape) if preset.augmented else np.zeros_like(base)
-    y1 = images.train.labels[base]
+    y1 = train.labels[base]
     y2 = _partners(jax.random.split(jax.random.fold_in(key, 4), steps), y1, images.num_classes, pairing)
     return Plan((base + count * copy).astype(np.int32), y1, np.asarray(y2), switches(name))
 

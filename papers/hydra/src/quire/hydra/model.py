@@ -85,9 +85,15 @@ class HydraModel(nnx.Module):
         self.backbone = backbone
         self.projector = Projector(features, network.projector_hidden, network.dim, rngs=rngs)
         self.classifier = linear_like_torch(features, num_classes, rngs=rngs)
-        widths = {"embed_dim": network.embed_dim, "hidden": network.gate_hidden}
-        form = {"mode": objective.pair_input, "relaxation": objective.relaxation}
-        self.gate = PairGate(num_classes, network.dim, **widths, **form, rngs=rngs)
+        self.gate = PairGate(
+            num_classes,
+            network.dim,
+            embed_dim=network.embed_dim,
+            hidden=network.gate_hidden,
+            mode=objective.pair_input,
+            relaxation=objective.relaxation,
+            rngs=rngs,
+        )
         squared = objective.gate_mode == "squared"
         self.scale_logit = nnx.Param(jnp.asarray(math.log(10.0))) if squared else None
         self.alpha = nnx.Param(jnp.asarray(objective.alpha)) if squared and objective.alpha else None
@@ -152,8 +158,15 @@ def _small_normal(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float
 def build_backbone(network: Network, *, rngs: nnx.Rngs) -> tuple[nnx.Module, int]:
     """The backbone of a configuration, and the length of its latents."""
     if network.backbone == "patch":
-        options = {"patch": network.patch, "in_channels": network.in_channels, "kernel_init": _small_normal}
-        return PatchNet(network.channels, network.features, **options, rngs=rngs), network.features
+        net = PatchNet(
+            network.channels,
+            network.features,
+            patch=network.patch,
+            in_channels=network.in_channels,
+            kernel_init=_small_normal,
+            rngs=rngs,
+        )
+        return net, network.features
     if network.backbone == "resnet18":
         return resnet18(stem="cifar", in_channels=network.in_channels, rngs=rngs), 512
     return resnet50(in_channels=network.in_channels, rngs=rngs), 2048

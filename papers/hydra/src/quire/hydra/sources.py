@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from quire.hydra.config import Preset
 from quire.hydra.views import Views, random_views
 
 CIFAR_CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+Split = Literal["train", "test"]
 Batches = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
@@ -37,9 +39,20 @@ class Images:
     mean: float
     std: float
 
-    def ordered(self, split: str, batch_size: int) -> Batches:
+    @property
+    def in_memory(self) -> tuple[ImageSplit, ImageSplit]:
+        """Images to train and to test on.
+
+        Raises:
+            ValueError: where they are streamed.
+        """
+        if self.train is None or self.test is None:
+            raise ValueError(f"train and test are None; {self.name} is streamed")
+        return self.train, self.test
+
+    def ordered(self, split: Split, batch_size: int) -> Batches:
         """One pass through a split, `"train"` or `"test"`, as it is; the last batch may be smaller."""
-        if self.train is not None:
+        if self.train is not None and self.test is not None:
             return (self.train if split == "train" else self.test).batches(batch_size)
         name = "val" if split == "test" else split
         batches = imagenet_batches(name, image_size=self.preset.image_size, batch_size=batch_size, ordered=True)
@@ -58,7 +71,7 @@ class Images:
     def with_views(self, draw: np.random.Generator) -> np.ndarray:
         """The training images and behind them, copy by copy, `preset.views` random views of each, `[(1 + views) n, h, w, c]`."""
         how = Views(mirror=0.0) if self.preset.image_set == "digits" else Views()
-        images = self.train.images
+        images = self.in_memory[0].images
         return np.concatenate([images, *(random_views(images, draw, how) for _ in range(self.preset.views))])
 
 

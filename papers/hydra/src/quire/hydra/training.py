@@ -128,7 +128,11 @@ def run_sweep(preset: Preset, keys: jax.Array) -> dict[str, Any]:
 def standardised(train: Encoded, test: Encoded) -> tuple[Encoded, Encoded]:
     """Embeddings with mean 0 and deviation 1 over the training images; latents are dropped."""
     mean, std = train.z.mean(0), np.maximum(train.z.std(0), 1e-6)
-    return tuple(Encoded(part.h[:, :0], ((part.z - mean) / std).astype(np.float32), part.labels) for part in (train, test))
+
+    def scaled(part):
+        return Encoded(part.h[:, :0], ((part.z - mean) / std).astype(np.float32), part.labels)
+
+    return scaled(train), scaled(test)
 
 
 def _pixel_means(images: Images) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.bench import Benchmark, Case
@@ -15,7 +14,7 @@ CHANNELS, SIDE, SIZE, BATCH = 4, 16, 5, 4
 
 
 def term_by_term(
-    x: Float[Array | np.ndarray, "batch h w in i"], kernel: Float[Array | np.ndarray, "size size in i out j"]
+    x: Float[Array, "batch h w in i"], kernel: Float[Array, "size size in i out j"]
 ) -> Float[Array, "batch h2 w2 out j"]:
     """One convolution for every pair of samples."""
     outputs = []

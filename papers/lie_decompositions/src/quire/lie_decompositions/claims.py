@@ -15,15 +15,17 @@ from quire.common.claims.paper import shared
 from quire.common.equivariant.matrix_groups import from_polar, polar
 from quire.common.metrics.cost import count_params
 from quire.common.random import generator
+from quire.common.train.recipe import Recipe
 from quire.common.train.seeds import stack
 from quire.lie_decompositions import figures
-from quire.lie_decompositions.baselines import nearest_image
+from quire.lie_decompositions.baselines import CNNConfig, nearest_image
 from quire.lie_decompositions.config import Preset
 from quire.lie_decompositions.equivariance import lift_error, quarter_turn_errors, random_waves
 from quire.lie_decompositions.groups import SL, GLPlus
 from quire.lie_decompositions.invariance import drift
 from quire.lie_decompositions.logarithm import has_log
 from quire.lie_decompositions.paper import paper
+from quire.lie_decompositions.resnet import NetworkConfig
 from quire.lie_decompositions.training import accuracy, build, train
 from quire.lie_decompositions.warped_digits import open_digits
 
@@ -237,7 +239,8 @@ NEAREST, ORDINARY = "nearest image", "CNN"
 def robustness(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """Accuracies `[seeds]` in per cent by network and test set, parameters, data, and the state of the network on SL(2)."""
     config = preset.robustness
-    networks = {"SL(2)": (config.network, config.recipe)} | {name: (net, config.recipe) for name, net in config.others}
+    networks: dict[str, tuple[NetworkConfig | CNNConfig, Recipe]] = {"SL(2)": (config.network, config.recipe)}
+    networks |= {name: (net, config.recipe) for name, net in config.others}
     networks[ORDINARY] = (config.cnn, replace(config.recipe, learning_rate=config.cnn_rate))
     found: dict[str, list] = {name: [] for name in (*networks, NEAREST)}
     states, losses, params = [], {name: [] for name in networks}, {}

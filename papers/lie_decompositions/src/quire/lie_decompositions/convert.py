@@ -55,7 +55,7 @@ def layer_names(layer: LiftConv | GroupConv | GroupProject, prefix: str = "") ->
     """For every parameter of a layer, the PyTorch array that it comes from."""
     last = len(layer.network.weights) - 1
     places = [f"{prefix}inr.kernel_net.net.{k}.linear" for k in range(last)] + [f"{prefix}inr.final_linear"]
-    names = {("network", "weights", k): transposed(f"{place}.weight") for k, place in enumerate(places)}
+    names: dict[tuple, Source] = {("network", "weights", k): transposed(f"{place}.weight") for k, place in enumerate(places)}
     names |= {("network", "biases", k): same(f"{place}.bias") for k, place in enumerate(places)}
     return names if layer.bias is None else names | {("bias",): same(f"{prefix}bias")}
 
@@ -63,7 +63,7 @@ def layer_names(layer: LiftConv | GroupConv | GroupProject, prefix: str = "") ->
 def gresnet_names(model: GResNet) -> dict[tuple, Source]:
     """For every parameter of a network, the PyTorch array that it comes from."""
     parts = {("stem",): (model.stem, "stem.0."), ("last",): (model.last, f"blocks.{PER_BLOCK * len(model.blocks)}.")}
-    names = {}
+    names: dict[tuple, Source] = {}
     for i, block in enumerate(model.blocks):
         for name in ("conv1", "conv2"):
             parts["blocks", i, name] = (getattr(block, name), f"blocks.{PER_BLOCK * i}.{name}.")

@@ -79,8 +79,8 @@ class Waves(NamedTuple):
         phases: `[waves]`.
     """
 
-    directions: Array
-    phases: Array
+    directions: Array | np.ndarray
+    phases: Array | np.ndarray
 
     def __call__(self, p: Float[Array, "*batch 2"]) -> Float[Array, "*batch 1"]:
         """Values at positions."""

@@ -120,7 +120,7 @@ def kernels(values: Float[np.ndarray, "j size size"], g: Float[np.ndarray, "j 2 
     limit = np.abs(values).max()
     for column, (kernel, element) in enumerate(zip(values, g, strict=True)):
         panels[0, column].imshow(kernel, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        _element(panels[1, column], element, 1.1 * max(np.linalg.norm(m, 2) for m in g))
+        _element(panels[1, column], element, 1.1 * max(float(np.linalg.norm(m, 2)) for m in g))
     panels[0, 0].set_ylabel("kernel")
     panels[1, 0].set_ylabel("element")
     return figure

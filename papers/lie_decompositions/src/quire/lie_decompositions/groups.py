@@ -40,9 +40,9 @@ class Samples(NamedTuple):
         weights: `[count]`, the density of the Haar measure over that of the draws, or None: then all count as much.
     """
 
-    g: Array
-    g_inv: Array
-    weights: Array | None = None
+    g: Array | np.ndarray
+    g_inv: Array | np.ndarray
+    weights: Array | np.ndarray | None = None
 
 
 @dataclass(frozen=True)

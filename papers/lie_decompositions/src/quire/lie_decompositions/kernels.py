@@ -78,6 +78,7 @@ def wire(layers: Layers, x: Float[Array | np.ndarray, "*batch d"], *, omega: flo
     """
     if not layers:
         raise ValueError("layers is empty; a network has at least its output layer")
+    x = jnp.asarray(x)
     for weight, bias in layers[:-1]:
         u = x @ weight + bias.reshape((1,) * (x.ndim - 1) + (-1,))
         x = jnp.cos(omega * u) * jnp.exp(-((scale * u) ** 2))
@@ -119,7 +120,7 @@ class KernelNetwork(nnx.Module):
     def __call__(self, coordinates: Float[Array | np.ndarray, "*batch d"]) -> Float[Array, "*batch m"]:
         """Entries at coordinates."""
         layers = [(w[...], b[...]) for w, b in zip(self.weights, self.biases, strict=True)]
-        coordinates = coordinates.astype(layers[0][0].dtype)
+        coordinates = jnp.asarray(coordinates, layers[0][0].dtype)
         if self.config.kind == "wire":
             return wire(layers, coordinates, omega=self.config.omega, scale=self.config.width_scale)
         return siren(layers, coordinates, omega=self.config.omega)

@@ -118,7 +118,8 @@ def lift(
     padding: Padding = "VALID",
 ) -> Float[Array, "batch h2 w2 out j"]:
     """From the plane to the group: one convolution for each sample."""
-    return _split(conv_nd(jnp.asarray(x), kernel.reshape(*kernel.shape[:3], -1), padding=padding), kernel.shape[3:])
+    flat = jnp.asarray(kernel).reshape(*kernel.shape[:3], -1)
+    return _split(conv_nd(jnp.asarray(x), flat, padding=padding), kernel.shape[3:])
 
 
 def group_conv(
@@ -132,7 +133,7 @@ def group_conv(
         ValueError: if x has other channels or samples than the kernel.
     """
     packed = _packed(x, kernel)
-    flat = kernel.reshape(*kernel.shape[:2], packed.shape[-1], -1)
+    flat = jnp.asarray(kernel).reshape(*kernel.shape[:2], packed.shape[-1], -1)
     return _split(conv_nd(packed, flat, padding=padding), kernel.shape[4:])
 
 
@@ -147,7 +148,8 @@ def project(
         ValueError: if x has other channels or samples than the kernel.
     """
     packed = _packed(x, kernel)
-    return conv_nd(packed, kernel.reshape(*kernel.shape[:2], packed.shape[-1], -1), padding=padding)
+    flat = jnp.asarray(kernel).reshape(*kernel.shape[:2], packed.shape[-1], -1)
+    return conv_nd(packed, flat, padding=padding)
 
 
 def global_pool(x: Num[Array | np.ndarray, "batch h w channels samples"], how: str = "max") -> Num[Array, "batch channels"]:

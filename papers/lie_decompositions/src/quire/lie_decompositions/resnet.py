@@ -68,8 +68,11 @@ class NetworkConfig:
 
     def draw(self, key: jax.Array) -> PathSamples:
         """New samples for a forward pass."""
-        options = {"variance": self.variance, "angles": self.angles}
-        return PathSamples(*(self.group.sample_pair(k, self.num_samples, **options) for k in jax.random.split(key)))
+
+        def draw(key):
+            return self.group.sample_pair(key, self.num_samples, variance=self.variance, angles=self.angles)
+
+        return PathSamples(*map(draw, jax.random.split(key)))
 
 
 class Block(nnx.Module):
@@ -104,7 +107,7 @@ class Classifier(nnx.Module):
         self, x: Float[Array | np.ndarray, "batch features"], key: jax.Array | None = None
     ) -> Float[Array, "batch classes"]:
         """Class scores; values are dropped where a key is given."""
-        x = gelu(layer_norm(self.first(x), -1, self.scale[...], self.shift[...], eps=EPS))
+        x = gelu(layer_norm(self.first(jnp.asarray(x)), -1, self.scale[...], self.shift[...], eps=EPS))
         if key is not None and self.rate:
             x = jnp.where(jax.random.bernoulli(key, 1 - self.rate, x.shape), x / (1 - self.rate), 0)
         return self.last(x)
@@ -159,8 +162,10 @@ class GResNet(nnx.Module):
             ValueError: without samples and key, or for training with dropout without key.
         """
         dropping = train and self.config.dropout > 0
-        if key is None and (samples is None or dropping):
-            raise ValueError("key is None; samples to draw and dropout need one")
+        if key is None:
+            if samples is None or dropping:
+                raise ValueError("key is None; samples to draw and dropout need one")
+            return self.classifier(global_pool(self.features(x, samples)))
         if samples is None:
             samples = self.config.draw(jax.random.fold_in(key, 0))
         drop_key = jax.random.fold_in(key, 1) if dropping else None
@@ -169,7 +174,7 @@ class GResNet(nnx.Module):
 
 def norm(x: Float[Array | np.ndarray, "batch *rest"]) -> Float[Array, "batch *rest"]:
     """Layer norm of every example over the plane, channels and samples, without scale and shift."""
-    return layer_norm(x, tuple(range(1, x.ndim)), eps=EPS)
+    return layer_norm(jnp.asarray(x), tuple(range(1, x.ndim)), eps=EPS)
 
 
 def gelu(x: Array) -> Array:

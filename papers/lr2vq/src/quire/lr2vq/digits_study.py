@@ -77,7 +77,8 @@ def start(key: jax.Array, widths: tuple[int, ...], m: int, d: int) -> dict[str, 
 def padded(factors: LowRank, m: int) -> LowRank:
     """Factors of rank m, the new columns and rows zero."""
     missing = m - factors.rows.shape[1]
-    return LowRank(np.pad(factors.rows, ((0, 0), (0, missing))), np.pad(factors.basis, ((0, missing), (0, 0))))
+    rows, basis = np.pad(factors.rows, ((0, 0), (0, missing))), np.pad(factors.basis, ((0, missing), (0, 0)))
+    return LowRank(jnp.asarray(rows), jnp.asarray(basis))
 
 
 def logits(params: dict[str, list], codes: list | None, x: Float[Array, "n features"]) -> Float[Array, "n classes"]:

@@ -194,11 +194,19 @@ def quantize(layer: Linear | Conv, k: int, key: jax.Array, *, iters: int = 25) -
     Raises:
         ValueError: if its weight is not low-rank, or for a k outside 1..n.
     """
+    return _with_weight(layer, _clustered(_low_rank(layer), k, key, iters))
+
+
+def _low_rank(layer: Linear | Conv) -> LowRankWeight:
     if not isinstance(layer.weight, LowRankWeight):
         raise ValueError(f"layer has a {type(layer.weight).__name__}; clustering needs a LowRankWeight, see `factored`")
-    factors = orthonormal(layer.weight.factors)
+    return layer.weight
+
+
+def _clustered(weight: LowRankWeight, k: int, key: jax.Array, iters: int = 25) -> QuantizedWeight:
+    factors = orthonormal(weight.factors)
     found = kmeans(factors.rows, k, key=key, iters=iters)
-    return _with_weight(layer, QuantizedWeight(layer.weight.shape, found.centres, found.labels, factors.basis))
+    return QuantizedWeight(weight.shape, found.centres, found.labels, factors.basis)
 
 
 def soften(layer: Linear | Conv, k: int, key: jax.Array, *, tau: float, iters: int = 5) -> Linear | Conv:
@@ -208,9 +216,9 @@ def soften(layer: Linear | Conv, k: int, key: jax.Array, *, tau: float, iters: i
         ValueError: as `quantize`, or for a temperature that is not positive.
     """
     check_positive("tau", tau)
-    hard = quantize(layer, k, key)
-    factors = orthonormal(layer.weight.factors)
-    return _with_weight(layer, SoftWeight(layer.weight.shape, factors, hard.weight.codebook[...], tau, iters))
+    weight = _low_rank(layer)
+    centres = _clustered(weight, k, key).codebook[...]
+    return _with_weight(layer, SoftWeight(weight.shape, orthonormal(weight.factors), centres, tau, iters))
 
 
 def _with_weight(layer: Linear | Conv, weight: Weight) -> Linear | Conv:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Real
 
-from quire.common.checks import check_at_least, check_ids, floating
+from quire.common.checks import check_at_least, check_ids, floating, is_concrete
 
 AnyArray = Array | np.ndarray
 _matmul = partial(jnp.matmul, precision="highest")
@@ -121,7 +121,7 @@ def error_decomposition(
     [1.0, 0.5, 1.5]
     """
     s, basis, codebook = floating(s, basis, codebook)
-    if not isinstance(basis, jax.core.Tracer):
+    if is_concrete(basis):
         gram = np.asarray(basis, np.float64) @ np.asarray(basis, np.float64).T
         if not np.abs(gram - np.eye(len(gram))).max() < 1e-3:
             raise ValueError("basis has rows that are not orthonormal; `orthonormal` makes them so")

@@ -100,9 +100,11 @@ def cluster_layers(model: nnx.Module, k: int, key: jax.Array) -> int:
         raise ValueError("model has no low-rank layer; there is nothing to cluster")
     bits = 0
     for number, (module, name, layer) in enumerate(layers):
-        n, d = layer.weight.rows.shape
+        weight = layer.weight
+        assert isinstance(weight, LowRankWeight)
+        n, d = weight.rows.shape
         setattr(module, name, quantize(layer, min(k, n), jax.random.fold_in(key, number)))
-        bits += compressed_bits(n, layer.weight.basis.shape[1], min(k, n), d)
+        bits += compressed_bits(n, weight.basis.shape[1], min(k, n), d)
     return bits
 
 
@@ -168,7 +170,7 @@ def residual_steps(preset: Preset, key: jax.Array) -> dict[str, float | str]:
     found = {"low-rank": accuracy(model, *test)}
     found["ratio"] = dense / cluster_layers(model, config.k, jax.random.fold_in(key, 2))
     found["clustered"] = accuracy(model, *test)
-    recalibrate(model, train_x[:1000])
+    recalibrate(model, jnp.asarray(train_x[:1000]))
     found["recalibrated"] = accuracy(model, *test)
     train(model, (train_x, data.train.labels), config.finetuning, jax.random.fold_in(key, 3))
     found["fine-tuned"] = accuracy(model, *test)

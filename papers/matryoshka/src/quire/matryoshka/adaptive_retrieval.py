@@ -106,8 +106,8 @@ def funnel(
             f"shortlists is {tuple(shortlists)} for sizes {sizes} and {start.shape[1]} candidates; it needs one for each size, "
             "none longer than the one before"
         )
-    found = None, start
-    for size, length in zip(sizes, shortlists, strict=True):
+    found = rank_again(queries, database, start[:, : shortlists[0]], sizes[0])
+    for size, length in zip(sizes[1:], shortlists[1:], strict=True):
         found = rank_again(queries, database, found[1][:, :length], size)
     return found
 

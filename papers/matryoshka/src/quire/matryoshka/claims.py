@@ -1,7 +1,7 @@
 """The paper's claims, measured: C1 to C7."""
 
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -113,7 +113,12 @@ def costs(preset: Preset, key: jax.Array) -> Measurement:
 # --- C3, C4, C7: accuracy of every size ---
 
 
-def _fields(run: Run) -> dict[str, str]:
+class _Data(TypedDict):
+    data: str
+    stand_in_for: str
+
+
+def _fields(run: Run) -> _Data:
     """Data, and what it stands in for."""
     sizes = ", ".join(map(str, run.source.value.preset.nesting))
     return {"data": f"{run.source.name}; m = {sizes}", "stand_in_for": run.source.stand_in_for}

@@ -1,6 +1,7 @@
 """Encoders with the heads that are compared: MRL and FF-m, MRL-E, slimmable networks."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -12,23 +13,22 @@ from quire.common.checks import check_at_least
 from quire.common.data.images import pixels
 from quire.common.layers.convolution import conv_nd
 from quire.common.layers.patch_net import PatchNet
-from quire.common.layers.resnet import resnet50
+from quire.common.layers.resnet import ResNet, resnet50
 from quire.matryoshka.config import Encoder, Preset
 from quire.matryoshka.head import MatryoshkaHead
 
 Images = Num[Array | np.ndarray, "batch h w c"]
 
 
-def build_encoder(config: Encoder, dim: int, *, rngs: nnx.Rngs) -> nnx.Module:
+def build_encoder(config: Encoder, dim: int, *, rngs: nnx.Rngs) -> PatchNet | ResNet:
     """The backbone, images `[batch, h, w, c]` to embeddings `[batch, dim]`.
 
     Raises:
         ValueError: if a ResNet-50 is asked for another dimension than 2048.
     """
     if config.channels:
-        sizes = {"patch": config.patch, "in_channels": config.in_channels}
-        plain = {"norm": None, "act": jax.nn.relu} if config.plain else {}
-        return PatchNet(config.channels, dim, **sizes, **plain, rngs=rngs)
+        net = partial(PatchNet, config.channels, dim, patch=config.patch, in_channels=config.in_channels, rngs=rngs)
+        return net(norm=None, act=jax.nn.relu) if config.plain else net()
     if dim != 2048:
         raise ValueError(f"dim is {dim}; a ResNet-50 has embeddings of 2048 numbers")
     return resnet50(in_channels=config.in_channels, rngs=rngs)
@@ -75,6 +75,7 @@ class SlimmableClassifier(NestedClassifier):
     def outputs(self, images: Images) -> tuple[Float[Array, "batch dim"], Float[Array, "sizes batch classes"]]:
         """Embeddings of the widest network, and logits of every width."""
         sizes = self.head.nesting
+        assert isinstance(self.encoder, PatchNet), "only patch networks are sliced"
         slices = [slim_features(self.encoder, pixels(images), m, sizes[-1]) for m in sizes]
         return slices[-1], jnp.stack([self.head.at(z, m) for z, m in zip(slices, sizes, strict=True)])
 
@@ -90,8 +91,10 @@ def slim_features(net: PatchNet, images: Float[Array, "batch h w c"], size: int,
     h = images
     for stage in net.stages:
         width = math.ceil(stage.kernel.shape[-1] * size / dim)
+        assert stage.bias is not None  # those of a patch network all have one
         kernel = stage.kernel[...][..., : h.shape[-1], :width]
         h = conv_nd(h, kernel, stride=stage.stride, padding=stage.padding, impl=stage.impl) + stage.bias[:width][None, None, None]
         h = net.act(h if net.norm is None else net.norm(h))
     pooled = h.mean((1, 2))
+    assert net.head.bias is not None
     return pooled @ net.head.kernel[0, : pooled.shape[-1], :size] + net.head.bias[:size][None]

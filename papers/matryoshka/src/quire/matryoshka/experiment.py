@@ -95,7 +95,8 @@ def _score_nested(outputs, states, images: Images, keys: list[jax.Array]):
     """Logits and accuracies of MRL and FF, variant after variant, so that few embeddings are held; and MRL's embeddings."""
     sizes = images.preset.nesting
     few = sizes[: len(sizes) // 2 + 1]  # with more dimensions than classes nothing is lost
-    logits, neighbours, mrl = {"FF": []}, {"FF": []}, None
+    logits, neighbours, mrl = {}, {}, None
+    own_logits, own_neighbours = [], []
     for variant in range(len(sizes) + 1):
         state = jax.tree.map(lambda x, v=variant: x[v], states)
         rows, _, classes = predict(outputs, state, images, "train")
@@ -104,9 +105,9 @@ def _score_nested(outputs, states, images: Images, keys: list[jax.Array]):
             logits["MRL"], mrl = found, (_sample(rows, classes), _sample(points, truth))
             neighbours["MRL"] = np.stack([_accuracies(r, p, classes, truth, sizes) for r, p in zip(rows, points, strict=True)])
             continue
-        logits["FF"].append(found[:, variant - 1])
+        own_logits.append(found[:, variant - 1])
         used = np.arange(sizes[-1]) < sizes[variant - 1]  # numbers that FF-m has; as zeros the others let one program serve all m
-        neighbours["FF"].append(
+        own_neighbours.append(
             [_accuracies(r * used, p * used, classes, truth, sizes[-1:])[0] for r, p in zip(rows, points, strict=True)]
         )
     changes = {
@@ -120,8 +121,8 @@ def _score_nested(outputs, states, images: Images, keys: list[jax.Array]):
             change = make(r, key)
             scored.append(_accuracies(change(r), change(p), classes, truth, sizes if name == "random features" else few))
         neighbours[name] = np.stack(scored)
-    logits["FF"], neighbours["FF"] = np.stack(logits["FF"], axis=1), np.stack(neighbours["FF"], axis=1)
-    return logits, neighbours, mrl
+    logits = {"FF": np.stack(own_logits, axis=1)} | logits
+    return logits, {"FF": np.stack(own_neighbours, axis=1)} | neighbours, mrl
 
 
 def _accuracies(rows, points, classes, truth, sizes) -> np.ndarray:

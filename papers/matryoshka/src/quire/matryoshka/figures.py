@@ -1,13 +1,22 @@
 """Pictures of the claims and of the notebook."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 import numpy as np
 
 from quire.common import plots
 from quire.common.plots import Axes, Figure
 
-STYLES = {
+
+class Style(TypedDict):
+    """Colour and marker of a method."""
+
+    color: str
+    marker: str
+
+
+STYLES: dict[str, Style] = {
     "MRL": {"color": "C0", "marker": "o"},
     "FF": {"color": "C1", "marker": "s"},
     "MRL-E": {"color": "C2", "marker": "^"},
@@ -16,7 +25,7 @@ STYLES = {
     "random features": {"color": "C7", "marker": "x"},
     "PCA of FF": {"color": "C5", "marker": "d"},
 }
-"""Colour and marker of every method, the same in all pictures."""
+"""Of every method, the same in all pictures."""
 
 NAMES = {
     "FF": "FF-m, one training per m",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from quire.common.data.images import ImageSplit, cifar10_subset, digits, mnist_t
 from quire.common.data.source import Source, open_or
 from quire.matryoshka.config import Preset
 
+Split = Literal["train", "test"]
 Batches = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
@@ -30,7 +32,7 @@ class Images:
     num_classes: int
     arrays: dict[str, ImageSplit] | None
 
-    def ordered(self, split: str, batch_size: int) -> Batches:
+    def ordered(self, split: Split, batch_size: int) -> Batches:
         """One pass through a split, `"train"` or `"test"`, without augmentation; the last batch may be smaller."""
         if self.arrays is None:
             name = "val" if split == "test" else split

@@ -14,7 +14,7 @@ from quire.common.train.seeds import fit_seeds, fold_keys, over_seeds, stack
 from quire.matryoshka.classifier import NestedClassifier
 from quire.matryoshka.config import Training
 from quire.matryoshka.loss import matryoshka_ce
-from quire.matryoshka.sources import Images
+from quire.matryoshka.sources import Images, Split
 
 Build = Callable[[nnx.Rngs], NestedClassifier]
 LossWeights = Float[np.ndarray, "variants sizes"]
@@ -108,7 +108,7 @@ def predictor(graph: nnx.GraphDef, *, flip: bool, one_by_one: bool = False) -> C
     return over_seeds(graph, predict, one_by_one=one_by_one)
 
 
-def predict(predictor: Callable, state: Any, images: Images, split: str, batch_size: int = 2000):
+def predict(predictor: Callable, state: Any, images: Images, split: Split, batch_size: int = 2000):
     """Embeddings `[seeds, n, d]`, logits `[seeds, sizes, n, C]` and labels `[n]` of a split.
 
     Args:

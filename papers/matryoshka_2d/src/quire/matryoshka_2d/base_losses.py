@@ -63,7 +63,8 @@ class AnglE:
         Raises:
             ValueError: for other labels there, an odd dimension where the angle has a weight, or rows that do not fit the labels.
         """
-        embeddings, total = widened(embeddings), 0.0
+        embeddings = widened(embeddings)
+        total = jnp.zeros((), embeddings.dtype)
         if self.cosine:
             total += self.cosine * cosent_loss(embeddings, labels, self.cosine_scale)
         if self.in_batch:
@@ -91,7 +92,8 @@ class TripletAnglE(AnglE):
         Raises:
             ValueError: for rows that are no triplets, or an odd dimension where the angle has a weight.
         """
-        embeddings, total = widened(embeddings), 0.0
+        embeddings = widened(embeddings)
+        total = jnp.zeros((), embeddings.dtype)
         text, positive, negative = split_triplets(embeddings)
         sides = jnp.concatenate([text, text]), jnp.concatenate([positive, negative])
         pairs = jnp.stack(sides, axis=1).reshape(-1, embeddings.shape[1])

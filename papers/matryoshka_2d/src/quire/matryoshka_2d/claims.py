@@ -1,7 +1,7 @@
 """The paper's claims, measured: M1 to M6."""
 
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -143,7 +143,12 @@ def _every_layer(graph, state, tokens, mask):
 # --- M3, M4, M5: sentence similarity ---
 
 
-def _fields(run: Run) -> dict[str, str]:
+class _Data(TypedDict):
+    data: str
+    stand_in_for: str
+
+
+def _fields(run: Run) -> _Data:
     sizes = f"{run.preset.encoder.depth} layers of {run.preset.encoder.dim}"
     return {"data": f"{run.data}; {sizes}", "stand_in_for": run.stand_in_for}
 
@@ -192,11 +197,9 @@ def shallow_layers(preset: Preset, key: jax.Array) -> Measurement:
     )
 
 
-_NARROW = {
-    "source": "section 4",
-    "metric": "Spearman's rho of prefixes of the last layer, mean",
-    "trivial": "bag of words",
-}
+_narrow_claim = partial(
+    paper.claim, source="section 4", metric="Spearman's rho of prefixes of the last layer, mean", trivial="bag of words"
+)
 
 
 def _narrow_prefixes(preset: Preset, key: jax.Array) -> Measurement:
@@ -217,13 +220,13 @@ def _gains(run: Run) -> np.ndarray:
     return run.grids["2DMSE"] - run.grids["plain"]
 
 
-@paper.claim("M4", says="Narrow prefixes stay usable", holds=on_average(at_least(-0.05, of="2DMSE - plain")), **_NARROW)
+@_narrow_claim("M4", says="Narrow prefixes stay usable", holds=on_average(at_least(-0.05, of="2DMSE - plain")))
 def narrow_prefixes(preset: Preset, key: jax.Array) -> Measurement:
     """The sizes S below the full dimension."""
     return _narrow_prefixes(preset, key)
 
 
-@paper.claim(
+@_narrow_claim(
     "M4b",
     says="Narrow prefixes become better than those of an encoder that is trained plainly",
     holds=on_average(above(0, of="2DMSE - plain")),
@@ -232,7 +235,6 @@ def narrow_prefixes(preset: Preset, key: jax.Array) -> Measurement:
         "At this scale the encoder has hardly more numbers than its smallest prefix, so that a prefix of a plain one is a good "
         "embedding already, and the terms of the drawn layer and size take their share of few steps."
     ),
-    **_NARROW,
 )
 def better_prefixes(preset: Preset, key: jax.Array) -> Measurement:
     """The same runs, without any allowance: the paper's direction."""

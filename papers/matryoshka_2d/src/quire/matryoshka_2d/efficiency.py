@@ -1,7 +1,7 @@
 """What depth costs: floating-point operations of compiled programs, and their time."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -60,7 +60,7 @@ def early_exits(model: SentenceEncoder, tokens: Tokens, mask: Mask, layers: int)
     return _encoded(*nnx.split(model), tokens, mask, layers)
 
 
-def least_milliseconds(functions: dict[str, Callable[[], Any]], timings: int) -> dict[str, float]:
+def least_milliseconds(functions: Mapping[str, Callable[[], Any]], timings: int) -> dict[str, float]:
     """Least time of each of several functions, called by turns after one call that compiles."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(1 + timings):

@@ -10,7 +10,7 @@ from quire.common.checks import floating
 Pooling = Literal["cls", "avg", "cls_avg", "max", "last"]
 
 
-def check_pooling(how: str) -> str:
+def check_pooling(how: Pooling) -> Pooling:
     """The name, or a `ValueError` if there is no such pooling."""
     if how not in get_args(Pooling):
         raise ValueError(f"how is {how!r}; choose from {', '.join(get_args(Pooling))}")

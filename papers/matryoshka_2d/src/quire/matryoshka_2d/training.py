@@ -46,7 +46,7 @@ def methods_of(preset: Preset) -> dict[str, Method]:
     """
     alone = {f"{depth} layers alone" if depth > 1 else "1 layer alone": depth for depth in preset.alone}
     weights = METHODS | {name: LossWeights(0, depth, 0, 0, 0) for name, depth in alone.items()}  # n l(v_n) / n
-    return {name: Method(np.float32(w), np.int32(alone.get(name, 0))) for name, w in weights.items()}
+    return {name: Method(np.array(w, np.float32), np.array(alone.get(name, 0), np.int32)) for name, w in weights.items()}
 
 
 def training_loss(preset: Preset):

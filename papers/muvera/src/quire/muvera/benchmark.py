@@ -16,7 +16,7 @@ TOKENS = 96
 
 def compared_with_every_cluster(params: FDEParams, tokens: Float[Array, "n m d"]) -> Float[Array, "n dim"]:
     """The encoding as the definition reads: means by one-hot products, stand-ins by Hamming distances to all B clusters."""
-    k = params.partition.directions.shape[-1]
+    k = params.directions.shape[-1]
     codes = gray_bits(jnp.arange(2**k), k)
 
     def of_document(tokens):
@@ -28,7 +28,7 @@ def compared_with_every_cluster(params: FDEParams, tokens: Float[Array, "n m d"]
             distance = jnp.sum(bits[None] != codes[:, None], axis=-1)
             return jnp.where(sizes > 0, member @ projected / jnp.maximum(sizes, 1), projected[distance.argmin(1)])
 
-        return jax.lax.map(repetition, (params.partition.directions, params.inner)).reshape(-1)
+        return jax.lax.map(repetition, (params.directions, params.inner)).reshape(-1)
 
     return jax.lax.map(of_document, tokens)
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from quire.common.checks import floating
+from quire.common.checks import floating, is_concrete
 from quire.muvera.token_sets import TokenSets
 
 Side = tuple[Array, Array]
@@ -57,8 +57,7 @@ def chamfer(
 def _check_tokens(name: str, tokens: Array, mask: Array | None) -> None:
     if mask is not None and mask.shape != tokens.shape[:-1]:
         raise ValueError(f"{name}_mask has shape {mask.shape}; {name} needs {tokens.shape[:-1]}")
-    traced = isinstance(mask, jax.core.Tracer)
-    if not tokens.shape[-2] or (mask is not None and not traced and not np.asarray(mask).any(-1).all()):
+    if not tokens.shape[-2] or (mask is not None and is_concrete(mask) and not np.asarray(mask).any(-1).all()):
         raise ValueError(f"{name} has no tokens; it needs at least 1")
 
 

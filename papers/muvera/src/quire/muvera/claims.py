@@ -80,7 +80,7 @@ def one_sided(config: Config, key: jax.Array) -> Measurement:
 def _excess(params: FDEParams, queries, query_mask, documents, document_mask):
     """Largest excess over repetitions and their mean; error where a document is one token; excess of `p = -q`, not filled."""
 
-    repetitions, n = len(params.partition.directions), len(queries)
+    repetitions, n = len(params.directions), len(queries)
     first = jnp.broadcast_to(jnp.arange(documents.shape[1]) == 0, document_mask.shape)
 
     def excess(asked, queries, query_mask, documents, document_mask, fill_empty):
@@ -120,7 +120,8 @@ def definitions(config: Config, key: jax.Array) -> Measurement:
 
 def _definition_errors(c: BoundConfig, query: np.ndarray, document: np.ndarray, key: jax.Array, dtype: Any) -> list[float]:
     params = sample_fde_params(key, FDEConfig(c.dim, c.repetitions, c.simhash_bits, proj_dim=c.proj_dim, final_dim=c.final_dim))
-    directions, inner = np.asarray(params.partition.directions, float), np.asarray(params.inner, float)
+    directions, inner = np.asarray(params.directions, float), np.asarray(params.inner, float)
+    assert params.final is not None  # final_dim asks for one
     sketch = [np.asarray(x) for x in params.final.sketch]
     query, document = unit(query.astype(float)), unit(document.astype(float))
     expected = [brute_force.chamfer(query, document), brute_force.carve(query, CARVED_AT)]
@@ -167,7 +168,7 @@ def filling(config: Config, key: jax.Array) -> Measurement:
     c = config.filling
     pair_key, plane_key = jax.random.split(key)
     queries, documents = map(jnp.asarray, filling_pairs(pair_key, c))
-    directions = sample_fde_params(plane_key, FDEConfig(c.dim, c.repetitions, c.max_bits)).partition.directions
+    directions = sample_fde_params(plane_key, FDEConfig(c.dim, c.repetitions, c.max_bits)).directions
     truth = chamfer(queries, documents, normalize=True)
     filled, empty = np.asarray(errors_by_bits(directions, queries, documents, truth)).T
     small, middle = c.compared
@@ -205,6 +206,7 @@ def fewer_candidates(config: Config, key: jax.Array) -> Measurement:
     c = config.needles
     data_key, draw_key = jax.random.split(key)
     collection = needles(data_key, c.dim, queries=c.queries, tokens=c.tokens, distractors=c.distractors, others=c.others)
+    assert collection.relevant is not None  # one document a query
     targets = np.concatenate(collection.relevant)
     lists = {f"FDE {c.fde.label}": list(fde_order(collection, c.fde, draw_key)), **baseline_lists(collection, c.sv_tokens)}
     ranks = {name: target_ranks(found, targets) for name, found in lists.items()}

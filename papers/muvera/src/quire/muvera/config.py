@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from quire.muvera.encoding import FDEConfig
+from quire.muvera.token_collections import CollectionName
 
 SMALL, MIDDLE, LARGE = (FDEConfig(64, 20, k, 8) for k in (3, 4, 5))
 """The smallest three encodings that the paper found Pareto-optimal, for tokens of 64 dimensions."""
@@ -54,7 +55,7 @@ class NeedleConfig:
 class SearchConfig:
     """C4b, C5, C6: a collection, the ladder of encodings, and what follows the search."""
 
-    collection: str = "cranfield"
+    collection: CollectionName = "cranfield"
     dim: int = 64
     ladder: tuple[FDEConfig, ...] = (SMALL, MIDDLE, LARGE)
     pooled_rival: FDEConfig = LARGE

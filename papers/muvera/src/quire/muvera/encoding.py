@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from quire.common.checks import is_concrete
 from quire.common.random import generator
 from quire.muvera.partition import MAX_BITS, Partition, SimHash
 from quire.muvera.projection import (
@@ -98,6 +99,17 @@ class FDEParams(NamedTuple):
     partition: Partition
     inner: Float[Array, "r d p"] | None = None
     final: Final | None = None
+
+    @property
+    def directions(self) -> Float[Array, "r d k"]:
+        """Hyperplanes of the partition.
+
+        Raises:
+            ValueError: for one that is made of centres.
+        """
+        if not isinstance(self.partition, SimHash):
+            raise ValueError(f"partition is {type(self.partition).__name__}; only SimHash has hyperplanes")
+        return self.partition.directions
 
 
 def sample_fde_params(key: jax.Array, config: FDEConfig) -> FDEParams:
@@ -237,12 +249,12 @@ def _check(params: FDEParams, tokens: Array, owners: Array, count: int) -> np.nd
     bits = params.partition.num_clusters.bit_length()
     if max(count * params.partition.num_clusters, (bits + 1) * len(tokens)) >= 2**31:
         raise ValueError(f"{count} sets of {len(tokens)} tokens are too many for 32-bit indices; encode them in parts")
-    if isinstance(owners, jax.core.Tracer):
+    if not is_concrete(owners):
         return None
-    owners = np.asarray(owners)
-    if owners.size and not 0 <= owners.min() <= owners.max() <= count:
-        raise ValueError(f"owners run from {owners.min()} to {owners.max()}; they must lie between 0 and {count} (padding)")
-    return np.bincount(owners, minlength=count + 1)[:count]
+    sets = np.asarray(owners)
+    if sets.size and not 0 <= sets.min() <= sets.max() <= count:
+        raise ValueError(f"owners run from {sets.min()} to {sets.max()}; they must lie between 0 and {count} (padding)")
+    return np.bincount(sets, minlength=count + 1)[:count]
 
 
 @partial(jax.jit, static_argnames=("count", "document", "fill_empty"))

@@ -20,6 +20,8 @@ def partition_figure(
     query: Float[np.ndarray, "m 2"], document: Float[np.ndarray, "n 2"], directions: Float[np.ndarray, "2 k"]
 ) -> Figure:
     """Tokens on the circle, cut by hyperplanes, with each query token's best match; and the blocks that they fall into."""
+    import jax.numpy as jnp
+
     from quire.muvera.partition import SimHash
 
     figure, ((circle, blocks),) = plots.axes(2, size=(9.6, 4.0), width_ratios=(1, 1.5))
@@ -38,8 +40,8 @@ def partition_figure(
         side.set_visible(False)
     circle.legend(loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=2, frameon=False)
 
-    partition = SimHash(directions)
-    counts = [np.bincount(partition.clusters(x), minlength=partition.num_clusters) for x in (query, document)]
+    partition = SimHash(jnp.asarray(directions))
+    counts = [np.bincount(partition.clusters(jnp.asarray(x)), minlength=partition.num_clusters) for x in (query, document)]
     place = np.arange(partition.num_clusters)
     blocks.bar(place - 0.2, counts[0], 0.4, color=QUERY, label="query tokens: summed")
     blocks.bar(place + 0.2, counts[1], 0.4, color=DOCUMENT, label="document tokens: averaged")

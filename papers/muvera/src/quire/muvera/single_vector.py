@@ -58,5 +58,5 @@ def mean_pool(tokens: Float[ArrayLike, "t d"], owners: Int[ArrayLike, " t"], cou
     [[2.0], [5.0]]
     """
     sums = jax.ops.segment_sum(tokens, owners, count)
-    sizes = jax.ops.segment_sum(jnp.ones(len(tokens), sums.dtype), owners, count)
+    sizes = jax.ops.segment_sum(jnp.ones(jnp.shape(owners), sums.dtype), owners, count)
     return sums / jnp.maximum(sizes, 1)[:, None]

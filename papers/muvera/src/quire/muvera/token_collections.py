@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import jax
 import numpy as np
@@ -76,18 +77,19 @@ def reference_tokens(dim: int, key: jax.Array, *, least: int = 20, query_words: 
         least: words of a paragraph.
         query_words: words of a query, stop words included.
     """
-    documents, others = ([p for p in side.split("\n\n") if len(words(p)) >= least] for side in language_reference())
-    encoder = Encoder(documents, dim, key)
-    sides = (encoder(documents), encoder([" ".join(words(text)[:query_words]) for text in others]))
-    sides = [TokenSets(side.tokens, side.lengths[side.lengths > 0]) for side in sides]
-    name = f"Python language reference ({len(sides[0])} paragraphs, {len(sides[1])} beginnings of others), PPMI tokens of {dim}"
-    return TokenCollection(f"{name} dimensions", *sides)
+    paragraphs, others = ([p for p in side.split("\n\n") if len(words(p)) >= least] for side in language_reference())
+    encoder = Encoder(paragraphs, dim, key)
+    sides = (encoder(paragraphs), encoder([" ".join(words(text)[:query_words]) for text in others]))
+    documents, queries = (TokenSets(side.tokens, side.lengths[side.lengths > 0]) for side in sides)
+    name = f"Python language reference ({len(documents)} paragraphs, {len(queries)} beginnings of others), PPMI tokens of {dim}"
+    return TokenCollection(f"{name} dimensions", documents, queries)
 
 
+CollectionName = Literal["cranfield"] | BEIRSet
 COLBERT = "ColBERTv2 tokens of BEIR"
 
 
-def open_collection(name: str, dim: int) -> Source[TokenCollection]:
+def open_collection(name: CollectionName, dim: int) -> Source[TokenCollection]:
     """`cranfield`, or the language reference where Cranfield is not at hand; any other name is a collection of BEIR.
 
     Args:

@@ -41,8 +41,8 @@ class BlackBox(nnx.Module):
         rngs: nnx.Rngs,
     ):
         check_at_least("layers", layers)
-        inputs, skip = dim + len(covariate_names) + latent, {"skip": layers // 2, "skip_dim": dim}
-        self.net = SirenStack(init_siren_stack(rngs.params(), inputs, 1, hidden, layers, omega=omega, **skip))
+        inputs, skip = dim + len(covariate_names) + latent, layers // 2
+        self.net = SirenStack(init_siren_stack(rngs.params(), inputs, 1, hidden, layers, omega=omega, skip=skip, skip_dim=dim))
         self.names, self.dim, self.latent, self.omega = tuple(covariate_names), dim, latent, omega
 
     def sdf(self, p: Array, c: Covariates, z: Array) -> Array:
@@ -85,8 +85,8 @@ class OneDeformation(nnx.Module):
         rngs: nnx.Rngs,
     ):
         check_at_least("layers", layers)
-        inputs, skip = dim + len(covariate_names) + latent, {"skip": layers // 2, "skip_dim": dim}
-        self.net = SirenStack(init_siren_stack(rngs.params(), inputs, dim, hidden, layers, omega=omega, **skip))
+        inputs, skip = dim + len(covariate_names) + latent, layers // 2
+        self.net = SirenStack(init_siren_stack(rngs.params(), inputs, dim, hidden, layers, omega=omega, skip=skip, skip_dim=dim))
         self.template = SirenStack(init_siren_stack(rngs.params(), dim, 1, hidden, layers, omega=omega, input_layer=False))
         self.sees = nnx.Variable(jnp.asarray(covariates, float))  # a number, so that both kinds are one program
         self.names, self.dim, self.latent, self.omega = tuple(covariate_names), dim, latent, omega

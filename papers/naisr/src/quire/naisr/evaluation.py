@@ -60,13 +60,13 @@ def contour_distances(
     a, b = np.broadcast_arrays(a, b)
     lead = a.shape[:-2]
     flat = (np.asarray(x, np.float32).reshape(-1, *x.shape[-2:]) for x in (a, b))
-    return tuple(np.asarray(x).reshape(lead) for x in _pairs(*flat))
+    chamfers, hausdorffs = _pairs(*flat)
+    return np.asarray(chamfers).reshape(lead), np.asarray(hausdorffs).reshape(lead)
 
 
 def contour_transport(a: Float[np.ndarray, "n k 2"], b: Float[np.ndarray, "n k 2"]) -> Float[np.ndarray, " n"]:
     """Earth mover's distance of every pair of contours; NaN where one is missing."""
-    missing = np.isnan(a).any((1, 2)) | np.isnan(b).any((1, 2))
-    return np.array([np.nan if bad else earth_mover(*pair) for bad, *pair in zip(missing, a, b, strict=True)])
+    return np.array([np.nan if np.isnan(pair).any() else earth_mover(*pair) for pair in zip(a, b, strict=True)])
 
 
 def overlap(a: Bool[np.ndarray, "*shapes n"], b: Bool[np.ndarray, "*shapes n"]) -> Float[np.ndarray, "*shapes"]:

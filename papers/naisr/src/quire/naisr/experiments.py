@@ -96,8 +96,8 @@ class Questions(NamedTuple):
     """What a trained model is asked: shapes to fit `[T, ...]` with their covariates, and covariates to predict at `[Q, T, N]`."""
 
     observed: Observed
-    c: Array
-    asked: Array
+    c: Array | np.ndarray
+    asked: Array | np.ndarray
 
 
 def questions(world: World, sees: bool) -> Questions:
@@ -113,7 +113,7 @@ def answer(preset: Preset, model: Any, asked: Questions, points: Array) -> tuple
     return z, _fields(model, asked.asked, z, points)
 
 
-def _fields(model: Any, c: Array, z: Array, points: Array) -> Array:
+def _fields(model: Any, c: Array | np.ndarray, z: Array, points: Array) -> Array:
     """Values at the nodes of a grid for covariates `[Q, T, N]` and codes `[T, Z]`, a question at a time."""
     p = jnp.broadcast_to(points[None], (len(z), *points.shape))
     return jax.lax.map(lambda c: model.values(p, c, z), c)
@@ -127,7 +127,7 @@ def answers(preset: Preset, trained: Trained, runs: slice, asked: list[Questions
     return np.asarray(z), np.asarray(fields).reshape(*fields.shape[:-1], *[len(grid.axis)] * 2)
 
 
-def zero_code_fields(preset: Preset, trained: Trained, worlds: list[World], grid: Grid) -> np.ndarray:
+def zero_code_fields(preset: Preset, trained: Trained, worlds: list[World], grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Fields of the code zero at both visits of the test subjects, and the template: `[runs, 2, T, G, G]`, `[runs, G, G]`."""
     c = np.tile(np.stack([np.moveaxis(world.test.covariates, 1, 0) for world in worlds]).astype(np.float32), (2, 1, 1, 1))
 

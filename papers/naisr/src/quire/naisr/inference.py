@@ -1,10 +1,13 @@
 """Codes of new shapes, with their covariates known or not, and the same subject at other covariates. Sections 3.4 and 4.4."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from functools import reduce
+from operator import add
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
@@ -28,9 +31,9 @@ class Observed(NamedTuple):
         normals: unit normals `[T, P, dim]`, or None: then distances alone are fitted, which is cheaper.
     """
 
-    points: Array
-    sdf: Array
-    normals: Array | None = None
+    points: Array | np.ndarray
+    sdf: Array | np.ndarray
+    normals: Array | np.ndarray | None = None
 
 
 class Fitted(NamedTuple):
@@ -100,7 +103,9 @@ def infer(
     def loss(code):
         return jnp.sum(jax.vmap(lambda o, u, z: _unknown_loss(model, o, jnp.tanh(u), z, weights))(observed, code["u"], code["z"]))
 
-    rates = {"z": optax.adam(_halfway(rate, steps)), "u": optax.sgd(_halfway(rate if c_rate is None else c_rate, steps))}
+    c_rate = rate if c_rate is None else c_rate
+    rates: dict[Hashable, optax.GradientTransformation]
+    rates = {"z": optax.adam(_halfway(rate, steps)), "u": optax.sgd(_halfway(c_rate, steps))}
     code, losses = auto_decoder.fit_code(loss, start, steps, optax.partition(rates, {"z": "z", "u": "u"}))
     return Fitted(code["z"], jnp.tanh(code["u"]), losses)
 
@@ -131,8 +136,9 @@ def _known_loss(model: Any, observed: Observed, c: Array, z: Array, weights: Los
 
 def _unknown_loss(model: Any, observed: Observed, c: Array, z: Array, weights: LossWeights) -> Float[Array, ""]:
     """All terms of training, the code's at its full weight; without normals those of distances and code."""
-    if observed.normals is not None:
-        batch = ShapeBatch(*(x[None] for x in (*observed, c, z)))
+    points, sdf, normals = observed
+    if normals is not None:
+        batch = ShapeBatch(*(jnp.asarray(x)[None] for x in (points, sdf, normals, c, z)))
         return naisr_loss(model, batch, 100, weights).total
     return _distance_terms(model, observed, c, z, weights) + weights.code * jnp.mean(z**2)
 
@@ -144,8 +150,8 @@ def _distance_terms(model: Any, observed: Observed, c: Array, z: Array, weights:
         error, surface = jnp.abs(model.values(points, c, z) - sdf), jnp.abs(sdf) < ON_SURFACE
         return weights.surface * mean_where(error, surface) + weights.off_surface * mean_where(error, ~surface)
     values, pull_back = jax.vjp(lambda p: model.values(p, c, z), points)
-    batch = ShapeBatch(points, sdf, normals, c, z)
-    return sum(weighted_sdf_terms(values, *pull_back(jnp.ones_like(values)), batch, weights))
+    batch = ShapeBatch(*map(jnp.asarray, (points, sdf, normals, c, z)))
+    return reduce(add, weighted_sdf_terms(values, *pull_back(jnp.ones_like(values)), batch, weights))
 
 
 def _halfway(rate: float, steps: int) -> optax.Schedule:

@@ -1,5 +1,7 @@
 """The loss: distances, normals and unit slope, with the code and without it; displacements that undo themselves. Section 3.3."""
 
+from functools import reduce
+from operator import add
 from typing import Any, NamedTuple
 
 import jax
@@ -71,7 +73,7 @@ class LossTerms(NamedTuple):
     @property
     def total(self) -> Float[Array, ""]:
         """What training minimises."""
-        return sum(jnp.sum(x) for x in jax.tree.leaves(self))
+        return reduce(add, map(jnp.sum, jax.tree.leaves(self)))
 
 
 def weighted_sdf_terms(values: Array, slopes: Array, batch: ShapeBatch, weights: LossWeights) -> SdfTerms:

@@ -1,6 +1,8 @@
 """NAISR: a template's signed distance at displaced points, the displacement a sum over covariates. Section 3."""
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 import jax
@@ -62,9 +64,8 @@ class NAISR(nnx.Module):
         self.names = tuple(covariate_names)
         if not self.names or len(set(self.names)) < len(self.names):
             raise ValueError(f"covariate_names is {self.names}; it needs at least one name, and each once")
-        skip = {"skip": layers // 2, "skip_dim": dim}
-        count = len(self.names)
-        nets = init_siren_stack(rngs.params(), dim + 1 + latent, dim, hidden, layers, count=count, omega=omega, **skip)
+        skip, count, inputs = layers // 2, len(self.names), dim + 1 + latent
+        nets = init_siren_stack(rngs.params(), inputs, dim, hidden, layers, count=count, omega=omega, skip=skip, skip_dim=dim)
         template = init_siren_stack(rngs.params(), dim, 1, hidden, layers, omega=omega, input_layer=False)
         self.nets, self.template = SirenStack(nets), SirenStack(template)
         self.dim, self.latent, self.omega, self.noise = dim, latent, omega, noise
@@ -80,7 +81,7 @@ class NAISR(nnx.Module):
 
     def total_displacement(self, p: Array, c: Covariates, z: Array) -> Array:
         """`d(p) = sum_i d_i(p)`. Errors as for `displacement`."""
-        return sum(self.displacement(p, c, z).values())
+        return reduce(add, self.displacement(p, c, z).values())
 
     def sdf(self, p: Array, c: Covariates, z: Array) -> Array:
         """Signed distance of a subject's shape at its covariates. Errors as for `displacement`."""

@@ -14,18 +14,20 @@ from quire.common.random import generator
 from quire.common.train.auto_decoder import CodeTable, within
 from quire.common.train.batches import epoch_indices
 from quire.common.train.seeds import fit_seeds, stack
-from quire.naisr.baselines import shape_loss
+from quire.naisr.baselines import BlackBox, OneDeformation, shape_loss
 from quire.naisr.config import Training
 from quire.naisr.loss import PAPER_WEIGHTS, LossWeights, ShapeBatch, naisr_loss
+from quire.naisr.model import NAISR
 from quire.naisr.starman import Samples
 
+Model = NAISR | BlackBox | OneDeformation
 LONGEST_CODE = 1.0
 
 
 class AutoDecoder(nnx.Module):
     """A model of shapes and the codes of those that it learns from."""
 
-    def __init__(self, model: nnx.Module, n_shapes: int, *, rngs: nnx.Rngs):
+    def __init__(self, model: Model, n_shapes: int, *, rngs: nnx.Rngs):
         self.model = model
         self.codes = CodeTable(n_shapes, model.latent, LONGEST_CODE, rngs=rngs)
 
@@ -81,14 +83,18 @@ def pick(task: Task, step: Array | int) -> Step:
 
 def full_loss(decoder: AutoDecoder, step: Step, key: jax.Array) -> Array:
     """`naisr_loss` of a batch, with noise for zero."""
-    batch = ShapeBatch(*step.samples, step.c, decoder.codes(step.ids))
+    batch = _with_codes(decoder, step)
     return naisr_loss(decoder.model, batch, step.epoch, step.weights, key).total
 
 
 def plain_loss(decoder: AutoDecoder, step: Step, key: jax.Array) -> Array:
     """`shape_loss` of a batch."""
-    batch = ShapeBatch(*step.samples, step.c, decoder.codes(step.ids))
-    return shape_loss(decoder.model, batch, step.epoch, step.weights)
+    return shape_loss(decoder.model, _with_codes(decoder, step), step.epoch, step.weights)
+
+
+def _with_codes(decoder: AutoDecoder, step: Step) -> ShapeBatch:
+    points, sdf, normals, c = map(jnp.asarray, (*step.samples, step.c))
+    return ShapeBatch(points, sdf, normals, c, decoder.codes(step.ids))
 
 
 def optimiser(training: Training) -> optax.GradientTransformation:
@@ -121,10 +127,10 @@ class Trained(NamedTuple):
 
 
 def train(
-    build: Callable[[nnx.Rngs], nnx.Module],
+    build: Callable[[nnx.Rngs], Model],
     loss: Callable[[AutoDecoder, Step, jax.Array], Array],
     tasks: Sequence[Task],
-    keys: Sequence[jax.Array],
+    keys: Sequence[jax.Array] | jax.Array,
     training: Training,
 ) -> Trained:
     """One run for every task, all by one program.

@@ -127,12 +127,17 @@ class PLGAttention(nnx.Module):
 
         Returns:
             Output, the longer cache, the deductive outputs.
+
+        Raises:
+            ValueError: without mask and cache.
         """
         q, k, v = self.project(x, positions)
         found = self.deductive(q, A, G, counted)
         if kv is not None:
             kv = kv.append(k, v)
             k, v, mask = kv.keys, kv.values, kv.mask(x.shape[1])[None, None]
+        if mask is None:
+            raise ValueError("mask and kv are None; one of them must say what the tokens may see")
         scores = plga_scores(q, k, found.G)
         sow(self, "scores", scores)
         sow(self, "keys", k)

@@ -65,6 +65,7 @@ def prefill(model: PLDRModel, tokens: Int[Array, "batch n"], capacity: int) -> t
     x = model.embed(tokens)
     empty = init_cache(model.config, batch, capacity, x.dtype)
     logits, kv, found = model.decode(x, jnp.arange(n), kv=empty.kv)
+    assert kv is not None and found.A is not None and found.A_LM is not None  # the whole network ran, with a cache
     return logits, Cache(kv, found.A, found.A_LM, found.G)
 
 
@@ -93,4 +94,5 @@ def decode_step(
     x = model.embed(token[:, None])
     given = {"G": cache.G} if use_g else {"A": cache.A}
     logits, kv, _ = model.decode(x, cache.length[None], kv=cache.kv, **given)
+    assert kv is not None  # one was given
     return logits[:, 0], cache._replace(kv=kv)

@@ -78,8 +78,8 @@ class PLDRRecipe(Recipe):
 
     floor: float = 0.1
     clip: float | None = 1.0
-    b1: float | None = 0.9
-    b2: float | None = 0.95
+    b1: float = 0.9
+    b2: float = 0.95
     weight_decay: float = 0.1
 
     def __post_init__(self):

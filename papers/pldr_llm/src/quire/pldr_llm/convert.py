@@ -81,7 +81,7 @@ def checkpoint_names(cfg: PLDRConfig) -> Names:
 
 def _layer_names() -> dict[tuple, str]:
     names = _map(("attention",), _LINEARS, "mha1.") | _map(("ffn",), _GLU, "ffn.")
-    norms = {("attention_norm",): "layernorm1", ("ffn_norm",): "layernorm2"}
+    norms: dict[tuple, str] = {("attention_norm",): "layernorm1", ("ffn_norm",): "layernorm2"}
     norms |= {("attention", "metric_learner", "norm"): "mha1.layernorm1"}
     for path, name in norms.items():
         names |= {(*path, "scale"): f"{name}.weight", (*path, "bias"): f"{name}.bias"}

@@ -45,9 +45,16 @@ def dag_penalty(tensors: Deductive, weights: tuple[float, float, float]) -> Floa
         weights: the coefficients, none below 0.
 
     Raises:
-        ValueError: for a negative coefficient, and as `dag_loss`.
+        ValueError: for a negative coefficient, one of a tensor that is missing, and as `dag_loss`.
     """
     if len(weights) != 3 or min(weights) < 0:
         raise ValueError(f"weights are {weights}; they need three numbers, at least 0")
-    parts = zip(weights, (tensors.A_LM, tensors.A_P, tensors.G), strict=True)
-    return sum(c * dag_loss(T) for c, T in parts if c)
+    parts = {"A_LM": tensors.A_LM, "A_P": tensors.A_P, "G": tensors.G}
+    total = 0.0
+    for c, (name, T) in zip(weights, parts.items(), strict=True):
+        if not c:
+            continue
+        if T is None:
+            raise ValueError(f"tensors has no {name}, whose weight is {c}; where G is given nothing else is made")
+        total = total + c * dag_loss(T)
+    return total

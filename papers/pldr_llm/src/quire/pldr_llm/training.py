@@ -125,7 +125,7 @@ def train_with(preset: Preset, key: jax.Array, tensors: Mapping[str, Array]) -> 
         keys=jnp.stack([key] * count),
         one_by_one=True,
     )
-    held_out = jax.jit(jax.vmap(lambda state, g: language_loss(nnx.merge(graph, state), prompts, g=g)))(state, given)
+    held_out = jax.jit(jax.vmap(lambda state, g: language_loss(nnx.merge(graph, state), jnp.asarray(prompts), g=g)))(state, given)
     found = zip(tensors, np.asarray(losses), np.asarray(held_out), strict=True)
     return {name: {"losses": each, "loss": float(loss)} for name, each, loss in found}
 

@@ -21,7 +21,7 @@ class Alignment(NamedTuple):
 
     def __call__(self, x: Num[AnyArray, "n source"]) -> Float[Array, "n target"]:
         """Latents of the source in the space of the target."""
-        return (x - self.source_mean[None]) @ self.matrix + self.target_mean[None]
+        return (jnp.asarray(x) - self.source_mean[None]) @ self.matrix + self.target_mean[None]
 
 
 def align(source: Num[AnyArray, "m source"], target: Num[AnyArray, "m target"], kind: Kind = "orthogonal") -> Alignment:

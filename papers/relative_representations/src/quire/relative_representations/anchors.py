@@ -53,8 +53,9 @@ def select_anchors(
     if policy not in get_args(Policy):
         raise ValueError(f"policy is {policy!r}; it must be one of {', '.join(get_args(Policy))}")
     for name, given, wanted in (("labels", labels, "balanced"), ("counts", counts, "frequent")):
-        if policy == wanted and (given is None or np.shape(given) != (len(latents),)):
-            raise ValueError(f"{name} has shape {np.shape(given)}; policy {policy!r} needs one for each of {len(latents)} rows")
+        shape = () if given is None else np.shape(given)
+        if policy == wanted and shape != (len(latents),):
+            raise ValueError(f"{name} has shape {shape}; policy {policy!r} needs one for each of {len(latents)} rows")
     if policy == "frequent" and not np.isfinite(np.asarray(counts, float)).all():
         raise ValueError("counts has numbers that are not finite")
     draw = generator(key)

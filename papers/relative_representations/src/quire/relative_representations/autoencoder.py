@@ -140,7 +140,7 @@ def autoencoder_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     return {"anchors": latents[:, :, :count], "test": latents[:, :, count:]}
 
 
-def swapped_decoders(images: LabelledImages, key: jax.Array, *, relative: bool, shown: int = 8) -> dict[str, np.ndarray]:
+def swapped_decoders(images: LabelledImages, key: jax.Array, *, relative: bool, shown: int = 8) -> dict[str, np.ndarray | float]:
     """Two autoencoders of one kind, and every decoder on the codes of every encoder.
 
     Args:

@@ -1,7 +1,7 @@
 """The paper's claims, measured: C1 to C7."""
 
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -62,7 +62,12 @@ def _changes(x, anchors, scales, moves, dtype: Any) -> list[float]:
 # --- C2 to C4, C6: encoders of images ---
 
 
-def _fields(run: dict[str, Any], what: str) -> dict[str, str]:
+class _Data(TypedDict):
+    data: str
+    stand_in_for: str
+
+
+def _fields(run: dict[str, Any], what: str) -> _Data:
     """Data, and what it stands in for."""
     return {"data": f"{run['source'].name}; {what}", "stand_in_for": run["source"].stand_in_for}
 

@@ -102,4 +102,5 @@ def _measures(k: int) -> dict[str, Callable[[Array, Array], Array]]:
 def _same_shape(a: AnyArray, b: AnyArray) -> tuple[Array, Array]:
     if a.ndim != 2 or a.shape != b.shape or a.shape[0] == 0:
         raise ValueError(f"a and b have shapes {a.shape} and {b.shape}; they need one shape [n, m], n at least 1")
-    return floating(a, b)
+    a, b = floating(a, b)
+    return a, b

@@ -15,17 +15,18 @@ from quire.common.losses.classification import smoothed_cross_entropy
 from quire.common.random import generator
 from quire.common.train.finite import check_losses
 from quire.relative_representations.citations import Citations
+from quire.relative_representations.projection import AnyArray
 
 
 class GCN(NamedTuple):
     """Weights of an encoder `z = A relu(A x W1 + b1) W2 + b2` and a head `relu(z) W + b`; arrays may have leading axes."""
 
-    w1: Array
-    b1: Array
-    w2: Array
-    b2: Array
-    w: Array
-    b: Array
+    w1: AnyArray
+    b1: AnyArray
+    w2: AnyArray
+    b2: AnyArray
+    w: AnyArray
+    b: AnyArray
 
 
 class Receptive(NamedTuple):
@@ -36,8 +37,8 @@ class Receptive(NamedTuple):
         adjacency: the normalised adjacency A between training nodes and these, `[train, near]`.
     """
 
-    propagated: Array
-    adjacency: Array
+    propagated: AnyArray
+    adjacency: AnyArray
 
 
 def glorot_gcn(key: jax.Array, sizes: tuple[int, int, int, int]) -> GCN:
@@ -67,7 +68,7 @@ def receptive_field(graph: Graph, words: Float[np.ndarray, "n words"], nodes: In
 def latents_of(weights: GCN, field: Receptive) -> Float[Array, "n latent"]:
     """Latents of the nodes that a `Receptive` was made for."""
     hidden = jax.nn.relu(field.propagated @ weights.w1 + weights.b1[None])
-    return field.adjacency @ (hidden @ weights.w2) + weights.b2[None]
+    return jnp.asarray(field.adjacency) @ (hidden @ weights.w2) + weights.b2[None]
 
 
 def train_gcns(

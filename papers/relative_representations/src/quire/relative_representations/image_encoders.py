@@ -133,7 +133,7 @@ def _one_architecture(images: LabelledImages, channels: tuple[int, ...], keys: j
     return {name: in_batches(encode, state, split.images) for name, split in (("train", data.train), ("test", data.test))}, head
 
 
-def encode_frozen(model: nnx.Module, images: Num[Array, "n h w c"]) -> Float[Array, "n dim"]:
+def encode_frozen(model: Classifier, images: Num[Array, "n h w c"]) -> Float[Array, "n dim"]:
     """Latents in evaluation mode: with the statistics of a batch, what an anchor is would depend on its company."""
     model.eval()
     return model.encoder(images)

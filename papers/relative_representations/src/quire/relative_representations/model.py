@@ -58,8 +58,6 @@ class RelativeLayer(nnx.Module):
         if norm is not None and norm not in get_args(Norm):
             raise ValueError(f"norm is {norm!r}; it must be None or one of {', '.join(get_args(Norm))}")
         linear = groups > 1 and pooling == "linear"
-        if rngs is None and (linear or dim or values):
-            raise ValueError("rngs is None; linear pooling, maps of queries and keys, and values start from random numbers")
         self.num_anchors, self.similarity, self.norm = num_anchors, similarity, norm
         self.bin_size, self.rounding, self.groups, self.pooling = bin_size, rounding, groups, pooling
         width = num_anchors * (groups if pooling is None else 1)
@@ -76,7 +74,7 @@ class RelativeLayer(nnx.Module):
         if len(anchors) != self.num_anchors:
             raise ValueError(f"anchors has {len(anchors)} rows; this layer was made for {self.num_anchors}")
         x, anchors = floating(x, anchors)
-        if self.query is not None:
+        if self.query is not None and self.key is not None:
             x, anchors = x @ self.query[...], anchors @ self.key[...]
         codes = self._pooled(x, anchors)
         codes = codes if self.bin_size is None else quantize(codes, self.bin_size, self.rounding)
@@ -90,14 +88,16 @@ class RelativeLayer(nnx.Module):
         return subspace_projection(x, anchors, self.groups, self.pooling, self.similarity, weights)
 
     def _normalized(self, codes: Array) -> Array:
-        if self.norm == "batch":
+        if self.batch_norm is not None:
             return self.batch_norm(codes)
-        if self.norm == "layer":
+        if self.scale is not None and self.shift is not None:
             return layer_norm(codes, scale=self.scale[...], shift=self.shift[...])
-        return normalize_codes(codes, "layer" if self.norm == "instance" else self.norm)
+        return codes if self.norm is None else normalize_codes(codes, "l2" if self.norm == "l2" else "layer")
 
 
-def _weights(fan_in: int, fan_out: int, rngs: nnx.Rngs) -> nnx.Param:
+def _weights(fan_in: int, fan_out: int, rngs: nnx.Rngs | None) -> nnx.Param:
+    if rngs is None:
+        raise ValueError("rngs is None; linear pooling, maps of queries and keys, and values start from random numbers")
     return nnx.Param(normal(fan_in**-0.5)(rngs.params(), (fan_in, fan_out)))
 
 

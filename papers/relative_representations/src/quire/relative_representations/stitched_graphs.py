@@ -35,7 +35,7 @@ def graph_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     sizes = citations.words.shape[1], config.hidden, config.latent, citations.num_classes
     own = jax.vmap(lambda key: jax.random.split(jax.random.fold_in(key, 4), len(config.rates)))(keys).reshape(-1)
     start = jax.tree.map(lambda *leaves: np.stack(leaves), *[glorot_gcn(key, sizes) for key in own])
-    trained, _ = train_gcns(start, np.tile(np.float32(config.rates), seeds), citations)
+    trained, _ = train_gcns(start, np.tile(np.array(config.rates, np.float32), seeds), citations)
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), trained)
     lead = seeds, len(config.rates), len(config.snapshots)
     latents = all_latents(flat, citations).reshape(*lead, len(citations.labels), -1)
@@ -66,7 +66,7 @@ def _stitched(latents, weights: GCN, drawn: list[np.ndarray], citations: Citatio
     train = codes[:, :, citations.train].reshape(-1, len(citations.train), codes.shape[-1])
     heads = fit_heads(key, train, labels[citations.train], citations.num_classes, training)
     relative = LinearHead(*(x.reshape(*lead, *x.shape[1:]) for x in heads))
-    absolute = LinearHead(weights.w[:, same, -1], weights.b[:, same, -1])
+    absolute = LinearHead(*(np.asarray(x)[:, same, -1] for x in (weights.w, weights.b)))
     test = {"relative": codes[:, :, citations.test], "absolute": np.maximum(z[:, :, citations.test], 0)}
     return {
         name: np.stack(

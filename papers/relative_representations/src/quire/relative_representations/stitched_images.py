@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from quire.common.claims import shared
 from quire.relative_representations.alignment import Alignment, align
@@ -14,7 +14,7 @@ from quire.relative_representations.anchors import select_anchors
 from quire.relative_representations.comparison import code_cosine, derangement
 from quire.relative_representations.config import Preset
 from quire.relative_representations.image_encoders import trained_encoders
-from quire.relative_representations.projection import relative_projection
+from quire.relative_representations.projection import AnyArray, relative_projection
 from quire.relative_representations.sources import LabelledImages, open_images
 from quire.relative_representations.stitching import LinearHead, accuracy, fit_heads, stitching_matrix
 
@@ -97,9 +97,7 @@ def _stitched(images: LabelledImages, latents, sets: dict[str, list[np.ndarray]]
 
 
 @jax.jit
-def codes_of(
-    latents: Float[np.ndarray, "*models n dim"], anchors: Float[np.ndarray, "*models m dim"]
-) -> Float[np.ndarray, "*models n m"]:
+def codes_of(latents: Float[AnyArray, "*models n dim"], anchors: Float[AnyArray, "*models m dim"]) -> Float[Array, "*models n m"]:
     """Relative codes as heads on frozen encoders read them: cosines, layer norm."""
     project = partial(relative_projection, normalize="layer")
     for _ in latents.shape[:-2]:

@@ -84,7 +84,7 @@ def total_loss(
     if (new is None) != (old is None):
         raise ValueError(f"{'new' if new is None else 'old'} is None; features come from both models or from none")
     loss = smoothed_cross_entropy(logits, jnp.asarray(targets))
-    return loss if new is None else lam * loss + (1 - lam) * hoc_loss(new, old, targets, mu)
+    return loss if new is None or old is None else lam * loss + (1 - lam) * hoc_loss(new, old, targets, mu)
 
 
 def distillation_loss(new: Features, old: Features) -> Float[Array, ""]:
@@ -141,7 +141,8 @@ def among(logits: Float[Array, "batch classes"], keep: Bool[Array, " classes"]) 
 def _pair(new: Features, old: Features) -> tuple[Array, Array]:
     if np.ndim(new) != 2 or np.shape(new) != np.shape(old) or not len(new):
         raise ValueError(f"new has shape {np.shape(new)} and old {np.shape(old)}; both must be [batch, dim], with a sample")
-    return floating(new, old)
+    new, old = floating(new, old)
+    return new, old
 
 
 def _check_labels(labels: Labels, count: int) -> None:

@@ -223,7 +223,8 @@ def class_vector_violations(num_classes: int, draw: np.random.Generator) -> tupl
     """
     old, labels = simplex(num_classes), np.arange(num_classes)
     turn = np.linalg.qr(draw.standard_normal((num_classes - 1,) * 2))[0]
-    return tuple(inequalities(new, old, old, labels, labels).violation for new in (3 * old, old @ turn))
+    exact, turned = (inequalities(new, old, old, labels, labels).violation for new in (3 * old, old @ turn))
+    return exact, turned
 
 
 # --- The contrastive term ---

@@ -32,7 +32,7 @@ def search_accuracy(
     >>> print(f"{search_accuracy(gallery, np.array([7, 3]), queries, np.array([7, 3, 3])):.3f}")
     0.667
     """
-    return template_search(gallery, gallery_labels, queries, query_labels)
+    return float(template_search(gallery, gallery_labels, queries, query_labels))
 
 
 def compatibility_matrix(

@@ -39,6 +39,8 @@ def load_checkpoint(state: StateDict, *, dtype: type = np.float32) -> Network:
             raise ValueError(f"{name} is {state[name].shape}; it must have {axes} axes")
     rows = state["fc2.weight"]
     network = nnx.eval_shape(lambda: _empty(state, rows))
+    assert isinstance(network.backbone, ResNet)
+    names: dict[tuple, Source | str]
     names = {("backbone", *path): _prefixed(source) for path, source in torch_names(network.backbone).items()}
     if network.projection is not None:
         names["projection", "kernel"] = transposed("fc1.weight")

@@ -76,7 +76,13 @@ def switchable_network(sizes: Architecture, mean: float, std: float, *, rngs: nn
     head, pixels = ExpandingHead(sizes.dim, sizes.num_slots, rngs=rngs), {"mean": mean, "std": std}
     if not sizes.channels:
         return Network(resnet18(in_channels=sizes.in_channels, rngs=rngs), 512, sizes.dim, head, **pixels, rngs=rngs)
-    options = {"patch": sizes.patch, "in_channels": sizes.in_channels, "act": jax.nn.relu}
-    init = torch_normal if sizes.small_start else he_normal
-    backbone = PatchNet(sizes.channels, sizes.dim, **options, kernel_init=init, rngs=rngs)
+    backbone = PatchNet(
+        sizes.channels,
+        sizes.dim,
+        patch=sizes.patch,
+        in_channels=sizes.in_channels,
+        act=jax.nn.relu,
+        kernel_init=torch_normal if sizes.small_start else he_normal,
+        rngs=rngs,
+    )
     return Network(backbone, sizes.dim, sizes.dim, head, **pixels, rngs=rngs)

@@ -47,7 +47,8 @@ def train_apart(config: Stationarity, data: ImageData, keys: jax.Array) -> dict[
     weights = networks.start(list(keys), copies=len(KINDS))
     indices = [epoch_indices(key, len(data.train), recipe.batch_size, recipe.steps) for key in fold_keys(keys, 1)]
     every_slot = np.ones((2 * count, sizes.num_slots), bool)
-    roles = Role(np.repeat(np.float32([1, 0]), count), np.tile(np.float32([1, 0, 0, 0]), (2 * count, 1)), every_slot, ~every_slot)
+    fixed, terms = np.array([1, 0], np.float32), np.array([1, 0, 0, 0], np.float32)
+    roles = Role(np.repeat(fixed, count), np.tile(terms, (2 * count, 1)), every_slot, ~every_slot)
     pool = Pool(jnp.asarray(data.train.images), jnp.asarray(slot(data.train.labels, sizes.num_slots)))
     weights, _ = networks.train(weights, weights, roles, pool, np.stack(indices * len(KINDS)))
     features = networks.features(weights, data.test.images)

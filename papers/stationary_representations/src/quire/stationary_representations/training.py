@@ -15,6 +15,7 @@ from quire.common.train.seeds import Build, stack
 from quire.common.train.step import Weights, make_step, split_model
 from quire.stationary_representations.alignment import among, distillation_loss, hoc_loss, old_classifier_loss
 from quire.stationary_representations.config import Training
+from quire.stationary_representations.expanding_head import ExpandingHead
 from quire.stationary_representations.network import Network
 from quire.stationary_representations.simplex import structured_simplex_logits
 
@@ -40,6 +41,12 @@ class Pool(NamedTuple):
 
     images: np.ndarray | Array
     slots: Int[np.ndarray, " n"] | Int[Array, " n"]
+
+
+def _class_vectors(network: Network) -> Array:
+    """Rows of the classifier of a switchable network."""
+    assert isinstance(network.head, ExpandingHead)
+    return network.head.kernel[...]
 
 
 def stage_loss(mu: float) -> Callable[[Network, Any, Any], Array]:
@@ -130,7 +137,7 @@ class Networks:
 
                 def body(carry, chosen):
                     images, slots = pool.images[chosen], pool.slots[chosen]
-                    known = (frozen.features(images), frozen.head.kernel[...]) if self.tied else None
+                    known = (frozen.features(images), _class_vectors(frozen)) if self.tied else None
                     weights, opt_state, value = step(*carry, (images, slots, known, role), None, 0)
                     return (weights, opt_state), value
 

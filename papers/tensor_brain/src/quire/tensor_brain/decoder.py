@@ -8,6 +8,8 @@ Functions decode one blackboard; `jax.vmap` makes batches. Triples are columns s
 distribution are subject, object, predicate, in the order of decoding.
 """
 
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 import jax
@@ -80,7 +82,7 @@ def log_prob(weights: DecoderWeights, q0: Num[AnyArray, " r"], s: Id, p: Id, o: 
     logits = step_logits(weights, q0, s, o)
     check_ids("p", p, weights.predicates.size)
     chosen = zip(logits, (s, o, p), strict=True)
-    return sum(jnp.take(jax.nn.log_softmax(x), i, mode="fill") for x, i in chosen)
+    return reduce(add, (jnp.take(jax.nn.log_softmax(x), i, mode="fill") for x, i in chosen))
 
 
 def log_probs(weights: DecoderWeights, q0: Num[AnyArray, "b r"], triples: Int[AnyArray, "b 3"]) -> Float[Array, " b"]:

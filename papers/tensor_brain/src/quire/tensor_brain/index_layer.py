@@ -24,9 +24,9 @@ class Index(NamedTuple):
         broadcast: `[k, r]`, separate top-down weights: an ablation. The paper ties both directions.
     """
 
-    embeddings: Array
-    bias: Array | None = None
-    broadcast: Array | None = None
+    embeddings: AnyArray
+    bias: AnyArray | None = None
+    broadcast: AnyArray | None = None
 
     @property
     def size(self) -> int:

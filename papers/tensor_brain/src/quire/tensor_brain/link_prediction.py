@@ -62,7 +62,7 @@ def compare(graph: TripleGraph, kinds: tuple[str, ...], r: int, config: LinkPred
 def one_of_all_objects(model: KGModel, batch: tuple[AnyArray, AnyArray | int], key: jax.Array) -> Float[Array, ""]:
     """Cross-entropy of the object among all, given subject and relation."""
     triples, kind = batch
-    return smoothed_cross_entropy(model.object_scores(triples[:, 0], triples[:, 1], kind), triples[:, 2])
+    return smoothed_cross_entropy(model.object_scores(triples[:, 0], triples[:, 1], kind), jnp.asarray(triples[:, 2]))
 
 
 def _test(graph: TripleGraph) -> tuple[Int[np.ndarray, "q 3"], Bool[np.ndarray, "q n_E"]]:
@@ -80,7 +80,7 @@ def _judge(graphdef, state, numbers, counts, test, known):
     return jax.vmap(lambda x: judge(x, test[:, 2], known))(jnp.concatenate([by_model, counts[test[:, 1]][None]]))
 
 
-def judge(scores: Float[AnyArray, "q n_E"], target: Int[AnyArray, " q"], known: Bool[AnyArray, "q n_E"]) -> dict[str, Array]:
+def judge(scores: Float[Array, "q n_E"], target: Int[Array, " q"], known: Bool[Array, "q n_E"]) -> dict[str, Array]:
     """Filtered MRR and Hits@1, 3 and 10."""
     ranks = filtered_ranks(scores, target, known)
     return {"MRR": mrr(ranks)} | {f"Hits@{k}": hits(ranks, k) for k in (1, 3, 10)}

@@ -249,8 +249,8 @@ def scene_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         draw_facts(config, world, graph.train, graph.test, key) for world, key in zip(worlds, fold_keys(keys, 3), strict=True)
     ]
     uniform = np.zeros((sizes[0], sizes[0], sizes[1]))
-    priors = [np.log(prior(graph.train, *sizes)) for prior in (predicate_marginal, lookup_table)]
-    nll, accuracy = see(brains.model, brains.state, *map(np.stack, zip(*facts, strict=True)), np.float32([uniform, *priors]))
+    priors = np.stack([uniform, *(np.log(prior(graph.train, *sizes)) for prior in (predicate_marginal, lookup_table))])
+    nll, accuracy = see(brains.model, brains.state, *map(np.stack, zip(*facts, strict=True)), priors.astype(np.float32))
     order = jnp.array([1, 0, 2, 3])  # the semantic memory stands in front
     return {
         "nll": nll[:, order],

@@ -61,9 +61,9 @@ def made_graph(num_entities: int = 14, num_relations: int = 55, largest: int = 1
     best = [np.argsort(-score.ravel())[:count] for score, count in zip(scores, counts, strict=True)]
     pairs = np.concatenate(best)
     triples = np.stack([pairs // num_entities, np.repeat(np.arange(num_relations), counts), pairs % num_entities], axis=1)
-    parts = np.split(draw.permutation(triples.astype(np.int32)), [int(0.8 * len(triples)), int(0.9 * len(triples))])
+    train, valid, test = np.split(draw.permutation(triples.astype(np.int32)), [int(0.8 * len(triples)), int(0.9 * len(triples))])
     names = [tuple(f"{kind} {i}" for i in range(n)) for kind, n in (("entity", num_entities), ("relation", num_relations))]
-    return _named("made graph", TripleGraph(*parts, *names))
+    return _named("made graph", TripleGraph(train, valid, test, *names))
 
 
 def _named(name: str, graph: TripleGraph) -> KnownGraph:

@@ -168,4 +168,4 @@ def query(kind: Kind, a_s: Rows, a_p: Num[AnyArray, "..."], core: Num[AnyArray, 
         return jnp.einsum("...a,...ab->...b", a_s, a_p)
     if kind == "tucker":
         return jnp.einsum("abc,...a,...b->...c", core, a_s, a_p, optimize="optimal")
-    return complex_product(a_s, a_p) if kind == "complex" else a_s * a_p
+    return complex_product(a_s, a_p) if kind == "complex" else jnp.multiply(a_s, a_p)

@@ -53,7 +53,7 @@ def variants(config: TinyWorld) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Switches `(units, memory, untied)` of `VARIANTS`, stacked."""
     narrow = (np.arange(config.wide_r) < config.r).astype(np.float32)
     units = np.stack([narrow, narrow, np.ones_like(narrow), narrow])
-    return units, np.float32([1, 0, 0, 1]), np.float32([0, 0, 0, 1])
+    return units, np.array([1, 0, 0, 1], np.float32), np.array([0, 0, 0, 1], np.float32)
 
 
 def table_of_predicates(config: TinyWorld, key: jax.Array) -> np.ndarray:

@@ -20,10 +20,10 @@ class MemoryWeights(NamedTuple):
         B: back to the blackboard `[r, r_h]`; zero is the ablation without a working memory.
     """
 
-    V: Array
-    U: Array
-    v0: Array
-    B: Array
+    V: AnyArray
+    U: AnyArray
+    v0: AnyArray
+    B: AnyArray
 
 
 def remember(memory: MemoryWeights, h: Float[AnyArray, " r_h"], q: Num[AnyArray, " r"]) -> Float[Array, " r_h"]:

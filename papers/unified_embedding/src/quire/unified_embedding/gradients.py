@@ -5,6 +5,8 @@ the examples with `x_t = v`. The gradient of row m is `sum_t theta_t sum_{v in m
 """
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 import jax
@@ -49,7 +51,7 @@ def linear_logits(
     _check(table, theta, tables, x)
     table, theta = floating(table, theta)
     rows = jnp.stack([jnp.asarray(h)[x[:, t]] for t, h in enumerate(tables)], axis=1)
-    return bias + jnp.einsum("ntd,td->n", lookup(table, rows), theta)
+    return jnp.asarray(bias) + jnp.einsum("ntd,td->n", lookup(table, rows), theta)
 
 
 def loss_sum(
@@ -88,7 +90,7 @@ def value_components(
     theta, residual = floating(theta, residual)
     by_value = [jnp.zeros(len(h), residual.dtype).at[x[:, t]].add(residual) for t, h in enumerate(tables)]
     by_row = [jnp.zeros(rows, residual.dtype).at[jnp.asarray(h)].add(g) for h, g in zip(tables, by_value, strict=True)]
-    whole = sum(g[:, None] * theta[t][None] for t, g in enumerate(by_row))
+    whole = reduce(add, (g[:, None] * theta[t][None] for t, g in enumerate(by_row)))
 
     def of(t, h, g):
         own = by_row[t][h]

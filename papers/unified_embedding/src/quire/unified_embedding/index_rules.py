@@ -189,7 +189,7 @@ def _slots(elements, constants: tuple[float, float], product: float = 0) -> Slot
     size = len(elements)
     return Slots(
         elements.astype(np.int32),
-        np.tile(np.float32(constants), (size, 1)),
+        np.tile(np.array(constants, np.float32), (size, 1)),
         np.full((size, 2), -1, np.int32),
         np.full(size, product, np.float32),
     )

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Shaped
 
-from quire.common.checks import check_at_least
+from quire.common.checks import check_at_least, is_concrete
 from quire.common.layers.ctr import FeatureTable
 from quire.common.layers.hashing import hash_bucket, splitmix64
 
@@ -87,7 +86,7 @@ def unified_index(tokens: Shaped[AnyArray, "batch features"], salts: Salts, rows
     Raises:
         ValueError: if there is not one column of tokens for each feature, for tokens that are no ids, or traced ones.
     """
-    if isinstance(tokens, jax.core.Tracer):
+    if not is_concrete(tokens):
         raise ValueError("tokens is traced; hash on the host by index(tokens), and pass lookup(index) to the compiled function")
     tokens = np.asarray(tokens)
     if tokens.ndim != 2 or tokens.shape[1] != len(salts):

@@ -113,7 +113,7 @@ def angle_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     config, names = preset.orthogonality, [(start, table) for start in STARTS for table in TABLES]
     worlds = [draw_world(config, key) for key in fold_keys(keys, 1)]
     first = [build(config, nnx.Rngs(key)) for key in keys]
-    offsets = np.float32([offset_of(start, config) for start, _ in names])
+    offsets = np.array([offset_of(start, config) for start, _ in names], np.float32)
     state, losses = _trained(config, worlds, names, offsets, keys)
     theta = np.stack([np.asarray(model.theta[...]) for model in first])
     theta = np.concatenate([np.tile(theta, (len(names), 1, 1))[:, None], np.asarray(state["theta"][...])], axis=1)
