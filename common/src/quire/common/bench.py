@@ -165,6 +165,6 @@ def run_benchmark(
     for size in sizes:
         for name, case in bench.cases(size, jax.random.key(size)).items():
             timings.setdefault(name, []).append(measure(case, size, repeats=repeats))
-        if progress:
+        if progress and task is not None:
             progress.advance(task)
     return Report(paper, timings, matmul_speed())

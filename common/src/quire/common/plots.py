@@ -122,8 +122,9 @@ def level(axes: Axes, value: float, name: str, **style: Any) -> None:
         name: what it is.
         style: of the line.
     """
-    axes.axhline(value, **{"color": GREY, "ls": "--", "lw": 1} | style)
-    where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
+    line: dict[str, Any] = {"color": GREY, "ls": "--", "lw": 1}
+    axes.axhline(value, **line | style)
+    where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
     axes.annotate(name, (1, value), (-2, 3), fontsize="small", **where)
 
 

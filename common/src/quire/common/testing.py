@@ -1,6 +1,6 @@
 """Helpers for tests of papers: golden vectors, symmetry, derivatives, jit and vmap, degenerate inputs, dtypes, conditioning."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -181,17 +181,17 @@ def assert_dtypes(
     Traceback (most recent call last):
     AssertionError: int32: max abs error / max abs reference is 1, more than 1e-05
     """
-    inputs = [np.asarray(x, np.float32) if _is_floating(x) else x for x in inputs]
+    single = [np.asarray(x, np.float32) if _is_floating(x) else x for x in inputs]
     function = jax.jit(function) if jit else function
     with _as_users_call():
         for dtype in dtypes:
-            _assert_same_answer(dtype, function, _cast_all(inputs, dtype), inputs, tolerance)
-        if sum(map(_is_floating, inputs)) > 1:
-            mixed = [*_cast_all(inputs[:1], "float16"), *inputs[1:]]
-            _assert_same_answer("float16 beside float32", function, mixed, inputs, tolerance)
+            _assert_same_answer(dtype, function, _cast_all(single, dtype), single, tolerance)
+        if sum(map(_is_floating, single)) > 1:
+            mixed = [*_cast_all(single[:1], "float16"), *single[1:]]
+            _assert_same_answer("float16 beside float32", function, mixed, single, tolerance)
         with jax.enable_x64():
-            _assert_same_answer("float32 in a process with jax_enable_x64", function, inputs, inputs, tolerance)
-            _assert_same_answer("float64", function, _cast_all(inputs, "float64"), inputs, tolerance)
+            _assert_same_answer("float32 in a process with jax_enable_x64", function, single, single, tolerance)
+            _assert_same_answer("float64", function, _cast_all(single, "float64"), single, tolerance)
 
 
 def assert_matches_float64(
@@ -224,7 +224,7 @@ def assert_matches_float64(
 
 
 @contextmanager
-def _as_users_call() -> Iterator[None]:
+def _as_users_call() -> Generator[None]:
     """Without the checks that only tests have: those of shapes and dtypes, and the one that stops at any NaN inside."""
     before = jaxtyping_config.jaxtyping_disable
     jaxtyping_config.update("jaxtyping_disable", True)

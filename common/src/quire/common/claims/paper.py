@@ -66,7 +66,7 @@ class Paper:
     venue: str
     arxiv: str
     area: str
-    presets: Mapping[PresetName, Any]
+    presets: Mapping[str, Any]
     code: str = ""
     licence: str = ""
     claims: dict[str, Claim] = field(default_factory=dict, init=False)
@@ -178,7 +178,7 @@ def shared(train: Callable[[Any, jax.Array], Any]) -> Callable[[Any, jax.Array],
         keys = _seed_keys.get()
         fingerprints = [jax.random.key_data(k).tobytes() for k in keys]
         own = jax.random.key_data(key).tobytes()
-        x64 = jax.config.jax_enable_x64
+        x64 = jax.config.jax_enable_x64  # ty: ignore[missing-attribute]  # JAX defines its options at run time
         if own not in fingerprints:  # outside a run, or another key than its seeds
             served = [name[1] for name in kept if name[::2] == (preset, x64) and own in name[1]]
             keys, fingerprints = (key,), served[0] if served else (own,)
@@ -189,7 +189,7 @@ def shared(train: Callable[[Any, jax.Array], Any]) -> Callable[[Any, jax.Array],
         seed = fingerprints.index(own)
         return jax.tree.map(lambda leaf: leaf[seed] if isinstance(leaf, (jax.Array, np.ndarray)) else leaf, kept[name])
 
-    of_key.__name__, of_key.__doc__, of_key.__wrapped__ = train.__name__, train.__doc__, train
+    of_key.__name__, of_key.__doc__, of_key.__wrapped__ = train.__name__, train.__doc__, train  # ty: ignore[missing-attribute]
     return of_key
 
 

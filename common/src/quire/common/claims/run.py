@@ -116,9 +116,10 @@ class Record:
             KeyError: if the claim was not measured in this run or has no figure.
         """
         figures = {result.claim.id: result.samples[0].figure for result in self.results if result.samples}
-        if figures.get(claim) is None:
+        figure = figures.get(claim)
+        if figure is None:
             raise KeyError(f"no figure of claim {claim!r}; there are {[id for id, one in figures.items() if one is not None]}")
-        return figures[claim]
+        return figure
 
     def entries(self) -> list[dict[str, Any]]:
         """JSON entries of all claims, in the order of the paper; kept entries of an earlier run included."""
@@ -192,7 +193,7 @@ def run(
         if path:
             unwritten = _write(path, record.as_json())
     if progress:
-        progress.update(task, description=f"{paper.slug} done")
+        progress.update(task, description=f"{paper.slug} done")  # ty: ignore[invalid-argument-type]  # a display has a task
     if unwritten:
         raise NotWritten(unwritten, record)
     return record

@@ -52,10 +52,7 @@ def _explain(error: BaseException) -> int:
     """One line about an error, and its exit code."""
     usage_error = typer.BadParameter.__bases__[0]  # what the parser raises for every wrong argument
     if isinstance(error, usage_error):
-        if error.format_message():
-            return fail(f"{' '.join(error.format_message().split())} (see `{_help_of(error)}`)", 2)
-        print(error.ctx.get_help())  # called without arguments: the help was asked for
-        return 2
+        return _explain_usage(error)
     if isinstance(error, QuireError):
         return fail(str(error), 2)
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
@@ -67,6 +64,13 @@ def _explain(error: BaseException) -> int:
         return fail(f"{error.filename or 'the output'} could not be read or written: {reason_of(error)}", 2)
     first = (str(error).strip().splitlines() or ["no message"])[0]
     return fail(f"{type(error).__name__}: {first} (run again with --debug for the traceback)", 1)
+
+
+def _explain_usage(error: Any) -> int:
+    if message := error.format_message():
+        return fail(f"{' '.join(message.split())} (see `{_help_of(error)}`)", 2)
+    print(error.ctx.get_help())  # called without arguments: the help was asked for
+    return 2
 
 
 def _discard_stdout() -> None:

@@ -1,5 +1,6 @@
 """What a process finds around it, and what must not end a run: a windows backend, an encoding, no home, no device."""
 
+import io
 import logging
 import os
 import sys
@@ -21,7 +22,7 @@ def settle() -> None:
     os.environ["MPLBACKEND"] = "agg"
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns when it finds no folder of its own
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     if not _has_home():
         os.environ.setdefault("JUPYTER_CONFIG_DIR", f"{sys.prefix}/etc/jupyter")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -118,7 +119,7 @@ def _check_split(split: str) -> None:
 def _tu_graphs(folder: Path, index: Path) -> list[Molecule]:
     """The graphs of a folder of the TU collection that an index names. Nodes are numbered from 1 across all graphs."""
 
-    def column(what: str, dtype: type, ndim: int = 1) -> np.ndarray:
+    def column(what: str, dtype: type, ndim: Literal[1, 2] = 1) -> np.ndarray:
         return np.loadtxt(folder / f"{folder.name}_{what}.txt", dtype, delimiter=",", ndmin=ndim)
 
     try:

@@ -6,7 +6,7 @@ A set is one file `catalogue/<set>.toml`; nothing but that file has to change wh
 import hashlib
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ def _entries() -> dict[str, Traversable]:
 
 def catalogue() -> list[Dataset]:
     """Every data set, by name. Reads the catalogue and nothing else."""
-    return [_read(entry) for _, entry in sorted(_entries().items())]
+    return [_read(entry) for _, entry in sorted(_entries().items())]  # ty: ignore[invalid-argument-type]  # a file hashes, whatever its protocol says
 
 
 def dataset(name: str) -> Dataset:
@@ -102,7 +102,7 @@ def dataset(name: str) -> Dataset:
     entries = _entries()
     if _key(name) not in entries:
         raise UsageError(f"no data set is called {name!r}; {did_you_mean(_key(name), entries)}")
-    return _read(entries[_key(name)])
+    return _read(entries[_key(name)])  # ty: ignore[invalid-argument-type]
 
 
 @cache
@@ -232,7 +232,7 @@ def fetch_all(name: str) -> list[Path]:
 
 
 @contextmanager
-def local_only() -> Iterator[None]:
+def local_only() -> Generator[None]:
     """Inside, nothing is downloaded: a file that is not on this machine is unavailable."""
     token = _local_only.set(True)
     try:

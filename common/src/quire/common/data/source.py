@@ -2,12 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from quire.common.data.registry import local_only
 from quire.common.errors import DatasetUnavailable
 
-Data = TypeVar("Data")
+
+class Named(Protocol):
+    """Data that say what they are."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Data = TypeVar("Data", bound=Named)
 
 
 @dataclass(frozen=True)

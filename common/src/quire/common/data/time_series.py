@@ -75,12 +75,12 @@ def calendar_features(dates: np.ndarray, frequency: Frequency) -> Float[np.ndarr
     thursday = day + (3 - weekday)
     week = (thursday - thursday.astype("datetime64[Y]")).astype(int) // 7
     minute, hour = minute_of_day % 60 / 59, minute_of_day // 60 / 23
-    dates = weekday / 6, (day - month).astype(int) / 30, day_of_year / 365
-    features = {
-        "minute": (minute, hour, *dates),
-        "hour": (hour, *dates),
-        "day": dates,
-        "week": (dates[1], week / 52),
+    calendar = weekday / 6, (day - month).astype(int) / 30, day_of_year / 365
+    features: dict[str, tuple[np.ndarray, ...]] = {
+        "minute": (minute, hour, *calendar),
+        "hour": (hour, *calendar),
+        "day": calendar,
+        "week": (calendar[1], week / 52),
     }
     if frequency not in features:
         raise ValueError(f"frequency is {frequency!r}; choose from {', '.join(features)}")

@@ -110,11 +110,11 @@ def homography_from_points(
 
 def _arguments(images: Any, *others: Any) -> tuple[Array, ...]:
     """All in one floating dtype; positions have at least 32 bits."""
-    images, *others = floating(images, *others)
+    images, *rest = floating(images, *others)
     if images.ndim != 4:
         raise ValueError(f"images has shape {images.shape}; it must be [n, h, w, c]")
     wide = jnp.promote_types(images.dtype, jnp.float32)
-    return tuple(x.astype(wide) for x in (images, *others))
+    return tuple(x.astype(wide) for x in (images, *rest))
 
 
 def _for_each(name, value, shape):

@@ -38,7 +38,7 @@ SINC_SERIES = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(8))
 """`sin(x) / x` in powers of x^2, to the rounding of float64 for `|x| <= 1 / 2`, derivatives included."""
 
 
-def sinc(x: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+def sinc(x: Float[Array | np.ndarray, "*batch"]) -> Float[Array, "*batch"]:
     """`sin(x) / x`, accurate near 0 in its derivatives as well.
 
     `jnp.sinc` has the limit at 0 itself; near it the quotients of its derivatives cancel.

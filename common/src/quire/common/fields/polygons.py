@@ -58,7 +58,7 @@ def polygon_area(vertices: Float[Array | np.ndarray, "*batch v 2"]) -> Float[Arr
     2.0
     """
     xp = jnp if isinstance(vertices, jax.Array) else np
-    x, y = xp.moveaxis(vertices, -1, 0)
+    x, y = vertices[..., 0], vertices[..., 1]
     return xp.sum(x * xp.roll(y, -1, axis=-1) - xp.roll(x, -1, axis=-1) * y, axis=-1) / 2
 
 

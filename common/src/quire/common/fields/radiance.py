@@ -8,9 +8,10 @@ References:
     Fridovich-Keil et al., *Plenoxels*, 2022.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from functools import partial, reduce
 from itertools import pairwise
+from operator import add
 from typing import NamedTuple
 
 import jax
@@ -62,10 +63,13 @@ class RadianceField(nnx.Module):
     clips_features = False
     has_features = True
 
-    features: Callable[[Array], Array]
-    """`x -> [n, m]`: the log-density and the numbers that the colour is made of, before they are clipped."""
-    colour: Callable[[Array, Array], Array]
-    """`(features, directions) -> [n, 3]`: red, green and blue in 0..1."""
+    def features(self, x: Float[Array, "n 3"]) -> Float[Array, "n m"]:
+        """The log-density and the numbers that the colour is made of, before they are clipped."""
+        raise NotImplementedError
+
+    def colour(self, features: Float[Array, "n m"], directions: Float[Array, "n 3"]) -> Float[Array, "n 3"]:
+        """Red, green and blue in 0..1."""
+        raise NotImplementedError
 
     def __call__(
         self, x: Float[Array, "n 3"], directions: Float[Array, "n 3"], *, clip: tuple[float, float] | Array = CLIP
@@ -234,7 +238,7 @@ class VMField(RadianceField):
     def density_l1(self) -> Float[Array, ""]:
         """Sum of the six means of the magnitudes of the planes and lines of the density, a penalty that empties space."""
         parts = [*self.planes, *self.lines]
-        return sum(jnp.mean(jnp.abs(part[...][..., : self.density_rank])) for part in parts)
+        return reduce(add, [jnp.mean(jnp.abs(part[...][..., : self.density_rank])) for part in parts])
 
 
 class VoxelSHField(RadianceField):

@@ -66,7 +66,7 @@ def _reduced(x: Array) -> tuple[Array, Array]:
     return jnp.clip(r, -2, 2), half != jnp.floor(half)
 
 
-def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
+def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array | float:
     value = coefficients[-1]
     for coefficient in coefficients[-2::-1]:
         value = value * x + coefficient

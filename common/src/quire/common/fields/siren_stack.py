@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 import jax
@@ -49,7 +51,7 @@ def sine_features(
     if sum(widths) != first.shape[0]:
         raise ValueError(f"parts have {widths} numbers, {sum(widths)} together; the first layer takes {first.shape[0]}")
     rows = jnp.split(first, np.cumsum(widths)[:-1].tolist())
-    x = _sine(sum(part @ weight for part, weight in zip(parts, rows, strict=True)), bias, omega)
+    x = _sine(reduce(add, [part @ weight for part, weight in zip(parts, rows, strict=True)]), bias, omega)
     for place, (weight, bias) in enumerate(layers[1:-1]):
         split = widths[0] if place == skip else 0
         again = parts[0] @ weight[:split] if split else 0

@@ -63,7 +63,7 @@ def union(*distances: Float[Array | np.ndarray, "*batch"]) -> Float[Array, "*bat
     """
     if not distances or len({x.shape for x in distances}) > 1:
         raise ValueError(f"distances have shapes {[x.shape for x in distances]}; it takes at least one, all of one shape")
-    found = distances[0]
+    found = jnp.asarray(distances[0])
     for distance in distances[1:]:
         found = jnp.minimum(found, distance)
     return found
@@ -154,7 +154,7 @@ def surface_points(
     return project(sdf, x, n, steps=steps)
 
 
-def project(field: SDF, x: Float[Array | np.ndarray, "m 3"], n: int, *, steps: int) -> Float[Array, "n 3"]:
+def project(field: SDF, x: Float[Array, "m 3"], n: int, *, steps: int) -> Float[Array, "n 3"]:
     """The n points where a field is smallest in magnitude, moved to its zeros: `x - f grad f / |grad f|^2`.
 
     Args:

@@ -122,7 +122,8 @@ def _nested(terms, labels, a, w, weighted) -> Hierarchy:
 
 def _greedy(edges, weights, weighted) -> Int[np.ndarray, " groups"]:
     """Groups merged pair by pair, down to one; the best on the way that has fewer groups than there were."""
-    labels, best = np.arange(len(edges)), (np.inf, None)
+    labels = np.arange(len(edges))
+    best = np.inf, labels
     while labels.max() > 0:
         pairs = zip(*np.triu_indices(labels.max() + 1, 1), strict=True)
         unions = [relabelled(np.where(labels == second, first, labels)) for first, second in pairs]

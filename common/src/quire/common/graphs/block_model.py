@@ -263,7 +263,7 @@ def _whole(x: Array) -> Int[Array, "..."]:
     return jnp.round(x).astype(int)
 
 
-def _check_tables(tables: Tables, edges: Array, sizes: Array) -> None:
+def _check_tables(tables: Tables, edges: AnyArray, sizes: AnyArray) -> None:
     if not is_concrete(edges, sizes):
         return
     ends, nodes, groups = int(edges.sum()), int(sizes.sum()), len(sizes)

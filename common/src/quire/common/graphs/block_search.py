@@ -54,7 +54,7 @@ class BlockFit:
     @property
     def total(self) -> float:
         """The description length in nats."""
-        return self.terms.total
+        return float(self.terms.total)
 
 
 def fit_block_model(

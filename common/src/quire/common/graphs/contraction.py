@@ -74,7 +74,7 @@ class Plan:
         X = as_matrices(self.graph, X)
         batch = X.shape[: -3 if self.graph.colors else -2]
         n = X.shape[-1]
-        factors = list(zip(self.graph.edges, edge_matrices(self.graph, X), strict=True))
+        factors: list[tuple[tuple[int, ...], Array]] = list(zip(self.graph.edges, edge_matrices(self.graph, X), strict=True))
         for step in self.steps:
             near = [f for f in factors if step.node in f[0]]
             near = near or [((step.node,), jnp.ones((*batch, n), X.dtype))]

@@ -187,7 +187,7 @@ def symmetric_product(graph: Graph, weight: Float[Array, " m"], x: Float[Array, 
     return _product(graph.num_nodes, graph.pairs, *_features(graph, weight, x))
 
 
-def _features(graph: Graph, weight: Array, x: Array) -> tuple[Array, Array]:
+def _features(graph: Graph, weight: Array, x: Array) -> tuple[Array, ...]:
     if weight.shape != (graph.num_edges,):
         raise ValueError(f"weight has shape {weight.shape}; {graph.num_edges} edges need ({graph.num_edges},)")
     check_features(graph, x)

@@ -1,6 +1,8 @@
 """Equivariant polynomials evaluated: as einsums with an optimised order, slice by slice, and by explicit loops."""
 
+from functools import reduce
 from itertools import permutations, product
+from operator import add
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +66,7 @@ def evaluate(graph: MultiGraph, X: Float[Array, "*batch n n"], *, distinct: bool
     """
     X = as_matrices(graph, X)
     if distinct:
-        return sum(coefficient * evaluate(h, X) for h, coefficient in q_in_p(graph).items())
+        return reduce(add, [coefficient * evaluate(h, X) for h, coefficient in q_in_p(graph).items()])
     if len(set(graph.red)) < len(graph.red):
         return as_diagonal(evaluate(graph.with_red(graph.red[0]), X))
     letters = node_letters(graph.num_nodes)

@@ -1,5 +1,7 @@
 """Matrices on the stalks of a sheaf: inverse square roots of small blocks, orthogonal maps from free parameters."""
 
+from functools import reduce
+from operator import add
 from typing import Literal, get_args
 
 import jax
@@ -12,7 +14,7 @@ OrthogonalForm = Literal["cayley", "matrix_exp", "householder", "euler"]
 
 
 def _sum_of_products(a: Array, b: Array) -> Array:
-    return sum(a[..., :, k : k + 1] * b[..., k : k + 1, :] for k in range(a.shape[-1]))
+    return reduce(add, [a[..., :, k : k + 1] * b[..., k : k + 1, :] for k in range(a.shape[-1])])
 
 
 @jax.custom_vjp

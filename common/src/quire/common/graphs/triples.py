@@ -67,10 +67,13 @@ def read_triples(text: str) -> list[tuple[str, str, str]]:
     >>> read_triples("cat\\teats\\tmouse\\n")
     [('cat', 'eats', 'mouse')]
     """
-    rows = [tuple(line.split("\t")) for line in text.splitlines() if line]
-    for number, row in enumerate(rows, 1):
-        if len(row) != 3 or not all(row):
-            raise DatasetCorrupt(f"triple {number} is {row}; it must be a subject, a relation and an object")
+    rows = []
+    for number, line in enumerate(filter(None, text.splitlines()), 1):
+        match line.split("\t"):
+            case [subject, relation, object] if subject and relation and object:
+                rows.append((subject, relation, object))
+            case row:
+                raise DatasetCorrupt(f"triple {number} is {tuple(row)}; it must be a subject, a relation and an object")
     if not rows:
         raise DatasetCorrupt("there is no triple")
     return rows

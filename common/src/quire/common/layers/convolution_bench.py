@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from quire.common.bench import Case, measure
-from quire.common.layers.convolution import conv_nd
+from quire.common.layers.convolution import Implementation, conv_nd
 
 LOOP_STEPS = 2
 
@@ -67,12 +67,13 @@ SHAPES = {
 }
 
 
-def implementations(shape: Shape, every: bool) -> list[str]:
+def implementations(shape: Shape, every: bool) -> list[Implementation]:
     """XLA's and what `auto` takes, or every one that can compute the layer."""
     if not every:
         return ["xla", "auto"]
     tiles = shape.size in (1, shape.stride)
-    return ["xla", "auto", "canonical", "im2col", "shifted", *(["patches"] if tiles else [])]
+    known: list[Implementation] = ["xla", "auto", "canonical", "im2col", "shifted"]
+    return [*known, "patches"] if tiles else known
 
 
 def arrays(shape: Shape) -> tuple[jax.Array, jax.Array]:
@@ -84,7 +85,7 @@ def arrays(shape: Shape) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(x), jnp.asarray(kernel / math.sqrt(fan_in))
 
 
-def cases(shape: Shape, impl: str, x: jax.Array, kernel: jax.Array) -> dict[str, Case]:
+def cases(shape: Shape, impl: Implementation, x: jax.Array, kernel: jax.Array) -> dict[str, Case]:
     """Forward pass, gradient, and a loop of gradient steps."""
 
     def forward(x, kernel):
@@ -103,7 +104,7 @@ def cases(shape: Shape, impl: str, x: jax.Array, kernel: jax.Array) -> dict[str,
     }
 
 
-def milliseconds(shape: Shape, impl: str, repeats: int) -> dict[str, float]:
+def milliseconds(shape: Shape, impl: Implementation, repeats: int) -> dict[str, float]:
     """The fastest call of each; of one step for the loop."""
     timed = {}
     for name, case in cases(shape, impl, *arrays(shape)).items():

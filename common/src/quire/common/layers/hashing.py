@@ -106,10 +106,10 @@ def expected_collisions(sizes: int | Sequence[int], rows: float) -> float:
     (2.5, 1.0)
     """
     check_positive("rows", rows)
-    sizes = np.atleast_1d(np.asarray(sizes, float))
-    if not sizes.min(initial=0) >= 0:
-        raise ValueError(f"sizes is {sizes}; it cannot be negative")
-    return float((sizes * (sizes - 1)).sum() / 2 / rows)
+    counts = np.atleast_1d(np.asarray(sizes, float))
+    if not counts.min(initial=0) >= 0:
+        raise ValueError(f"sizes is {counts}; it cannot be negative")
+    return float((counts * (counts - 1)).sum() / 2 / rows)
 
 
 def count_collisions(buckets: Int[np.ndarray, " n"]) -> int:

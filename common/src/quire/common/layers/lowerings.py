@@ -176,7 +176,7 @@ def shifted(x: Signal, kernel: Kernel, window: Window) -> Signal:
     parts = [(x, kernel)]
     for axis in range(summed):
         parts = [pair for x, kernel in parts for pair in zip(taps(x, axis, kernel.shape[0], window), kernel, strict=True)]
-    return sum(contract(x, kernel, window.groups) for x, kernel in parts)
+    return sum(contract(x, kernel, window.groups) for x, kernel in parts)  # ty: ignore[invalid-explicit-return]  # never of none
 
 
 def tiles(kernel_size: tuple[int, ...], window: Window) -> bool:

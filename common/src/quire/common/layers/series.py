@@ -163,5 +163,5 @@ class SeriesEmbedding(nnx.Module):
             wanted = self.mark.in_features if self.mark else 0
             if marks.shape != (*x.shape[:2], wanted):
                 raise ValueError(f"marks have shape {marks.shape}; this embedding needs {(*x.shape[:2], wanted)}")
-            out = out + self.mark(marks)
+            out = out + self.mark(marks) if self.mark else out
         return dropout(out, self.dropout, key)

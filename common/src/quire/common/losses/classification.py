@@ -87,7 +87,11 @@ def mixup(
     """
     _check_mixed(images, targets, alpha)
     share = jax.random.beta(key, alpha, alpha, dtype=targets.dtype)
-    return tuple(share.astype(x.dtype) * x + (1 - share).astype(x.dtype) * x[::-1] for x in (images, targets))
+
+    def mixed(x):
+        return share.astype(x.dtype) * x + (1 - share).astype(x.dtype) * x[::-1]
+
+    return mixed(images), mixed(targets)
 
 
 def cutmix(

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from quire.common.checks import floating
@@ -74,7 +75,7 @@ def sdf_terms(
     )
 
 
-def length(x: Float[Array, "*n d"]) -> Float[Array, "*n"]:
+def length(x: Float[Array | np.ndarray, "*n d"]) -> Float[Array, "*n"]:
     """Euclidean length of the last axis, with derivative zero at the zero vector.
 
     >>> length(jnp.array([3.0, 4.0])).item()

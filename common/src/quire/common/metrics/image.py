@@ -4,6 +4,9 @@ References:
     Wang et al., *Image Quality Assessment: From Error Visibility to Structural Similarity*, 2004.
 """
 
+from functools import reduce
+from operator import add
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -87,7 +90,7 @@ def _windows(x: Array, line: np.ndarray, stride: int, padding: int, axis: int) -
     size = x.shape[axis]
     places = (size - len(line)) // stride + 1
     starts = [slice(i, i + (places - 1) * stride + 1, stride) for i in range(len(line))]
-    return sum(float(w) * x[(slice(None),) * axis + (s,)] for w, s in zip(line, starts, strict=True))
+    return reduce(add, [float(w) * x[(slice(None),) * axis + (s,)] for w, s in zip(line, starts, strict=True)])
 
 
 def _check_alike(a: Array, b: Array) -> None:

@@ -173,7 +173,7 @@ def set_metrics(
     return SetMetrics(float(across.min(0).mean()), float(covered), float(told.mean()))
 
 
-def _clouds(a: AnyArray, b: AnyArray) -> tuple[Array, Array]:
+def _clouds(a: AnyArray, b: AnyArray) -> tuple[Array, ...]:
     if a.ndim != 2 or b.ndim != 2 or a.shape[1:] != b.shape[1:] or not (a.size and b.size):
         raise ValueError(f"a has shape {a.shape} and b {b.shape}; clouds are [n, d] and [m, d] with at least one point each")
     return floating(a, b)

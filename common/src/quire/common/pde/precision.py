@@ -1,6 +1,6 @@
 """Where solvers of small dense systems run best."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -11,7 +11,7 @@ Precision = Literal["float32", "float64"]
 
 
 @contextmanager
-def working_precision(precision: Precision = "float64") -> Iterator[None]:
+def working_precision(precision: Precision = "float64") -> Generator[None]:
     """Run in this precision, and with one LAPACK thread.
 
     The factorisations of Levenberg-Marquardt are too small for several threads, whose waiting takes the cores from XLA: on two

@@ -8,6 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -55,7 +56,7 @@ def assign(x: Float[Array, "n dim"], centres: Float[Array, "k dim"], block: int 
     return jax.lax.map(nearest, padded).reshape(-1)[: len(x)]
 
 
-def kmeans_start(x: np.ndarray, k: int, key: jax.Array, weights: np.ndarray | None = None) -> np.ndarray:
+def kmeans_start(x: np.ndarray, k: int, key: jax.Array, weights: np.ndarray | Array | None = None) -> np.ndarray:
     """k rows by k-means++: each drawn with a probability in proportion to its squared distance from those before.
 
     Rows that coincide with all centres so far are drawn only when no other is left.
@@ -109,7 +110,7 @@ def kmeans(
     mass = jnp.ones(len(x), x.dtype) if weights is None else jnp.asarray(weights, x.dtype)
     if not isinstance(mass, jax.core.Tracer) and (mass.shape != (len(x),) or (mass < 0).any() or not (mass > 0).any()):
         raise ValueError(f"weights has shape {mass.shape}; it needs one weight that is not negative a row, not all zero")
-    centres = jnp.asarray(kmeans_start(np.asarray(x), k, key, weights) if start is None else start, x.dtype)
+    centres = jnp.asarray(start if key is None else kmeans_start(np.asarray(x), k, key, weights), x.dtype)
     return _lloyd(jnp.asarray(x), centres, mass, iters)
 
 

@@ -112,7 +112,7 @@ def reconstruct_block(
         params, state = carry
         index, done, factor = now
         inputs, full, wanted = jax.tree.map(lambda a: a if batches is None else a[batches[index]], (x, x_full, target))
-        if full is not None:
+        if full is not None and key is not None:
             inputs = _mixed(inputs, full, input_prob, jax.random.fold_in(key, index))
         value, gradient = jax.value_and_grad(loss)(params, done, inputs, wanted)
         updates, state = tx.update(gradient, state, params)

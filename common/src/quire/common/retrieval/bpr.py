@@ -1,7 +1,8 @@
 """Bayesian personalised ranking: interactions in compressed rows, exact negative sampling, the loss (Rendle et al. 2009)."""
 
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from operator import add
 
 import jax
 import jax.numpy as jnp
@@ -139,4 +140,4 @@ def embedding_penalty(*rows: Float[Array, "b c"]) -> Float[Array, ""]:
     sizes = {r.shape[0] for r in rows}
     if len(sizes) != 1 or 0 in sizes:
         raise ValueError(f"rows hold {sorted(sizes)} embeddings; all need the same number, at least 1")
-    return sum(jnp.sum(r**2) for r in floating(*rows)) / (2 * rows[0].shape[0])
+    return reduce(add, [jnp.sum(r**2) for r in floating(*rows)]) / (2 * rows[0].shape[0])

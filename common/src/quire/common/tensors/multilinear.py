@@ -124,16 +124,16 @@ def kron_moments(means: Sequence[Float[AnyArray, "*_ _"]], covariances: Sequence
     return reduce(_kron_vectors, means), reduce(_kron_matrices, seconds)
 
 
-def _kron_vectors(a: Array, b: Array) -> Array:
+def _kron_vectors(a: AnyArray, b: AnyArray) -> AnyArray:
     return (a[..., :, None] * b[..., None, :]).reshape(*a.shape[:-1], -1)
 
 
-def _kron_matrices(a: Array, b: Array) -> Array:
+def _kron_matrices(a: AnyArray, b: AnyArray) -> AnyArray:
     size = a.shape[-1] * b.shape[-1]
     return (a[..., :, None, :, None] * b[..., None, :, None, :]).reshape(*a.shape[:-2], size, size)
 
 
-def _second_moments(means: Sequence[AnyArray], covariances: Sequence[AnyArray]) -> list[Array]:
+def _second_moments(means: Sequence[AnyArray], covariances: Sequence[AnyArray]) -> list[AnyArray]:
     if not means or len(means) != len(covariances):
         raise ValueError(f"there are {len(means)} means and {len(covariances)} covariances; they need to be as many, at least 1")
     for i, (mean, covariance) in enumerate(zip(means, covariances, strict=True)):

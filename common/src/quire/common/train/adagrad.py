@@ -77,8 +77,8 @@ def _transformation(learning_rate: float, start: float, step) -> optax.GradientT
     def init(params):
         return SquaredGradients(jax.tree.map(lambda p: jnp.full(p.shape, start, jnp.promote_types(p.dtype, jnp.float32)), params))
 
-    def update(gradients, state, params=None):
-        leaves, tree = jax.tree.flatten(gradients)
+    def update(updates, state, params=None):
+        leaves, tree = jax.tree.flatten(updates)
         wide = [g.astype(jnp.promote_types(g.dtype, jnp.float32)) for g in leaves]  # squares vanish in half precision
         steps, totals = zip(*map(step, wide, jax.tree.leaves(state.total)), strict=True) if leaves else ((), ())
         steps = [s.astype(g.dtype) for s, g in zip(steps, leaves, strict=True)]

@@ -28,9 +28,9 @@ def pareto_mask(scores: Real[np.ndarray, "n k"]) -> Bool[np.ndarray, " n"]:
     scores = np.asarray(scores, float)
     if scores.ndim != 2 or 0 in scores.shape or np.isnan(scores).any():
         raise ValueError(f"scores has shape {scores.shape}; it needs [n >= 1, k >= 1] and no NaN")
-    at_least = (scores[:, None] >= scores[None]).all(-1)
-    better = (scores[:, None] > scores[None]).any(-1)
-    return ~(at_least & better).any(0)
+    at_least = np.all(scores[:, None] >= scores[None], axis=-1)
+    better = np.any(scores[:, None] > scores[None], axis=-1)
+    return np.logical_not(np.any(at_least & better, axis=0))
 
 
 def tournament(scores: Real[np.ndarray, "n k"], rule: Rule, rng: np.random.Generator) -> int:
@@ -149,19 +149,19 @@ class ScoreLog:
         self.path = None if path is None else Path(path)
         self.found: dict[str, Any] = {}
         if self.path is not None and self.path.exists():
-            self._read()
+            self._read(self.path)
 
-    def _read(self):
-        text = self.path.read_text(encoding="utf-8")
+    def _read(self, path: Path) -> None:
+        text = path.read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1]
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
                 name, result = json.loads(line)
             except ValueError:
-                raise ValueError(f"line {number} of {self.path} is no score; delete the file to start anew") from None
+                raise ValueError(f"line {number} of {path} is no score; delete the file to start anew") from None
             self.found[name] = result
         if whole != text:
-            self.path.write_text(whole, encoding="utf-8")
+            path.write_text(whole, encoding="utf-8")
 
     def __call__(self, genome: Any) -> Any:
         """The score, from the log where it is there."""

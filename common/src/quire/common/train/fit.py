@@ -22,7 +22,7 @@ from quire.common.train.batches import BatchAt, HostBatches
 from quire.common.train.checkpoint import Checkpoints
 from quire.common.train.finite import check_losses, check_state, infinite_leaves
 from quire.common.train.keys import with_keys, without_keys
-from quire.common.train.step import Loss, Weights, make_step, split_model
+from quire.common.train.step import Loss, Model, Weights, make_step, split_model
 
 Partition = Callable[[tuple, jax.Array], PartitionSpec]
 
@@ -37,9 +37,9 @@ class History:
 
 
 def fit(
-    model: nnx.Module,
+    model: Model,
     tx: optax.GradientTransformation,
-    loss: Loss,
+    loss: Loss[Model],
     batches: BatchAt | HostBatches,
     data: Any = None,
     *,
@@ -47,7 +47,7 @@ def fit(
     key: jax.Array,
     ema: float = 0.0,
     chunk_steps: int = 100,
-    evaluate: Callable[[nnx.Module], Mapping[str, float]] | None = None,
+    evaluate: Callable[[Model], Mapping[str, float]] | None = None,
     checkpoints: Checkpoints | Path | str | None = None,
     mesh: Mesh | None = None,
     partition: Partition | None = None,
@@ -118,6 +118,7 @@ def fit(
         if checkpoints is not None:
             checkpoints.save(stop, (weights, opt_state))
         if progress:
+            # ty: ignore[invalid-argument-type]  # a display has a task
             progress.update(task, completed=stop, description=f"training, loss {values[-1]:.4g}")
     history.losses = np.concatenate(losses) if losses else history.losses
     return history

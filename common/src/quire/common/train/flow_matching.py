@@ -93,9 +93,7 @@ def noise_and_times(key: jax.Array, x1: Float[Array | np.ndarray, "batch *shape"
     return jax.random.normal(of_noise, x1.shape, x1.dtype), jax.random.uniform(of_time, x1.shape[:1], x1.dtype)
 
 
-def guide(
-    without: Float[Array | np.ndarray, "*shape"], given: Float[Array | np.ndarray, "*shape"], w: float | Array
-) -> Float[Array, "*shape"]:
+def guide(without: Float[Array, "*shape"], given: Float[Array, "*shape"], w: float | Array) -> Float[Array, "*shape"]:
     """Classifier-free guidance: `(1 - w) v_without + w v_given`.
 
     Args:

@@ -11,16 +11,16 @@ from flax import nnx
 from quire.common.train.batches import BatchAt
 from quire.common.train.finite import check_losses, check_state, infinite_leaves
 from quire.common.train.keys import with_keys, without_keys
-from quire.common.train.step import Loss, make_step, split_model
+from quire.common.train.step import Loss, Model, make_step, split_model
 
-Build = Callable[[nnx.Rngs], nnx.Module]
+Build = Callable[[nnx.Rngs], Model]
 """Makes a model from its random keys."""
 
 
 def fit_seeds(
-    build: Build,
+    build: Build[Model],
     tx: optax.GradientTransformation,
-    loss: Loss,
+    loss: Loss[Model],
     batch_at: BatchAt,
     data: Any,
     *,
@@ -29,7 +29,7 @@ def fit_seeds(
     snapshots: int = 1,
     ema: float = 0.0,
     one_by_one: bool = False,
-) -> tuple[nnx.GraphDef, Any, jax.Array]:
+) -> tuple[nnx.GraphDef[Model], Any, jax.Array]:
     """Train one model per key by one compiled loop: the seeds of a claim.
 
     Args:
@@ -130,7 +130,7 @@ def fold_keys(keys: jax.Array, number: int) -> list[jax.Array]:
     return list(jax.vmap(jax.random.fold_in, (0, None))(keys, number))
 
 
-def initial_states(build: Build, keys: jax.Array) -> tuple[nnx.GraphDef, Any]:
+def initial_states(build: Build[Model], keys: jax.Array) -> tuple[nnx.GraphDef[Model], Any]:
     """Graph and states `[seeds, ...]` of the models that `fit_seeds` starts from."""
     graphs, states = zip(*[nnx.split(build(nnx.Rngs(key))) for key in keys], strict=True)
     return graphs[0], stack(states)

@@ -1,7 +1,7 @@
 """One optimiser step on split state: everything that changes is a pytree, everything that does not is closed over."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,8 @@ from flax import nnx
 from quire.common.train.batches import Batch
 from quire.common.train.finite import leaf_name
 
-Loss = Callable[[nnx.Module, Batch, jax.Array], jax.Array]
+Model = TypeVar("Model", bound=nnx.Module)
+Loss = Callable[[Model, Batch, jax.Array], jax.Array]
 """`loss(model, batch, key) -> scalar`; the key is for masking and the like. What the forward pass changes in the model (running
 statistics, counts of random draws) is kept."""
 
@@ -26,18 +27,18 @@ class Weights(NamedTuple):
         average: moving average of `params`, at least in float32, or None.
     """
 
-    params: nnx.State
+    params: optax.Params
     other: nnx.State
     average: nnx.State | None
 
-    def shown(self) -> tuple[nnx.State, nnx.State]:
+    def shown(self) -> tuple[optax.Params, nnx.State]:
         """What a model of these weights holds: the average where there is one, and the other variables."""
         if self.average is None:
             return self.params, self.other
         return jax.tree.map(lambda a, p: a.astype(p.dtype), self.average, self.params), self.other
 
 
-def split_model(model: nnx.Module, ema: float = 0.0) -> tuple[nnx.GraphDef, nnx.State, Weights]:
+def split_model(model: Model, ema: float = 0.0) -> tuple[nnx.GraphDef[Model], nnx.State, Weights]:
     """Graph, what never changes (NumPy arrays, sown intermediates) and weights of a model; an average starts at the parameters.
 
     Raises:
@@ -50,7 +51,9 @@ def split_model(model: nnx.Module, ema: float = 0.0) -> tuple[nnx.GraphDef, nnx.
     return graph, fixed, Weights(params, other, jax.tree.map(_at_least_float32, params) if ema else None)
 
 
-def make_step(graph: nnx.GraphDef, fixed: nnx.State, tx: optax.GradientTransformation, loss: Loss, ema: float = 0.0):
+def make_step(
+    graph: nnx.GraphDef[Model], fixed: nnx.State, tx: optax.GradientTransformation, loss: Loss[Model], ema: float = 0.0
+):
     """One optimiser step: `weights, opt_state, batch, key, number -> weights, opt_state, loss`."""
 
     def step(weights, opt_state, batch, key, number):
@@ -69,7 +72,7 @@ def make_step(graph: nnx.GraphDef, fixed: nnx.State, tx: optax.GradientTransform
     return step
 
 
-def move_average(average: Any, params: Any, step: jax.Array | int, decay: float) -> Any:
+def move_average(average: Any, params: Any, step: jax.Array | int, decay: float | jax.Array) -> Any:
     """One step of an exponential moving average of parameters, the decay limited to `(1 + step) / (10 + step)` at the start.
 
     >>> print(move_average(jnp.array(0.0), jnp.array(1.0), 0, 0.99))
