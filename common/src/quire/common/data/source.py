@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from quire.common.data.registry import local_only
 from quire.common.errors import DatasetUnavailable
 
 
+@runtime_checkable
 class Named(Protocol):
     """Data that say what they are."""
 
@@ -15,7 +16,8 @@ class Named(Protocol):
     def name(self) -> str: ...
 
 
-Data = TypeVar("Data", bound=Named)
+AnyNamed = TypeVar("AnyNamed", bound=Named)
+Data = TypeVar("Data")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Source(Generic[Data]):
     stand_in_for: str = ""
 
     @property
-    def name(self) -> str:
+    def name(self: "Source[AnyNamed]") -> str:
         """The name of the data, as tables show it."""
         return self.value.name
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 
@@ -51,7 +52,7 @@ def truncate(z: Float[Array, "*batch dim"], size: int, normalize: bool = True) -
     return unit_rows(z[..., :size]) if normalize else z[..., :size]
 
 
-def unit_rows(z: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
+def unit_rows(z: Float[Array | np.ndarray, "*batch dim"]) -> Float[Array, "*batch dim"]:
     """Vectors of unit length; zero vectors stay zero, with a gradient of zero.
 
     The largest entry is divided out first, so that neither tiny nor huge vectors under- or overflow.

@@ -14,9 +14,9 @@ AnyArray = np.ndarray | Array
 
 
 def negative_sampling_loss(
-    positive: Real[Array, "*batch"],
-    negative: Real[Array, "*batch k"],
-    weight: Real[Array, "*#batch k"] | float = 1.0,
+    positive: Real[AnyArray, "*batch"],
+    negative: Real[AnyArray, "*batch k"],
+    weight: Real[AnyArray, "*#batch k"] | float = 1.0,
     *,
     saturation: float | None = None,
 ) -> Float[Array, "*batch"]:

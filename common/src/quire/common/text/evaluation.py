@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Array
 
 from quire.common.checks import check_at_least, check_ids
 from quire.common.metrics.rank_correlation import spearman
@@ -16,7 +17,7 @@ class Score(NamedTuple):
     questions: int
 
 
-def normalised(vectors: np.ndarray) -> np.ndarray:
+def normalised(vectors: np.ndarray | Array) -> np.ndarray:
     """Rows of unit length, however short or long they were; zero rows stay zero.
 
     Raises:

@@ -1,5 +1,6 @@
 """Losses and gradients written out in NumPy and float64, example by example."""
 
+import jax
 import numpy as np
 
 from quire.text_vectors.paragraph_vectors import PVWeights
@@ -10,10 +11,10 @@ def _softmax(x):
     return e / e.sum()
 
 
-def paragraph(weights: PVWeights, doc, word, context=None) -> tuple[float, PVWeights]:
+def paragraph(weights, doc, word, context=None) -> tuple[float, PVWeights]:
     """Loss of a binary paragraph vector model and its slopes, the step of the rounding taken to be the identity."""
     loss, size = 0.0, len(doc)
-    slopes = PVWeights(*(None if x is None else np.zeros_like(x) for x in weights))
+    slopes = jax.tree.map(np.zeros_like, weights)
     bits = weights.docs.shape[1] if weights.proj is None else weights.proj.shape[1]
     for n, (i, w) in enumerate(zip(doc, word, strict=True)):
         s = 1 / (1 + np.exp(-(weights.docs[i] if weights.proj is None else weights.docs[i] @ weights.proj)))
@@ -32,8 +33,9 @@ def paragraph(weights: PVWeights, doc, word, context=None) -> tuple[float, PVWei
         else:
             slopes.docs[i] += weights.proj @ slope_z
             slopes.proj[...] += np.outer(weights.docs[i], slope_z)
-        for v in () if context is None else context[n]:
-            slopes.words[v] += slope_h[bits:] / len(context[n])
+        around = () if context is None else context[n]
+        for v in around:
+            slopes.words[v] += slope_h[bits:] / len(around)
     return loss, slopes
 
 

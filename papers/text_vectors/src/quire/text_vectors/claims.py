@@ -49,7 +49,9 @@ def are_the_definitions(preset: Preset, key: jax.Array) -> Measurement:
     common = own._replace(ctx_w=own.ctx_w[0], ctx_b=own.ctx_b[0])
     doc, word, context = draw.integers(0, 6, 9), draw.integers(0, 14, 9), draw.integers(0, 14, (9, 4))
     uniform = draw.uniform(0.05, 0.95, (9, 3))
-    expected = [brute_force.paragraph(x, doc, word, c) for x, c in zip(paragraphs, (None, None, context), strict=True)]
+    expected: list[tuple[float, PVWeights | np.ndarray]] = [
+        brute_force.paragraph(x, doc, word, c) for x, c in zip(paragraphs, (None, None, context), strict=True)
+    ]
     expected.append(brute_force.disambiguated(own, word, context, uniform, 0.7))
     expected.append(brute_force.pretraining(common, word, context, 0.1))
 

@@ -107,13 +107,14 @@ def reranked(
     """
     if not 1 <= shortlist <= distances.shape[1]:
         raise ValueError(f"shortlist is {shortlist}; it must lie between 1 and the {distances.shape[1]} documents")
+    distances, similar = np.asarray(distances), np.asarray(cosines(queries, database))
     nearest = np.argsort(distances, axis=1, kind="stable")[:, :shortlist]
     scores = -1.0 - distances.astype(float)
-    np.put_along_axis(scores, nearest, np.take_along_axis(1 + cosines(queries, database), nearest, axis=1), axis=1)
+    np.put_along_axis(scores, nearest, np.take_along_axis(1 + similar, nearest, axis=1), axis=1)
     return scores
 
 
-def cosines(queries: Float[AnyArray, "q r"], database: Float[AnyArray, "n r"]) -> Float[AnyArray, "q n"]:
+def cosines(queries: Float[AnyArray, "q r"], database: Float[AnyArray, "n r"]) -> Float[np.ndarray, "q n"]:
     """Cosine of every pair; a zero vector has 0 with every other."""
     return normalised(queries) @ normalised(database).T
 

@@ -1,6 +1,6 @@
 """Codes of one set of documents by every model and baseline, all seeds at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,15 +13,16 @@ from flax import nnx
 from quire.common.random import generator
 from quire.common.train.adagrad import adagrad
 from quire.common.train.batches import epoch_indices, take_batch
-from quire.common.train.seeds import fit_seeds, fold_keys, over_seeds, stack
+from quire.common.train.seeds import Build, fit_seeds, fold_keys, over_seeds, stack
+from quire.common.train.step import Model
 from quire.text_vectors.autoencoder import CodeAutoencoder
 from quire.text_vectors.config import Codes
 from quire.text_vectors.paragraph_vectors import BinaryPV, PVWeights, count_loss
 
 
 def fit_documents_of_seeds(
-    build: Callable[[nnx.Rngs], nnx.Module], tx: Any, loss: Any, arrays: tuple, config: Codes, keys: jax.Array, flags: Any
-) -> nnx.Module:
+    build: Build[Model], tx: Any, loss: Any, arrays: tuple, config: Codes, keys: jax.Array, flags: Any
+) -> Model:
     """One model a seed, its arrays `[seeds, ...]`, trained on shuffled batches of documents.
 
     Args:

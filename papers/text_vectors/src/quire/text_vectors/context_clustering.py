@@ -46,7 +46,9 @@ class MSSG(nnx.Module):
         self.sums = nnx.Variable(jnp.asarray(1e-3 * draw.standard_normal((vocab, senses, dim)), jnp.float32))
         self.unknown = unknown
 
-    def choose(self, center: Int[AnyArray, " B"], context: Int[AnyArray, "B C"]) -> tuple[Int[Array, " B"], Float[Array, "B d"]]:
+    def choose(
+        self, center: Int[AnyArray, " B"], context: Int[AnyArray, "B C"]
+    ) -> tuple[Int[Array, " B"], Float[AnyArray, "B d"]]:
         """Senses of occurrences, and their context vectors."""
         c = context_vector(self.out_w[...], context)
         return nearest_cluster(self.sums[...][center], c), c

@@ -27,11 +27,11 @@ class DSGWeights(NamedTuple):
         ctx_w, ctx_b: classifier of contexts: a word's own, `[V, d, S]` and `[V, S]`, or one for all words, `[d, S]` and `[S]`.
     """
 
-    sense: Array
-    out_w: Array
-    out_b: Array
-    ctx_w: Array
-    ctx_b: Array
+    sense: AnyArray
+    out_w: AnyArray
+    out_b: AnyArray
+    ctx_w: AnyArray
+    ctx_b: AnyArray
 
 
 def context_vector(out_w: Float[AnyArray, "V d"], context: Int[AnyArray, "B C"]) -> Float[AnyArray, "B d"]:
@@ -86,13 +86,13 @@ def fine_loss(
     uniform: Float[AnyArray, "B S"],
     temperature: float | Array,
     unknown: int | None = None,
-) -> Float[AnyArray, ""]:
+) -> Float[Array, ""]:
     """The second stage: senses by a relaxed draw, which serves all labels of a position."""
     probs = relaxed_one_hot(sense_logits(weights, center, context), uniform, temperature)
     return prediction_loss(weights.out_w, weights.out_b, mixed_sense(weights, center, probs), labels, unknown)
 
 
-def mean_entropy(probs: Float[AnyArray, "B S"]) -> Float[AnyArray, ""]:
+def mean_entropy(probs: Float[AnyArray, "B S"]) -> Float[Array, ""]:
     """`-sum_s p_s log(p_s + 1e-5)`, averaged, in nats; 0 of an empty batch.
 
     >>> print(f"{mean_entropy(jnp.array([[0.5, 0.5]])):.4f}")
@@ -108,7 +108,7 @@ def pretraining_loss(
     labels: Int[AnyArray, "B L"],
     reward: float = 0.1,
     unknown: int | None = None,
-) -> Float[AnyArray, ""]:
+) -> Float[Array, ""]:
     """The first stage, one classifier and no noise: the loss minus `reward` times the entropy, so that all senses are used."""
     probs = jax.nn.softmax(sense_logits(weights, center, context), axis=-1)
     return prediction_loss(
@@ -163,7 +163,7 @@ class DisambiguatedSkipgram(nnx.Module):
         """The tables as arrays."""
         return DSGWeights(*(x[...] for x in (self.sense, self.out_w, self.out_b, self.ctx_w, self.ctx_b)))
 
-    def sense_logits(self, center: Int[AnyArray, " B"], context: Int[AnyArray, "B C"]) -> Float[Array, "B S"]:
+    def sense_logits(self, center: Int[AnyArray, " B"], context: Int[AnyArray, "B C"]) -> Float[AnyArray, "B S"]:
         """`sense_logits` of this model."""
         return sense_logits(self.weights, center, context)
 

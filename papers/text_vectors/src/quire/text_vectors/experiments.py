@@ -15,7 +15,7 @@ from quire.common.random import generator
 from quire.common.text.tf_idf import tf_idf
 from quire.common.train.seeds import fold_keys
 from quire.text_vectors.annotated_senses import agreement
-from quire.text_vectors.code_retrieval import code_distances, cosines, ndcg, reranked, tie_averaged_precision
+from quire.text_vectors.code_retrieval import AnyArray, code_distances, cosines, ndcg, reranked, tie_averaged_precision
 from quire.text_vectors.code_training import autoencoder_codes, paragraph_vectors, starts
 from quire.text_vectors.config import Preset, Senses
 from quire.text_vectors.context_clustering import first_component_side
@@ -42,7 +42,7 @@ def coded_documents(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     features = tf_idf(counts, n, sublinear=True)
     binary, real = paragraph_vectors(counts, config, keys, binary=(True, False))
     (both,) = paragraph_vectors(counts, config, keys, real_dim=config.real_dim)
-    real = real.docs
+    real = np.asarray(real.docs)
     lsa = latent_semantics(features, config.bits)
     codes = {
         "BPV": np.asarray(jax.vmap(document_codes)(binary)),
@@ -97,14 +97,14 @@ def _shuffled(out_w: np.ndarray, keys: jax.Array) -> np.ndarray:
     return np.stack([generator(key).permutation(w) for key, w in zip(fold_keys(keys, 7), out_w, strict=True)])
 
 
-def distances_of_tests(found: dict[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
+def distances_of_tests(found: dict[str, Any], name: str) -> tuple[AnyArray, np.ndarray]:
     """Hamming distances of test from training documents, and which of these share the class."""
     documents, codes = found["documents"], found["codes"][name]
     n = len(documents.train[1])
     return code_distances(codes[n:], codes[:n]), documents.test[1][:, None] == documents.train[1][None]
 
 
-def leave_one_out(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def leave_one_out(codes: np.ndarray, labels: np.ndarray) -> AnyArray:
     """Average precision of every document over all others."""
     n = len(labels)
     others = ~np.eye(n, dtype=bool)
@@ -155,6 +155,7 @@ def sense_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
 def real_sense_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """Disambiguated skip-gram of a real text: indices of pseudo-words, and what people judged, of every seed."""
     config = preset.real_senses
+    assert config is not None  # the claims ask only then
     texts = [open_text(config, key) for key in keys]
     weights = fit_senses(texts, config, keys)
     probs = occurrence_probabilities(weights, texts, config)

@@ -6,6 +6,7 @@ import numpy as np
 
 from quire.common import plots
 from quire.common.plots import Figure
+from quire.text_vectors.code_retrieval import AnyArray
 
 COLOURS = ("#c0392b", "#2980b9", "#27ae60", "#8e44ad", "#e67e22", "#34495e", "#16a085", "#7f8c8d")
 
@@ -26,7 +27,7 @@ def bars(
     return figure
 
 
-def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+def precision_recall(curves: Mapping[str, tuple[AnyArray, AnyArray]]) -> Figure:
     """Precision against recall by radius."""
     figure, ((panel,),) = plots.axes(width=5.4, height=3.2)
     for (name, (precision, recall)), colour in zip(curves.items(), COLOURS, strict=False):

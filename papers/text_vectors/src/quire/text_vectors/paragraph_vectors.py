@@ -25,20 +25,20 @@ class PVWeights(NamedTuple):
         words: word vectors of PV-DM, `[V, d]`.
     """
 
-    docs: Array
-    out_w: Array
-    out_b: Array
-    proj: Array | None = None
-    words: Array | None = None
+    docs: AnyArray
+    out_w: AnyArray
+    out_b: AnyArray
+    proj: AnyArray | None = None
+    words: AnyArray | None = None
 
 
 def in_one_dtype(weights: PVWeights) -> PVWeights:
     """The tables in the one floating dtype that JAX promotes them to."""
-    present = iter(floating(*(table for table in weights if table is not None)))
-    return PVWeights(*(None if table is None else next(present) for table in weights))
+    tables, tree = jax.tree.flatten(weights)
+    return jax.tree.unflatten(tree, floating(*tables))
 
 
-def document_hidden(weights: PVWeights, doc: Int[AnyArray, " B"], *, binary: bool | Array = True) -> Float[AnyArray, "B k"]:
+def document_hidden(weights: PVWeights, doc: Int[AnyArray, " B"], *, binary: bool | Array = True) -> Float[Array, "B k"]:
     """What stands for a document in the prediction: `h = 1[sigmoid(D_i P) >= 1/2]`, or `D_i P` without `binary`; P may be absent.
 
     >>> weights = PVWeights(jnp.array([[2.0, -1.0]]), jnp.zeros((3, 2)), jnp.zeros(3))
@@ -54,7 +54,7 @@ def document_hidden(weights: PVWeights, doc: Int[AnyArray, " B"], *, binary: boo
 
 def log_probabilities(
     weights: PVWeights, doc: Int[AnyArray, " B"], context: Int[AnyArray, "B C"] | None = None, *, binary: bool | Array = True
-) -> Float[AnyArray, "B V"]:
+) -> Float[Array, "B V"]:
     """`log softmax(W h + b)`; for PV-DM, `h` is followed by the mean vector of the context words.
 
     Args:
@@ -70,7 +70,7 @@ def log_probabilities(
         raise ValueError(f"context is {'absent' if context is None else 'given'}; it goes with a table of word vectors")
     weights = in_one_dtype(weights)
     h = document_hidden(weights, doc, binary=binary)
-    if context is not None:
+    if context is not None and weights.words is not None:
         check_ids("context", context, len(weights.words))
         h = jnp.concatenate([h, weights.words[context].mean(1)], axis=1)
     return jax.nn.log_softmax(h @ weights.out_w.T + weights.out_b[None])
@@ -83,7 +83,7 @@ def pair_loss(
     context: Int[AnyArray, "B C"] | None = None,
     *,
     binary: bool | Array = True,
-) -> Float[AnyArray, ""]:
+) -> Float[Array, ""]:
     """Mean of `-log P(word | document, context)`, in nats; 0 of an empty batch.
 
     Raises:
@@ -96,7 +96,7 @@ def pair_loss(
 
 def count_loss(
     weights: PVWeights, doc: Int[AnyArray, " B"], counts: Real[AnyArray, "B V"], *, binary: bool | Array = True
-) -> Float[AnyArray, ""]:
+) -> Float[Array, ""]:
     """`pair_loss` over all words of whole documents, by one product of matrices; 0 without a word.
 
     Args:
@@ -110,7 +110,7 @@ def count_loss(
     return -jnp.sum(found * counts) / jnp.maximum(counts.sum(), 1)
 
 
-def document_codes(weights: PVWeights) -> UInt8[AnyArray, "n k"]:
+def document_codes(weights: PVWeights) -> UInt8[Array, "n k"]:
     """The bits of all documents.
 
     >>> document_codes(PVWeights(jnp.array([[2.0, -1.0]]), jnp.zeros((3, 2)), jnp.zeros(3))).tolist()
@@ -170,8 +170,8 @@ class BinaryPV(nnx.Module):
     @property
     def weights(self) -> PVWeights:
         """The tables as arrays."""
-        tables = (self.docs, self.out_w, self.out_b, self.proj, self.words)
-        return PVWeights(*(None if table is None else table[...] for table in tables))
+        optional = (None if table is None else table[...] for table in (self.proj, self.words))
+        return PVWeights(self.docs[...], self.out_w[...], self.out_b[...], *optional)
 
     def loss(
         self, doc: Int[AnyArray, " B"], word: Int[AnyArray, " B"], context: Int[AnyArray, "B C"] | None = None

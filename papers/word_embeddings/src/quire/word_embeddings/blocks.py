@@ -76,7 +76,7 @@ def offsets(window: int) -> tuple[int, ...]:
     return tuple(o for o in range(-window, window + 1) if o)
 
 
-def shifted(x: Array, window: int, offset: int) -> Array:
+def shifted(x: AnyArray, window: int, offset: int) -> Array:
     """What stands `offset` places to the right of every centre, `[b, width, ...] -> [b, size, ...]`."""
     size = x.shape[1] - 2 * window
     return jax.lax.slice_in_dim(x, window + offset, window + offset + size, axis=1)
@@ -89,7 +89,7 @@ def window_sum(x: Float[AnyArray, "b width k"], window: int) -> Float[Array, "b 
     return sums[:, 2 * window + 1 :] - sums[:, :size] - shifted(x, window, 0)
 
 
-def _context(params: NSParams, cfg: NSConfig, rows: Array) -> Array:
+def _context(params: NSParams, cfg: NSConfig, rows: AnyArray) -> AnyArray:
     """x of every centre; CBOW's sum passes the whole gradient to each word."""
     if cfg.model == "cbow":
         total = window_sum(rows, cfg.window)
@@ -98,7 +98,7 @@ def _context(params: NSParams, cfg: NSConfig, rows: Array) -> Array:
     return context_vector(cfg, copies, params.hidden)
 
 
-def _scores(params: NSParams, cfg: NSConfig, batch: Batch) -> tuple[Array, Array]:
+def _scores(params: NSParams, cfg: NSConfig, batch: Batch) -> tuple[AnyArray, AnyArray]:
     """Scores `[b, size]` of the words and `[b, size, s]` of the negatives."""
     rows, targets = params.embed[batch.tokens], shifted(batch.tokens, cfg.window, 0)
     x = _context(params, cfg, rows)
@@ -285,7 +285,8 @@ def fit_ns(
         snapshots=schedule.snapshots,
         one_by_one=one_by_one,
     )
-    params = NSParams(*(state[name].get_value() if name in state else None for name in NSParams._fields))
+    hidden = state["hidden"].get_value() if "hidden" in state else None
+    params = NSParams(state["embed"].get_value(), state["out"].get_value(), hidden)
     if schedule.snapshots == 1:
         params = jax.tree.map(lambda x: x[:, None], params)
     seen = words * schedule.steps // schedule.snapshots * np.arange(1, schedule.snapshots + 1)

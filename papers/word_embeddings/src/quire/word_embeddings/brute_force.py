@@ -1,6 +1,10 @@
 """The definitions in NumPy and float64, one word and one row after the other, to compare the fast forms with."""
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from quire.word_embeddings.models import AnyArray
 
 START = 1e-8
 
@@ -8,7 +12,7 @@ START = 1e-8
 class Table:
     """Parameters with their accumulated squares."""
 
-    def __init__(self, values: np.ndarray):
+    def __init__(self, values: AnyArray):
         self.values, self.squares = np.array(values, float), np.full(np.shape(values), START)
 
     def ascend(self, where, gradient: np.ndarray, rate: float) -> None:
@@ -23,7 +27,7 @@ def label_minus_sigmoid(label: int, score: float) -> float:
     return label - 1 / (1 + np.exp(-score))
 
 
-def replay(model: str, arrays: list[np.ndarray], target, context, negative, rate: float) -> list[Table]:
+def replay(model: str, arrays: Sequence[AnyArray], target, context, negative, rate: float) -> list[Table]:
     """The six trainers, word by word.
 
     Args:

@@ -125,6 +125,11 @@ class CharWordCBOW(nnx.Module):
         num_chars, num_words, dim: sizes.
     """
 
+    in_c: nnx.Param
+    in_w: nnx.Param
+    out_c: nnx.Param
+    out_w: nnx.Param
+
     def __init__(self, key: jax.Array, num_chars: int, num_words: int, dim: int):
         draw = generator(key)
         for name, size in (("c", num_chars), ("w", num_words)):

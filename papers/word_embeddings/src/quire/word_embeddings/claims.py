@@ -27,7 +27,7 @@ from quire.word_embeddings.experiments import (
     train_grammar,
 )
 from quire.word_embeddings.glove import replay_glove
-from quire.word_embeddings.models import MODELS, NSConfig, NSParams
+from quire.word_embeddings.models import MODELS, Model, NSConfig, NSParams
 from quire.word_embeddings.paper import paper
 from quire.word_embeddings.sequential import replay
 from quire.word_embeddings.theory import (
@@ -88,11 +88,13 @@ def replays(config: Config, key: jax.Array) -> Measurement:
     return identity(errors, f"{c.examples} random examples of {c.vocab_size} words a model, d = {c.dim}, w = {c.window}")
 
 
-def _trace(c: ReplayConfig, model: str, draw: np.random.Generator) -> tuple[NSConfig, NSParams, tuple[np.ndarray, ...]]:
+def _trace(
+    c: ReplayConfig, model: Model, draw: np.random.Generator
+) -> tuple[NSConfig, NSParams, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """A trainer, its start, which has larger numbers than in training so that scores saturate, and examples."""
     cfg = NSConfig(model, c.dim, c.window, c.negatives, lr=0.05)
-    shapes = NSParams((c.vocab_size, c.dim), cfg.out_shape(c.vocab_size), cfg.hidden_shape)
-    start = NSParams(*(None if shape is None else draw.uniform(-1, 1, shape) for shape in shapes))
+    embed, out = (draw.uniform(-1, 1, shape) for shape in ((c.vocab_size, c.dim), cfg.out_shape(c.vocab_size)))
+    start = NSParams(embed, out, None if cfg.hidden_shape is None else draw.uniform(-1, 1, cfg.hidden_shape))
     target = draw.integers(0, c.vocab_size, c.examples).astype(np.int32)
     context = draw.integers(0, c.vocab_size, (c.examples, cfg.contexts)).astype(np.int32)
     negative = draw.integers(0, c.vocab_size, (c.examples, c.negatives)).astype(np.int32)
@@ -119,7 +121,7 @@ def same_matrix(config: Config, key: jax.Array) -> Measurement:
     draw = generator(key)
     counts = 1.0 + draw.poisson(20 * draw.random((8, 8)))
     scores = draw.standard_normal(counts.shape)
-    trained = {}
+    trained: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def errors(dtype: Any) -> dict[str, float]:
         x, s = jnp.asarray(counts, dtype), jnp.asarray(scores, dtype)
@@ -283,6 +285,7 @@ def wide_context(config: Config, key: jax.Array) -> Measurement:
 @shared
 def news_runs(config: Config, keys: jax.Array) -> dict[str, np.ndarray]:
     """Accuracies by method `[seeds]`."""
+    assert config.news is not None  # the claim asks only then
     return dict(compare_on_news(config.news, config.english, list(keys)).accuracy)
 
 
@@ -311,6 +314,7 @@ def news_posts(config: Config, key: jax.Array) -> Measurement:
 @shared
 def chinese_runs(config: Config, keys: jax.Array) -> dict[str, np.ndarray]:
     """Boundary F1 by vectors `[seeds]`."""
+    assert config.chinese is not None  # the claim asks only then
     return segmentation_scores(config.chinese, list(keys))
 
 

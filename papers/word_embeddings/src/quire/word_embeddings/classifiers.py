@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from quire.common.checks import check_at_least, check_ids
 from quire.common.layers.recurrent import scan_rnn
@@ -54,7 +54,7 @@ class CNN(nnx.Module):
         self.w4 = nnx.Param(jnp.asarray(uniform_rows(draw, num_classes, hidden)))
         self.b4 = nnx.Param(jnp.zeros(num_classes))
 
-    def __call__(self, ids: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"]) -> Float[Array, "b n"]:
+    def __call__(self, ids: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"]) -> Float[AnyArray, "b n"]:
         mask = word_mask(ids, lengths, len(self.emb[...]))
         words = self.emb[...][ids] * mask[..., None]
         reach = self.filters.shape[1] // words.shape[-1] // 2
@@ -92,7 +92,7 @@ class RecurrentNet(nnx.Module):
         self.w4 = nnx.Param(jnp.asarray(uniform_rows(draw, num_classes, hidden)))
         self.b4 = nnx.Param(jnp.zeros(num_classes))
 
-    def __call__(self, ids: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"]) -> Float[Array, "b n"]:
+    def __call__(self, ids: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"]) -> Float[AnyArray, "b n"]:
         mask = word_mask(ids, lengths, len(self.emb[...]))
 
         def step(state, x):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -217,11 +217,11 @@ class Classified(NamedTuple):
 def _compare(
     builders: dict[str, Callable], keys, train: list[Documents], test: list[Documents], vocab_size: int, *, steps, batch, lr
 ) -> Classified:
-    accuracy, graph, state = {}, None, None
-    for name, build in builders.items():
-        trained = train_classifiers(build, optax.adam(lr), keys, train, test, steps=steps, batch=batch)
-        accuracy[name] = trained[2]
-        graph, state = (trained[0], trained[1]) if name == "RCNN" else (graph, state)
+    trained = {
+        name: train_classifiers(build, optax.adam(lr), keys, train, test, steps=steps, batch=batch)
+        for name, build in builders.items()
+    }
+    accuracy, (graph, state, _) = {name: found[2] for name, found in trained.items()}, trained["RCNN"]
     bags = [[bag_of_words(d.ids, d.lengths, vocab_size) for d in pair] for pair in zip(train, test, strict=True)]
     accuracy["bag of words"] = np.array(
         [logistic_accuracy(a, x.labels, b, y.labels) for (a, b), x, y in zip(bags, train, test, strict=True)]
@@ -231,12 +231,13 @@ def _compare(
 
 def compare_on_markers(config: MarkerConfig, keys: Sequence[jax.Array]) -> Classified:
     """RCNN and its rivals on the order of two words."""
-    c, options = config, {"length": config.length, "gap": config.gap, "fillers": config.fillers}
+    c = config
+    options: dict[str, Any] = {"length": c.length, "gap": c.gap, "fillers": c.fillers}
     size, stacked = 3 + c.fillers, jax.numpy.stack(list(keys))
     train = [marker_order(key, c.train, **options) for key in fold_keys(stacked, 1)]
     test = [marker_order(key, c.test, **options) for key in fold_keys(stacked, 2)]
-    sizes = {"embed_dim": c.embed_dim, "hidden": c.hidden}
-    builders = {
+    sizes: dict[str, Any] = {"embed_dim": c.embed_dim, "hidden": c.hidden}
+    builders: dict[str, Callable] = {
         "RCNN": lambda key: RCNN(init_rcnn(key, size, 2, context_dim=c.context_dim, **sizes)),
         "CNN": lambda key: CNN(key, size, 2, **sizes),
         "recurrent": lambda key: RecurrentNet(key, size, 2, **sizes),
@@ -256,9 +257,9 @@ def compare_on_news(config: NewsConfig, english: EnglishConfig, keys: Sequence[j
     schedule = Schedule(max(1, english.schedule.steps // 5), shared=english.schedule.shared)
     vectors = np.asarray(fit_ns([keys[0]], cfg, known.text, schedule).params.embed[0, -1])
     vectors = vectors / max(float(vectors.std()), 1e-12) * c.dim**-0.5
-    sizes = {"embed_dim": c.dim, "hidden": c.hidden, "vectors": vectors}
+    sizes: dict[str, Any] = {"embed_dim": c.dim, "hidden": c.hidden, "vectors": vectors}
     size = len(known.index)
-    builders = {
+    builders: dict[str, Callable] = {
         "RCNN": lambda key: RCNN(init_rcnn(key, size, 4, context_dim=c.dim, **sizes)),
         "CNN": lambda key: CNN(key, size, 4, **sizes),
         "recurrent": lambda key: RecurrentNet(key, size, 4, **sizes),

@@ -26,7 +26,7 @@ NAMES = {"skipgram": "Skip-gram", "cbow": "CBOW", "order": "Order", "lbl": "LBL"
 
 
 def learning_figure(
-    words: Sequence[float],
+    words: Sequence[float] | np.ndarray,
     curves: Mapping[str, Float[np.ndarray, "seeds n"]],
     levels: Mapping[str, float],
     *,

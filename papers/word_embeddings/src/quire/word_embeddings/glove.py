@@ -161,9 +161,9 @@ def fit_glove(
     pairs, x = np.stack(entries.coords, axis=1), entries.data.astype(np.float32)
     if not len(x):
         raise ValueError("counts holds no positive entry; at least one pair of words must occur")
-    _check_pairs(pairs, x, counts.shape[0])
+    _check_pairs(pairs, x, entries.shape[0])
     order = epoch_indices(key, len(x), batch, steps)
-    table, costs = _fit_glove(init_glove(key, counts.shape[0], dim), pairs[order].astype(np.int32), x[order], lr, x_max, power)
+    table, costs = _fit_glove(init_glove(key, entries.shape[0], dim), pairs[order].astype(np.int32), x[order], lr, x_max, power)
     words, contexts = np.split(np.asarray(table), 2)
     return (words + contexts)[:, :-1], np.asarray(costs)
 

@@ -146,7 +146,7 @@ mean_with_full_gradient.defvjp(
 )
 
 
-def context_vector(cfg: NSConfig, rows: Float[AnyArray, "*batch c d"], hidden: Float[AnyArray, "h joined"] | None) -> Array:
+def context_vector(cfg: NSConfig, rows: Float[AnyArray, "*batch c d"], hidden: Float[AnyArray, "h joined"] | None) -> AnyArray:
     """x of the table of models, from the vectors of the context: what meets `out`. For C&W, the context's part of it."""
     joined = rows.reshape(*rows.shape[:-2], -1)
     match cfg.model:
@@ -156,22 +156,26 @@ def context_vector(cfg: NSConfig, rows: Float[AnyArray, "*batch c d"], hidden: F
             return mean_with_full_gradient(rows)
         case "order":
             return joined
+    assert hidden is not None  # the models that are left have H
+    match cfg.model:
         case "lbl":
             return joined @ hidden.T
         case "nnlm":
             return jnp.tanh(joined @ hidden.T)
-        case "cw":
+        case _:
             return joined @ context_columns(cfg, hidden).T
 
 
-def context_columns(cfg: NSConfig, hidden: Float[AnyArray, "h joined"]) -> Float[Array, "h c"]:
+def context_columns(cfg: NSConfig, hidden: Float[AnyArray, "h joined"] | None) -> Float[Array, "h c"]:
     """Columns of C&W's H that belong to the context."""
+    assert hidden is not None  # C&W has H
     left = cfg.window * cfg.dim
     return jnp.concatenate([hidden[:, :left], hidden[:, left + cfg.dim :]], axis=1)
 
 
-def middle_columns(cfg: NSConfig, hidden: Float[AnyArray, "h joined"]) -> Float[Array, "h d"]:
+def middle_columns(cfg: NSConfig, hidden: Float[AnyArray, "h joined"] | None) -> Float[AnyArray, "h d"]:
     """Columns of C&W's H that belong to the word in the middle."""
+    assert hidden is not None  # C&W has H
     left = cfg.window * cfg.dim
     return hidden[:, left : left + cfg.dim]
 

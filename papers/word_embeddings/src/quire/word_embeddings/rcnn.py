@@ -79,7 +79,7 @@ def masked_max(x: Float[AnyArray, "b t h"], mask: Bool[AnyArray, "b t"]) -> tupl
     covered = jnp.where(mask[..., None], x, -jnp.inf)
     chosen = covered.argmax(axis=1)
     largest = jnp.take_along_axis(x, chosen[:, None], axis=1)[:, 0]
-    return jnp.where(mask.any(axis=1)[:, None], largest, 0), chosen
+    return jnp.where(jnp.any(mask, axis=1)[:, None], largest, 0), chosen
 
 
 def rcnn_forward(weights: RCNNWeights, ids: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"]) -> Pooled:
@@ -104,7 +104,7 @@ def rcnn_forward(weights: RCNNWeights, ids: Int[AnyArray, "b t"], lengths: Int[A
     return Pooled(affine(pooled, weights.w4, weights.b4), chosen)
 
 
-def affine(x: Float[AnyArray, "*n k"], weight: Float[AnyArray, "m k"], bias: Float[AnyArray, " m"]) -> Float[Array, "*n m"]:
+def affine(x: Float[AnyArray, "*n k"], weight: Float[AnyArray, "m k"], bias: Float[AnyArray, " m"]) -> Float[AnyArray, "*n m"]:
     """`W x + b` for every row."""
     return x @ weight.T + bias.reshape((1,) * (x.ndim - 1) + (-1,))
 
@@ -187,7 +187,7 @@ class RCNN(nnx.Module):
     def weights(self) -> RCNNWeights:
         return RCNNWeights(*(getattr(self, name)[...] for name in RCNNWeights._fields))
 
-    def __call__(self, ids: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"]) -> Float[Array, "b n"]:
+    def __call__(self, ids: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"]) -> Float[AnyArray, "b n"]:
         return rcnn_forward(self.weights, ids, lengths).logits
 
 

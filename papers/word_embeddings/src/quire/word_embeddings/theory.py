@@ -82,7 +82,7 @@ def glove_target(counts: Float[AnyArray, "v v"]) -> Float[Array, "v v"]:
 
 
 def fit_softmax_skipgram(
-    key: jax.Array, counts: Float[np.ndarray, "v v"], dim: int, *, steps: int, lr: float = 0.5
+    key: jax.Array, counts: Float[AnyArray, "v v"], dim: int, *, steps: int, lr: float = 0.5
 ) -> tuple[Float[np.ndarray, "v d"], Float[np.ndarray, " steps"]]:
     """Word vectors of Skip-gram with a full softmax over a small vocabulary, by full-batch AdaGrad.
 
