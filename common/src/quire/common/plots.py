@@ -78,7 +78,7 @@ def log_ticks(axes: Axes, values: Sequence[float], *, base: float = 10) -> None:
     axes.xaxis.minorticks_off()
 
 
-def band(axes: Axes, x: Sequence[float], curves: Any, **style: Any) -> None:
+def band(axes: Axes, x: Sequence[float] | np.ndarray, curves: Any, **style: Any) -> None:
     """The mean over seeds as a line, and every seed inside a band of the same colour.
 
     Args:

@@ -7,7 +7,9 @@ from jaxtyping import Array, Float
 from quire.common.checks import check_at_least
 
 
-def frequency_encoding(x: Float[Array, "*batch d"], octaves: int, *, include_input: bool = True) -> Float[Array, "*batch m"]:
+def frequency_encoding(
+    x: Float[Array | np.ndarray, "*batch d"], octaves: int, *, include_input: bool = True
+) -> Float[Array, "*batch m"]:
     """`x, sin(x), cos(x), sin(2 x), cos(2 x), ..., sin(2^(octaves-1) x), cos(2^(octaves-1) x)`, without a factor pi.
 
     Args:

@@ -3,10 +3,13 @@
 import itertools
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 
-def sample_grid(values: Float[Array, "*sizes c"], x: Float[Array, "n d"], *, outside: str = "zero") -> Float[Array, "n c"]:
+def sample_grid(
+    values: Float[Array | np.ndarray, "*sizes c"], x: Float[Array | np.ndarray, "n d"], *, outside: str = "zero"
+) -> Float[Array, "n c"]:
     """Linear interpolation of a grid whose first and last nodes lie at -1 and 1.
 
     Args:

@@ -18,7 +18,7 @@ def sphere_sdf(x: Float[Array, "*batch d"], radius: float = 1.0) -> Float[Array,
     return jnp.linalg.norm(x, axis=-1) - radius
 
 
-def box_sdf(x: Float[Array, "*batch d"], half_sizes: tuple[float, ...]) -> Float[Array, "*batch"]:
+def box_sdf(x: Float[Array | np.ndarray, "*batch d"], half_sizes: tuple[float, ...]) -> Float[Array, "*batch"]:
     """Signed distance to a box about 0: `|max(q, 0)| + min(max_i q_i, 0)` with `q = |x| - half_sizes`.
 
     >>> box_sdf(jnp.array([[0.0, 0.0], [4.0, 5.0]]), (1.0, 1.0)).tolist()

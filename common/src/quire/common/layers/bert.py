@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
@@ -57,7 +58,7 @@ class BertLayer(nnx.Module):
         self.attention_norm, self.mlp_norm = (nnx.LayerNorm(config.dim, epsilon=config.eps, rngs=rngs) for _ in range(2))
 
     def __call__(
-        self, queries: Hidden, keys: Float[Array, "batch s dim"], visible: Bool[Array, "batch #t s"] | None = None
+        self, queries: Hidden, keys: Float[Array, "batch s dim"], visible: Bool[Array | np.ndarray, "batch #t s"] | None = None
     ) -> Hidden:
         """One layer.
 
@@ -87,7 +88,7 @@ class BertEmbeddings(nnx.Module):
         self.words, self.positions, self.types = (nnx.Param(init(rngs.params(), (size, config.dim))) for size in sizes)
         self.norm = nnx.LayerNorm(config.dim, epsilon=config.eps, rngs=rngs)
 
-    def __call__(self, tokens: Int[Array, "batch t"], types: Int[Array, "batch t"] | None = None) -> Hidden:
+    def __call__(self, tokens: Int[Array | np.ndarray, "batch t"], types: Int[Array, "batch t"] | None = None) -> Hidden:
         """Embeddings of token ids, in segment 0 by default.
 
         Raises:
@@ -152,8 +153,8 @@ class BertEncoder(nnx.Module):
 
     def __call__(
         self,
-        tokens: Int[Array, "batch t"],
-        mask: Bool[Array, "batch t"] | None = None,
+        tokens: Int[Array | np.ndarray, "batch t"],
+        mask: Bool[Array | np.ndarray, "batch t"] | None = None,
         types: Int[Array, "batch t"] | None = None,
         *,
         num_layers: int | None = None,
@@ -296,7 +297,7 @@ def _modern(name: str) -> str:
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
-def _rows(table: Array, ids: Int[Array, "batch t"]) -> Hidden:
+def _rows(table: Array, ids: Int[Array | np.ndarray, "batch t"]) -> Hidden:
     """Rows of a table; NaN for a traced id that is out of range (a negative one would count from the end)."""
     ids = ids.astype(jnp.int32)
     return jnp.take(table, jnp.where(ids < 0, len(table), ids), axis=0, mode="fill")

@@ -59,7 +59,9 @@ def code_range(bits: int | Array, symmetric: bool = False) -> tuple[int | Array,
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if symmetric else (0, 2**bits - 1)
 
 
-def affine_codes(w: Float[Array, "*shape"], grid: Grid, bits: int | Array, symmetric: bool = False) -> Float[Array, "*shape"]:
+def affine_codes(
+    w: Float[Array | np.ndarray, "*shape"], grid: Grid, bits: int | Array, symmetric: bool = False
+) -> Float[Array, "*shape"]:
     """Codes `clip(round(w / s) + z)`, as floating-point integers; straight through in w and s.
 
     Raises:
@@ -70,7 +72,7 @@ def affine_codes(w: Float[Array, "*shape"], grid: Grid, bits: int | Array, symme
     return clip_ste(round_ste(quotient(w, grid.scale)), low - grid.zero, high - grid.zero) + grid.zero
 
 
-def quotient(w: Float[Array, "*shape"], scale: Array) -> Float[Array, "*shape"]:
+def quotient(w: Float[Array | np.ndarray, "*shape"], scale: Array) -> Float[Array, "*shape"]:
     """`w / scale`, rounded once.
 
     XLA multiplies by the reciprocal of what it broadcasts, which rounds twice. A number between two codes, as the least one of a
@@ -80,7 +82,9 @@ def quotient(w: Float[Array, "*shape"], scale: Array) -> Float[Array, "*shape"]:
     return w / (scale if jnp.shape(scale) == jnp.shape(w) else jax.lax.optimization_barrier(whole))
 
 
-def affine_quantize(w: Float[Array, "*shape"], grid: Grid, bits: int | Array, symmetric: bool = False) -> Float[Array, "*shape"]:
+def affine_quantize(
+    w: Float[Array | np.ndarray, "*shape"], grid: Grid, bits: int | Array, symmetric: bool = False
+) -> Float[Array, "*shape"]:
     """The nearest point of the grid, `s (clip(round(w / s) + z) - z)`; derivatives as in LSQ (Esser et al. 2020).
 
     Args:

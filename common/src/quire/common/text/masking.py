@@ -6,6 +6,7 @@ References:
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Int
 
@@ -13,7 +14,7 @@ from quire.common.checks import check_at_least, check_ids
 
 
 def whole_word_mask(
-    key: jax.Array, word_ids: Int[Array, "*batch t"], lengths: Int[Array, "*_"], rate: float
+    key: jax.Array, word_ids: Int[Array | np.ndarray, "*batch t"], lengths: Int[Array | np.ndarray, "*_"], rate: float
 ) -> Bool[Array, "*batch t"]:
     """Random whole words of every text, with at most `max(1, round(rate * length))` tokens together.
 
@@ -56,7 +57,7 @@ def whole_word_mask(
 
 
 def corrupt(
-    key: jax.Array, ids: Int[Array, "*batch t"], chosen: Bool[Array, "*_"], *, mask_id: int, vocab: int
+    key: jax.Array, ids: Int[Array | np.ndarray, "*batch t"], chosen: Bool[Array, "*_"], *, mask_id: int, vocab: int
 ) -> Int[Array, "*batch t"]:
     """Chosen tokens become the mask in 80 % of cases, a random token in 10 %, and stay in 10 %.
 

@@ -12,7 +12,9 @@ from jaxtyping import Array, Bool, Float, Int, Real
 from quire.common.checks import check_at_least, check_ids, floating, is_concrete
 
 
-def bow_targets(ids: Int[Array, "batch t"], lengths: Int[Array, " batch"], vocab: int) -> Float[Array, "batch vocab"]:
+def bow_targets(
+    ids: Int[Array | np.ndarray, "batch t"], lengths: Int[Array | np.ndarray, " batch"], vocab: int
+) -> Float[Array, "batch vocab"]:
     """`y_v = 1 / n` for every word v of a text of n ordinary tokens, those between the first and the last.
 
     A word that occurs twice still has 1 / n, though it counts twice in n: the sum is at most 1.
@@ -44,7 +46,7 @@ def bow_targets(ids: Int[Array, "batch t"], lengths: Int[Array, " batch"], vocab
     return jnp.where(count > 0, there / jnp.maximum(count, 1), jnp.nan)
 
 
-def pooled_places(mask: Bool[Array, "batch t"]) -> Bool[Array, "batch t"]:
+def pooled_places(mask: Bool[Array | np.ndarray, "batch t"]) -> Bool[Array, "batch t"]:
     """Places whose logits are pooled: all tokens but the first, the last special among them as in the authors' code.
 
     Raises:
@@ -75,7 +77,7 @@ def ot_max_pool(logits: Real[Array, "batch t vocab"], mask: Bool[Array, "batch t
     return jnp.max(logits, axis=1, where=pooled_places(mask)[..., None], initial=-jnp.inf)
 
 
-def bow_loss(pooled: Real[Array, "batch vocab"], targets: Real[Array, "batch vocab"]) -> Float[Array, ""]:
+def bow_loss(pooled: Real[Array, "batch vocab"], targets: Real[Array | np.ndarray, "batch vocab"]) -> Float[Array, ""]:
     """`-mean_b sum_v y_v log softmax(mu)_v`.
 
     Args:

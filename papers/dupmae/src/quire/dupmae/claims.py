@@ -107,7 +107,7 @@ def _score_forms(cls, pooled, reduction, top_n):
 GUESS = "most frequent words"
 
 
-def _fields(run: Run) -> dict[str, str]:
+def _fields(run: Run) -> dict[str, Any]:
     c = run.corpus.preset.encoder
     return {"data": f"{run.corpus.name}; {c.depth} x {c.dim}", "stand_in_for": run.stand_in_for}
 
@@ -163,7 +163,7 @@ def _zero_shot(preset: Preset, key: jax.Array) -> Measurement:
     )
 
 
-_SEARCH = {"source": "Tables 1 and 2", "metric": "MRR@10 without fine-tuning", "trivial": TF_IDF}
+_SEARCH: dict[str, Any] = {"source": "Tables 1 and 2", "metric": "MRR@10 without fine-tuning", "trivial": TF_IDF}
 
 
 @paper.claim(
@@ -244,7 +244,7 @@ def _collection(preset: Preset, key: jax.Array) -> Measurement:
     )
 
 
-_JUDGED = {"source": "Tables 1 and 2", "metric": "nDCG@10 without fine-tuning", "trivial": BM25, "seeds": 1}
+_JUDGED: dict[str, Any] = {"source": "Tables 1 and 2", "metric": "nDCG@10 without fine-tuning", "trivial": BM25, "seeds": 1}
 
 
 @paper.claim(

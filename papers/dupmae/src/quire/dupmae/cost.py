@@ -49,8 +49,8 @@ def step_macs(preset: Preset, depth: int, *, decoders: bool) -> int:
         ValueError: for a depth below 1.
     """
     size = preset.training.batch_size, preset.encoder.max_length
-    whole = jax.ShapeDtypeStruct(size, jnp.int32)
-    texts = Texts(whole, whole, jax.ShapeDtypeStruct(size[:1], jnp.int32))
+    whole = np.zeros(size, np.int32)
+    texts = Texts(whole, whole, np.zeros(size[:1], np.int32))
     batch = jax.eval_shape(partial(_masked, preset), texts, jax.eval_shape(lambda: jax.random.key(0)))
     graph, state = nnx.split(_abstract(preset, depth))
     return macs(partial(_step, graph, decoders), state, batch)

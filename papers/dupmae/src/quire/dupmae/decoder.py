@@ -7,6 +7,7 @@ References:
 from typing import Literal, get_args
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
@@ -39,7 +40,7 @@ def query_stream(
 
 
 def key_value_stream(
-    embeddings: BertEmbeddings, cls: Float[Array, "batch dim"], tokens: Int[Array, "batch t"]
+    embeddings: BertEmbeddings, cls: Float[Array, "batch dim"], tokens: Int[Array | np.ndarray, "batch t"]
 ) -> Float[Array, "batch t dim"]:
     """`[h, e_1, ..., e_{T-1}]`: embeddings of the uncorrupted tokens, the first replaced by the sentence vector.
 
@@ -64,8 +65,8 @@ class EnhancedDecoder(nnx.Module):
         self,
         embeddings: BertEmbeddings,
         cls: Float[Array, "batch dim"],
-        tokens: Int[Array, "batch t"],
-        visible: Bool[Array, "batch t t"],
+        tokens: Int[Array | np.ndarray, "batch t"],
+        visible: Bool[Array | np.ndarray, "batch t t"],
         *,
         queries: Queries = "dupmae",
     ) -> Float[Array, "batch t dim"]:

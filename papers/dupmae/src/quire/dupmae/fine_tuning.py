@@ -6,17 +6,18 @@ from jaxtyping import Array, Bool, Float, Int, Real
 
 from quire.common.checks import check_positive, floating
 from quire.common.losses.classification import smoothed_cross_entropy
+from quire.dupmae.objective import AnyArray
 from quire.dupmae.retriever import DupMAERetriever
 
 
-def _groups(scores: Array) -> int:
+def _groups(scores: AnyArray) -> int:
     queries, passages = scores.shape
     if queries < 1 or passages % queries or passages == 0:
         raise ValueError(f"scores has shape {scores.shape}; it needs a group of passages for each query, at least one query")
     return passages // queries
 
 
-def info_nce(scores: Real[Array, "q p"], temperature: float = 1.0) -> Float[Array, ""]:
+def info_nce(scores: Real[AnyArray, "q p"], temperature: float = 1.0) -> Float[Array, ""]:
     """`-mean_i log softmax_j(s_ij / tau)` at each query's positive.
 
     Args:
@@ -35,7 +36,7 @@ def info_nce(scores: Real[Array, "q p"], temperature: float = 1.0) -> Float[Arra
     return smoothed_cross_entropy(scores / check_positive("temperature", temperature), size * jnp.arange(len(scores)))
 
 
-def distillation(scores: Real[Array, "q p"], teacher: Real[Array, "q group"]) -> Float[Array, ""]:
+def distillation(scores: Real[AnyArray, "q p"], teacher: Real[AnyArray, "q group"]) -> Float[Array, ""]:
     """Mean `KL(softmax(teacher) || softmax(student))` over each query's own group.
 
     Args:
@@ -56,10 +57,10 @@ def distillation(scores: Real[Array, "q p"], teacher: Real[Array, "q group"]) ->
 
 def contrastive_loss(
     retriever: DupMAERetriever,
-    queries: Int[Array, "q t"],
-    query_mask: Bool[Array, "q t"],
-    passages: Int[Array, "p s"],
-    passage_mask: Bool[Array, "p s"],
+    queries: Int[AnyArray, "q t"],
+    query_mask: Bool[AnyArray, "q t"],
+    passages: Int[AnyArray, "p s"],
+    passage_mask: Bool[AnyArray, "p s"],
     *,
     teacher: Float[Array, "q group"] | None = None,
     temperature: float = 1.0,

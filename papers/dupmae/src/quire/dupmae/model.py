@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from quire.common.checkpoints import load
 from quire.common.layers.bert import BertConfig, BertEncoder, MLMHead, layer_names, load_bert, load_mlm_head
 from quire.common.random import generator
+from quire.common.train.step import Model
 from quire.dupmae.decoder import EnhancedDecoder
 
 
@@ -52,7 +53,7 @@ DRAWN = ("kernel", "words", "positions", "types", "reduction")
 """Parameters that start at random; scales start at 1, biases at 0."""
 
 
-def initial(module: nnx.Module, key: jax.Array, std: float = 0.02) -> nnx.Module:
+def initial(module: Model, key: jax.Array, std: float = 0.02) -> Model:
     """An abstract module with values: kernels and embeddings of `N(0, std^2)` from the host, where no generator is compiled.
 
     Args:

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Real
 
 from quire.common.checks import check_at_least
@@ -14,6 +15,8 @@ from quire.dupmae.bag_of_words import bow_loss, bow_targets, pooled_places
 from quire.dupmae.decoder import Queries
 from quire.dupmae.model import DupMAE
 from quire.dupmae.visibility import sample_decoder_visibility
+
+AnyArray = Array | np.ndarray
 
 PAD, CLS, SEP, MASK = range(4)
 """Ids of the special tokens."""
@@ -34,20 +37,20 @@ class Masked(NamedTuple):
         bow: targets of the bag of words.
     """
 
-    tokens: Int[Array, "batch t"]
-    mask: Bool[Array, "batch t"]
-    labels: Int[Array, "batch t"]
-    decoder_tokens: Int[Array, "batch t"]
-    decoder_labels: Int[Array, "batch t"]
-    visible: Bool[Array, "batch t t"]
-    bow: Real[Array, "batch vocab"]
+    tokens: Int[AnyArray, "batch t"]
+    mask: Bool[AnyArray, "batch t"]
+    labels: Int[AnyArray, "batch t"]
+    decoder_tokens: Int[AnyArray, "batch t"]
+    decoder_labels: Int[AnyArray, "batch t"]
+    visible: Bool[AnyArray, "batch t t"]
+    bow: Real[AnyArray, "batch vocab"]
 
 
 def masked_batch(
     key: jax.Array,
-    tokens: Int[Array, "batch t"],
-    word_ids: Int[Array, "batch t"],
-    lengths: Int[Array, " batch"],
+    tokens: Int[AnyArray, "batch t"],
+    word_ids: Int[AnyArray, "batch t"],
+    lengths: Int[AnyArray, " batch"],
     *,
     vocab: int,
     mask_id: int = MASK,
@@ -87,8 +90,8 @@ def read_out(
     head: MLMHead,
     words: Float[Array, "vocab dim"],
     hidden: Float[Array, "batch t dim"],
-    labels: Int[Array, "batch t"],
-    pooled: Bool[Array, "batch t"],
+    labels: Int[AnyArray, "batch t"],
+    pooled: Bool[AnyArray, "batch t"],
     *,
     chunk: int | None = None,
 ) -> tuple[Float[Array, ""], Float[Array, "batch vocab"]]:

@@ -14,7 +14,7 @@ from quire.common.checks import check_at_least
 from quire.common.retrieval.sparse import Entries, sparse_dense_dot, sparse_dot, top_entries
 from quire.dupmae.bag_of_words import pooled_places
 from quire.dupmae.model import DupMAE
-from quire.dupmae.objective import UNASKED, read_out
+from quire.dupmae.objective import UNASKED, AnyArray, read_out
 
 
 class Representation(NamedTuple):
@@ -30,7 +30,7 @@ class Representation(NamedTuple):
 
 
 def encode(
-    model: DupMAE, tokens: Int[Array, "batch t"], mask: Bool[Array, "batch t"], *, chunk: int | None = None
+    model: DupMAE, tokens: Int[AnyArray, "batch t"], mask: Bool[AnyArray, "batch t"], *, chunk: int | None = None
 ) -> tuple[Float[Array, "batch dim"], Float[Array, "batch vocab"]]:
     """Sentence vectors, and vocabulary logits pooled over the tokens.
 
@@ -126,7 +126,9 @@ class DupMAERetriever(nnx.Module):
             raise ValueError(f"top_n is {top_n}; there are {vocab} words")
         self.model, self.reduction, self.top_n = model, nnx.Param(reduction), top_n
 
-    def encode(self, tokens: Int[Array, "batch t"], mask: Bool[Array, "batch t"], *, chunk: int | None = None) -> Representation:
+    def encode(
+        self, tokens: Int[AnyArray, "batch t"], mask: Bool[AnyArray, "batch t"], *, chunk: int | None = None
+    ) -> Representation:
         """Representations of texts.
 
         Args, Raises: as for `encode`.

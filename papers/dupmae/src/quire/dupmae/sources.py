@@ -18,7 +18,7 @@ from quire.common.errors import DatasetCorrupt
 from quire.common.random import generator
 from quire.common.text.windows import vocabulary
 from quire.dupmae.config import Preset
-from quire.dupmae.objective import CLS, PAD, SEP
+from quire.dupmae.objective import CLS, PAD, SEP, AnyArray
 
 SPECIALS = 4
 """Ids before the first word."""
@@ -33,9 +33,9 @@ class Texts(NamedTuple):
         lengths: tokens of every text, specials included.
     """
 
-    tokens: Int[np.ndarray, "n t"]
-    word_ids: Int[np.ndarray, "n t"]
-    lengths: Int[np.ndarray, " n"]
+    tokens: Int[AnyArray, "n t"]
+    word_ids: Int[AnyArray, "n t"]
+    lengths: Int[AnyArray, " n"]
 
     @property
     def mask(self) -> Bool[np.ndarray, "n t"]:
@@ -229,7 +229,9 @@ def prepared(preset: Preset) -> Corpus:
         raise DatasetCorrupt(f"dupmae-tokens/judgements.npy has shape {judged.shape}; it needs pairs inside of {relevant.shape}")
     relevant[tuple(judged.T)] = True
     name = f"prepared tokens, {len(train.tokens)} texts, {len(passages.tokens)} passages"
-    return Corpus(name, preset, (), train, queries, passages, np.arange(len(passages.tokens)), relevant, pairs=tuple(pairs))
+    return Corpus(
+        name, preset, (), train, queries, passages, np.arange(len(passages.tokens)), relevant, pairs=(pairs[0], pairs[1])
+    )
 
 
 def _prepared_texts(name: str, preset: Preset) -> Texts:

@@ -95,7 +95,7 @@ def pretrain(
 
     data = (
         np.tile(indices, (runs[0], 1, 1)),
-        Arm(*(np.repeat(np.float32(weights), runs[1]) for weights in zip(*arms.values(), strict=True))),
+        Arm(*(np.repeat(np.asarray(weights, np.float32), runs[1]) for weights in zip(*arms.values(), strict=True))),
     )
     graph, state, losses = fit_seeds(
         lambda rngs: build(preset, rngs.params()),

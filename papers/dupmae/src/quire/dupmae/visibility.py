@@ -6,6 +6,7 @@ References:
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from quire.common.checks import check_at_least
@@ -13,7 +14,12 @@ from quire.common.text.masking import whole_word_mask
 
 
 def sample_decoder_visibility(
-    key: jax.Array, word_ids: Int[Array, "batch t"], lengths: Int[Array, " batch"], rate: float, *, pool: int = 256
+    key: jax.Array,
+    word_ids: Int[Array | np.ndarray, "batch t"],
+    lengths: Int[Array | np.ndarray, " batch"],
+    rate: float,
+    *,
+    pool: int = 256,
 ) -> Bool[Array, "batch t t"]:
     """What each place may attend to: all tokens but a random set of whole words, and but itself.
 

@@ -51,11 +51,11 @@ class QuantizedInput(nnx.Module):
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         sow(self, "input", x)
-        if self.active and self.log_step is None:
-            x = per_token(x, self.bits)
-        elif self.active:
-            x = affine_quantize(x, Grid(jnp.exp(self.log_step[...]), self.zero[...]), self.bits)
-        return self.layer(x)
+        if not self.active:
+            return self.layer(x)
+        if self.log_step is None or self.zero is None:
+            return self.layer(per_token(x, self.bits))
+        return self.layer(affine_quantize(x, Grid(jnp.exp(self.log_step[...]), self.zero[...]), self.bits))
 
 
 def quantize_inputs(block: nnx.Module, x: Array | None, bits: int, steps: Steps = "tensor") -> nnx.Module:
@@ -82,7 +82,7 @@ def quantize_inputs(block: nnx.Module, x: Array | None, bits: int, steps: Steps 
         _, seen = capture(block, x)
         grids = {path[:-1]: min_max_grid(values[0].min(), values[0].max(), bits) for path, values in _flat(seen)}
         for path, layer in nnx.iter_modules(block):
-            if isinstance(layer, QuantizedInput):
+            if isinstance(layer, QuantizedInput) and layer.log_step is not None and layer.zero is not None:
                 layer.active = True
                 layer.log_step[...], layer.zero[...] = jnp.log(grids[path].scale), grids[path].zero
     return block

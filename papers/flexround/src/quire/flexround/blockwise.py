@@ -1,7 +1,8 @@
 """A model quantised block by block: each is fitted on what the quantised blocks before it give, to what the full ones gave."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import Any, NamedTuple
 
 import jax
@@ -10,14 +11,14 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Int
 
-from quire.common.quant.reconstruct import reconstruct_block
+from quire.common.quant.reconstruct import Penalty, reconstruct_block
 from quire.common.quant.uniform import Grid
 from quire.common.train.batches import epoch_indices
 from quire.common.train.seeds import fold_keys, stack
 from quire.flexround.activations import unquantized_inputs
 from quire.flexround.division import initial_grid
 from quire.flexround.layer_weights import input_steps, layer_weights, with_weights
-from quire.flexround.methods import METHODS, Method, rates
+from quire.flexround.methods import METHODS, rates
 from quire.flexround.networks import Chain
 from quire.flexround.scheme import Scheme
 
@@ -97,7 +98,7 @@ def quantize_block(
             x_full=x_full if scheme.input_prob else None,
             input_prob=scheme.input_prob,
             key=key,
-            penalty=None if method.penalty is None else partial(_all_penalties, method),
+            penalty=None if method.penalty is None else partial(_all_penalties, method.penalty),
         )
         (params, steps), losses = (found.params["weights"], found.params["steps"]), found.losses
     kept = _each(method.kept, weights, params, bits, scheme.symmetric)
@@ -117,8 +118,8 @@ def _each(function, weights: dict[str, Array], params: dict[str, Any], bits: int
     return {name: function(w, params[name], bits, symmetric) for name, w in weights.items()}
 
 
-def _all_penalties(method: Method, learned: dict, progress: Array) -> Array:
-    return sum(method.penalty(params, progress) for params in learned["weights"].values())
+def _all_penalties(penalty: Penalty, learned: dict, progress: Array) -> Array:
+    return reduce(add, [penalty(params, progress) for params in learned["weights"].values()])
 
 
 @partial(jax.jit, static_argnames=("bits", "per_channel", "symmetric", "clip_search"))

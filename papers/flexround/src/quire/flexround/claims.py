@@ -15,6 +15,7 @@ from quire.flexround import figures, language, vision
 from quire.flexround.config import Preset
 from quire.flexround.division import FlexRoundParams, export_int, flexround, init_flexround, rtn
 from quire.flexround.layer_study import study_layer
+from quire.flexround.methods import MethodName
 from quire.flexround.packed import pack_model, sizes
 from quire.flexround.paper import paper
 from quire.flexround.reciprocal_rule import reciprocal_gradients
@@ -313,7 +314,7 @@ def language_study(preset: Preset, keys: jax.Array):
     text = open_text(c, keys[0]).value
     model = language.trained_model(c, text, keys[0])
     windows = text.windows(jax.random.fold_in(keys[0], 3), c.windows, c.max_length + 1, test=True)
-    methods = {"RTN": "rtn", "FlexRound": "flexround"}
+    methods: dict[str, MethodName] = {"RTN": "rtn", "FlexRound": "flexround"}
     every = [each.model for m in methods.values() for each in language.quantized_models(model, text, c, m, keys)]
     full, *quantized = language.perplexity([model, *every], windows)
     found = dict(zip(methods, np.reshape(quantized, (len(methods), len(c.bits), len(keys))).swapaxes(1, 2), strict=True))

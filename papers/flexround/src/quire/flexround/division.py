@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from quire.common.checks import floating, is_concrete
 from quire.common.quant.uniform import Grid, affine_codes, affine_quantize, min_max_grid, search_range
 
-Weight = Float[Array, "out in *kernel"]
+Weight = Float[Array | np.ndarray, "out in *kernel"]
 """Weights of a linear map `[out, in]` or a convolution `[out, in, height, width]`."""
 
 

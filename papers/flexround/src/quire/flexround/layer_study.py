@@ -18,6 +18,8 @@ from quire.common.train.seeds import stack
 from quire.flexround import adaround
 from quire.flexround.division import initial_grid
 
+AnyArray = Array | np.ndarray
+
 VARIANTS = {
     "FlexRound": {"log_s1": 1, "log_S2": 1, "log_s3": 1},
     "s1 fixed": {"log_S2": 1, "log_s3": 1},
@@ -63,19 +65,19 @@ class LayerSizes:
 class LayerProblem(NamedTuple):
     """Weights `[out, in]`, inputs `[samples, in]`, fresh inputs, and the rows of every step."""
 
-    w: Array
-    x: Array
-    x_test: Array
-    batches: Array
+    w: AnyArray
+    x: AnyArray
+    x_test: AnyArray
+    batches: AnyArray
 
 
 class VariantParams(NamedTuple):
     """Every parameter that some variant learns: those of FlexRound, and what AdaQuant adds."""
 
-    log_s1: Array
-    log_S2: Array
-    log_s3: Array
-    offset: Array
+    log_s1: AnyArray
+    log_S2: AnyArray
+    log_s3: AnyArray
+    offset: AnyArray
 
 
 def layer_problem(key: jax.Array, sizes: LayerSizes) -> LayerProblem:
@@ -91,12 +93,12 @@ def layer_problem(key: jax.Array, sizes: LayerSizes) -> LayerProblem:
     return LayerProblem(*(a.astype(np.float32) for a in (w, x, x_test)), batches)
 
 
-def variant_weights(w: Array, p: VariantParams, zero: Array, bits: int | Array) -> Array:
+def variant_weights(w: AnyArray, p: VariantParams, zero: Array, bits: int | Array) -> Array:
     """`s1 clip(round((W + V) / (s1 S2 s3)), -z, 2^b - 1 - z)`: all variants at once."""
     return affine_quantize((w + p.offset) / (jnp.exp(p.log_S2) * jnp.exp(p.log_s3)), Grid(jnp.exp(p.log_s1), zero), bits)
 
 
-def relative_error(w: Array, quantized: Array, x: Array) -> Array:
+def relative_error(w: AnyArray, quantized: Array, x: AnyArray) -> Array:
     """Squared error of the outputs, relative to that of no output at all."""
     return jnp.sum((x @ (quantized - w).T) ** 2) / jnp.sum((x @ w.T) ** 2)
 
@@ -183,7 +185,7 @@ def fit_nothing(problem: LayerProblem, grid: Grid, bits: Array) -> LayerResult:
 def variant_rates(sizes: LayerSizes) -> VariantParams:
     """The rate of every parameter in every variant, `[variants]` each."""
     rows = [
-        VariantParams(*(np.float32(sizes.rate * factors.get(field, 0)) for field in VariantParams._fields))
+        VariantParams(*(np.asarray(sizes.rate * factors.get(field, 0), np.float32) for field in VariantParams._fields))
         for factors in VARIANTS.values()
     ]
     return stack(rows)

@@ -10,7 +10,9 @@ from jaxtyping import Array
 
 from quire.common.quant.reconstruct import Penalty
 from quire.common.quant.uniform import Grid, affine_codes
-from quire.flexround import adaquant, adaround, division, low_rank
+from quire.flexround import adaround, division
+from quire.flexround.adaquant import adaquant, adaquant_codes, adaquant_init
+from quire.flexround.low_rank import low_rank, low_rank_codes, low_rank_init
 
 MethodName = Literal["flexround", "low_rank", "adaround", "adaquant", "rtn"]
 
@@ -41,14 +43,14 @@ class Method:
 
 METHODS: dict[MethodName, Method] = {
     "flexround": Method(lambda w, grid, key: division.start_flexround(w, grid), division.flexround, division.flexround_codes),
-    "low_rank": Method(low_rank.low_rank_init, low_rank.low_rank, low_rank.low_rank_codes),
+    "low_rank": Method(low_rank_init, low_rank, low_rank_codes),
     "adaround": Method(
         lambda w, grid, key: adaround.adaround_init(w, grid),
         adaround.adaround_soft,
         adaround.adaround_codes,
         penalty=adaround.adaround_penalty,
     ),
-    "adaquant": Method(lambda w, grid, key: adaquant.adaquant_init(w, grid), adaquant.adaquant, adaquant.adaquant_codes),
+    "adaquant": Method(lambda w, grid, key: adaquant_init(w, grid), adaquant, adaquant_codes),
     "rtn": Method(lambda w, grid, key: grid, division.rtn, affine_codes, grid=lambda grid: grid),
 }
 

@@ -1,8 +1,9 @@
 """Small models of the three kinds that the paper quantises, each a chain of blocks: residual convolutions, encoder, decoder."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,8 @@ from quire.common.layers.norms import BatchNorm, fold_batchnorm
 from quire.common.layers.resnet import ResNet
 from quire.common.layers.transformer import TokenLM, vit_block
 from quire.common.random import generator
+from quire.common.train.seeds import Build
+from quire.common.train.step import Model
 
 
 class Chain(nnx.Module):
@@ -28,9 +31,10 @@ class Chain(nnx.Module):
         self.stages = nnx.List(list(stages))
 
     def __call__(self, x: Array | np.ndarray) -> Array:
+        out = jnp.asarray(x)
         for stage in self.stages:
-            x = stage(x)
-        return x
+            out = stage(out)
+        return out
 
 
 # --- Images ---
@@ -50,7 +54,7 @@ class DenseAct(nnx.Module):
         self.last = last
 
     def __call__(self, x: Float[Array | np.ndarray, "n *shape"]) -> Float[Array, "n out"]:
-        y = self.dense(x.reshape(len(x), -1))
+        y = self.dense(jnp.reshape(x, (len(x), -1)))
         return y if self.last else jax.nn.relu(y)
 
 
@@ -109,7 +113,7 @@ class Unchanged(nnx.Module):
         return x
 
 
-def fold(model: nnx.Module) -> nnx.Module:
+def fold(model: Model) -> Model:
     """A copy in which every batch norm after a convolution has become part of its weights and bias.
 
     It holds for modules with a `conv` and a `norm` of its output, as `ConvNorm` and `ConvNormAct` are.
@@ -121,7 +125,8 @@ def fold(model: nnx.Module) -> nnx.Module:
     True
     """
     model = nnx.merge(*nnx.split(model))
-    for _, module in list(nnx.iter_modules(model)):
+    modules: list[tuple[tuple, Any]] = list(nnx.iter_modules(model))
+    for _, module in modules:
         conv, norm = getattr(module, "conv", None), getattr(module, "norm", None)
         if isinstance(conv, Conv) and isinstance(norm, BatchNorm):
             kernel, bias = fold_batchnorm(conv.kernel[...], None if conv.bias is None else conv.bias[...], norm)
@@ -139,7 +144,7 @@ class TokenStem(nnx.Module):
         self.embed, self.positions = model.embed, model.positions
 
     def __call__(self, tokens: Int[Array | np.ndarray, "n t"]) -> Float[Array, "n t dim"]:
-        return self.embed(tokens) + self.positions[None, : tokens.shape[1]]
+        return self.embed(jnp.asarray(tokens)) + self.positions[None, : tokens.shape[1]]
 
 
 class ReadOut(nnx.Module):
@@ -181,7 +186,7 @@ def _token_model(vocab_size: int, max_length: int, dim: int, depth: int, num_hea
 # --- Initial weights ---
 
 
-def drawn(build: Callable[[nnx.Rngs], nnx.Module], key: jax.Array) -> nnx.Module:
+def drawn(build: Build[Model], key: jax.Array) -> Model:
     """A model with initial weights that are drawn on the host: JAX would compile a generator for every shape.
 
     Kernels are normal with variance `2 / fan_in` in convolutions and dense ReLU layers, `1 / fan_in` elsewhere; embeddings and

@@ -4,15 +4,15 @@ from functools import reduce
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from quire.common.random import generator
 from quire.funbat.gaussian_process import matern_kernel
 
 
 def additive_effects(
-    indices: Int[np.ndarray, "entries modes"],
-    values: Float[np.ndarray, " entries"],
+    indices: Int[np.ndarray | Array, "entries modes"],
+    values: Float[np.ndarray | Array, " entries"],
     test: Int[np.ndarray, "new modes"],
     ridge: float = 0.1,
 ) -> Float[np.ndarray, " new"]:
@@ -47,9 +47,9 @@ NOISES = (0.01, 0.03, 0.1)
 
 
 def process_over_coordinates(
-    coordinates: tuple[Float[np.ndarray, " _"], ...],
-    indices: Int[np.ndarray, "entries modes"],
-    values: Float[np.ndarray, " entries"],
+    coordinates: tuple[Float[np.ndarray | Array, " _"], ...],
+    indices: Int[np.ndarray | Array, "entries modes"],
+    values: Float[np.ndarray | Array, " entries"],
     test: Int[np.ndarray, "new modes"],
     *,
     nu: float,

@@ -31,7 +31,7 @@ def reference_epochs(entries: Entries, state: State, hyper: Hyper, model: Model,
     return state
 
 
-def _shared(messages: Messages, rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def _shared(messages: Messages, rows: np.ndarray | Array) -> list[tuple[np.ndarray, np.ndarray]]:
     counts, size = np.bincount(rows, minlength=len(messages.shift)), messages.shift.shape[-1]
     return [(INITIAL_MESSAGE * np.eye(size), messages.shift[row] / counts[row]) for row in rows]
 

@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Bool, Float, Int, Real, ScalarLike
 
@@ -39,7 +40,7 @@ def epoch(entries: Entries, state: State, hyper: Hyper, model: Model) -> State:
     return update_noise(entries, state, hyper)
 
 
-def damped(damping: ScalarLike, old: Real[Array, "*shape"], new: Real[Array, "*shape"]) -> Float[Array, "*shape"]:
+def damped(damping: ScalarLike, old: Real[Array | np.ndarray, "*shape"], new: Real[Array | np.ndarray, "*shape"]) -> Float[Array, "*shape"]:
     """`rho old + (1 - rho) new`."""
     return damping * old + (1 - damping) * new
 
@@ -90,7 +91,7 @@ def function_posterior(entries: Entries, messages: Messages, mode: int, hyper: H
 
 
 def smoothed(
-    t: Float[Array, " n"],
+    t: Float[Array | np.ndarray, " n"],
     seen: Gaussian,
     has_entry: Bool[Array, " n"],
     kernel: tuple[ScalarLike, ScalarLike],
@@ -139,6 +140,6 @@ def update_noise(entries: Entries, state: State, hyper: Hyper) -> State:
     return state._replace(misfit=misfit, noise_precision=(hyper.a0 + 0.5 * len(entries.values)) / (hyper.b0 + misfit))
 
 
-def inverse(a: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
+def inverse(a: Float[Array | np.ndarray, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """Inverse of positive definite matrices."""
     return cho_solve(cho_factor(a), jnp.broadcast_to(jnp.eye(a.shape[-1], dtype=a.dtype), a.shape))

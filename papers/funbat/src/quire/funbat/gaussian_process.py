@@ -41,7 +41,7 @@ def gp_posterior(
     nu: float,
     variance: ScalarLike,
     lengthscale: ScalarLike,
-) -> tuple[Float[Array, "new size"], Float[Array, "new size size"], Float[Array, ""]]:
+) -> tuple[Float[AnyArray, "new size"], Float[AnyArray, "new size size"], Float[AnyArray, ""]]:
     """Posterior of independent processes at new coordinates, given `y = u(t) + N(0, noise)`, in time `(n size)^3`.
 
     Args:

@@ -71,7 +71,7 @@ def _check(m: MosaicSDF) -> None:
 
 def grid_nodes(
     centers: Float[Array | np.ndarray, "n 3"], scales: Float[Array | np.ndarray, " n"], k: int
-) -> Float[Array, "n k k k 3"]:
+) -> Float[Array | np.ndarray, "n k k k 3"]:
     """Where the nodes are: `p_i + s_i (g_a, g_b, g_c)` with g of k equal steps from -1 to 1.
 
     Raises:

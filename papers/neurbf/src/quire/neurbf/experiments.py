@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 from scipy.spatial import KDTree
 
 from quire.common.claims import shared
@@ -230,7 +230,7 @@ class Sines(nnx.Module):
     def __init__(self, hidden: int, outputs: int, *, rngs: nnx.Rngs):
         self.decoder = Siren(2, outputs, hidden, SIREN_DEPTH, rngs=rngs)
 
-    def __call__(self, points: Points, on: Any) -> Float[np.ndarray, "n out"]:
+    def __call__(self, points: Points, on: Any) -> Float[np.ndarray | Array, "n out"]:
         return self.decoder(points.rows)
 
 

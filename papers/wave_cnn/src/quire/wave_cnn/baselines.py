@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from quire.wave_cnn.training import relative_error
 from quire.wave_cnn.waves import WaveData
 
 
 def ridge(
-    x: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n m"], new: Float[np.ndarray, "l k"], penalty: float
+    x: Float[np.ndarray, "n k"], y: Float[np.ndarray | Array, "n m"], new: Float[np.ndarray, "l k"], penalty: float
 ) -> Float[np.ndarray, "l m"]:
     """Linear regression with a penalty on squared weights, around the means: `x` may have more columns than rows.
 
