@@ -71,7 +71,7 @@ def _check(m: MosaicSDF) -> None:
 
 def grid_nodes(
     centers: Float[Array | np.ndarray, "n 3"], scales: Float[Array | np.ndarray, " n"], k: int
-) -> Float[Array | np.ndarray, "n k k k 3"]:
+) -> Float[Array, "n k k k 3"]:
     """Where the nodes are: `p_i + s_i (g_a, g_b, g_c)` with g of k equal steps from -1 to 1.
 
     Raises:
@@ -82,6 +82,7 @@ def grid_nodes(
     """
     line = np.linspace(-1, 1, check_at_least("k", k, 2))
     cube = jnp.asarray(np.stack(np.meshgrid(line, line, line, indexing="ij"), -1), centers.dtype)
+    centers, scales = jnp.asarray(centers), jnp.asarray(scales)
     return centers[:, None, None, None] + scales[:, None, None, None, None] * cube[None]
 
 
