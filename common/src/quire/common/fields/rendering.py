@@ -23,7 +23,7 @@ class Pixels(NamedTuple):
 
 
 def ray_box(
-    origins: Float[Array, "n 3"], directions: Float[Array | np.ndarray, "n 3"], *, half_width: float = 1.0
+    origins: Float[Array | np.ndarray, "n 3"], directions: Float[Array | np.ndarray, "n 3"], *, half_width: float = 1.0
 ) -> tuple[Float[Array, " n"], Float[Array, " n"], Bool[Array, " n"]]:
     """Where rays enter and leave the box `[-half_width, half_width]^3`, and whether they meet it ahead.
 
