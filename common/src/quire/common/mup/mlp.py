@@ -173,6 +173,6 @@ class ABCMLP(nnx.Module):
         return f
 
 
-def _check_rate(eta: float | Array) -> None:
+def _check_rate(eta: float) -> None:
     if not eta >= 0:
         raise ValueError(f"eta is {eta}; a learning rate cannot be negative")
