@@ -80,9 +80,10 @@ def newmark(
     """
     check_positive("dt", dt)
     check_at_least("steps", steps)
-    if np.shape(u0) != np.shape(v0) or (a0 is not None and np.shape(a0) != np.shape(u0)):
+    a = u0 if a0 is None else a0
+    if not np.shape(u0) == np.shape(v0) == np.shape(a):
         raise ValueError(
-            f"u0 has shape {np.shape(u0)}, v0 {np.shape(v0)} and a0 {None if a0 is None else np.shape(a0)}; they need the same"
+            f"u0 has shape {np.shape(u0)}, v0 {np.shape(v0)} and a0 {np.shape(a)}; they need the same"
         )
     if callable(mass) or callable(stiffness):
         u0, v0 = floating(u0, v0)
