@@ -206,7 +206,7 @@ class VMField(RadianceField):
 
     def __init__(
         self,
-        sizes: tuple[int, int, int] = (300, 300, 300),
+        sizes: tuple[int, ...] = (300, 300, 300),
         density_rank: int = 16,
         colour_rank: int = 48,
         *,
@@ -255,7 +255,7 @@ class VoxelSHField(RadianceField):
 
     has_features = False
 
-    def __init__(self, sizes: tuple[int, int, int] = (128, 128, 128), degree: int = 3, *, rngs: nnx.Rngs):
+    def __init__(self, sizes: tuple[int, ...] = (128, 128, 128), degree: int = 3, *, rngs: nnx.Rngs):
         for size in sizes:
             check_at_least("sizes", size, 2)
         if not 1 <= degree <= 4:

@@ -60,10 +60,10 @@ class PhotoBatch(NamedTuple):
 
 
 def sample_rays(
-    origins: Float[Array, "n 3"],
-    directions: Float[Array, "n 3"],
+    origins: Float[Array | np.ndarray, "n 3"],
+    directions: Float[Array | np.ndarray, "n 3"],
     samples: int,
-    offset: Float[Array, " n"] | float = 0.5,
+    offset: Float[Array | np.ndarray, " n"] | float = 0.5,
     *,
     half_width: float = 1.0,
 ) -> Samples:
@@ -105,7 +105,9 @@ def mean_depth(
     return jnp.sum(weights * jnp.clip(place, 0, 1), axis=1)
 
 
-def query(field: RadianceField, samples: Samples, directions: Float[Array, "n 3"], clip: tuple[float, float] | Array = CLIP):
+def query(
+    field: RadianceField, samples: Samples, directions: Float[Array | np.ndarray, "n 3"], clip: tuple[float, float] | Array = CLIP
+):
     """The field at all samples of the rays, `[n * samples, ...]`."""
     n, count = samples.t.shape
     seen = jnp.broadcast_to(directions[:, None], (n, count, 3))
@@ -114,12 +116,12 @@ def query(field: RadianceField, samples: Samples, directions: Float[Array, "n 3"
 
 def render_rays(
     field: RadianceField,
-    origins: Float[Array, "n 3"],
-    directions: Float[Array, "n 3"],
+    origins: Float[Array | np.ndarray, "n 3"],
+    directions: Float[Array | np.ndarray, "n 3"],
     *,
     samples: int,
-    offset: Float[Array, " n"] | float = 0.5,
-    background: Float[Array, "n 3"] | float = 1.0,
+    offset: Float[Array | np.ndarray, " n"] | float = 0.5,
+    background: Float[Array | np.ndarray, "n 3"] | float = 1.0,
     clip: tuple[float, float] | Array = CLIP,
     half_width: float = 1.0,
 ) -> Rendered:

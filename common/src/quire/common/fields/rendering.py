@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from quire.common.checks import check_at_least
@@ -22,7 +23,7 @@ class Pixels(NamedTuple):
 
 
 def ray_box(
-    origins: Float[Array, "n 3"], directions: Float[Array, "n 3"], *, half_width: float = 1.0
+    origins: Float[Array | np.ndarray, "n 3"], directions: Float[Array | np.ndarray, "n 3"], *, half_width: float = 1.0
 ) -> tuple[Float[Array, " n"], Float[Array, " n"], Bool[Array, " n"]]:
     """Where rays enter and leave the box `[-half_width, half_width]^3`, and whether they meet it ahead.
 
@@ -84,7 +85,7 @@ def composite(
     sigma: Float[Array, "n samples"],
     rgb: Float[Array, "n samples c"],
     delta: Float[Array, "n samples"],
-    background: Float[Array, "n c"] | float = 0.0,
+    background: Float[Array | np.ndarray, "n c"] | float = 0.0,
 ) -> Pixels:
     """Colour of rays through an absorbing and emitting medium, `sum_i T_i (1 - exp(-sigma_i delta_i)) c_i` over a background.
 

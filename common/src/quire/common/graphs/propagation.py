@@ -92,6 +92,7 @@ class NGCFConv(nnx.Module):
     def __call__(self, graph: Graph, x: Float[Array, "n dim"], key: jax.Array | None = None) -> Float[Array, "n dim"]:
         """A key makes it training, with dropout."""
         first, second = self.neighbour, self.product
+        assert first.bias is not None and second.bias is not None  # linear maps have one
         out = ngcf_propagate(graph, x, first.kernel[...].T, first.bias[...], second.kernel[...].T, second.bias[...])
         return jax.nn.leaky_relu(dropout(out, self.dropout, key), self.slope)
 

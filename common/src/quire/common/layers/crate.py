@@ -176,7 +176,7 @@ def mssa_step(Z: Float[Array, "*batch N d"], U: Float[Array, "K d p"], eps: floa
 
 
 def lasso_objective(
-    Z: Float[Array, "*batch m"], target: Float[Array, "*batch d"], D: Float[Array, "d m"], lam: ScalarLike
+    Z: Float[Array, "*batch m"], target: Float[Array, "*batch d"], D: Float[Array, "d m"], lam: float | Array
 ) -> Float[Array, ""]:
     """`lam |Z|_1 + 1/2 |target - D Z|^2`, summed over tokens: what the ISTA step lowers.
 

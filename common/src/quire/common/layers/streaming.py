@@ -69,7 +69,7 @@ def allowed_tuples(
     if masks is None and not causal:
         return None
     order = len(columns)
-    allowed = True
+    allowed = jnp.array(True)
     for axis, position in enumerate(columns):
         one = jnp.ones((1, position.size), bool) if masks is None else masks[axis]
         if causal:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Bool, Float, ScalarLike
+from jaxtyping import Array, Bool, Float
 
 from quire.common.checks import check_at_least, check_positive, floating, is_concrete
 from quire.common.layers.attention import merge_heads, split_heads
@@ -59,7 +59,7 @@ def tensor_attention(
     ks: Sequence[Float[Array, "*batch _ d"]],
     vs: Sequence[Float[Array, "*batch _ c"]],
     *,
-    scale: ScalarLike | None = None,
+    scale: float | Array | None = None,
     masks: Sequence[Bool[Array, "..."]] | None = None,
     causal: bool = False,
     block: int | Literal["auto"] | None = None,
@@ -110,7 +110,7 @@ def tensor_attention(
     return _over_batch(one, q.ndim - 2)(q, ks, vs)
 
 
-def low_rank_weights(dim: int, coefficients: Float[np.ndarray, " coefficients"], scale: float) -> Float[np.ndarray, " r"]:
+def low_rank_weights(dim: int, coefficients: Float[np.ndarray, " coefficients"], scale: float | Array) -> Float[np.ndarray, " r"]:
     """Weight of each monomial in `p(scale * <q, k1, ..., km>)`: `c_t t!/alpha! scale^t`, `t = |alpha|`, float64.
 
     With it `A ~= U1 (U2 (o) U3)^T`, where `U1 = Q^alpha * weight`, `U2 = K1^alpha`, `U3 = K2^alpha`.
@@ -128,7 +128,7 @@ def low_rank_tensor_attention(
     degree: int,
     radius: float | None = None,
     kind: Literal["taylor", "chebyshev"] = "taylor",
-    scale: ScalarLike | None = None,
+    scale: float | Array | None = None,
     masks: Sequence[Bool[Array, "..."]] | None = None,
     block: int | None = 1024,
 ) -> Float[Array, "*batch n c"]:
@@ -166,7 +166,10 @@ def low_rank_tensor_attention(
     if block is not None:
         check_at_least("block", block)
     _check_one_mask_per_memory(masks)
-    q, scale = (q, _default_scale(q, scale)) if is_concrete(scale) else (q * scale, 1.0)
+    if scale is None or is_concrete(scale):
+        scale = _default_scale(q, scale)
+    else:
+        q, scale = q * scale, 1.0
     coefficients = exp_polynomial(degree, radius, kind)
     if kind != "taylor" or degree % 2:
         _check_positive(coefficients, radius)
@@ -284,7 +287,7 @@ def _over_batch(function, batch_axes: int):
     return function
 
 
-def _default_scale(q: Array, scale: ScalarLike | None) -> ScalarLike:
+def _default_scale(q: Array, scale: float | Array | None) -> float | Array:
     if q.shape[-1] == 0:
         raise ValueError("q has 0 channels; scores need at least one")
     return 1 / q.shape[-1] if scale is None else scale

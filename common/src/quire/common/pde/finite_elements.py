@@ -31,7 +31,11 @@ class Mesh(NamedTuple):
 
 
 def box_mesh(
-    cells: tuple[int, ...], low: Float[Array, " d"], high: Float[Array, " d"], *, pattern: Pattern = "alternating"
+    cells: tuple[int, ...],
+    low: Float[Array | np.ndarray, " d"],
+    high: Float[Array | np.ndarray, " d"],
+    *,
+    pattern: Pattern = "alternating",
 ) -> Mesh:
     """A regular mesh of a box, every cell cut into simplices of positive volume.
 

@@ -80,8 +80,9 @@ def newmark(
     """
     check_positive("dt", dt)
     check_at_least("steps", steps)
-    if np.shape(u0) != np.shape(v0) or (a0 is not None and np.shape(a0) != np.shape(u0)):
-        raise ValueError(f"u0 has shape {np.shape(u0)}, v0 {np.shape(v0)} and a0 {np.shape(a0)}; they need the same")
+    a = u0 if a0 is None else a0
+    if not np.shape(u0) == np.shape(v0) == np.shape(a):
+        raise ValueError(f"u0 has shape {np.shape(u0)}, v0 {np.shape(v0)} and a0 {np.shape(a)}; they need the same")
     if callable(mass) or callable(stiffness):
         u0, v0 = floating(u0, v0)
         start, accelerate, given = *_by_functions(mass, stiffness, solve, boundary, dt), jnp.zeros((steps, 0), u0.dtype)

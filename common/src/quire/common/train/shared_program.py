@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import jax
 import numpy as np
@@ -10,6 +10,7 @@ import optax
 from flax import nnx
 
 from quire.common.train.finite import check_losses
+from quire.common.train.step import Model
 
 Loss = Callable[[Any, Any, Any], jax.Array]
 """`loss(model, batch, constants) -> scalar`, traced."""
@@ -19,15 +20,15 @@ GroupOf = Callable[[tuple], int]
 ADAM = optax.scale_by_adam(0.9, 0.99, 1e-15)
 
 
-class Run(NamedTuple):
+class Run(NamedTuple, Generic[Model]):
     """A model in training: its graph, its parameters, and the moments of the optimiser."""
 
-    graph: nnx.GraphDef
+    graph: nnx.GraphDef[Model]
     params: Any
     moments: Any
 
     @property
-    def model(self) -> nnx.Module:
+    def model(self) -> Model:
         """The model as it is now."""
         return nnx.merge(self.graph, self.params)
 
@@ -39,7 +40,7 @@ class Course(NamedTuple):
     gradients: np.ndarray
 
 
-def start(model: nnx.Module) -> Run:
+def start(model: Model) -> Run[Model]:
     """A run from the parameters that a model has; the model itself is not changed.
 
     Raises:
@@ -60,7 +61,7 @@ def one_group(path: tuple) -> int:
 
 
 def train_chunk(
-    run: Run,
+    run: Run[Model],
     loss: Loss,
     batches: Any,
     rates: Any,
@@ -69,7 +70,7 @@ def train_chunk(
     decay: float = 0.0,
     group_of: GroupOf = one_group,
     first_step: int = 0,
-) -> tuple[Run, Course]:
+) -> tuple[Run[Model], Course]:
     """Some steps of Adam (0.9, 0.99, eps 1e-15), as one program.
 
     Runs of the same graph, loss and shapes share it, so that ablations and seeds cost no compilation. The loss and `group_of`

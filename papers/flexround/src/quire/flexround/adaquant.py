@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from quire.common.quant.uniform import Grid, affine_codes, affine_quantize
-from quire.flexround.division import Weight
+from quire.flexround.division import AnyWeight, Weight
 
 
 class AdaQuantParams(NamedTuple):
@@ -27,12 +27,12 @@ class AdaQuantParams(NamedTuple):
         return Grid(jnp.exp(self.log_scale), jax.lax.stop_gradient(self.zero))
 
 
-def adaquant_init(w: Weight, grid: Grid) -> AdaQuantParams:
+def adaquant_init(w: AnyWeight, grid: Grid) -> AdaQuantParams:
     """Rounding to nearest."""
     return AdaQuantParams(jnp.log(grid.scale), jnp.zeros_like(w), grid.zero)
 
 
-def adaquant(w: Weight, p: AdaQuantParams, bits: int | Array, symmetric: bool = False) -> Weight:
+def adaquant(w: AnyWeight, p: AdaQuantParams, bits: int | Array, symmetric: bool = False) -> Weight:
     """`s clip(round((W + V) / s), -z, 2^b - 1 - z)` with straight-through derivatives.
 
     >>> w = jnp.array([[0.2, 0.8]])
@@ -43,6 +43,6 @@ def adaquant(w: Weight, p: AdaQuantParams, bits: int | Array, symmetric: bool = 
     return affine_quantize(w + p.offset, p.grid, bits, symmetric)
 
 
-def adaquant_codes(w: Weight, p: AdaQuantParams, bits: int | Array, symmetric: bool = False) -> Weight:
+def adaquant_codes(w: AnyWeight, p: AdaQuantParams, bits: int | Array, symmetric: bool = False) -> Weight:
     """The codes of `adaquant`, whole numbers as floats."""
     return affine_codes(w + p.offset, p.grid, bits, symmetric)

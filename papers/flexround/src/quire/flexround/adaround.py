@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from quire.common.quant.uniform import Grid, clip_ste, code_range, quotient
-from quire.flexround.division import Weight
+from quire.flexround.division import AnyWeight, Weight
 
 STRETCH, SHIFT = 1.2, 0.1
 """The sigmoid reaches from `-SHIFT` to `STRETCH - SHIFT` before it is cut off, so that 0 and 1 are reached."""
@@ -39,14 +39,14 @@ def up_share(logits: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return clip_ste(jax.nn.sigmoid(logits) * STRETCH - SHIFT, 0.0, 1.0)
 
 
-def adaround_init(w: Weight, grid: Grid) -> AdaRoundParams:
+def adaround_init(w: AnyWeight, grid: Grid) -> AdaRoundParams:
     """Logits at which `h(V)` is the fraction `W / s - floor(W / s)`: the soft rounding starts at W itself."""
     steps = quotient(w, grid.scale)
     fraction = steps - jnp.floor(steps)
     return AdaRoundParams(-jnp.log(STRETCH / (fraction + SHIFT) - 1), grid)
 
 
-def adaround_soft(w: Weight, p: AdaRoundParams, bits: int | Array, symmetric: bool = False) -> Weight:
+def adaround_soft(w: AnyWeight, p: AdaRoundParams, bits: int | Array, symmetric: bool = False) -> Weight:
     """What is trained: between the two neighbours on the grid.
 
     >>> grid = Grid(jnp.float32(0.5), jnp.float32(0.0))
@@ -58,17 +58,17 @@ def adaround_soft(w: Weight, p: AdaRoundParams, bits: int | Array, symmetric: bo
     return grid.scale * (_codes(w, up_share(p.logits), grid, bits, symmetric) - grid.zero)
 
 
-def adaround_codes(w: Weight, p: AdaRoundParams, bits: int | Array, symmetric: bool = False) -> Weight:
+def adaround_codes(w: AnyWeight, p: AdaRoundParams, bits: int | Array, symmetric: bool = False) -> Weight:
     """The codes that are kept, whole numbers as floats: up where `V >= 0`, down elsewhere."""
     return _codes(w, (p.logits >= 0).astype(w.dtype), p.grid, bits, symmetric)
 
 
-def adaround_hard(w: Weight, p: AdaRoundParams, bits: int | Array, symmetric: bool = False) -> Weight:
+def adaround_hard(w: AnyWeight, p: AdaRoundParams, bits: int | Array, symmetric: bool = False) -> Weight:
     """The rounding that is kept."""
     return p.grid.scale * (adaround_codes(w, p, bits, symmetric) - p.grid.zero)
 
 
-def _codes(w: Weight, up: Array, grid: Grid, bits: int | Array, symmetric: bool) -> Array:
+def _codes(w: AnyWeight, up: Array, grid: Grid, bits: int | Array, symmetric: bool) -> Array:
     low, high = code_range(bits, symmetric)
     return clip_ste(jnp.floor(quotient(w, grid.scale)) + up + grid.zero, low, high)
 

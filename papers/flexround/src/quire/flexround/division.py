@@ -18,7 +18,8 @@ from jaxtyping import Array, Float, Int, UInt8
 from quire.common.checks import floating, is_concrete
 from quire.common.quant.uniform import Grid, affine_codes, affine_quantize, min_max_grid, search_range
 
-Weight = Float[Array | np.ndarray, "out in *kernel"]
+Weight = Float[Array, "out in *kernel"]
+AnyWeight = Float[Array | np.ndarray, "out in *kernel"]
 """Weights of a linear map `[out, in]` or a convolution `[out, in, height, width]`."""
 
 
@@ -55,7 +56,7 @@ class FlexRoundParams(NamedTuple):
 
 
 def initial_grid(
-    w: Weight, bits: int | Array, *, per_channel: bool = False, symmetric: bool = False, clip_search: bool = True
+    w: AnyWeight, bits: int | Array, *, per_channel: bool = False, symmetric: bool = False, clip_search: bool = True
 ) -> Grid:
     """Scale and zero point to start from: a search over ranges that cut the largest weights off, or all of their range.
 
@@ -78,7 +79,7 @@ def initial_grid(
     return min_max_grid(w.min(axes, keepdims=per_channel), w.max(axes, keepdims=per_channel), bits, symmetric)
 
 
-def check_weight(w: Weight) -> Weight:
+def check_weight(w: AnyWeight) -> Weight:
     """The weight in a floating dtype, at least float32.
 
     Raises:
@@ -93,7 +94,7 @@ def check_weight(w: Weight) -> Weight:
     return w
 
 
-def start_flexround(w: Weight, grid: Grid) -> FlexRoundParams:
+def start_flexround(w: AnyWeight, grid: Grid) -> FlexRoundParams:
     """Parameters that round to nearest on a grid: all scales besides s1 are one."""
     ones = (1,) * (w.ndim - 1)
     s4 = jnp.zeros((1, w.shape[1], 1, 1), w.dtype) if w.ndim == 4 else None
@@ -101,7 +102,7 @@ def start_flexround(w: Weight, grid: Grid) -> FlexRoundParams:
 
 
 def init_flexround(
-    w: Weight, bits: int, *, per_channel: bool = False, symmetric: bool = False, clip_search: bool = True
+    w: AnyWeight, bits: int, *, per_channel: bool = False, symmetric: bool = False, clip_search: bool = True
 ) -> FlexRoundParams:
     """Parameters that round W to nearest on its `initial_grid`.
 
@@ -116,7 +117,7 @@ def init_flexround(
     return start_flexround(w, initial_grid(w, bits, **options))
 
 
-def flexround(w: Weight, p: FlexRoundParams, bits: int | Array, symmetric: bool = False) -> Weight:
+def flexround(w: AnyWeight, p: FlexRoundParams, bits: int | Array, symmetric: bool = False) -> Weight:
     """`s1 clip(round(W / (s1 S2 s3 s4)), -z, 2^b - 1 - z)`, equation 2, with straight-through derivatives.
 
     Args:
@@ -142,14 +143,14 @@ def flexround(w: Weight, p: FlexRoundParams, bits: int | Array, symmetric: bool 
     return p.grid.scale * (flexround_codes(w, p, bits, symmetric) - p.grid.zero)
 
 
-def flexround_codes(w: Weight, p: FlexRoundParams, bits: int | Array, symmetric: bool = False) -> Weight:
+def flexround_codes(w: AnyWeight, p: FlexRoundParams, bits: int | Array, symmetric: bool = False) -> Weight:
     """The codes of `flexround`: whole numbers, as floats, from 0 (from `-2^(b-1)` on a symmetric grid)."""
     if p.log_S2.shape != w.shape:
         raise ValueError(f"p has scales for weights of shape {p.log_S2.shape}; w has shape {w.shape}")
     return affine_codes(w, Grid(p.grid.scale * p.stretch, p.grid.zero), bits, symmetric)
 
 
-def rtn(w: Weight, grid: Grid, bits: int | Array, symmetric: bool = False) -> Weight:
+def rtn(w: AnyWeight, grid: Grid, bits: int | Array, symmetric: bool = False) -> Weight:
     """Rounding to nearest, `s clip(round(W / s), -z, 2^b - 1 - z)`: where FlexRound starts.
 
     >>> print(rtn(jnp.array([[0.2, 0.8]]), Grid(jnp.float32(0.5), jnp.float32(0)), 2))
@@ -158,7 +159,7 @@ def rtn(w: Weight, grid: Grid, bits: int | Array, symmetric: bool = False) -> We
     return affine_quantize(w, grid, bits, symmetric)
 
 
-def export_int(w: Weight, p: FlexRoundParams, bits: int, symmetric: bool = False) -> tuple[UInt8[Array, "..."], Array, Array]:
+def export_int(w: AnyWeight, p: FlexRoundParams, bits: int, symmetric: bool = False) -> tuple[UInt8[Array, "..."], Array, Array]:
     """What is kept for inference: codes, scale, zero point. `scale (codes - zero)` is `flexround(w, p, bits, symmetric)`.
 
     Args:
@@ -177,7 +178,7 @@ def export_int(w: Weight, p: FlexRoundParams, bits: int, symmetric: bool = False
     return codes.astype(jnp.uint8), p.grid.scale, p.zero + lift
 
 
-def grid_shift(w: Weight, p: FlexRoundParams, bits: int, grid: Grid | None = None) -> Int[Array, "..."]:
+def grid_shift(w: AnyWeight, p: FlexRoundParams, bits: int, grid: Grid | None = None) -> Int[Array, "..."]:
     """How many points of the grid FlexRound moves each weight away from rounding to nearest.
 
     Args:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from quire.common.quant.uniform import Grid, affine_codes
-from quire.flexround.division import Weight
+from quire.flexround.division import AnyWeight, Weight
 
 
 class LowRankParams(NamedTuple):
@@ -42,7 +42,7 @@ class LowRankParams(NamedTuple):
         return jnp.exp(self.left @ self.right + self.rows + self.columns)
 
 
-def low_rank_init(w: Weight, grid: Grid, key: jax.Array, rank: int = 4) -> LowRankParams:
+def low_rank_init(w: AnyWeight, grid: Grid, key: jax.Array, rank: int = 4) -> LowRankParams:
     """Rounding to nearest: `L`, `r` and `c` are zero, `U` is uniform in `± 1 / sqrt(in)` (PyTorch's Kaiming with a = sqrt(5)).
 
     Raises:
@@ -56,7 +56,7 @@ def low_rank_init(w: Weight, grid: Grid, key: jax.Array, rank: int = 4) -> LowRa
     return LowRankParams(jnp.log(grid.scale), left, right, rows, columns, grid.zero)
 
 
-def low_rank(w: Weight, p: LowRankParams, bits: int | Array, symmetric: bool = False) -> Weight:
+def low_rank(w: AnyWeight, p: LowRankParams, bits: int | Array, symmetric: bool = False) -> Weight:
     """Points of the grid, with straight-through derivatives.
 
     >>> w = jnp.array([[0.2, 0.8]])
@@ -67,6 +67,6 @@ def low_rank(w: Weight, p: LowRankParams, bits: int | Array, symmetric: bool = F
     return p.grid.scale * (low_rank_codes(w, p, bits, symmetric) - p.grid.zero)
 
 
-def low_rank_codes(w: Weight, p: LowRankParams, bits: int | Array, symmetric: bool = False) -> Weight:
+def low_rank_codes(w: AnyWeight, p: LowRankParams, bits: int | Array, symmetric: bool = False) -> Weight:
     """The codes of `low_rank`, whole numbers as floats."""
     return affine_codes(w, Grid(p.grid.scale * p.stretch, p.grid.zero), bits, symmetric)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from quire.common.quant.uniform import code_range
-from quire.flexround.division import FlexRoundParams, Weight
+from quire.flexround.division import AnyWeight, FlexRoundParams, Weight
 
 
 class Gradients(NamedTuple):
@@ -17,7 +17,7 @@ class Gradients(NamedTuple):
     log_s3: Array
 
 
-def reciprocal_gradients(w: Weight, p: FlexRoundParams, grad: Weight, bits: int, symmetric: bool = False) -> Gradients:
+def reciprocal_gradients(w: AnyWeight, p: FlexRoundParams, grad: Weight, bits: int, symmetric: bool = False) -> Gradients:
     """The derivatives, given `G = dL/dWhat`; those by the scales themselves are these over the scales.
 
     With `u = W / (s1 S2 s3)`, `q` the clipped and rounded `u`, and in = 1 where round(u) is on the grid:

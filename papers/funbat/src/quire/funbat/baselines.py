@@ -72,7 +72,7 @@ def process_over_coordinates(
 
     chosen = generator(key).permutation(len(values))[:most]
     indices, y = indices[chosen], np.asarray(values[chosen], np.float32)
-    best = (-np.inf,)
+    best = (-np.inf, [], np.zeros(0))
     for multiple in LENGTHSCALES:
         tables = [np.asarray(matern_kernel(nu, 1.0, multiple * lengthscale, t[:, None] - t[None])) for t in coordinates]
         gram = _product_kernel(tables, indices, indices)

@@ -3,6 +3,7 @@
 from functools import reduce
 
 import numpy as np
+from jaxtyping import Array
 
 from quire.funbat.entries import Entries
 from quire.funbat.gaussian_process import matern_kernel
@@ -19,7 +20,7 @@ def reference_epochs(entries: Entries, state: State, hyper: Hyper, model: Model,
     """
     shares = [_shared(state.messages[mode], entries.indices[:, mode]) for mode in range(len(state.functions))]
     whole = None
-    if state.core is not None:
+    if state.core_messages is not None:
         one_row = Messages(state.core_messages.precision[None], state.core_messages.shift[None])
         whole = _shared(one_row, np.zeros(len(entries.values), int))
     for _ in range(epochs):

@@ -40,7 +40,9 @@ def epoch(entries: Entries, state: State, hyper: Hyper, model: Model) -> State:
     return update_noise(entries, state, hyper)
 
 
-def damped(damping: ScalarLike, old: Real[Array | np.ndarray, "*shape"], new: Real[Array | np.ndarray, "*shape"]) -> Float[Array, "*shape"]:
+def damped(
+    damping: ScalarLike, old: Real[Array | np.ndarray, "*shape"], new: Real[Array | np.ndarray, "*shape"]
+) -> Float[Array | np.ndarray, "*shape"]:
     """`rho old + (1 - rho) new`."""
     return damping * old + (1 - damping) * new
 
@@ -76,7 +78,7 @@ def _with(items: tuple, place: int, item) -> tuple:
     return (*items[:place], item, *items[place + 1 :])
 
 
-def pseudo_observations(messages: Messages, extra_variance: Float[Array, ""]) -> Gaussian:
+def pseudo_observations(messages: Messages, extra_variance: float | Float[Array, ""]) -> Gaussian:
     """What the messages say about each coordinate: `V = (sum Lambda + I / v)^{-1}`, `m = V sum eta`."""
     identity = jnp.eye(messages.shift.shape[-1], dtype=messages.shift.dtype)
     covariance = inverse(messages.precision + (identity / extra_variance)[None])
@@ -126,6 +128,7 @@ def update_core(entries: Entries, state: State, hyper: Hyper) -> State:
     size = first.shape[-1]
     precision = jnp.einsum("nab,ncd->acbd", second, last).reshape(size, size)
     new = Messages(state.noise_precision * precision, state.noise_precision * (entries.values @ first))
+    assert state.core_messages is not None  # there is a core
     messages = Messages(*(damped(hyper.damping_core, *pair) for pair in zip(state.core_messages, new, strict=True)))
     prior = hyper.core_prior_precision * jnp.eye(size, dtype=precision.dtype)
     covariance = inverse(messages.precision + prior)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Real
@@ -80,7 +79,7 @@ def on_grid(
 
 
 def _precision(x: AnyArray) -> np.dtype:
-    double = jax.config.jax_enable_x64 and np.asarray(x).dtype not in (np.float32, np.float16, jnp.bfloat16)
+    double = jnp.result_type(float) == np.float64 and np.asarray(x).dtype not in (np.float32, np.float16, jnp.bfloat16)
     return np.dtype(np.float64 if double else np.float32)
 
 

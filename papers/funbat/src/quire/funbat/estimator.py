@@ -140,7 +140,7 @@ class FunBaT:
         mean, variance = predict_at(f.entries, f.state, f.hyper, self.model, coords)
         return f.mean + f.std * mean, f.std**2 * variance
 
-    def functions(self, k: int, t: Real[AnyArray, " new"]) -> tuple[Float[Array, "new rank"], Float[Array, "new rank"]]:
+    def functions(self, k: int, t: Real[AnyArray, " new"]) -> tuple[Float[AnyArray, "new rank"], Float[AnyArray, "new rank"]]:
         """Means and variances of the functions of mode k; scale, sign and order are not identified by the entries.
 
         Raises:
@@ -152,4 +152,5 @@ class FunBaT:
 
 
 def _each(numbers: float | Sequence[float], modes: int) -> tuple[float, ...]:
-    return (float(numbers),) * modes if np.ndim(numbers) == 0 else tuple(map(float, numbers))
+    each = np.asarray(numbers, float)
+    return (float(each),) * modes if each.ndim == 0 else tuple(each.tolist())

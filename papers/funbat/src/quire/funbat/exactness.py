@@ -20,7 +20,7 @@ KERNELS = ((0.5, 0.7, 0.2), (1.5, 1.3, 0.3))
 """Smoothness, variance and lengthscale of C1's processes."""
 
 
-def series(n: int, size: int, key: jax.Array, dtype: Any = np.float64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def series(n: int, size: int, key: jax.Array, dtype: Any = np.float64) -> tuple[np.ndarray, ...]:
     """Random coordinates in (0, 3), observations, and covariances of their noise."""
     draw = generator(key)
     roots = draw.normal(size=(n, size, size))

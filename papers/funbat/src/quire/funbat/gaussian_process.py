@@ -14,7 +14,7 @@ from quire.funbat.entries import AnyArray
 
 
 def matern_kernel(
-    nu: float, variance: ScalarLike, lengthscale: ScalarLike, r: Real[AnyArray, "*shape"]
+    nu: float, variance: float | Array, lengthscale: ScalarLike, r: Real[AnyArray, "*shape"]
 ) -> Float[Array, "*shape"]:
     """Covariance at distance r of a process with smoothness 1/2, 3/2 or 5/2.
 
@@ -39,7 +39,7 @@ def gp_posterior(
     t_new: Real[AnyArray, " new"],
     *,
     nu: float,
-    variance: ScalarLike,
+    variance: float | Array,
     lengthscale: ScalarLike,
 ) -> tuple[Float[AnyArray, "new size"], Float[AnyArray, "new size size"], Float[AnyArray, ""]]:
     """Posterior of independent processes at new coordinates, given `y = u(t) + N(0, noise)`, in time `(n size)^3`.

@@ -32,8 +32,8 @@ class Solid(NamedTuple):
     """
 
     mosaic: MosaicSDF
-    cloud: Array
-    grid: Array
+    cloud: Array | np.ndarray
+    grid: Array | np.ndarray
 
 
 class Labelled(NamedTuple):
@@ -77,7 +77,7 @@ def mesh_solid(surface: Surface, config: Generation, key: jax.Array) -> Solid:
     )
 
 
-def open_solids(config: Generation, key: jax.Array) -> tuple[Labelled, Labelled]:
+def open_solids(config: Generation, key: jax.Array) -> tuple[Labelled, ...]:
     """Training and test solids.
 
     Raises:

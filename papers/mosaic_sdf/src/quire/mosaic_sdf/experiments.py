@@ -135,12 +135,13 @@ def other_fields(task: Task, config: Fitting, key: jax.Array) -> dict[str, tuple
     sampled = jnp.asarray(rivals.dense_grid(task.shape, rivals.grid_side(config.floats)))
     refined = fit(rivals.grid_field, sampled, steps=config.steps, rate=config.rate, floor=1.0)[0]
     points = rivals.oriented_points(task.shape, task.surface, min(config.floats // 6, len(task.surface)))
-    return {
+    found: dict[str, tuple[Field, Any]] = {
         SAMPLED: (rivals.grid_field, sampled),
         GRID: (rivals.grid_field, refined),
         POINTS: (rivals.plane_field, points),
         NOTHING: (rivals.grid_field, 0 * sampled),
     }
+    return found
 
 
 def sine_network(task: Task, config: Fitting, key: jax.Array, steps: int) -> tuple[Field, Any]:
@@ -246,8 +247,8 @@ def train_flows(
     """One network a seed, by one program; graph, states and losses as `fit_seeds` returns them."""
     recipe = config.training
     order = np.stack([epoch_indices(key, matrices.shape[1], recipe.batch_size, recipe.steps) for key in keys])
-    positions = matrices.shape[-2] if positions else None
-    plan = partial(network, config, matrices.shape[-1], int(labels.max()) + 1, positions)
+    rows = matrices.shape[-2] if positions else None
+    plan = partial(network, config, matrices.shape[-1], int(labels.max()) + 1, rows)
 
     def build(rngs):
         return drawn(plan, rngs.params())
@@ -257,7 +258,7 @@ def train_flows(
         return flow_matching_loss(model, x1, key, classes, config.dropout)
 
     labels = np.broadcast_to(labels, matrices.shape[:2])
-    options = {"steps": recipe.steps, "keys": keys, "ema": recipe.ema, "one_by_one": True}
+    options: dict[str, Any] = {"steps": recipe.steps, "keys": keys, "ema": recipe.ema, "one_by_one": True}
     return fit_seeds(build, recipe.transformation(flat=True), loss, take_batch, ((matrices, labels), order), **options)
 
 
@@ -269,22 +270,22 @@ class Generator(NamedTuple):
     statistics: Statistics
     config: Generation
 
-    def matrices(self, x0: Array, conditions: np.ndarray, guidance: float | None = None) -> Array:
+    def matrices(self, x0: Array | np.ndarray, conditions: np.ndarray, guidance: float | None = None) -> Array:
         """Noise carried to data."""
         c = self.config
         return flow(self.graph, self.state, x0, conditions, c.guidance if guidance is None else guidance, c.steps, c.method)
 
-    def mosaics(self, x0: Array, conditions: np.ndarray, guidance: float | None = None):
+    def mosaics(self, x0: Array | np.ndarray, conditions: np.ndarray, guidance: float | None = None):
         """Generated mosaics."""
         return from_matrix(self.matrices(x0, conditions, guidance), self.statistics, smallest_scale=SMALLEST_SCALE)
 
 
-def noise_of(config: Generation, count: int, rows: int, d: int, key: jax.Array) -> Float[Array, "b n d"]:
+def noise_of(config: Generation, count: int, rows: int, d: int, key: jax.Array) -> Float[np.ndarray, "b n d"]:
     """Where the solver starts."""
     return generator(jax.random.fold_in(key, 7)).standard_normal((count, rows, d)).astype(np.float32)
 
 
-def places_in_cubes(config: Generation, key: jax.Array) -> Float[Array, "n r 3"]:
+def places_in_cubes(config: Generation, key: jax.Array) -> Float[np.ndarray, "n r 3"]:
     """Starts of Newton's method in every cube, three points a cloud's point in all."""
     each = -(-3 * config.cloud // config.n)
     return generator(jax.random.fold_in(key, 8)).uniform(-0.9, 0.9, (config.n, each, 3)).astype(np.float32)

@@ -1,7 +1,7 @@
 """Figures of the claims and of the notebook; matplotlib figures, closed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -10,6 +10,11 @@ from quire.common import plots
 from quire.common.data.meshes import Surface
 from quire.common.plots import Axes, Figure
 from quire.mosaic_sdf.mosaic import MosaicSDF
+
+if TYPE_CHECKING:
+    from mpl_toolkits.mplot3d import Axes3D
+else:
+    Axes3D = Any
 
 METHOD, RIVAL, OTHER = "#c0392b", "#2c6fbb", plots.GREY
 LIGHT = np.array([0.35, -0.5, 0.8])
@@ -22,7 +27,7 @@ EDGES = np.array([(a, b) for a in range(8) for b in range(a + 1, 8) if bin(a ^ b
 
 
 def draw_surface(
-    axes: Axes,
+    axes: Axes3D,
     surface: Surface,
     colour: str = "#9db4c8",
     values: np.ndarray | None = None,
@@ -46,7 +51,7 @@ def draw_surface(
     frame_box(axes, half_width)
 
 
-def frame_box(axes: Axes, half_width: float = 0.97) -> None:
+def frame_box(axes: Axes3D, half_width: float = 0.97) -> None:
     """The box in which solids are drawn, seen from above, without axes."""
     limits = (-half_width, half_width)
     axes.set(xlim=limits, ylim=limits, zlim=limits)
@@ -55,7 +60,7 @@ def frame_box(axes: Axes, half_width: float = 0.97) -> None:
     axes.set_axis_off()
 
 
-def draw_cubes(axes: Axes, m: MosaicSDF, every: int, colour: str = METHOD) -> None:
+def draw_cubes(axes: Axes3D, m: MosaicSDF, every: int, colour: str = METHOD) -> None:
     """All centres, and the edges of every so many cubes, since those of all hide each other."""
     from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
@@ -224,7 +229,7 @@ def convergence(steps: Sequence[int], error: Mapping[str, Sequence[float]]) -> F
     return figure
 
 
-def two_metrics(metrics: Mapping[str, Mapping[str, Any]], names: Mapping[str, str], *, own: Sequence[str]) -> Figure:
+def two_metrics(metrics: dict[str, Mapping[str, Any]], names: Mapping[str, str], *, own: Sequence[str]) -> Figure:
     """Bars of several metrics over the same sets, a panel each; every seed a point."""
     figure, (panels,) = plots.axes(len(names), size=(2.7 * len(names) + 1.2, 0.36 * len(metrics) + 0.9), sharey=True)
     for axes, (metric, label) in zip(panels, names.items(), strict=True):

@@ -92,6 +92,7 @@ def place(
     ball: bool = False,
 ) -> MosaicSDF:
     """Grids of one scale about the centres, their values by the distance; no check, for compiled loops."""
+    centers = jnp.asarray(centers)
     scales = jnp.broadcast_to(margin * min_cover_scale(points, centers, ball=ball), (len(centers),))
     nodes = grid_nodes(centers, scales, k)
     return MosaicSDF(centers, scales, sdf(nodes.reshape(-1, 3)).reshape(nodes.shape[:-1]))
@@ -108,9 +109,9 @@ _covers = jax.jit(lambda m, x: (raw_weights(m, x) > 0).any(-1))
 class Samples(NamedTuple):
     """Points with their signed distances and gradients."""
 
-    x: Array
-    distance: Array
-    gradient: Array
+    x: Array | np.ndarray
+    distance: Array | np.ndarray
+    gradient: Array | np.ndarray
 
 
 def near_surface(

@@ -117,7 +117,7 @@ def cloud(field: SDF, starts: Float[Array | np.ndarray, "m 3"], count: int) -> F
 
     Twice as many points as are wanted start, and the quarter of them where the field is largest in the end is left out.
     """
-    moved = project(field, starts, 2 * count, steps=NEWTON)
+    moved = project(field, jnp.asarray(starts), 2 * count, steps=NEWTON)
     kept = jax.lax.top_k(-jnp.abs(field(moved)), 3 * count // 2)[1]
     points = moved[kept]
     return points[farthest_points(points, count)]

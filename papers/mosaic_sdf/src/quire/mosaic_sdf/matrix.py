@@ -16,8 +16,8 @@ SMALLEST_SCALE = 0.05
 class Statistics(NamedTuple):
     """Mean and standard deviation of the blocks (centres, scales, values), `[3]` each; part of a generative model."""
 
-    mean: Array
-    std: Array
+    mean: Array | np.ndarray
+    std: Array | np.ndarray
 
 
 IDENTITY = Statistics(np.zeros(3, np.float32), np.ones(3, np.float32))

@@ -82,6 +82,7 @@ def grid_nodes(
     """
     line = np.linspace(-1, 1, check_at_least("k", k, 2))
     cube = jnp.asarray(np.stack(np.meshgrid(line, line, line, indexing="ij"), -1), centers.dtype)
+    centers, scales = jnp.asarray(centers), jnp.asarray(scales)
     return centers[:, None, None, None] + scales[:, None, None, None, None] * cube[None]
 
 

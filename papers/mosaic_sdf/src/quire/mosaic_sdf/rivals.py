@@ -30,9 +30,7 @@ def dense_grid(shape: Shape, side: int) -> Float[np.ndarray, "s s s"]:
     return np.array(distances(shape, x)[0]).reshape(side, side, side)
 
 
-def grid_field(
-    values: Float[Array | np.ndarray, "s s s"], x: Float[Array | np.ndarray, "m 3"]
-) -> Float[Array | np.ndarray, " m"]:
+def grid_field(values: Float[Array | np.ndarray, "s s s"], x: Float[Array | np.ndarray, "m 3"]) -> Float[Array, " m"]:
     """Trilinear interpolation of a dense grid."""
     return sample_grid(values[..., None], x, outside="border")[:, 0]
 
@@ -51,14 +49,14 @@ def siren_width(floats: int, hidden_layers: int) -> int:
 
 def siren_field(layers: Layers, x: Float[Array | np.ndarray, "m 3"]) -> Float[Array, " m"]:
     """A sine network."""
-    return siren(layers, x)[:, 0]
+    return siren(layers, jnp.asarray(x))[:, 0]
 
 
 class OrientedPoints(NamedTuple):
     """Points on a surface with outer normals, `[m, 3]` each."""
 
-    points: Array
-    normals: Array
+    points: Array | np.ndarray
+    normals: Array | np.ndarray
 
 
 def oriented_points(shape: Shape, surface_points: Float[Array | np.ndarray, "m 3"], count: int) -> OrientedPoints:

@@ -67,12 +67,14 @@ class SetTransformer(nnx.Module):
         if classes.shape != t.shape:
             raise ValueError(f"classes has shape {classes.shape}; it needs one for each of the {len(t)} matrices")
         check_ids("classes", classes, self.n_classes + 1)
-        rows = self.embed(x)
+        rows = self.embed(jnp.asarray(x))
         if self.positions is not None:
             if x.shape[1] != len(self.positions[...]):
                 raise ValueError(f"x has {x.shape[1]} rows; this model has {len(self.positions[...])} positions")
             rows = rows + self.positions[...][None]
-        tokens = jnp.stack([self.time(frequency_encoding(jnp.pi / 2 * t[:, None], FREQUENCIES)), self.classes(classes)], axis=1)
+        tokens = jnp.stack(
+            [self.time(frequency_encoding(jnp.pi / 2 * t[:, None], FREQUENCIES)), self.classes(jnp.asarray(classes))], axis=1
+        )
         hidden = jnp.concatenate([rows + tokens.sum(1, keepdims=True), tokens], axis=1)
         for block in self.blocks:
             hidden = block(hidden)

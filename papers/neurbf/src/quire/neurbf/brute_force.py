@@ -1,6 +1,7 @@
 """The definitions, point by point and kernel by kernel in NumPy and float64, to compare the fast forms with."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def grid_features(table: np.ndarray, point: np.ndarray, levels: HashLevels) -> l
     return features
 
 
-def field(weights: dict[str, np.ndarray], kind: str, k: int, levels: HashLevels, x: np.ndarray, cmax: np.ndarray) -> np.ndarray:
+def field(weights: dict[str, Any], kind: str, k: int, levels: HashLevels, x: np.ndarray, cmax: np.ndarray) -> np.ndarray:
     """`f(x)` `[n, out]`: neighbours by sorting, sums one by one.
 
     `weights` holds `centers`, `shapes`, `rbf`, `grid`, `bias`, `nu`, `mu`, and `layers` as pairs of `[in, out]` and `[out]`.

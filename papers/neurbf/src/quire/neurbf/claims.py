@@ -104,7 +104,7 @@ def _field_error(data: dict[str, np.ndarray], key: jax.Array, dtype: Any) -> flo
     model = nnx.merge(graph, params, rest)
     model.centers, model.shapes = (nnx.Variable(jnp.asarray(data[n], dtype)) for n in ("centers", "a"))
     x = data["x"][:8]
-    weights = {
+    weights: dict[str, Any] = {
         "centers": data["centers"].astype(float),
         "shapes": data["a"].astype(float),
         "nu": log_frequencies(*OPERATORS.channel_range, OPERATORS.channels).astype(np.float32),

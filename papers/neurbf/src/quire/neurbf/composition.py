@@ -37,7 +37,9 @@ def normalise(phi: Float[Array, "*n k"]) -> Float[Array, "*n k"]:
     return phi / (jax.lax.stop_gradient(phi.sum(-1, keepdims=True)) + 1e-8)
 
 
-def multi_frequency(phi: Float[Array, "*n k"], frequencies: Frequencies, sine: Mask | None = None) -> Float[Array, "*n k f"]:
+def multi_frequency(
+    phi: Float[Array | np.ndarray, "*n k"], frequencies: Frequencies, sine: Mask | None = None
+) -> Float[Array, "*n k f"]:
     """`sin(phi nu_c)` for every channel c; without phase, without parameters.
 
     Args:
@@ -57,8 +59,8 @@ def multi_frequency(phi: Float[Array, "*n k"], frequencies: Frequencies, sine: M
 
 def rbf_features(
     weights: Float[Array, "kernels f"],
-    index: Int[Array, "n k"],
-    phi: Float[Array, "n k"],
+    index: Int[Array | np.ndarray, "n k"],
+    phi: Float[Array | np.ndarray, "n k"],
     frequencies: Frequencies,
     sine: Mask | None = None,
 ) -> Float[Array, "n f"]:

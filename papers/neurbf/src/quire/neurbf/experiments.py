@@ -230,8 +230,8 @@ class Sines(nnx.Module):
     def __init__(self, hidden: int, outputs: int, *, rngs: nnx.Rngs):
         self.decoder = Siren(2, outputs, hidden, SIREN_DEPTH, rngs=rngs)
 
-    def __call__(self, points: Points, on: Any) -> Float[np.ndarray | Array, "n out"]:
-        return self.decoder(points.rows)
+    def __call__(self, points: Points, on: Any) -> Float[Array, "n out"]:
+        return self.decoder(jnp.asarray(points.rows))
 
 
 SIREN_DEPTH = 1

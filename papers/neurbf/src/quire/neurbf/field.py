@@ -29,17 +29,17 @@ class Points(NamedTuple):
         index, phi: bases that every point sees and their responses, `[n, k]`; None without bases.
     """
 
-    rows: Array
-    weight: Array
-    index: Array | None = None
-    phi: Array | None = None
+    rows: Array | np.ndarray
+    weight: Array | np.ndarray
+    index: Array | np.ndarray | None = None
+    phi: Array | np.ndarray | None = None
 
 
 class Switches(NamedTuple):
     """Whether channels `[f]` and decoder `[]` take their sines. Arrays, so that one program serves all ablations."""
 
-    channels: Array
-    decoder: Array
+    channels: Array | np.ndarray
+    decoder: Array | np.ndarray
 
 
 class HybridField(nnx.Module):
@@ -73,6 +73,7 @@ class HybridField(nnx.Module):
         corners = Corners(*(jnp.moveaxis(x, 0, 1) for x in points[:2]))
         parts = [interpolate(self.grid[...], corners)]
         if self.rbf is not None:
+            assert points.index is not None and points.phi is not None  # bases see their neighbours
             sine = None if switches is None else switches.channels
             parts.append(rbf_features(self.rbf[...], points.index, points.phi, self.channel_frequencies, sine))
         features = jnp.concatenate(parts, axis=-1) + self.bias[...][None]

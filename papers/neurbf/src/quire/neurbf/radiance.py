@@ -63,8 +63,8 @@ class RadianceField(nnx.Module):
         self.grids = nnx.List([nnx.Param(0.1 * 3**0.5 * x) for x in drawn[:12]])  # a standard deviation of 0.1
         self.decoder_basis = nnx.Param(drawn[12] / (3 * ranks[1]) ** 0.5)
         self.rbf = nnx.Param(SPREAD * drawn[13]) if channels else None
-        self.centers = nnx.Variable(kernels.centers) if channels else None
-        self.shapes = nnx.Variable(kernels.shapes) if channels else None
+        self.centers = nnx.Variable(kernels.centers) if kernels is not None and channels else None
+        self.shapes = nnx.Variable(kernels.shapes) if kernels is not None and channels else None
         self.decoder = nnx.List([nnx.Param(x) for x in scaled_as_torch(drawn[14:])])
 
     def density(self, x: Float[Array, "n 3"]) -> Float[Array, " n"]:
@@ -90,6 +90,7 @@ class RadianceField(nnx.Module):
 
     def channels(self, x: Float[Array, "n 3"], block: int | None = None) -> Float[Array, "n channels"]:
         """`sum_i w_i phi_i` over the nearest bases: neither sines nor a normaliser, as the authors have it for radiance."""
+        assert self.rbf is not None and self.centers is not None and self.shapes is not None  # there are bases
         kernels = Kernels(self.config.kind, self.centers[...], self.shapes[...])
         index = nearest(jax.lax.stop_gradient(x), kernels.centers, self.config.neighbours, block)[1]
         return jnp.einsum("nkf,nk->nf", self.rbf[...][index], responses(kernels, x, index, normalised=False))
@@ -101,8 +102,8 @@ class RadianceField(nnx.Module):
 
 def render(
     field: RadianceField,
-    origins: Float[Array, "n 3"],
-    directions: Float[Array, "n 3"],
+    origins: Float[Array | np.ndarray, "n 3"],
+    directions: Float[Array | np.ndarray, "n 3"],
     key: jax.Array | None,
     background: float = 1.0,
 ) -> Float[Array, "n 3"]:
@@ -128,9 +129,9 @@ def render(
 class Rays(NamedTuple):
     """Origins, unit directions and colours `[n, 3]`."""
 
-    origins: Array
-    directions: Array
-    rgb: Array
+    origins: Array | np.ndarray
+    directions: Array | np.ndarray
+    rgb: Array | np.ndarray
 
 
 def all_rays(views: Views, focal: float, background: float = 1.0) -> Rays:
@@ -241,7 +242,7 @@ def render_views(field: RadianceField, views: Views, focal: float, *, chunk: int
 def size_of(field: RadianceField) -> int:
     """Numbers that a field holds, centres and shapes of its bases included."""
     count = count_params(field)
-    if field.rbf is None:
+    if field.centers is None:
         return count
     n_kernels, dim = field.centers.get_value().shape
     return count + n_kernels * kernel_params(field.config.kind, dim, 0)

@@ -11,7 +11,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from quire.common.train.fit import fit
-from quire.common.train.seeds import fit_seeds, stack
+from quire.common.train.seeds import Build, fit_seeds, stack
+from quire.common.train.step import Model
 from quire.neurbf.config import FieldConfig, Training
 from quire.neurbf.field import HybridField, Points, Switches
 
@@ -20,8 +21,8 @@ class Task(NamedTuple):
     """One fit: points with their targets `[n, c]`, what is switched on, and the points of every step `[steps, batch]`."""
 
     points: Points
-    target: Array
-    order: Array
+    target: Array | np.ndarray
+    order: Array | np.ndarray
     switches: Switches
 
 
@@ -36,12 +37,12 @@ def pick(task: Task, step: Array | int) -> Task:
     return Task(*jax.tree.map(lambda a: a[rows], tuple(task[:2])), rows, task.switches)
 
 
-def squared_error(model: HybridField, batch: Task, key: jax.Array) -> Float[Array, ""]:
+def squared_error(model: Callable[..., Array], batch: Task, key: jax.Array) -> Float[Array, ""]:
     """`mean (f - y)^2`, for images."""
     return jnp.mean((model(batch.points, batch.switches) - batch.target) ** 2)
 
 
-def mape(prediction: Float[Array, "n c"], target: Float[Array, "n c"]) -> Float[Array, ""]:
+def mape(prediction: Float[Array, "n c"], target: Float[Array | np.ndarray, "n c"]) -> Float[Array, ""]:
     """`mean |f - y| / (|y| + 0.01)`: relative where the target is large, absolute at the surface.
 
     >>> print(mape(jnp.array([[0.1]]), jnp.array([[0.09]])).round(3))
@@ -50,7 +51,7 @@ def mape(prediction: Float[Array, "n c"], target: Float[Array, "n c"]) -> Float[
     return jnp.mean(jnp.abs(prediction - target) / (jnp.abs(target) + 0.01))
 
 
-def relative_error(model: HybridField, batch: Task, key: jax.Array) -> Float[Array, ""]:
+def relative_error(model: Callable[..., Array], batch: Task, key: jax.Array) -> Float[Array, ""]:
     """`mape` of a field, for signed distances."""
     return mape(model(batch.points, batch.switches), batch.target)
 
@@ -75,15 +76,15 @@ def optimiser(training: Training, *, grid_rate: float | None = None) -> optax.Gr
     )
 
 
-Objective = Callable[[HybridField, Task, jax.Array], Array]
+Objective = Callable[[Model, Task, jax.Array], Array]
 
 
 def train_all(
-    build: Callable[[nnx.Rngs], nnx.Module],
+    build: Build[Model],
     tasks: Sequence[Task],
     keys: Sequence[jax.Array],
     training: Training,
-    objective: Objective,
+    objective: Objective[Model],
     *,
     grid_rate: float | None = None,
 ) -> list[np.ndarray]:
@@ -113,7 +114,7 @@ def train_all(
 
 
 def train_field(
-    model: HybridField, task: Task, training: Training, objective: Objective, key: jax.Array, **options: Any
+    model: HybridField, task: Task, training: Training, objective: Objective[HybridField], key: jax.Array, **options: Any
 ) -> np.ndarray:
     """Train one field in place; the losses of every step. Options are those of `train.fit`."""
     return fit(model, optimiser(training), objective, pick, task, steps=training.steps, key=key, **options).losses

@@ -17,7 +17,7 @@ def cases(tokens: int, key: jax.Array) -> dict[str, Case]:
     side = round(tokens**0.5)
     x = jax.random.normal(key, (1, side, side, CHANNELS))
     rngs = nnx.Rngs(0)
-    layers = {"MHCA": MHCA(CHANNELS, rngs=rngs)}
+    layers: dict[str, MHCA | EMHSA] = {"MHCA": MHCA(CHANNELS, rngs=rngs)}
     layers |= {f"E-MHSA, R = {ratio}": EMHSA(CHANNELS, sr_ratio=ratio, rngs=rngs) for ratio in (8, 1)}
 
     def run(layer: nnx.Module, x: jax.Array) -> jax.Array:

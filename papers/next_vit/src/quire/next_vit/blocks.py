@@ -74,7 +74,7 @@ class NCB(nnx.Module):
             raise ValueError(f"mixer is {mixer!r}; it must be one of {', '.join(makers)}")
         self.patch_embed = PatchEmbed(before, after, stride, style=style, rngs=rngs)
         self.mhca = makers[mixer]()
-        self.norm = style.make_norm(after, rngs)
+        self.norm: nnx.Module | None = style.make_norm(after, rngs)
         self.mlp = MLP(after, hidden_dim or make_divisible(3 * after), style=style, rngs=rngs)
         self.drop_path_rate = _check_rate(drop_path_rate)
 
@@ -134,11 +134,11 @@ class NTB(nnx.Module):
                 "lie in (0, 1], and there must be so many"
             )
         self.patch_embed = PatchEmbed(before, attention_dim, stride, style=style, rngs=rngs)
-        self.norm1 = style.make_norm(attention_dim, rngs)
+        self.norm1: nnx.Module | None = style.make_norm(attention_dim, rngs)
         self.e_mhsa = EMHSA(attention_dim, head_dim, sr_ratio, style=style, rngs=rngs)
         self.projection = PatchEmbed(attention_dim, conv_dim, style=style, rngs=rngs) if conv_dim else None
         self.mhca = MHCA(conv_dim, head_dim, dilation=dilation, style=style, rngs=rngs) if conv_dim else None
-        self.norm2 = style.make_norm(after, rngs)
+        self.norm2: nnx.Module | None = style.make_norm(after, rngs)
         self.mlp = MLP(after, hidden_dim or make_divisible(2 * after), style=style, rngs=rngs)
         self.drop_path_rate, self.mix_ratio = _check_rate(drop_path_rate), mix_ratio
 
@@ -149,7 +149,7 @@ class NTB(nnx.Module):
         a = self.patch_embed(x, train=train)
         attended = self.e_mhsa.on_maps(normalise(self.norm1, a, train), train=train)
         y = a = a + drop_path(attended, rate * self.mix_ratio, keys[0])
-        if self.mhca is not None:
+        if self.mhca is not None and self.projection is not None:
             b = self.projection(a, train=train)
             b = b + drop_path(self.mhca(b, train=train), rate * (1 - self.mix_ratio), keys[1])
             y = jnp.concatenate([a, b], axis=-1)

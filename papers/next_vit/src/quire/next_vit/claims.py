@@ -237,7 +237,7 @@ def folded_is_lighter(preset: Preset, key: jax.Array) -> Measurement:
     """The network of N2, by the compiler's own account. The latency of the paper is that of TensorRT and CoreML."""
     model, fused, images = fused_pair(preset, key)
     compiled = [jax.jit(forward).lower(each, images).compile() for each in (model, fused)]
-    before, after = (program.cost_analysis() for program in compiled)
+    before, after = (program.cost_analysis() or {} for program in compiled)
     times = [processor_seconds(program, each, images) for program, each in zip(compiled, (model, fused), strict=True)]
     return Measurement(
         after["bytes accessed"] / before["bytes accessed"],

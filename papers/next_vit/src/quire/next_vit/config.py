@@ -221,8 +221,8 @@ class NextViTConfig:
         patterns = [stage.pattern for stage in self.stages]
         if self.strategy == "hybrid":
             return patterns
-        last = "NTB" if self.strategy == "attention last" else "NCB"
-        kinds = ["NCB"] * (len(patterns) - 1) + [last]
+        last: Kind = "NTB" if self.strategy == "attention last" else "NCB"
+        kinds: list[Kind] = ["NCB"] * (len(patterns) - 1) + [last]
         return [[(kind, channels) for _, channels in pattern] for kind, pattern in zip(kinds, patterns, strict=True)]
 
     @property

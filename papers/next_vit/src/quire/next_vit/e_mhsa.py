@@ -62,7 +62,7 @@ class EMHSA(nnx.Module):
         if sr_ratio < 1:
             raise ValueError(f"sr_ratio is {sr_ratio}; it must be at least 1")
         self.q, self.k, self.v, self.proj = (style.linear(channels, channels, rngs=rngs) for _ in range(4))
-        self.norm = style.make_norm(channels, rngs) if sr_ratio > 1 else None
+        self.norm: nnx.Module | None = style.make_norm(channels, rngs) if sr_ratio > 1 else None
         self.num_heads, self.sr_ratio = channels // head_dim, sr_ratio
 
     def __call__(self, x: Tokens, *, train: bool = False) -> Tokens:

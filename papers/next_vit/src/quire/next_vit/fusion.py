@@ -1,5 +1,7 @@
 """Normalisers folded into the linear maps beside them, as for deployment: the same network with fewer operations."""
 
+from typing import TypeVar
+
 from flax import nnx
 
 from quire.common.layers.convolution import Conv
@@ -11,9 +13,10 @@ from quire.next_vit.model import NextViT, StemConv
 from quire.next_vit.patch_embed import PatchEmbed
 
 Block = StemConv | PatchEmbed | MHCA | NCB | NTB
+Network = TypeVar("Network", bound=NextViT | Block)
 
 
-def fuse_batchnorm(model: NextViT | Block) -> NextViT | Block:
+def fuse_batchnorm(model: Network) -> Network:
     """A copy without the normalisers that can be folded; in evaluation it gives what the model gives.
 
     With `s = scale / sqrt(var + eps)` and `t = shift - mean s`, a norm behind a convolution makes `W diag(s)` and `t` of its
@@ -49,20 +52,20 @@ def fuse_batchnorm(model: NextViT | Block) -> NextViT | Block:
 def _fold_into_parts(part: nnx.Module) -> None:
     """Fold the norms that a module itself holds."""
     match part:
-        case StemConv() | PatchEmbed() if part.norm is not None:
+        case StemConv() | PatchEmbed() if isinstance(part.norm, BatchNorm) and part.conv is not None:
             _fold(part.norm, part.conv)
             part.norm = None
-        case MHCA() if part.norm is not None:
+        case MHCA() if isinstance(part.norm, BatchNorm):
             _fold(part.norm, part.group_conv3x3)
             part.norm = None
-        case NCB() if part.norm is not None:
+        case NCB() if isinstance(part.norm, BatchNorm):
             _fold_before(part.norm, part.mlp)
             part.norm = None
-        case NTB() if part.norm1 is not None:
+        case NTB() if isinstance(part.norm1, BatchNorm) and isinstance(part.norm2, BatchNorm):
             _fold_before(part.norm1, part.e_mhsa)
             _fold_before(part.norm2, part.mlp)
             part.norm1 = part.norm2 = None
-        case NextViT() if part.norm is not None and part.extra_norms is None:
+        case NextViT() if isinstance(part.norm, BatchNorm) and part.extra_norms is None:
             _fold(part.norm, part.proj_head, before=True)
             part.norm = None
 
@@ -73,7 +76,7 @@ def _fold_before(norm: BatchNorm, reader: MLP | EMHSA) -> None:
         _fold(norm, reader.conv1, before=True)
         return
     for layer in (reader.k, reader.v):
-        if reader.norm is not None:
+        if isinstance(reader.norm, BatchNorm):
             _fold(reader.norm, layer, before=True)
     reader.norm = None
     for layer in (reader.q, reader.k, reader.v):

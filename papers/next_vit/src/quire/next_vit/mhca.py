@@ -35,7 +35,7 @@ class MHCA(nnx.Module):
         if head_dim < 1 or channels < 1 or channels % head_dim:
             raise ValueError(f"head_dim is {head_dim} for {channels} channels; it must be positive and divide them")
         self.group_conv3x3 = style.conv3x3(channels, channels, groups=channels // head_dim, dilation=dilation, rngs=rngs)
-        self.norm = style.make_norm(channels, rngs)
+        self.norm: nnx.Module | None = style.make_norm(channels, rngs)
         self.projection = style.linear(channels, channels, use_bias=False, rngs=rngs)
         self.style = style
 

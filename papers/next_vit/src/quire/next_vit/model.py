@@ -1,6 +1,7 @@
 """Next-ViT: stem, stages of blocks by the Next Hybrid Strategy, classifier; or the maps of the stages for dense tasks."""
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 from flax import nnx
@@ -19,7 +20,7 @@ class StemConv(nnx.Module):
 
     def __init__(self, before: int, after: int, stride: int, *, style: Style = BN_RELU, rngs: nnx.Rngs):
         self.conv = style.conv3x3(before, after, stride=stride, rngs=rngs)
-        self.norm = style.make_norm(after, rngs)
+        self.norm: nnx.Module | None = style.make_norm(after, rngs)
         self.style = style
 
     def __call__(self, x: Images, *, train: bool = False) -> Float[Array, "batch h_out w_out after"]:
@@ -28,7 +29,7 @@ class StemConv(nnx.Module):
 
 def make_block(plan: BlockPlan, config: NextViTConfig, rngs: nnx.Rngs) -> NCB | NTB:
     """The block that a plan describes."""
-    shared = {
+    shared: dict[str, Any] = {
         "stride": plan.stride,
         "head_dim": config.head_dim,
         "hidden_dim": plan.hidden_dim,
@@ -39,7 +40,7 @@ def make_block(plan: BlockPlan, config: NextViTConfig, rngs: nnx.Rngs) -> NCB | 
     }
     if plan.kind == "NCB":
         return NCB(plan.before, plan.after, mixer=config.mixer, **shared)
-    attention = {"sr_ratio": plan.sr_ratio, "mix_ratio": config.mix_ratio, "attention_dim": plan.attention_dim}
+    attention: dict[str, Any] = {"sr_ratio": plan.sr_ratio, "mix_ratio": config.mix_ratio, "attention_dim": plan.attention_dim}
     return NTB(plan.before, plan.after, **attention, **shared)
 
 
@@ -66,7 +67,7 @@ class NextViT(nnx.Module):
             [StemConv(b, after, s, style=style, rngs=rngs) for b, (after, s) in zip(before, config.stem, strict=True)]
         )
         self.blocks = nnx.List([make_block(plan, config, rngs) for plan in plans])
-        self.norm = style.make_norm(plans[-1].after, rngs)
+        self.norm: nnx.Module | None = style.make_norm(plans[-1].after, rngs)
         self.proj_head = style.linear(plans[-1].after, config.num_classes, rngs=rngs)
         inner = [plans[end].after for end in config.stage_ends[:-1]]
         self.extra_norms = nnx.List([style.make_norm(c, rngs) for c in inner]) if config.extra_norms else None

@@ -62,7 +62,7 @@ class PatchEmbed(nnx.Module):
         self.stride = stride
         maps = stride == 2 or before != after
         self.conv = style.linear(before, after, use_bias=False, rngs=rngs) if maps else None
-        self.norm = style.make_norm(after, rngs) if maps else None
+        self.norm: nnx.Module | None = style.make_norm(after, rngs) if maps else None
 
     def __call__(self, x: Maps, *, train: bool = False) -> Float[Array, "batch h_out w_out after"]:
         """Half the height and width, rounded up, for stride 2."""

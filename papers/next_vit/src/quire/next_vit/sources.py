@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -80,7 +81,7 @@ def _in_memory(data: ImageData, preset: Preset) -> Images:
 def _imagenet(preset: Preset) -> Images:
     files = imagenet_files("train")
     imagenet_files("val")
-    sizes = {"image_size": preset.image_size, "batch_size": min(preset.training.batch_size, len(files))}
+    sizes: dict[str, Any] = {"image_size": preset.image_size, "batch_size": min(preset.training.batch_size, len(files))}
     parts, count = [], 0
     for images, labels in imagenet_batches("train", **sizes, seed=0):
         parts.append((images, labels))

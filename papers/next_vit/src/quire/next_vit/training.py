@@ -47,7 +47,7 @@ def builders(preset: Preset) -> dict[str, Build]:
 
     def vit(rngs: nnx.Rngs) -> TokenClassifier:
         return TokenClassifier(
-            image_size=(preset.image_size,) * 2,
+            image_size=(preset.image_size, preset.image_size),
             patch_size=sizes.patch_size,
             channels=config.in_channels,
             num_classes=config.num_classes,
@@ -80,7 +80,7 @@ def make_loss(training: Training, num_classes: int) -> Callable:
     def loss(model, batch, key):
         images, labels = pixels(batch[0]), batch[1]
         targets = optax.smooth_labels(jax.nn.one_hot(labels, num_classes), training.label_smoothing)
-        mix_key, choice_key, drop_key = jax.random.split(key, 3) if training.mixup or training.cutmix else (None, None, key)
+        mix_key, choice_key, drop_key = jax.random.split(key, 3) if training.mixup or training.cutmix else (key, key, key)
         mixed = [mix(images, targets, mix_key, a) for mix, a in ((mixup, training.mixup), (cutmix, training.cutmix)) if a]
         if mixed:
             first = jax.random.bernoulli(choice_key)
@@ -121,7 +121,7 @@ def accuracy(trained: Trained, images: Images) -> Float[np.ndarray, " seeds"]:
     """Share of the test images that are classified right, in per cent, by seed."""
     graph, state = trained
     count = over_seeds(graph, lambda model, x, y: jnp.sum(scores(model, x).argmax(-1) == y), one_by_one=True)
-    right, total = 0, 0
+    right, total = np.zeros(()), 0
     for x, y in images.test():
         right = right + np.asarray(count(state, x, y))
         total += len(y)

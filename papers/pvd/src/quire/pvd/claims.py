@@ -15,8 +15,10 @@ from quire.common.testing import max_relative_error
 from quire.pvd import brute_force, figures
 from quire.pvd.architectures import build_field
 from quire.pvd.config import KINDS, FieldConfig, Kind, Preset
+from quire.pvd.distillation import History
 from quire.pvd.experiments import DIRECTIONS, laboratory, steps_to
 from quire.pvd.paper import paper
+from quire.pvd.schedule import Course
 
 # --- C0: operators ---
 
@@ -42,7 +44,7 @@ def operators(preset: Preset, key: jax.Array) -> Measurement:
     drawn = {kind: _draw_weights(kind, draw) for kind in KINDS}
 
     def error(dtype: Any) -> dict[str, float]:
-        found = {kind: _field_error(kind, *drawn[kind], x, d, dtype) for kind in KINDS}
+        found: dict[str, float] = {kind: _field_error(kind, *drawn[kind], x, d, dtype) for kind in KINDS}
         pixels = _composite(*(jnp.asarray(a, dtype) for a in numbers))
         rays = [brute_force.ray(*ray) for ray in zip(*numbers, strict=True)]
         expected = (np.array([w for w, _ in rays]), np.array([c for _, c in rays]))
@@ -140,6 +142,10 @@ def any_to_any(preset: Preset, key: jax.Array) -> Measurement:
 SCRATCH = "trained from scratch"
 
 
+def _curve(history: History) -> tuple[list[int], list[float]]:
+    return [step for step, _ in history.watched], [value for _, value in history.watched]
+
+
 @paper.claim(
     "C2",
     says="A perceptron distilled from a hash grid is 10 to 20 times faster than one trained from scratch",
@@ -177,8 +183,8 @@ def faster_than_scratch(preset: Preset, key: jax.Array) -> Measurement:
             "reached distilled": float(distilled < never),
         },
         series={
-            SCRATCH: tuple(zip(*scratch.history.watched, strict=True)),
-            "distilled": tuple(zip(*student.history.watched, strict=True)),
+            SCRATCH: _curve(scratch.history),
+            "distilled": _curve(student.history),
         },
         stand_in_for=lab.source.stand_in_for,
         figure=figures.courses_of_training(scratch.history.watched, student.history.watched, teacher.psnr),
@@ -202,7 +208,7 @@ PAIRS = (("hash", "voxel"), ("voxel", "hash"))
 def shallow_to_deep(preset: Preset, key: jax.Array) -> Measurement:
     """The same rays, first weights and steps; what differs is when which term counts."""
     lab = laboratory(preset, key)
-    courses = {"staged": "staged", IMAGE_ONLY: "image only"}
+    courses: dict[str, Course] = {"staged": "staged", IMAGE_ONLY: "image only"}
     found = {name: [lab.likeness(*pair, course) for pair in PAIRS] for name, course in courses.items()}
     mean = {name: float(np.mean(values)) for name, values in found.items()}
     extras = {}

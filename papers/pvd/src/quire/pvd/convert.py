@@ -9,7 +9,9 @@ from flax import nnx
 
 from quire.common.checkpoints import Names, Source, load, transposed
 from quire.common.fields.hash_grid import HashLevels, hash_levels
-from quire.common.fields.radiance import DIRECTIONS, HashField, MlpField, RadianceField, VMField, VoxelSHField
+from quire.common.fields.radiance import DIRECTIONS, HashField, MlpField, VMField, VoxelSHField
+from quire.common.train.seeds import Build
+from quire.common.train.step import Model
 
 Arrays = Mapping[str, Any]
 """Arrays by the authors' names: linear maps `[out, in]`, planes `[1, rank, second, first]`, grids `[1, channels, z, y, x]`."""
@@ -28,7 +30,8 @@ def load_hash(state: Arrays, levels: HashLevels) -> HashField:
     state = {name: x for name, x in state.items() if name != "encoder.offsets"}
     table = np.asarray(_get(state, "encoder.embeddings"))
     field = _abstract(lambda r: HashField(levels, table_features=table.shape[1], hidden=_hidden(state), rngs=r))
-    return load(field, state, {("table",): "encoder.embeddings"} | _nets("sigma_net", "color_net"))
+    names: Names = {("table",): "encoder.embeddings", **_nets("sigma_net", "color_net")}
+    return load(field, state, names)
 
 
 def load_mlp(state: Arrays) -> MlpField:
@@ -46,7 +49,7 @@ def load_mlp(state: Arrays) -> MlpField:
     octaves, skip = (shapes[0][1] - 3) // 6, wider[0] if wider else None
     width, encoded = shapes[0][0], shapes[-1][0]
     field = _abstract(lambda r: MlpField(octaves, len(shapes), width, skip=skip, encoded=encoded, hidden=_hidden(state), rngs=r))
-    deep = {("kernels", i): transposed(f"nerf_mlp.{i}.weight") for i in range(len(shapes))}
+    deep: dict[tuple, str | Source] = {("kernels", i): transposed(f"nerf_mlp.{i}.weight") for i in range(len(shapes))}
     deep |= {("biases", i): f"nerf_mlp.{i}.bias" for i in range(len(shapes))}
     return load(field, state, deep | _nets("sigma_net", "color_net"))
 
@@ -63,7 +66,7 @@ def load_vm(state: Arrays) -> VMField:
     sizes = (first, second, np.shape(_get(state, "sigma_vec.0"))[2])
     colour_rank = np.shape(_get(state, "color_mat.0"))[1]
     field = _abstract(lambda r: VMField(sizes, density_rank, colour_rank, hidden=_hidden(state), rngs=r))
-    names: Names = {("basis",): transposed("basis_mat.weight")} | _nets("color_net")
+    names: dict[tuple, str | Source] = {("basis",): transposed("basis_mat.weight"), **_nets("color_net")}
     for i in range(3):
         names[("planes", i)] = Source((f"sigma_mat.{i}", f"color_mat.{i}"), _join_planes)
         names[("lines", i)] = Source((f"sigma_vec.{i}", f"color_vec.{i}"), _join_lines)
@@ -93,7 +96,7 @@ def authors_levels(levels: int = 14, base: int = 16, finest: int = 2048, log2_si
     return hash_levels(levels, base, finest, log2_size, 3)
 
 
-def _nets(*names: str) -> Names:
+def _nets(*names: str) -> dict[tuple, str | Source]:
     depths = {"sigma_net": 2, "color_net": 3}
     return {(name, i): transposed(f"{name}.{i}.weight") for name in names for i in range(depths[name])}
 
@@ -123,5 +126,5 @@ def _count(state: Arrays, pattern: str) -> int:
     return len({match[1] for name in state if (match := re.fullmatch(pattern, name))})
 
 
-def _abstract(build) -> RadianceField:
+def _abstract(build: Build[Model]) -> Model:
     return nnx.eval_shape(lambda: build(nnx.Rngs(0)))

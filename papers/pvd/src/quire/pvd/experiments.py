@@ -5,12 +5,13 @@ from functools import cached_property
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from quire.common.data.scenes import Scene
 from quire.common.data.source import Source
-from quire.common.fields.radiance import CLIP, RadianceField
+from quire.common.fields.radiance import CLIP, RadianceField, VoxelSHField
 from quire.pvd.architectures import build_field
 from quire.pvd.config import KINDS, Distillation, Kind, Preset
 from quire.pvd.distillation import History, distill, train_teacher
@@ -171,8 +172,9 @@ class Laboratory:
     @cached_property
     def edited(self) -> RadianceField:
         """The voxel teacher without its box."""
-        box = self.preset.editing
-        return erase_box(self.teacher("voxel").field, box.low, box.high, box.erased)
+        box, field = self.preset.editing, self.teacher("voxel").field
+        assert isinstance(field, VoxelSHField)
+        return erase_box(field, box.low, box.high, box.erased)
 
     def opacity(self, model: RadianceField, clip: tuple[float, float] = CLIP) -> float:
         """Mean opacity inside the erased box."""
@@ -185,7 +187,7 @@ _laboratories: dict[Any, Laboratory] = {}
 
 def laboratory(preset: Preset, key: jax.Array) -> Laboratory:
     """The runs of a seed, shared by the claims that need them; those of the last few seeds are kept."""
-    name = (preset, jax.random.key_data(key).tobytes(), jax.config.jax_enable_x64)
+    name = (preset, jax.random.key_data(key).tobytes(), jnp.result_type(float))
     if name not in _laboratories:
         while len(_laboratories) >= 6:
             _laboratories.pop(next(iter(_laboratories)))

@@ -1,10 +1,12 @@
 """What a student is held to: features, colours and densities of shared samples, and composited pixels."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, reduce
+from operator import add
 from typing import NamedTuple, get_args
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.fields.radiance import FieldOut, RadianceField, VMField
@@ -28,18 +30,18 @@ class RayTargets(NamedTuple):
         weights: `[terms]`.
     """
 
-    origins: Array
-    directions: Array
-    offset: Array
-    background: Array
-    image: Array
-    feat: Array
-    log_sigma: Array
-    rgb: Array
-    weights: Array
+    origins: Array | np.ndarray
+    directions: Array | np.ndarray
+    offset: Array | np.ndarray
+    background: Array | np.ndarray
+    image: Array | np.ndarray
+    feat: Array | np.ndarray
+    log_sigma: Array | np.ndarray
+    rgb: Array | np.ndarray
+    weights: Array | np.ndarray
 
 
-def distance(a: Float[Array, "*shape"], b: Float[Array, "*shape"], kind: LossType = "normL2") -> Float[Array, ""]:
+def distance(a: Float[Array, "*shape"], b: Float[Array | np.ndarray, "*shape"], kind: LossType = "normL2") -> Float[Array, ""]:
     """How far apart two arrays are.
 
     `normL2` is the root of the *sum* of squares over everything, so it grows with the root of the batch; `normL1` the sum of
@@ -103,12 +105,13 @@ def _distillation_loss(samples: int, kind: LossType) -> Callable[[RadianceField,
             background=targets.background,
             clip=clip,
         )
-        teacher = FieldOut(targets.feat, targets.log_sigma, jnp.exp(targets.log_sigma), targets.rgb)
+        feat, log_sigma, rgb = map(jnp.asarray, (targets.feat, targets.log_sigma, targets.rgb))
+        teacher = FieldOut(feat, log_sigma, jnp.exp(log_sigma), rgb)
         terms = volume_terms(seen.out, teacher, kind)
         terms["image"] = distance(seen.rgb, targets.image, kind)
         terms["mse"] = distance(seen.rgb, targets.image, "L2")
         if isinstance(field, VMField):
             terms["density_l1"] = field.density_l1()
-        return sum(targets.weights[TERMS.index(name)] * value for name, value in terms.items())
+        return reduce(add, [targets.weights[TERMS.index(name)] * value for name, value in terms.items()])
 
     return loss

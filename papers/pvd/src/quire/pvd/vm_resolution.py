@@ -71,12 +71,12 @@ def shrink(field: VMField, low: Sequence[float], high: Sequence[float]) -> tuple
     Raises:
         ValueError: if the box is empty or leaves the cube.
     """
-    low, high = np.asarray(low, float), np.asarray(high, float)
-    if not ((low >= -1) & (low < high) & (high <= 1)).all():
-        raise ValueError(f"low is {low.tolist()} and high {high.tolist()}; they must bound a box within [-1, 1]^3")
+    bottom, top = np.asarray(low, float), np.asarray(high, float)
+    if not ((bottom >= -1) & (bottom < top) & (top <= 1)).all():
+        raise ValueError(f"low is {bottom.tolist()} and high {top.tolist()}; they must bound a box within [-1, 1]^3")
     cells = np.array(sizes_of(field)) - 1
-    first = np.floor((low + 1) / 2 * cells + 1e-9).astype(int)
-    last = np.ceil((high + 1) / 2 * cells - 1e-9).astype(int)
+    first = np.floor((bottom + 1) / 2 * cells + 1e-9).astype(int)
+    last = np.ceil((top + 1) / 2 * cells - 1e-9).astype(int)
     kept = [slice(a, b + 1) for a, b in zip(first, last, strict=True)]
     smaller = _remade(field, lambda values, axes: values[tuple(kept[axis] for axis in axes)])
     return smaller, np.stack([2 * first / cells - 1, 2 * last / cells - 1])

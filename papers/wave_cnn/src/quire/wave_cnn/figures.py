@@ -19,7 +19,7 @@ COLOURS = {
     "mean field": plots.GREY,
     "POD + MLP": "#c0392b",
 }
-PANELS = {"width": 1.75, "height": 1.8, "frame": "none"}
+PANELS: dict[str, Any] = {"width": 1.75, "height": 1.8, "frame": "none"}
 
 
 def _picture(panel, values, highest, waves: Waves | None = None, *, zone: bool = False):

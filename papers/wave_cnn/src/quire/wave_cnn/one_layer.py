@@ -25,7 +25,7 @@ class LayerCost(NamedTuple):
     params: int
 
 
-def layers(config: OneLayer, key: jax.Array) -> dict[str, tuple[Callable[..., Array], tuple]]:
+def layers(config: OneLayer, key: jax.Array) -> dict[str, tuple[Callable[..., Array | np.ndarray], tuple]]:
     """Functions and arguments by name, on the same input: dense kernels by XLA and as columns, and both one-way forms."""
     draw = generator(key)
     channels, size = config.channels, (config.taps,) * 3
@@ -37,12 +37,13 @@ def layers(config: OneLayer, key: jax.Array) -> dict[str, tuple[Callable[..., Ar
     kernel = normal(*size, channels, channels)
     per_kernel = [normal(*shape) for shape in factor_shapes(channels, channels, size, 1, "per_kernel")]
     shared = [normal(*shape) for shape in factor_shapes(channels, channels, size, config.rank, "shared")]
-    return {
+    forms: dict[str, tuple[Callable[..., Array | np.ndarray], tuple]] = {
         "dense, XLA": (lambda x, k: conv_nd(x, k, impl="xla"), (x, kernel)),
         "dense, columns": (lambda x, k: conv_nd(x, k, impl="im2col"), (x, kernel)),
         "per kernel, dense kernel": (lambda x, *f: per_kernel_conv(x, f, evaluate="dense", impl="xla"), (x, *per_kernel)),
         "shared chain": (lambda x, *f: shared_conv(x, f), (x, *shared)),
     }
+    return forms
 
 
 def layer_costs(config: OneLayer, key: jax.Array) -> dict[str, LayerCost]:

@@ -129,7 +129,7 @@ def _runs_of_kind(
                 posterior += [_compressed_errors(trainer, trained.model, test, each.test)] if conv == "classical" else []
         errors.append(by_size)
     arrays = {"errors": errors, "predicted": predicted, "losses": losses}
-    plain = {"seconds": float(np.median(seconds)), "inference": trainer.inference_seconds(trained.model, test)}
+    plain: dict[str, Any] = {"seconds": float(np.median(seconds)), "inference": trainer.inference_seconds(trained.model, test)}
     plain |= {"rates": rate, "rate errors": rate_errors}
     return {name: np.array(x) for name, x in arrays.items()} | plain, _over(posterior)
 

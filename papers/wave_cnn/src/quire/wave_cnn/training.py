@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int, ScalarLike
+from jaxtyping import Array, Float, Int
 
 from quire.common.train.batches import epoch_indices
 from quire.common.train.finite import check_losses, check_state
@@ -122,7 +122,7 @@ class Trainer:
     def _apply(self, params, inputs):
         return nnx.merge(self.graph, params, self.fixed, self._other)(inputs)
 
-    def _loop(self, weights, data, indices: Int[Array, "steps batch"], rate: ScalarLike, key):
+    def _loop(self, weights, data, indices: Int[Array, "steps batch"], rate: float | Array, key):
         tx = optax.flatten(optax.adam(rate))
         step = make_step(self.graph, self.fixed, tx, squared_error)
 
@@ -165,4 +165,4 @@ def chosen_rate(
     trained = {rate: trainer(run._replace(rate=rate)) for rate in rates}
     truth = held_out.fields * np.float32(held_out.scale)
     errors = {rate: relative_error(trainer.predict(one.model, held_out), truth) for rate, one in trained.items()}
-    return min(errors, key=errors.get), errors, trained
+    return min(errors, key=errors.__getitem__), errors, trained

@@ -14,7 +14,7 @@ from quire.common.pde.tensor_mesh import Diagonalisation, along_axes, fast_diago
 
 AnyArray = np.ndarray | Array
 Edge = Literal["neumann", "dirichlet"]
-Speed = ScalarLike | Callable[[Float[Array, "points 2"]], Float[Array, " points"]]
+Speed = float | Array | Callable[[Float[Array, "points 2"]], Float[Array, " points"]]
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,11 @@ class WaveFE:
 
     def stiffness(self) -> Float[Array, "n n"]:
         """`int c^2 grad N_i . grad N_j` of all nodes; a function c is evaluated at 3 x 3 Gauss points in each element."""
-        if callable(self.c):
-            return grid_stiffness((self.nx, self.ny), self.spacing, lambda x: self.c(x) ** 2)
+        speed = self.c
+        if isinstance(speed, Callable):
+            return grid_stiffness((self.nx, self.ny), self.spacing, lambda x: speed(x) ** 2)
         (mx, kx), (my, ky) = self._lines()
-        return self.c**2 * jnp.asarray(np.kron(kx, my) + np.kron(mx, ky))
+        return speed**2 * jnp.asarray(np.kron(kx, my) + np.kron(mx, ky))
 
     def newmark(
         self,
@@ -148,6 +149,8 @@ class WaveFE:
 
     def _operators(self):
         """What applies mass and stiffness on the grid of free nodes, and what solves with both."""
+        assert not callable(self.c)  # a function has dense matrices
+        square = self.c**2
         (mx, kx), (my, ky) = self._lines(self._held)
         basis = self.diagonalisation()
 
@@ -155,10 +158,10 @@ class WaveFE:
             return along_axes((mx, my), u)
 
         def stiffness(u):
-            return self.c**2 * (along_axes((kx, my), u) + along_axes((mx, ky), u))
+            return square * (along_axes((kx, my), u) + along_axes((mx, ky), u))
 
         def solve(right, mass_weight, stiffness_weight):
-            return basis.solve(right, mass_weight, stiffness_weight * self.c**2)
+            return basis.solve(right, mass_weight, stiffness_weight * square)
 
         return mass, stiffness, solve
 

@@ -99,8 +99,8 @@ class WaveData(NamedTuple):
         parameters: of the simulations.
     """
 
-    inputs: Float[Array, "n times size size channels"]
-    fields: Float[Array, "n times size size"]
+    inputs: Float[Array | np.ndarray, "n times size size channels"]
+    fields: Float[Array | np.ndarray, "n times size size"]
     parameters: Parameters
 
 
