@@ -83,7 +83,7 @@ def _parts(root: Path) -> dict[str, dict[str, str]]:
 def _test_parts(sources: Sources, name: str, path: Path, of_papers: dict[str, dict[str, str]]) -> dict[str, str]:
     """What a test reaches; strings in it that name a paper, a golden file or a program beside it count as mentions."""
     found = closure(sources, [name], exempt=()).parts()
-    nodes = ast.walk(sources.module(name).tree)
+    nodes = ast.walk(sources.known(name).tree)
     texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     for slug in texts & of_papers.keys():
         found |= {f"{slug} {part}": value for part, value in of_papers[slug].items()}

@@ -45,7 +45,7 @@ class Closure:
         """A digest for every module of which something is reached; see `quire.common.freshness.modules.digest`."""
         found = {}
         for name in sorted(self.loaded | set(self.names)):
-            module = self.sources.module(name)
+            module = self.sources.known(name)
             statements = self.statements(module)
             libraries = self._libraries(module, statements)
             if statements or libraries:
@@ -68,7 +68,7 @@ class Closure:
 
     def texts(self) -> set[str]:
         """All strings in reached statements: the data sets that are named are among them."""
-        modules = [self.sources.module(name) for name in self.loaded | set(self.names)]
+        modules = [self.sources.known(name) for name in self.loaded | set(self.names)]
         return set().union(*(module.read(statement).texts for module in modules for statement in self.statements(module)))
 
 
@@ -140,7 +140,7 @@ class _Search:
     def reach_all(self, name: str) -> None:
         """Reach every name of a module; of the modules among them, only what is mentioned."""
         self.load(name)
-        module = self.sources.module(name)
+        module = self.sources.known(name)
         for bound, (origin, attribute) in module.imports.items():
             if not self.typed and bound in module.annotating:
                 continue
@@ -156,7 +156,7 @@ class _Search:
         if (name, attribute, rest) in self.seen:
             return
         self.seen.add((name, attribute, rest))
-        module = self.sources.module(name)
+        module = self.sources.known(name)
         if attribute in module.definitions and attribute not in self.names[name]:
             self.waiting.extend((module, statement) for statement in module.definitions[attribute])
         if attribute in module.definitions or attribute in module.imports:

@@ -86,9 +86,9 @@ def parts(sources: Sources, slug: str) -> dict[str, str]:
 def running_parts(slug: str) -> dict[str, str]:
     """Parts of an installed paper as this process runs it: without a notebook, with what data sets are there."""
     names = ("quire.common", f"quire.{slug}")
-    specs = {name: spec for name in names if (spec := find_spec(name)) is not None and spec.submodule_search_locations}
-    sources = Sources({name: Path(next(iter(spec.submodule_search_locations))) for name, spec in specs.items()})
-    found = parts(sources, slug) if len(specs) == 2 else {name: _version(name) for name in LIBRARIES}
+    folders = {name: spec.submodule_search_locations for name in names if (spec := find_spec(name)) is not None}
+    sources = Sources({name: Path(next(iter(places))) for name, places in folders.items() if places})
+    found = parts(sources, slug) if len(sources.packages) == 2 else {name: _version(name) for name in LIBRARIES}
     return found | _presence(found)
 
 

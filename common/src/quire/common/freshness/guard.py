@@ -68,7 +68,7 @@ class _Finder(MetaPathFinder):
             return spec
         if fullname not in self.closure.loaded:
             raise _error(fullname)
-        spec.loader = _Loader(fullname, spec.origin, self.closure)
+        spec.loader = _Loader(fullname, spec.loader.path, self.closure)
         return spec
 
 
@@ -78,7 +78,7 @@ class _Loader(SourceFileLoader):
         self.closure = closure
 
     def get_code(self, fullname):
-        module = self.closure.sources.module(fullname)
+        module = self.closure.sources.known(fullname)
         kept = {id(statement) for statement in self.closure.statements(module)}
         fence = partial(_fenced, fullname, module.definitions)
         body = [statement if id(statement) in kept else fence(statement) for statement in module.tree.body]

@@ -4,6 +4,7 @@ import ast
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -144,6 +145,13 @@ class Sources:
             self._read[name] = None if text is None else Module(name, is_package, ast.parse(text))
         return self._read[name]
 
+    def known(self, name: str) -> Module:
+        """The module called `name`, which must be there."""
+        module = self.module(name)
+        if module is None:
+            raise KeyError(f"{name} is no module of {sorted(self.packages)} and no script")
+        return module
+
     def path(self, name: str) -> Path | None:
         """The file of a module."""
         for package, folder in self.packages.items():
@@ -176,7 +184,8 @@ def bound_names(statement: ast.stmt) -> list[str]:
     """
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return [statement.name]
-    names, waiting = [], [statement]
+    names: list[str] = []
+    waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop(0)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -198,8 +207,8 @@ def digest(content: ast.AST | Iterable[str], *, typed: bool = False) -> str:
     >>> digest(ast.parse("def f(x: int):\\n    'Doc.'\\n    return x  # why")) == digest(ast.parse("def f(x): return x"))
     True
     """
-    content = _canonical(content, typed) if isinstance(content, ast.AST) else list(content)
-    return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+    said = _canonical(content, typed) if isinstance(content, ast.AST) else list(content)
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
 def _read(statement: ast.stmt, typed: bool) -> Statement:
@@ -242,22 +251,25 @@ def bare(node: ast.AST) -> ast.AST:
     if isinstance(node, ast.arg):
         return ast.arg(node.arg)
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return type(node)(**{**dict(ast.iter_fields(node)), "returns": None, "type_params": []})
-    if isinstance(node, ast.ClassDef):
-        body = [_declaration(inner) if isinstance(inner, ast.AnnAssign) else inner for inner in node.body]
-        return ast.ClassDef(**{**dict(ast.iter_fields(node)), "body": body})
-    if isinstance(node, ast.AnnAssign) and not _is_declaration(node):
+        node = copy(node)
+        node.returns = None
+    elif isinstance(node, ast.ClassDef):
+        node = copy(node)
+        node.body = [_declaration(inner) if isinstance(inner, ast.AnnAssign) else inner for inner in node.body]
+    elif isinstance(node, ast.AnnAssign) and not _is_declaration(node):
         return ast.Assign([node.target], node.value) if node.value else ast.Pass()
     return node
 
 
 def _declaration(field: ast.AnnAssign) -> ast.AnnAssign:
     words = {name for node in ast.walk(field.annotation) for name in (getattr(node, "id", ""), getattr(node, "attr", ""))}
-    return ast.AnnAssign(field.target, ast.Constant((*sorted(words & _SPECIAL),)), field.value, field.simple)
+    special: list[ast.expr] = [ast.Name(word, ast.Load()) for word in sorted(words & _SPECIAL)]
+    return ast.AnnAssign(field.target, ast.Tuple(special, ast.Load()), field.value, field.simple)
 
 
 def _is_declaration(node: ast.AnnAssign) -> bool:
-    return isinstance(node.annotation, ast.Constant) and isinstance(node.annotation.value, tuple)
+    """Whether `_declaration` made it: no annotation that somebody writes is a tuple."""
+    return isinstance(node.annotation, ast.Tuple)
 
 
 def _is_text(node: object) -> bool:

@@ -153,7 +153,7 @@ def save_tensors(path: Path | str, tensors: Mapping[str, CodebookTensor]) -> int
         ValueError: as for `pack_tensor`.
     """
     arrays = {f"{name}/{part}": x for name, t in tensors.items() for part, x in pack_tensor(t).items()}
-    np.savez(path, **arrays)
+    np.savez(path, **arrays)  # ty: ignore[invalid-argument-type]  # the arrays, not the option that savez also takes
     return sum(x.nbytes for x in arrays.values())
 
 

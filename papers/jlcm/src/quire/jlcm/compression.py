@@ -141,9 +141,9 @@ def _ordered(model: nnx.Module, how: Compression, key: jax.Array) -> tuple[nnx.M
 
 def _entered(models: Sequence[nnx.Module], calib: np.ndarray) -> np.ndarray:
     """Inputs of the first block."""
-    if not isinstance(models[0], TokenLM):
+    tables = [(np.asarray(m.embed.embedding[...]), np.asarray(m.positions[...])) for m in models if isinstance(m, TokenLM)]
+    if not tables:
         return calib
-    tables = [(np.asarray(m.embed.embedding[...]), np.asarray(m.positions[...])) for m in models]
     return np.stack([e[tokens] + p[None, : tokens.shape[1]] for (e, p), tokens in zip(tables, calib, strict=True)])
 
 

@@ -1,6 +1,6 @@
 """Codebooks, scales and mappings of a block, learned together so that its output stays what it was."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -19,7 +19,7 @@ AnyArray = Array | np.ndarray
 Weights = Mapping[str, AnyArray]
 """`[out, in]` by the name of the layer."""
 
-Params = dict[str, dict[str, AnyArray]]
+Params = dict[str, dict[str, Array | np.ndarray]]
 """What is learned, by kind and by layer: `logits` `[out, in, k]`, `codebooks` `[books, k]`, `scales` `[groups]`."""
 
 Rows = Mapping[str, Int[AnyArray, " _"]]
@@ -75,12 +75,13 @@ def start_params(weights: Weights, tensors: Mapping[str, CodebookTensor]) -> tup
     """
     logits = {name: np.asarray(mapping_logits(np.asarray(w), tensors[name].row_codebooks())) for name, w in weights.items()}
     codebooks = {name: np.asarray(t.codebooks) for name, t in tensors.items()}
-    scales = {name: np.asarray(t.scales) for name, t in tensors.items() if t.scales is not None}
+    params: Params = {"logits": {**logits}, "codebooks": {**codebooks}}
+    params["scales"] = {name: np.asarray(t.scales) for name, t in tensors.items() if t.scales is not None}
     rows = {name: np.repeat(np.arange(len(t.group_sizes)), t.group_sizes).astype(np.int32) for name, t in tensors.items()}
-    return {"logits": logits, "codebooks": codebooks, "scales": scales}, rows
+    return params, rows
 
 
-def learned_weights(params: Params, rows: Rows, mapped: Callable[[Array, Array], Array] = hard_map) -> dict[str, Array]:
+def learned_weights(params: Params, rows: Rows, mapped: Callable[[AnyArray, AnyArray], Array] = hard_map) -> dict[str, Array]:
     """`s_G C_G[h]` of every layer.
 
     Args:
@@ -133,6 +134,7 @@ def learn(
         count = sum(logits.size for logits in params["logits"].values())
         return learning.one_hot * sum(one_hot_penalty(logits, beta) for logits in params["logits"].values()) / count
 
+    kinds: dict[Hashable, optax.GradientTransformation]
     kinds = {"logits": optax.trace(learning.momentum), "rest": optax.scale_by_adam()}
     labels = {"logits": "logits", "codebooks": "rest", "scales": "rest"}
     return reconstruct_block(

@@ -101,7 +101,7 @@ def trained_model(sizes: LanguageSizes, text: Text, key: jax.Array) -> TokenLM:
     return model
 
 
-def perplexity(models: Sequence[TokenLM], tokens: np.ndarray, *, batch_size: int = 60) -> np.ndarray:
+def perplexity(models: Sequence[nnx.Module], tokens: np.ndarray, *, batch_size: int = 60) -> np.ndarray:
     """`exp` of the mean cross-entropy of windows `[n, t + 1]`, for every model."""
     graphs, states = zip(*map(nnx.split, models), strict=True)
     loss, state = over_seeds(graphs[0], token_loss), stack(states)

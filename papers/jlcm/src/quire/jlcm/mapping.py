@@ -74,7 +74,7 @@ def soft_map(logits: Float[AnyArray, "*shape k"], codebook: Float[AnyArray, "*ro
 
 def hard_map(logits: Float[AnyArray, "*shape k"], codebook: Float[AnyArray, "*rows k"]) -> Float[Array, "*shape"]:
     """`C[argmax I]`, the first of equal logits. No derivative by the logits."""
-    return _chosen(logits, codebook)[0]
+    return jnp.asarray(_chosen(logits, codebook)[0])
 
 
 def _chosen(logits: AnyArray, codebook: AnyArray) -> tuple[AnyArray, AnyArray]:
@@ -102,7 +102,7 @@ def _forward(logits, codebook, rule, forward, phi):
 def _backward(rule, forward, phi, saved, g):
     logits, codebook, used, code = saved
     own, size = _own(codebook, logits.ndim), logits.shape[-1]
-    share = jax.nn.softmax(logits) if rule == "default" or forward == "soft" else None
+    share = jax.nn.softmax(logits)  # compiled away where neither the rule nor the forward needs it
     axes = tuple(range(codebook.ndim - 1, logits.ndim - 1))
     by_word = [g * (share[..., c] if forward == "soft" else code == c) for c in range(size)]
     by_codebook = jnp.stack([part.sum(axes) for part in by_word], axis=-1)

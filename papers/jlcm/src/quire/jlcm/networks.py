@@ -16,6 +16,7 @@ from quire.common.layers.norms import BatchNorm
 from quire.common.layers.permute import UnitAxis, permute_units, read, written
 from quire.common.layers.transformer import TokenLM, TransformerBlock
 from quire.common.random import generator
+from quire.common.train.step import Model
 from quire.jlcm.grouping import Groups, Statistic, group_neurons, neuron_stats, random_groups
 
 
@@ -33,7 +34,7 @@ class Dense(nnx.Module):
         self.last = last
 
     def __call__(self, x: Float[Array | np.ndarray, "n *shape"]) -> Float[Array, "n out"]:
-        y = self.linear(x.reshape(len(x), -1))
+        y = self.linear(jnp.asarray(x).reshape(len(x), -1))
         return y if self.last else jax.nn.relu(y)
 
 
@@ -166,7 +167,7 @@ def with_kernels(state: nnx.State, weights: Mapping[str, Array | np.ndarray]) ->
     return nnx.from_flat_state(flat)
 
 
-def drawn(build: Callable[[nnx.Rngs], nnx.Module], key: jax.Array) -> nnx.Module:
+def drawn(build: Callable[[nnx.Rngs], Model], key: jax.Array) -> Model:
     """A model whose kernels are normal with variance `2 / fan_in` (1 in a language model), drawn on the host; norms at 1, 0.
 
     JAX would compile a generator for every shape.

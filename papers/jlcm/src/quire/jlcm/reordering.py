@@ -10,6 +10,7 @@ from flax import nnx
 from quire.common.layers.permute import UnitAxis, permute_units, read, written
 from quire.common.layers.transformer import TokenLM, vit_block
 from quire.common.random import generator
+from quire.common.train.step import Model
 from quire.jlcm.networks import conv_net, drawn, hidden_units, mlp
 
 HEADS, HEAD_DIM = 2, 4
@@ -37,7 +38,7 @@ def reordered_networks(key: jax.Array, dtype: Any) -> dict[str, Reordered]:
     for name, build in built.items():
         model = _random(drawn(build, key), rng, dtype)
         units = [(u.axes, _count(model, u.axes[0])) for u in hidden_units(model)]
-        if name == "transformer":
+        if isinstance(model, TokenLM):
             units += [(heads(model), HEADS), (residual_stream(model), dim)]
             inputs = rng.integers(0, 5, (4, 6)).astype(np.int32)
         else:
@@ -57,7 +58,7 @@ def heads(model: TokenLM) -> list[UnitAxis]:
 def residual_stream(model: TokenLM) -> list[UnitAxis]:
     """The channels that embedding, positions and every branch write, that norms scale and that maps and head read."""
     roots = [("blocks", i) for i in range(len(model.blocks))]
-    writers = [("embed",), ("positions",), ("norm",)]
+    writers: list[tuple[str | int, ...]] = [("embed",), ("positions",), ("norm",)]
     writers += [(*root, *rest) for root in roots for rest in (("attention", "out"), ("mlp", "down"))]
     writers += [(*root, name) for root in roots for name in ("attention_norm", "mlp_norm")]
     readers = [(*root, *rest) for root in roots for rest in (("attention", "qkv"), ("mlp", "up"))]
@@ -68,7 +69,7 @@ def _count(model: nnx.Module, axis: UnitAxis) -> int:
     return dict(nnx.to_flat_state(nnx.state(model)))[axis.path].shape[axis.axis]
 
 
-def _random(model: nnx.Module, rng: np.random.Generator, dtype: Any) -> nnx.Module:
+def _random(model: Model, rng: np.random.Generator, dtype: Any) -> Model:
     """Biases, norms and statistics are drawn too, so that one that stays in place is noticed."""
     graph, state = nnx.split(model)
 

@@ -113,5 +113,5 @@ def accuracy(models: list[nnx.Module], images: Images, *, batch_size: int = 2000
     graphs, states = zip(*map(nnx.split, models), strict=True)
     right = over_seeds(graphs[0], lambda model, x, y: (model(x).argmax(-1) == y).sum())
     state = stack(states)
-    counts = sum(np.asarray(right(state, x, y)) for x, y in images.test.batches(batch_size))
-    return counts / len(images.test)
+    counts = [np.asarray(right(state, x, y)) for x, y in images.test.batches(batch_size)]
+    return np.sum(counts, axis=0) / len(images.test)

@@ -44,7 +44,7 @@ def partition_of_unity(preset: Preset, key: jax.Array) -> Measurement:
 
     def error(dtype: Any) -> float:
         centers, scales, a = (jnp.asarray(v, dtype) for v in (*arrays[:2], slope))
-        plane = MosaicSDF(centers, scales, grid_nodes(centers, scales, k) @ a + offset)
+        plane = MosaicSDF(centers, scales, jnp.asarray(grid_nodes(centers, scales, k) @ a + offset))
         value, covered = map(np.asarray, evaluate(plane, jnp.asarray(x, dtype)))
         return max_relative_error(value[covered], (x @ slope + offset)[covered])
 
