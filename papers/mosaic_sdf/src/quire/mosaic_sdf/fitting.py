@@ -94,8 +94,8 @@ def place(
     """Grids of one scale about the centres, their values by the distance; no check, for compiled loops."""
     centers = jnp.asarray(centers)
     scales = jnp.broadcast_to(margin * min_cover_scale(points, centers, ball=ball), (len(centers),))
-    nodes = grid_nodes(centers, scales, k)
-    return MosaicSDF(centers, scales, jnp.asarray(sdf(nodes.reshape(-1, 3))).reshape(nodes.shape[:-1]))
+    nodes = jnp.asarray(grid_nodes(centers, scales, k))
+    return MosaicSDF(centers, scales, sdf(nodes.reshape(-1, 3)).reshape(nodes.shape[:-1]))
 
 
 place_compiled = jax.jit(place, static_argnames=("sdf", "k", "ball"))
