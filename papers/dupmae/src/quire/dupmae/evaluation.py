@@ -1,7 +1,9 @@
 """What a pre-trained model is worth: how well the bag of words can be read off, and zero-shot search by each part."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -35,15 +37,21 @@ class EncodedCorpus(NamedTuple):
 
 def encode_corpus(graph: nnx.GraphDef, state: Any, corpus: Corpus) -> EncodedCorpus:
     """Queries and passages by the models of a state `[runs, ...]`."""
-    preset = corpus.preset
+    run = partial(_encoded, graph, corpus.preset.chunk, corpus.preset.one_by_one, state)
+    return EncodedCorpus(*(run(Texts(*texts), texts.mask) for texts in (corpus.queries, corpus.passages)))
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _encoded(graph, chunk, one_by_one, state, texts, mask):
+    """One program for all arms."""
 
     def of_model(model: DupMAE, texts: Texts, mask: Array) -> Encoded:
-        return Encoded(*encode(model, texts.tokens, mask, chunk=preset.chunk))
+        return Encoded(*encode(model, texts.tokens, mask, chunk=chunk))
 
-    run = over_seeds(graph, of_model, one_by_one=preset.one_by_one)
-    return EncodedCorpus(*(run(state, Texts(*texts), texts.mask) for texts in (corpus.queries, corpus.passages)))
+    return over_seeds(graph, of_model, one_by_one=one_by_one)(state, texts, mask)
 
 
+@partial(jax.jit, static_argnames="n")
 def ranked_words(scores: Real[Array, "*batch vocab"], n: int) -> Int[Array, "*batch n"]:
     """Ids of the n words with the highest scores, specials left out.
 
@@ -99,6 +107,7 @@ def search_scores(encoded: EncodedCorpus, top_n: int) -> dict[str, Float[Array, 
     return dict(zip(PARTS, (dense, words, dense + words), strict=True))
 
 
+@partial(jax.jit, static_argnames="documents")
 def of_documents(scores: Real[np.ndarray | Array, "q p"], owner: Int[np.ndarray, " p"], documents: int) -> Float[Array, "q d"]:
     """A document is as good as its best passage; one without passages comes last."""
     best = jnp.full((len(scores), documents), jnp.finfo(jnp.float32).min)
@@ -117,5 +126,10 @@ def evaluate_retrieval(
     >>> {name: round(x, 3) for name, x in found.items()}
     {'mrr@2': 0.5, 'recall@2': 1.0, 'ndcg@2': 0.631}
     """
-    found = ranking_metrics(jnp.asarray(scores, jnp.float32), jnp.asarray(relevant), (k,))
+    found = _metrics(scores, relevant, k)
     return {f"{name}@{k}": float(found[f"{name}@{k}"]) for name in ("mrr", "recall", "ndcg")}
+
+
+@partial(jax.jit, static_argnames="k")
+def _metrics(scores, relevant, k):
+    return ranking_metrics(scores.astype(jnp.float32), relevant, (k,))

@@ -83,7 +83,7 @@ def measured(preset: Preset, keys: jax.Array) -> Run:
     source = open_corpus(preset)
     corpus, seeds = source.value, len(keys)
     models, losses = trained(corpus, keys)
-    encoded = {name: encode_corpus(graph, state, corpus) for name, (graph, state) in models.items()}
+    encoded = {name: jax.device_get(encode_corpus(graph, state, corpus)) for name, (graph, state) in models.items()}
     bag, texts = corpus.preset.bag, corpus.passages
     recall = {
         name: np.array([bag_recall(found, texts).mean() for found in np.asarray(ranked_words(x.passages.pooled, bag))])
