@@ -44,13 +44,18 @@ def partition_of_unity(preset: Preset, key: jax.Array) -> Measurement:
 
     def error(dtype: Any) -> float:
         centers, scales, a = (jnp.asarray(v, dtype) for v in (*arrays[:2], slope))
-        plane = MosaicSDF(centers, scales, jnp.asarray(grid_nodes(centers, scales, k) @ a + offset))
+        plane = _affine(centers, scales, a, offset, k)
         value, covered = map(np.asarray, evaluate(plane, jnp.asarray(x, dtype)))
         return max_relative_error(value[covered], (x @ slope + offset)[covered])
 
     with jax.enable_x64():
         jump = largest_jump(MosaicSDF(*map(jnp.asarray, arrays)), preset.points, draw)
     return identity(error, f"{n} random cubes, {preset.points} points", extras={"largest jump at a border": jump})
+
+
+@partial(jax.jit, static_argnames="k")
+def _affine(centers, scales, slope, offset, k):
+    return MosaicSDF(centers, scales, grid_nodes(centers, scales, k) @ slope + offset)
 
 
 def largest_jump(m: MosaicSDF, count: int, draw: np.random.Generator) -> float:
@@ -232,9 +237,9 @@ def equivariance(preset: Preset, key: jax.Array) -> Measurement:
     t, classes = draw.random(b), np.arange(b, dtype=np.int32)
 
     def error(dtype: Any) -> float:
-        cast = jax.tree.map(lambda w: jnp.asarray(np.asarray(w), dtype), state)
+        cast = jax.tree.map(lambda w: np.asarray(w, dtype), state)
         found, permuted = (
-            _velocity(graph, cast, jnp.asarray(v, dtype), jnp.asarray(t, dtype), classes) for v in (x, x[:, order])
+            np.asarray(_velocity(graph, cast, v.astype(dtype), t.astype(dtype), classes)) for v in (x, x[:, order])
         )
         return max_relative_error(permuted, found[:, order])
 
@@ -300,10 +305,8 @@ def solver_order(preset: Preset, key: jax.Array) -> Measurement:
     with jax.enable_x64():
         z = jnp.asarray(generator(key).standard_normal(256))
         exact = MU + SIGMA * np.asarray(z)
-        off = {
-            method: [float(np.abs(np.asarray(_solve(z, steps, method)) - exact).max()) for steps in preset.solver_steps]
-            for method in METHODS
-        }
+        found = _solve(z, preset.solver_steps)
+        off = {method: [float(np.abs(np.asarray(x) - exact).max()) for x in of] for method, of in found.items()}
     factor = {method: 2 ** -log_log_slope(preset.solver_steps, errors) for method, errors in off.items()}
     return Measurement(
         factor["midpoint"],
@@ -314,4 +317,6 @@ def solver_order(preset: Preset, key: jax.Array) -> Measurement:
     )
 
 
-_solve = jax.jit(lambda z, steps, method: integrate(gaussian_velocity, z, steps, method), static_argnums=(1, 2))
+@partial(jax.jit, static_argnames="numbers")
+def _solve(z, numbers):
+    return {method: [integrate(gaussian_velocity, z, steps, method) for steps in numbers] for method in METHODS}

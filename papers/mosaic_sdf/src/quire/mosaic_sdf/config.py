@@ -163,7 +163,7 @@ QUICK = Preset(
         judged=3000,
         hidden_layers=2,
         siren_steps=(300,),
-        fine=48,
+        fine=40,
     ),
     generation=Generation(
         data="families",

@@ -146,9 +146,12 @@ def other_fields(task: Task, config: Fitting, key: jax.Array) -> dict[str, tuple
 
 def sine_network(task: Task, config: Fitting, key: jax.Array, steps: int) -> tuple[Field, Any]:
     """Of as many numbers as a mosaic, its rate falling to zero over these steps."""
-    layers = init_siren(key, 3, 1, rivals.siren_width(config.floats, config.hidden_layers), config.hidden_layers)
+    layers = _sine_layers(key, rivals.siren_width(config.floats, config.hidden_layers), config.hidden_layers)
     sizes = {"steps": steps, "batch": config.batch, "rate": config.siren_rate, "lam": config.lam}
     return rivals.siren_field, minimise(rivals.siren_field, layers, task.pool, key, **sizes)[0]
+
+
+_sine_layers = jax.jit(lambda key, width, hidden: init_siren(key, 3, 1, width, hidden), static_argnums=(1, 2))
 
 
 def siren_name(steps: int) -> str:
@@ -259,7 +262,8 @@ def train_flows(
 
     labels = np.broadcast_to(labels, matrices.shape[:2])
     options: dict[str, Any] = {"steps": recipe.steps, "keys": keys, "ema": recipe.ema, "one_by_one": True}
-    return fit_seeds(build, recipe.transformation(flat=True), loss, take_batch, ((matrices, labels), order), **options)
+    trained = fit_seeds(build, recipe.transformation(flat=True), loss, take_batch, ((matrices, labels), order), **options)
+    return jax.device_get(trained)  # to slice seeds there: on a device, every shape would be a program to compile
 
 
 class Generator(NamedTuple):

@@ -1,7 +1,9 @@
 """Mosaics as matrices: a row a grid, its columns normalised by statistics of a data set. Section 3.2."""
 
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -42,6 +44,7 @@ def _columns(numbers: Float[Array | np.ndarray, "3"], width: int, dtype: jnp.dty
     return jnp.repeat(jnp.asarray(numbers, dtype), np.array([3, 1, width - 4]), total_repeat_length=width)
 
 
+@jax.jit
 def to_matrix(m: MosaicSDF, stats: Statistics = IDENTITY) -> Float[Array, "*batch n d"]:
     """Rows `(p_i, s_i, V_i)` of `d = 3 + 1 + k^3` numbers, each block minus its mean and divided by its deviation.
 
@@ -56,6 +59,7 @@ def to_matrix(m: MosaicSDF, stats: Statistics = IDENTITY) -> Float[Array, "*batc
     return (rows - mean.reshape(*lead, -1)) / std.reshape(*lead, -1)
 
 
+@partial(jax.jit, static_argnames="smallest_scale")
 def from_matrix(
     x: Float[Array | np.ndarray, "*batch n d"], stats: Statistics = IDENTITY, *, smallest_scale: float = 0.0
 ) -> MosaicSDF:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from quire.common.checks import check_at_least
 from quire.common.data.meshes import Surface, centred, stanford_surface
-from quire.common.fields.solids import SDF, capsule_sdf, ring_sdf, surface_points, union, value_and_gradient
+from quire.common.fields.solids import SDF, capsule_sdf, project, ring_sdf, union, value_and_gradient
 from quire.common.fields.surfaces import box_sdf, mesh_sdf, points_on
 
 HALF_WIDTH = 0.9
@@ -94,17 +94,20 @@ def points_of(shape: Shape, count: int, key: jax.Array) -> Float[np.ndarray, "co
     check_at_least("count", count)
     if shape.surface is not None:
         return points_on(key, shape.surface, count).astype(np.float32)
-    found = np.asarray(_surface_points(shape.sdf, count + count // SPARE + 1, key))
+    spared = count + count // SPARE + 1
+    starts = jax.random.uniform(key, (CANDIDATES * spared, 3), minval=-1, maxval=1)
+    found = np.asarray(_projected(shape.sdf, starts, spared))
     found = found[np.abs(distances(shape, found)[0]) < REACHED]  # a union has faces inside of its parts
     if len(found) < count:
         raise ValueError(f"count is {count}; only {len(found)} points reach the surface, so sdf is no distance")
     return found[:count]
 
 
-SPARE, REACHED = 8, 1e-4
-"""One point in so many is spare; a point on the surface is at most so far from it."""
+SPARE, REACHED, CANDIDATES = 8, 1e-4, 16
+"""One point in so many is spare; a point on the surface is at most so far from it, the nearest of so many points each."""
 
-_surface_points = jax.jit(surface_points, static_argnums=(0, 1))
+# the draw is a program of its own, which all shapes share
+_projected = jax.jit(lambda sdf, x, count: project(sdf, x, count, steps=1), static_argnums=(0, 2))
 
 
 def distances(shape: Shape, x: Float[Array | np.ndarray, "m 3"]) -> tuple[np.ndarray, np.ndarray]:
