@@ -24,6 +24,7 @@ from quire.matryoshka_2d.espresso import compressed
 from quire.matryoshka_2d.experiment import Run, run_all
 from quire.matryoshka_2d.objective import tdmse_loss
 from quire.matryoshka_2d.paper import paper
+from quire.matryoshka_2d.training import drawn
 
 # --- M1: the objective ---
 
@@ -101,7 +102,7 @@ def _expected(layers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 
 def _random_encoder(preset: Preset, key: jax.Array, batch: int) -> tuple[SentenceEncoder, jax.Array, jax.Array]:
     """A model of the preset's sizes, and sentences of every length."""
-    draw, model = generator(key), SentenceEncoder(preset.encoder, preset.pooling, rngs=nnx.Rngs(key))
+    draw, model = generator(key), drawn(preset.encoder, preset.pooling, 0.02, nnx.Rngs(key))
     tokens = draw.integers(3, preset.encoder.vocab_size, (batch, preset.length))
     mask = np.arange(preset.length) < draw.integers(1, preset.length + 1, (batch, 1))
     return model, jnp.asarray(tokens * mask, jnp.int32), jnp.asarray(mask)

@@ -1,5 +1,6 @@
 """Training: every method and every seed as one program, told apart by the weights of the loss."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from quire.common.data.registry import provided
+from quire.common.layers.bert import BertConfig
 from quire.common.text.tokenizers import PADDING
 from quire.common.train.batches import epoch_indices
 from quire.common.train.seeds import fit_seeds, fold_keys
@@ -16,6 +18,7 @@ from quire.matryoshka_2d.config import Preset
 from quire.matryoshka_2d.draws import sample_layer_dim
 from quire.matryoshka_2d.encoder import SentenceEncoder, encode_all_layers, load_encoder
 from quire.matryoshka_2d.objective import LossWeights, tdmse_loss
+from quire.matryoshka_2d.pooling import Pooling
 from quire.matryoshka_2d.sources import Sentences
 
 
@@ -76,12 +79,18 @@ def build(preset: Preset, rngs: nnx.Rngs) -> SentenceEncoder:
         DatasetUnavailable: if these are not on this machine.
     """
     if not preset.checkpoint:
-        return widened_start(SentenceEncoder(preset.encoder, preset.pooling, rngs=rngs), preset.initial_std)
+        return drawn(preset.encoder, preset.pooling, preset.initial_std, rngs)
     folder = provided(preset.checkpoint, "model.safetensors").parent
     return load_encoder(folder, preset.encoder, pooling=preset.pooling)
 
 
-def widened_start(model: SentenceEncoder, std: float) -> SentenceEncoder:
+@partial(nnx.jit, static_argnums=(0, 1))
+def drawn(config: BertConfig, pooling: Pooling, std: float | Array, rngs: nnx.Rngs) -> SentenceEncoder:
+    """A random model, see `widened_start`: one program for all seeds, where every shape would be one without `jit`."""
+    return widened_start(SentenceEncoder(config, pooling, rngs=rngs), std)
+
+
+def widened_start(model: SentenceEncoder, std: float | Array) -> SentenceEncoder:
     """A model at its start, with kernels and embeddings of `N(0, std^2)` instead of BERT's `N(0, 0.02^2)`."""
 
     def scaled(path: tuple, value: Array) -> Array:
