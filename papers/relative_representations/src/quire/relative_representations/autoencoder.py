@@ -127,7 +127,8 @@ def train_autoencoders(images: LabelledImages, keys: jax.Array, anchors: np.ndar
 
 @shared
 def autoencoder_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
-    """Latents of the anchors and of the test images by two absolute autoencoders a seed, `[seeds, 2, n, latent]`."""
+    """Latents of the anchors and of the test images by two absolute autoencoders a seed, `[seeds, 2, n, latent]`, and `trained`,
+    their graph and states."""
     images = open_images(preset.images).value
     own = jax.vmap(lambda key: jax.random.split(jax.random.fold_in(key, 2), PAIR))(keys).reshape(-1)
     graph, state = train_autoencoders(images, own)
@@ -137,16 +138,25 @@ def autoencoder_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     samples = [np.concatenate([training[each], images.data.test.images]) for each in ids]
     latents = np.asarray(encode(state, np.repeat(np.stack(samples), PAIR, axis=0)))
     latents = latents.reshape(len(keys), PAIR, *latents.shape[1:])
-    return {"anchors": latents[:, :, :count], "test": latents[:, :, count:]}
+    states = jax.tree.map(lambda x: np.asarray(x).reshape(len(keys), PAIR, *x.shape[1:]), state)
+    return {"anchors": latents[:, :, :count], "test": latents[:, :, count:], "trained": (graph, states)}
 
 
-def swapped_decoders(images: LabelledImages, key: jax.Array, *, relative: bool, shown: int = 8) -> dict[str, np.ndarray | float]:
+def swapped_decoders(
+    images: LabelledImages,
+    key: jax.Array,
+    *,
+    relative: bool,
+    trained: tuple[nnx.GraphDef, Any] | None = None,
+    shown: int = 8,
+) -> dict[str, np.ndarray | float]:
     """Two autoencoders of one kind, and every decoder on the codes of every encoder.
 
     Args:
         images: data and sizes.
         key: of everything that is random.
         relative: trained on relative codes, or on latents.
+        trained: graph and states of two such autoencoders; they are trained by default.
         shown: test images whose reconstructions come back.
 
     Returns:
@@ -157,7 +167,7 @@ def swapped_decoders(images: LabelledImages, key: jax.Array, *, relative: bool, 
     count = images.config.autoencoding.relative_anchors
     flat = images.data.train.images.reshape(len(train), -1)
     anchors = images.data.train.images[select_anchors(key, flat, count)] if relative else None
-    graph, state = train_autoencoders(images, jax.random.split(key, PAIR), anchors)
+    graph, state = trained or train_autoencoders(images, jax.random.split(key, PAIR), anchors)
 
     @jax.jit
     def swapped(state, x):

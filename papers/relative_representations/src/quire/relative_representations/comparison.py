@@ -1,6 +1,7 @@
 """How alike two spaces are: measures of codes of the same samples, each beside the same measure of codes of different samples."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -84,7 +85,13 @@ def compare_codes(
     """
     a, b = _same_shape(a, b)
     shuffled = b[derangement(key, len(b))]
-    return {name: (float(measure(a, b)), float(measure(a, shuffled))) for name, measure in _measures(k).items()}
+    same, different = _all_measures(a, b, k), _all_measures(a, shuffled, k)
+    return {name: (float(same[name]), float(different[name])) for name in _measures(k)}
+
+
+@partial(jax.jit, static_argnames="k")
+def _all_measures(a, b, k):
+    return {name: measure(a, b) for name, measure in _measures(k).items()}
 
 
 def _measures(k: int) -> dict[str, Callable[[Array, Array], Array]]:
