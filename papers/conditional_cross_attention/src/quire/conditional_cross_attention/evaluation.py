@@ -22,6 +22,9 @@ Labels = Integer[np.ndarray | Array, " _"]
 Table = Integer[np.ndarray | Array, "_ attributes"]
 
 
+_unit_rows = jax.jit(unit_rows)
+
+
 def retrieval_map(
     queries: Rows,
     query_labels: Labels,
@@ -114,7 +117,7 @@ def triplet_accuracy(anchor: Rows, positive: Rows, negative: Rows) -> float:
     shapes = {np.shape(x) for x in (anchor, positive, negative)}
     if len(shapes) > 1 or not len(anchor):
         raise ValueError(f"anchor, positive and negative have shapes {sorted(shapes)}; they need the same one, with rows")
-    a, p, n = (np.asarray(unit_rows(jnp.asarray(x, float))) for x in (anchor, positive, negative))
+    a, p, n = (np.asarray(_unit_rows(jnp.asarray(x, float))) for x in (anchor, positive, negative))
     near, far = (a * p).sum(1), (a * n).sum(1)
     return float("nan") if np.isnan(near + far).any() else float(np.mean(near > far))
 
@@ -147,19 +150,25 @@ def space_probe(
     [[1.0, 0.0], [1.0, 0.0]]
     """
     spaces = range(queries.shape[1])
+    # of any attribute, so that one program serves all
+    classes = 1 + int(max(np.max(y, initial=0) for y in (query_labels, candidate_labels)))
     matrix = np.empty((len(spaces), query_labels.shape[1]))
     for b in range(query_labels.shape[1]):
         asked, known = (np.flatnonzero(np.asarray(y)[:, b] != MISSING) for y in (query_labels, candidate_labels))
         if not len(asked) or not len(known):
             raise ValueError(f"attribute {b} has {len(asked)} queries and {len(known)} candidates; both need at least one")
         truth, labels = np.asarray(query_labels)[asked, b], np.asarray(candidate_labels)[known, b]
-        classes = 1 + int(max(truth.max(), labels.max()))
         chance = float(np.mean(truth == np.bincount(labels).argmax()))
         for a in spaces:
-            z, database = (unit_rows(jnp.asarray(np.asarray(x)[rows, a])) for x, rows in ((queries, asked), (candidates, known)))
-            found = np.asarray(knn_predict(z, database, jnp.asarray(labels), k=k, num_classes=classes))
+            z, database = (np.asarray(x)[rows, a] for x, rows in ((queries, asked), (candidates, known)))
+            found = np.asarray(_voted(z, database, labels, k, classes))
             matrix[a, b] = (np.mean(found == truth) - chance) / (1 - chance) if chance < 1 else np.nan
     return matrix
+
+
+@partial(jax.jit, static_argnames=("k", "classes"))
+def _voted(queries, candidates, labels, k, classes):
+    return knn_predict(unit_rows(queries), unit_rows(candidates), labels, k=k, num_classes=classes)
 
 
 def disentanglement(matrix: Float[np.ndarray, "attributes attributes"]) -> float:
@@ -185,5 +194,5 @@ def condition_cosine(spaces: Spaces) -> Float[np.ndarray, "attributes attributes
     [[1.0, 0.0], [0.0, 1.0]]
     """
     check_at_least("number of images", len(spaces))
-    unit = np.asarray(unit_rows(jnp.asarray(spaces)))
+    unit = np.asarray(_unit_rows(jnp.asarray(spaces)))
     return np.einsum("nad,nbd->ab", unit, unit) / len(unit)
