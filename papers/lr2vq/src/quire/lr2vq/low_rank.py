@@ -26,6 +26,7 @@ class LowRank(NamedTuple):
     basis: Float[Array, "d m"]
 
 
+@partial(jax.jit, static_argnames="d")
 def low_rank_svd(s: Real[AnyArray, "n m"], d: int) -> LowRank:
     """The best factors of rank d of trained weights: `D = V_(1:d)`, `L = S D^T`. The rows of D are orthonormal.
 
@@ -68,6 +69,7 @@ def low_rank_normal(key: jax.Array, n: int, m: int, d: int, fan_in: int) -> LowR
     return LowRank(drawn[: n * d].reshape(n, d), (2 / (d * fan_in)) ** 0.5 * drawn[n * d :].reshape(d, m))
 
 
+@jax.jit
 def orthonormal(factors: LowRank) -> LowRank:
     """The same weights with orthonormal rows of D: `D^T = Q R`, so `L D = (L R^T) Q^T`.
 

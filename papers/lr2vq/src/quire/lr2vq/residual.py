@@ -1,5 +1,7 @@
 """A residual network of low-rank convolutions, and the order of work: pre-train, cluster, recalibrate, fine-tune."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -115,7 +117,7 @@ def recalibrate(model: nnx.Module, images: Float[Array, "n h w c"]) -> None:
     for norm in norms:
         norm.momentum = 1.0
     model.train()
-    model(images)
+    _scores(model, images)
     for norm, momentum in zip(norms, kept, strict=True):
         norm.momentum = momentum
     model.eval()
@@ -165,7 +167,7 @@ def residual_steps(preset: Preset, key: jax.Array) -> dict[str, float | str]:
     train_x, test_x = (np.asarray(pixels(part.images)) for part in (data.train, data.test))
     test = test_x, data.test.labels
     model = ResidualNet(config, train_x.shape[-1], data.num_classes, rngs=nnx.Rngs(key))
-    dense = 32 * sum(layer.weight().size for _, _, layer in low_rank_layers(model))
+    dense = 32 * sum(math.prod(layer.weight.shape) for _, _, layer in low_rank_layers(model))
     train(model, (train_x, data.train.labels), config.pretraining, jax.random.fold_in(key, 1))
     found = {"low-rank": accuracy(model, *test)}
     found["ratio"] = dense / cluster_layers(model, config.k, jax.random.fold_in(key, 2))
