@@ -73,7 +73,7 @@ def retrieval_map(
     for start in range(0, len(kept), block):
         rows = kept[np.arange(start, start + block) % len(kept)]  # the last block is filled up, so that all share one program
         of_rows = (np.asarray(x)[rows] for x in (queries, query_labels, own))
-        found = _precisions(*of_rows, jnp.asarray(candidates), jnp.asarray(candidate_labels), k)
+        found = _precisions(*of_rows, jax.device_put(candidates), jax.device_put(candidate_labels), k)
         parts.append(np.asarray(found)[:, : len(kept) - start])
     precision, counted = np.concatenate(parts, axis=1) if parts else np.zeros((2, 0))
     return float(precision[counted > 0].mean(dtype=np.float64)) if counted.any() else float("nan")
@@ -194,5 +194,5 @@ def condition_cosine(spaces: Spaces) -> Float[np.ndarray, "attributes attributes
     [[1.0, 0.0], [0.0, 1.0]]
     """
     check_at_least("number of images", len(spaces))
-    unit = np.asarray(_unit_rows(jnp.asarray(spaces)))
+    unit = np.asarray(_unit_rows(jax.device_put(spaces)))
     return np.einsum("nad,nbd->ab", unit, unit) / len(unit)

@@ -93,7 +93,7 @@ def train(build: Build, parts: Sequence[Part], training: Training, keys: jax.Arr
         return Trained(graphs[0], stack(states), np.stack(losses))
     distinct = {id(part.images): part.images for part in parts}  # runs may share their images
     starts = dict(zip(distinct, np.cumsum([0, *map(len, distinct.values())])[:-1], strict=True))
-    images = jax.numpy.asarray(np.concatenate(list(distinct.values())))
+    images = jax.device_put(np.concatenate(list(distinct.values())))
     chosen = np.stack([starts[id(part.images)] + plan.images for part, plan in zip(parts, plans, strict=True)])
     told = np.stack([plan.told for plan in plans])
 

@@ -124,7 +124,7 @@ def fine_tuned(run: Run, key: jax.Array) -> dict[str, dict[str, float]]:
         key: of the batches.
     """
     corpus = run.corpus
-    models = {name: nnx.merge(graph, jax.tree.map(jnp.asarray, state)) for name, (graph, state) in run.models.items()}
+    models = {name: nnx.merge(graph, jax.tree.map(jax.device_put, state)) for name, (graph, state) in run.models.items()}
     before = [build_retriever(corpus.preset, model, key) for model in models.values()]
     graph, states, _ = fine_tune(corpus, list(models.values()), key)
     stages = {"before": stack([nnx.split(x)[1] for x in before]), "after": states}

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
@@ -106,6 +105,6 @@ def load_dupmae(model: DupMAE, state: Mapping[str, Any]) -> DupMAE:
         raise ValueError(f"{tied} differs from the word embeddings; the head must be tied to them")
     load_bert(model.encoder, state, "lm.bert.")
     load_mlm_head(model.head, state, "lm.cls.predictions.")
-    part = {name.removeprefix("c_head."): jnp.asarray(x) for name, x in state.items() if name.startswith("c_head.")}
+    part = {name.removeprefix("c_head."): jax.device_put(x) for name, x in state.items() if name.startswith("c_head.")}
     load(model.decoder.layer, part, layer_names(""))
     return model

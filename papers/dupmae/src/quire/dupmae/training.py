@@ -85,7 +85,7 @@ def pretrain(
         Graph, state and losses `[arms, seeds, ...]`.
     """
     preset, training, runs = corpus.preset, corpus.preset.training, (len(arms), len(keys))
-    texts = Texts(*map(jnp.asarray, corpus.train))
+    texts = Texts(*map(jax.device_put, corpus.train))
     sizes = len(corpus.train.tokens), training.batch_size, training.steps
     indices = np.stack([epoch_indices(key, *sizes) for key in fold_keys(keys, 1)])
 
@@ -114,7 +114,7 @@ def build_retriever(preset: Preset, model: DupMAE, key: Array) -> DupMAERetrieve
     """A retriever around a pre-trained model; its reduction starts orthogonal, so that no inner product is stretched."""
     square = generator(key).standard_normal((preset.encoder.dim, preset.encoder.dim))
     reduction = np.linalg.qr(square)[0][:, : preset.reduced].astype(np.float32)
-    return DupMAERetriever(model, jnp.asarray(reduction), preset.top_n)
+    return DupMAERetriever(model, jax.device_put(reduction), preset.top_n)
 
 
 def fine_tune(
@@ -136,7 +136,7 @@ def fine_tune(
     preset, training = corpus.preset, corpus.preset.fine_tuning
     if training is None or corpus.pairs is None:
         raise ValueError(f"fine_tuning is {training} for {corpus.name}; it needs a recipe and pairs of queries and passages")
-    queries, passages = (Texts(*map(jnp.asarray, side)) for side in corpus.pairs)
+    queries, passages = (Texts(*map(jax.device_put, side)) for side in corpus.pairs)
     group = len(corpus.pairs[1].tokens) // len(corpus.pairs[0].tokens)
     indices = epoch_indices(key, len(corpus.pairs[0].tokens), training.batch_size, training.steps)
 

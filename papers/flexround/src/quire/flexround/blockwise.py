@@ -192,7 +192,7 @@ def quantize_models(
     _check_calibration(models, inputs, scheme, keys, bits)
     batches = np.stack([epoch_indices(key, inputs.shape[1], scheme.batch_size, scheme.steps) for key in keys])
     widths = None if bits is None else np.asarray(bits, np.int32)
-    x = x_full = jnp.asarray(inputs)
+    x = x_full = jax.device_put(inputs)
     kept = {number % len(models[0].stages) for number in full_precision}
     stages: list[list] = [[] for _ in models]
     blocks: list[list] = [[] for _ in models]
@@ -211,7 +211,7 @@ def quantize_models(
             _check_losses(number, np.asarray(all_of.losses), scheme)
             x, x_full = _passed(graphs[0], all_of.state, x), target
             on_host = jax.device_get(all_of)  # to slice it there: on a device, every shape would be a program to compile
-            found = [jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf[i]), on_host) for i in range(len(models))]
+            found = [jax.tree.map(lambda leaf, i=i: jax.device_put(leaf[i]), on_host) for i in range(len(models))]
             states = [block.state for block in found]
         for i, block in enumerate(found):
             stages[i].append(nnx.merge(graphs[0], states[i]))

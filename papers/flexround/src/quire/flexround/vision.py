@@ -59,7 +59,7 @@ def trained_models(sizes: VisionSizes, images: Images, keys: jax.Array) -> list[
 def unstacked(state: nnx.State, count: int) -> list[nnx.State]:
     """The states of a stack, sliced on the host."""
     host = jax.device_get(state)
-    return [jax.tree.map(lambda a, i=i: jax.numpy.asarray(a[i]), host) for i in range(count)]
+    return [jax.tree.map(lambda a, i=i: jax.device_put(a[i]), host) for i in range(count)]
 
 
 def published_model(sizes: VisionSizes, images: Images) -> Chain:

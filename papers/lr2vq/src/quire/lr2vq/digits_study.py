@@ -149,15 +149,15 @@ def cluster(params: dict[str, list], ranks: list[int], k: int, keys: list[jax.Ar
         flat = [_orthonormal(LowRank(rows, basis), d) for rows, basis, d in zip(*map(np.asarray, factors), ranks, strict=True)]
         rows, basis = (np.stack(part) for part in zip(*flat, strict=True))
         first = [kmeans_start(r, k, jax.random.fold_in(key, number)) for r, key in zip(rows, keys, strict=True)]
-        found = _lloyd(jnp.asarray(rows), jnp.asarray(np.stack(first)))
-        layers.append(LowRank(found.centres, jnp.asarray(basis)))
+        found = _lloyd(jax.device_put(rows), jax.device_put(np.stack(first)))
+        layers.append(LowRank(found.centres, jax.device_put(basis)))
         codes.append(found.labels)
     return {"layers": layers, "biases": params["biases"]}, codes
 
 
 def _orthonormal(factors: LowRank, d: int) -> LowRank:
     m = factors.basis.shape[1]
-    found = jax.device_get(orthonormal(LowRank(jnp.asarray(factors.rows[:, :d]), jnp.asarray(factors.basis[:d]))))
+    found = jax.device_get(orthonormal(LowRank(jax.device_put(factors.rows[:, :d]), jax.device_put(factors.basis[:d]))))
     return padded(LowRank(*found), m)
 
 

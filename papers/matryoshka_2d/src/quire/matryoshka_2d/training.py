@@ -116,7 +116,7 @@ def train(sentences: Sentences, methods: dict[str, Method], keys: Array) -> tupl
     runs = len(methods), len(keys)
     sizes = len(sentences.train), training.batch_size, training.steps
     indices = np.stack([epoch_indices(key, *sizes) for key in fold_keys(keys, 1)])
-    tokens, labels = jnp.asarray(sentences.train), jnp.asarray(sentences.labels)
+    tokens, labels = jax.device_put(sentences.train), jax.device_put(sentences.labels)
 
     def batch_at(data, step):
         chosen, method = data

@@ -49,7 +49,7 @@ def partition_of_unity(preset: Preset, key: jax.Array) -> Measurement:
         return max_relative_error(value[covered], (x @ slope + offset)[covered])
 
     with jax.enable_x64():
-        jump = largest_jump(MosaicSDF(*map(jnp.asarray, arrays)), preset.points, draw)
+        jump = largest_jump(MosaicSDF(*map(jax.device_put, arrays)), preset.points, draw)
     return identity(error, f"{n} random cubes, {preset.points} points", extras={"largest jump at a border": jump})
 
 
@@ -65,7 +65,7 @@ def largest_jump(m: MosaicSDF, count: int, draw: np.random.Generator) -> float:
     u[np.arange(count), axis] = side
     border = np.asarray(m.centers)[cube] + np.asarray(m.scales)[cube, None] * u
     normal = side[:, None] * np.eye(3)[axis]
-    (inner, here), (outer, there) = (evaluate(m, jnp.asarray(border + sign * STEP * normal)) for sign in (-1, 1))
+    (inner, here), (outer, there) = (evaluate(m, jax.device_put(border + sign * STEP * normal)) for sign in (-1, 1))
     both = np.asarray(here & there)
     return float(np.abs(np.asarray(inner - outer))[both].max())
 
@@ -303,7 +303,7 @@ def solver_order(preset: Preset, key: jax.Array) -> Measurement:
     """Against the closed form, in float64. A method of second order falls by four. The midpoint rule falls by eight on this flow:
     with `D = (1 - t)^2 + t^2 sigma^2` it is `y' = D' / (2 D) y`, whose errors of second order add up to zero at every time."""
     with jax.enable_x64():
-        z = jnp.asarray(generator(key).standard_normal(256))
+        z = jax.device_put(generator(key).standard_normal(256))
         exact = MU + SIGMA * np.asarray(z)
         found = _solve(z, preset.solver_steps)
         off = {method: [float(np.abs(np.asarray(x) - exact).max()) for x in of] for method, of in found.items()}

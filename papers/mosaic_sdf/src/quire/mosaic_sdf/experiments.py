@@ -124,7 +124,7 @@ def mosaic_fields(task: Task, config: Fitting, key: jax.Array, timed: Timed) -> 
         RANDOM_INITIAL: anywhere,
         RANDOM: refine(anywhere, lam=config.lam)[0],
     }
-    balls = place_compiled(task.shape.sdf, jnp.asarray(task.surface), start.centers, config.k, config.margin, ball=True)
+    balls = place_compiled(task.shape.sdf, jax.device_put(task.surface), start.centers, config.k, config.margin, ball=True)
     fields = {name: (exact, params) for name, params in found.items()}
     return fields | {BALLS: (mosaic_field(3 * config.neighbours, ball=True), logarithmic(balls))}
 
@@ -132,7 +132,7 @@ def mosaic_fields(task: Task, config: Fitting, key: jax.Array, timed: Timed) -> 
 def other_fields(task: Task, config: Fitting, key: jax.Array) -> dict[str, tuple[Field, Any]]:
     """Rivals of as many numbers, fitted to the same points by the same loss."""
     fit = partial(minimise, pool=task.pool, key=key, batch=config.batch, lam=config.lam)
-    sampled = jnp.asarray(rivals.dense_grid(task.shape, rivals.grid_side(config.floats)))
+    sampled = jax.device_put(rivals.dense_grid(task.shape, rivals.grid_side(config.floats)))
     refined = fit(rivals.grid_field, sampled, steps=config.steps, rate=config.rate, floor=1.0)[0]
     points = rivals.oriented_points(task.shape, task.surface, min(config.floats // 6, len(task.surface)))
     found: dict[str, tuple[Field, Any]] = {
@@ -223,7 +223,7 @@ FITTED = "their mosaics"
 
 def solve_and_judge(flows: dict[str, Array], test: Labelled, conditions: np.ndarray) -> dict[str, dict[str, float]]:
     """Metrics of sets of clouds `[g, c, 3]` against those of the test solids."""
-    references = jnp.asarray(test.solids.cloud)
+    references = jax.device_put(test.solids.cloud)
     among = np.asarray(chamfer_table(references, references))
     found = {}
     for name, clouds in flows.items():
@@ -355,7 +355,7 @@ def clouds_of_seed(made: Generator, train: Labelled, conditions: np.ndarray, key
     )
     fitted = jax.tree.map(lambda x: x[rows], train.solids.mosaic)
     clouds = {name: mosaic_clouds(m, u, config.cloud) for name, m in {FLOW: generated, NOISE: noise, FITTED: fitted}.items()}
-    return generated, clouds | {TRAINING: jnp.asarray(train.solids.cloud[rows])}
+    return generated, clouds | {TRAINING: jax.device_put(train.solids.cloud[rows])}
 
 
 def voxel_flow(config: Generation, train: Labelled, conditions: np.ndarray, key: jax.Array) -> Array:

@@ -69,7 +69,7 @@ def initial_mosaic(
     """
     check_at_least("number of surface_points", len(surface_points))
     check_at_least("k", k, 2)
-    points = jnp.asarray(surface_points)
+    points = jax.device_put(surface_points)
     chosen = points[farthest_points(points, n, start)] if centers is None else jnp.asarray(centers, points.dtype)
     found = place_compiled(sdf, points, chosen, k, margin)
     if not float(found.scales[0]) > 0:

@@ -96,4 +96,4 @@ def drawn(build: Callable[[nnx.Rngs], SetTransformer], key: jax.Array) -> SetTra
         spread = {"kernel": like.shape[0] ** -0.5, "embedding": 1.0, "positions": 0.02}[name]
         return (spread * draw.standard_normal(like.shape)).astype(np.float32)
 
-    return nnx.merge(graph, jax.tree.map(jnp.asarray, jax.tree.map_with_path(weights, state)))
+    return nnx.merge(graph, jax.tree.map(jax.device_put, jax.tree.map_with_path(weights, state)))

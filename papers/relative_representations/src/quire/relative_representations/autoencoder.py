@@ -112,7 +112,7 @@ def reconstruction_loss(model: nnx.Module, images: Array, key: jax.Array) -> Flo
 
 def train_autoencoders(images: LabelledImages, keys: jax.Array, anchors: np.ndarray | None = None) -> tuple[nnx.GraphDef, Any]:
     """One autoencoder for each key: graph, and states with a leading axis."""
-    training, inputs = images.config.autoencoding.training, jnp.asarray(images.data.train.images)
+    training, inputs = images.config.autoencoding.training, jax.device_put(images.data.train.images)
     indices = np.stack([epoch_indices(key, len(inputs), training.batch_size, training.steps) for key in keys])
 
     def build(rngs):

@@ -60,9 +60,9 @@ def receptive_field(graph: Graph, words: Float[np.ndarray, "n words"], nodes: In
     """
     selected = np.zeros((graph.num_nodes, len(nodes)), np.float32)
     selected[nodes, np.arange(len(nodes))] = 1
-    rows = np.asarray(gcn_propagate(graph, jnp.asarray(selected))).T  # A is symmetric
+    rows = np.asarray(gcn_propagate(graph, jax.device_put(selected))).T  # A is symmetric
     near = np.flatnonzero(rows.any(0))
-    return Receptive(np.asarray(gcn_propagate(graph, jnp.asarray(words)))[near], rows[:, near])
+    return Receptive(np.asarray(gcn_propagate(graph, jax.device_put(words)))[near], rows[:, near])
 
 
 def latents_of(weights: GCN, field: Receptive) -> Float[Array, "n latent"]:
@@ -131,7 +131,7 @@ def _advance(state, steps, rates, field: Receptive, labels, decay):
 
 def all_latents(weights: GCN, citations: Citations) -> Float[np.ndarray, "models n latent"]:
     """Latents of all nodes by every network, one leading axis."""
-    propagated = gcn_propagate(citations.graph, jnp.asarray(citations.words))
+    propagated = gcn_propagate(citations.graph, jax.device_put(citations.words))
     return np.asarray(_all_latents(weights, citations.graph, propagated))
 
 

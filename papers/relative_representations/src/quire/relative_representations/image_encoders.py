@@ -109,7 +109,7 @@ def trained_encoders(images: LabelledImages, keys: jax.Array) -> tuple[dict[str,
 def _one_architecture(images: LabelledImages, channels: tuple[int, ...], keys: jax.Array) -> tuple[dict, LinearHead]:
     config, data, training = images.config, images.data, images.config.training
     indices = np.stack([epoch_indices(key, len(data.train), training.batch_size, training.steps) for key in keys])
-    inputs, labels = jnp.asarray(data.train.images), jnp.asarray(data.train.labels)
+    inputs, labels = jax.device_put(data.train.images), jax.device_put(data.train.labels)
 
     def build(rngs):
         encoder = ImageEncoder(channels, config, images.mean, images.std, rngs=rngs)

@@ -137,7 +137,7 @@ class RelativeModel(nnx.Module):
         self.layer = RelativeLayer(count) if layer is None else layer
         if self.layer.num_anchors != count:
             raise ValueError(f"anchors has {count} samples; the layer was made for {self.layer.num_anchors}")
-        self.anchors = nnx.Variable(jax.tree.map(jnp.asarray, anchors))
+        self.anchors = nnx.Variable(jax.tree.map(jax.device_put, anchors))
 
     def codes(self, x: Any) -> Float[Array, "n out"]:
         """What the head reads."""

@@ -167,8 +167,8 @@ class NSModel(nnx.Module):
     """
 
     def __init__(self, params: NSParams):
-        self.embed, self.out = nnx.Param(jnp.asarray(params.embed)), nnx.Param(jnp.asarray(params.out))
-        self.hidden = None if params.hidden is None else nnx.Param(jnp.asarray(params.hidden))
+        self.embed, self.out = nnx.Param(jax.device_put(params.embed)), nnx.Param(jax.device_put(params.out))
+        self.hidden = None if params.hidden is None else nnx.Param(jax.device_put(params.hidden))
 
     @property
     def params(self) -> NSParams:

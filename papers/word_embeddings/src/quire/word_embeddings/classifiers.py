@@ -48,10 +48,10 @@ class CNN(nnx.Module):
         if check_at_least("window", window) % 2 == 0:
             raise ValueError(f"window is {window}; it must be odd")
         draw = generator(key)
-        self.emb = nnx.Param(jnp.asarray(uniform_rows(draw, vocab_size, embed_dim) if vectors is None else vectors))
-        self.filters = nnx.Param(jnp.asarray(uniform_rows(draw, hidden, window * embed_dim)))
+        self.emb = nnx.Param(jax.device_put(uniform_rows(draw, vocab_size, embed_dim) if vectors is None else vectors))
+        self.filters = nnx.Param(jax.device_put(uniform_rows(draw, hidden, window * embed_dim)))
         self.bias = nnx.Param(jnp.zeros(hidden))
-        self.w4 = nnx.Param(jnp.asarray(uniform_rows(draw, num_classes, hidden)))
+        self.w4 = nnx.Param(jax.device_put(uniform_rows(draw, num_classes, hidden)))
         self.b4 = nnx.Param(jnp.zeros(num_classes))
 
     def __call__(self, ids: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"]) -> Float[AnyArray, "b n"]:
@@ -86,10 +86,10 @@ class RecurrentNet(nnx.Module):
         vectors: Float[np.ndarray, "v e"] | None = None,
     ):
         draw = generator(key)
-        self.emb = nnx.Param(jnp.asarray(uniform_rows(draw, vocab_size, embed_dim) if vectors is None else vectors))
-        self.recurrent = nnx.Param(jnp.asarray(orthogonal(draw, hidden)))
-        self.inputs = nnx.Param(jnp.asarray(uniform_rows(draw, hidden, embed_dim)))
-        self.w4 = nnx.Param(jnp.asarray(uniform_rows(draw, num_classes, hidden)))
+        self.emb = nnx.Param(jax.device_put(uniform_rows(draw, vocab_size, embed_dim) if vectors is None else vectors))
+        self.recurrent = nnx.Param(jax.device_put(orthogonal(draw, hidden)))
+        self.inputs = nnx.Param(jax.device_put(uniform_rows(draw, hidden, embed_dim)))
+        self.w4 = nnx.Param(jax.device_put(uniform_rows(draw, num_classes, hidden)))
         self.b4 = nnx.Param(jnp.zeros(num_classes))
 
     def __call__(self, ids: Int[AnyArray, "b t"], lengths: Int[AnyArray, " b"]) -> Float[AnyArray, "b n"]:

@@ -101,7 +101,7 @@ def replay_glove(
     _check_pairs(pairs, x, len(table) // 2)
     check_at_least("epochs", epochs)
     check_positive("lr", lr)
-    return _replay_glove(jnp.asarray(table), jnp.asarray(pairs), jnp.asarray(x), epochs, lr, x_max, power)
+    return _replay_glove(jax.device_put(table), jax.device_put(pairs), jax.device_put(x), epochs, lr, x_max, power)
 
 
 @partial(jax.jit, static_argnames=("epochs", "lr", "x_max", "power"))

@@ -181,7 +181,7 @@ class RCNN(nnx.Module):
 
     def __init__(self, weights: RCNNWeights):
         for name, value in weights._asdict().items():
-            setattr(self, name, nnx.Param(jnp.asarray(value)))
+            setattr(self, name, nnx.Param(jax.device_put(value)))
 
     @property
     def weights(self) -> RCNNWeights:

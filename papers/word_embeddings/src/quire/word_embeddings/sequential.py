@@ -54,8 +54,8 @@ def replay(
     for name, ids, most in (("target", target, size), ("context", context, size), ("negative + 1", negative + 1, size + 1)):
         check_ids(name, ids, most)
     rate = check_positive("lr", cfg.rate if lr is None else lr)
-    params = jax.tree.map(jnp.asarray, params)
-    return _replay(params, cfg, jnp.asarray(target), jnp.asarray(context), jnp.asarray(negative), rate)
+    params = jax.tree.map(jax.device_put, params)
+    return _replay(params, cfg, jax.device_put(target), jax.device_put(context), jax.device_put(negative), rate)
 
 
 @partial(jax.jit, static_argnames="cfg")
