@@ -48,7 +48,7 @@ class Trained(NamedTuple):
 
     def model(self) -> Net:
         """The network of a single run, in evaluation."""
-        model = nnx.merge(self.graph, self.state)
+        model = nnx.merge(self.graph, jax.device_put(self.state))
         model.eval()
         return model
 
