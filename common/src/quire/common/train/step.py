@@ -94,7 +94,7 @@ def _is_fixed(path: tuple, variable: Any) -> bool:
 
 def _strong(x: Any) -> jax.Array:
     """An array whose type is its own, also of a Python number."""
-    return x if isinstance(x, jax.Array) else jnp.asarray(np.asarray(x))
+    return x if isinstance(x, jax.Array) else jax.device_put(np.asarray(x))  # jnp.asarray compiles a program for every shape
 
 
 def _at_least_float32(x: jax.Array) -> jax.Array:

@@ -167,7 +167,8 @@ def residual_steps(preset: Preset, key: jax.Array) -> dict[str, float | str]:
     train_x, test_x = (np.asarray(pixels(part.images)) for part in (data.train, data.test))
     test = test_x, data.test.labels
     model = ResidualNet(config, train_x.shape[-1], data.num_classes, rngs=nnx.Rngs(key))
-    dense = 32 * sum(math.prod(layer.weight.shape) for _, _, layer in low_rank_layers(model))
+    weights = [layer.weight for _, _, layer in low_rank_layers(model)]
+    dense = 32 * sum(math.prod(weight.shape) for weight in weights if isinstance(weight, LowRankWeight))
     train(model, (train_x, data.train.labels), config.pretraining, jax.random.fold_in(key, 1))
     found = {"low-rank": accuracy(model, *test)}
     found["ratio"] = dense / cluster_layers(model, config.k, jax.random.fold_in(key, 2))
