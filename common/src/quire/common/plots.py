@@ -122,8 +122,7 @@ def level(axes: Axes, value: float, name: str, **style: Any) -> None:
         name: what it is.
         style: of the line.
     """
-    line: dict[str, Any] = {"color": GREY, "ls": "--", "lw": 1}
-    axes.axhline(value, **line | style)
+    axes.axhline(value, **{"color": GREY, "ls": "--", "lw": 1} | style)  # ty: ignore[invalid-argument-type]  # of several types
     where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
     axes.annotate(name, (1, value), (-2, 3), fontsize="small", **where)
 

@@ -116,10 +116,9 @@ class Record:
             KeyError: if the claim was not measured in this run or has no figure.
         """
         figures = {result.claim.id: result.samples[0].figure for result in self.results if result.samples}
-        figure = figures.get(claim)
-        if figure is None:
+        if figures.get(claim) is None:
             raise KeyError(f"no figure of claim {claim!r}; there are {[id for id, one in figures.items() if one is not None]}")
-        return figure
+        return figures[claim]  # ty: ignore[invalid-explicit-return]  # there is one, as just seen
 
     def entries(self) -> list[dict[str, Any]]:
         """JSON entries of all claims, in the order of the paper; kept entries of an earlier run included."""

@@ -92,7 +92,7 @@ def token_ids(words: Iterable[str]) -> UInt64[np.ndarray, " n"]:
     return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)
 
 
-def expected_collisions(sizes: int | Sequence[int], rows: float) -> float:
+def expected_collisions(sizes: int | Sequence[int] | np.ndarray, rows: float) -> float:
     """Expected number of pairs of values that share a row: `C(V, 2) / M`, by uniform hash functions.
 
     Args:
@@ -106,10 +106,10 @@ def expected_collisions(sizes: int | Sequence[int], rows: float) -> float:
     (2.5, 1.0)
     """
     check_positive("rows", rows)
-    counts = np.atleast_1d(np.asarray(sizes, float))
-    if not counts.min(initial=0) >= 0:
-        raise ValueError(f"sizes is {counts}; it cannot be negative")
-    return float((counts * (counts - 1)).sum() / 2 / rows)
+    sizes = np.atleast_1d(np.asarray(sizes, float))
+    if not sizes.min(initial=0) >= 0:
+        raise ValueError(f"sizes is {sizes}; it cannot be negative")
+    return float((sizes * (sizes - 1)).sum() / 2 / rows)
 
 
 def count_collisions(buckets: Int[np.ndarray, " n"]) -> int:

@@ -64,7 +64,7 @@ class SparseTensor:
         return SparseTensor(self.indices[cells], self.values[cells], self.dims)
 
 
-def split(tensor: SparseTensor, fractions: Sequence[float], key: jax.Array) -> tuple[SparseTensor, ...]:
+def split(tensor: SparseTensor, fractions: Sequence[float] | np.ndarray, key: jax.Array) -> tuple[SparseTensor, ...]:
     """Disjoint random parts of the cells; what rounding leaves belongs to the first part.
 
     Args:
@@ -79,14 +79,14 @@ def split(tensor: SparseTensor, fractions: Sequence[float], key: jax.Array) -> t
     >>> [len(part) for part in split(x, (0.72, 0.18, 0.1), jax.random.key(0))]
     [8, 1, 1]
     """
-    shares = np.asarray(fractions, float)
-    if shares.ndim != 1 or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-9:
-        raise ValueError(f"fractions is {shares.tolist()}; they need to be positive, with sum 1")
-    sizes = np.floor(shares * len(tensor) + 1e-9).astype(int)
+    fractions = np.asarray(fractions, float)
+    if fractions.ndim != 1 or not (fractions > 0).all() or abs(fractions.sum() - 1) > 1e-9:
+        raise ValueError(f"fractions is {fractions.tolist()}; they need to be positive, with sum 1")
+    sizes = np.floor(fractions * len(tensor) + 1e-9).astype(int)
     sizes[0] += len(tensor) - sizes.sum()
     if (sizes < 1).any():
         raise ValueError(
-            f"tensor has {len(tensor)} cells; parts of {shares.tolist()} would have {sizes.tolist()}, none may be empty"
+            f"tensor has {len(tensor)} cells; parts of {fractions.tolist()} would have {sizes.tolist()}, none may be empty"
         )
     order = np.asarray(jax.random.permutation(key, len(tensor)))
     return tuple(tensor[part] for part in np.split(order, np.cumsum(sizes)[:-1]))

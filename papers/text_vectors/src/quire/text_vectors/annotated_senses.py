@@ -19,8 +19,8 @@ class Judged(NamedTuple):
     """Occurrences of one word: ids to the left and to the right of each, and its sense."""
 
     word: int
-    left: list[Int[np.ndarray, " l"]]
-    right: list[Int[np.ndarray, " r"]]
+    left: list[Int[np.ndarray, "_"]]
+    right: list[Int[np.ndarray, "_"]]
     gold: Int[np.ndarray, " n"]
 
 

@@ -57,8 +57,8 @@ def prune(prior: Float[AnyArray, "V S"], threshold: float = 0.05) -> Bool[AnyArr
 def induce_senses(
     weights: DSGWeights,
     word: int,
-    left: Sequence[Int[AnyArray, " l"]],
-    right: Sequence[Int[AnyArray, " r"]],
+    left: Sequence[Int[AnyArray, "_"]],
+    right: Sequence[Int[AnyArray, "_"]],
     kept: Bool[AnyArray, "V S"] | None = None,
 ) -> tuple[Int[AnyArray, " n"], Float[AnyArray, "n S"]]:
     """Senses of occurrences of one word, from contexts of any length: all words to the left, the word itself, all to the right.
