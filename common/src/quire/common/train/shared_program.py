@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Generic, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -10,7 +10,6 @@ import optax
 from flax import nnx
 
 from quire.common.train.finite import check_losses
-from quire.common.train.step import Model
 
 Loss = Callable[[Any, Any, Any], jax.Array]
 """`loss(model, batch, constants) -> scalar`, traced."""
@@ -20,16 +19,16 @@ GroupOf = Callable[[tuple], int]
 ADAM = optax.scale_by_adam(0.9, 0.99, 1e-15)
 
 
-class Run(NamedTuple, Generic[Model]):
+class Run(NamedTuple):
     """A model in training: its graph, its parameters, and the moments of the optimiser."""
 
-    graph: nnx.GraphDef[Model]
+    graph: nnx.GraphDef
     params: Any
     moments: Any
 
     @property
-    def model(self) -> Model:
-        """The model as it is now."""
+    def model(self) -> Any:
+        """The model as it is now, of the class that it had at the start."""
         return nnx.merge(self.graph, self.params)
 
 
@@ -40,7 +39,7 @@ class Course(NamedTuple):
     gradients: np.ndarray
 
 
-def start(model: Model) -> Run[Model]:
+def start(model: nnx.Module) -> Run:
     """A run from the parameters that a model has; the model itself is not changed.
 
     Raises:
@@ -61,7 +60,7 @@ def one_group(path: tuple) -> int:
 
 
 def train_chunk(
-    run: Run[Model],
+    run: Run,
     loss: Loss,
     batches: Any,
     rates: Any,
@@ -70,7 +69,7 @@ def train_chunk(
     decay: float = 0.0,
     group_of: GroupOf = one_group,
     first_step: int = 0,
-) -> tuple[Run[Model], Course]:
+) -> tuple[Run, Course]:
     """Some steps of Adam (0.9, 0.99, eps 1e-15), as one program.
 
     Runs of the same graph, loss and shapes share it, so that ablations and seeds cost no compilation. The loss and `group_of`
