@@ -21,7 +21,8 @@ from quire.common.mup.abc import ABC
 from quire.common.random import draw_together
 
 Nonlinearity = Callable[[Array], Array]
-Weights = tuple[Array, ...]
+AnyArray = np.ndarray | Array
+Weights = tuple[AnyArray, ...]
 
 
 class Scales(NamedTuple):
@@ -96,7 +97,7 @@ def padded_normals(rng: np.random.Generator, dim: int, width: int, depth: int, s
 
 def mlp(
     weights: Weights, multipliers: Float[Array, " layers"], x: Float[Array, "*batch d"], phi: Nonlinearity
-) -> tuple[Float[Array, "*batch out"], Weights]:
+) -> tuple[Float[Array, "*batch out"], tuple[Array, ...]]:
     """`f = W^{L+1} phi(h^L)`, `h^{l+1} = W^{l+1} phi(h^l)`, `h^1 = W^1 x` with `W^l = multiplier_l w^l`.
 
     Returns:
@@ -107,9 +108,9 @@ def mlp(
     """
     if multipliers.shape != (len(weights),):
         raise ValueError(f"multipliers has shape {multipliers.shape}; {len(weights)} weights need one each")
-    hidden = []
+    hidden: list[Array] = []
     for i, w in enumerate(weights):
-        x = multipliers[i] * (x @ w)
+        x = multipliers[i] * (x @ jnp.asarray(w))
         if i < len(weights) - 1:
             hidden.append(x)
             x = phi(x)
@@ -124,8 +125,8 @@ def squared_error(f: Array, y: Array) -> Array:
 def train_abc(
     normals: Weights,
     scale: Scales,
-    X: Float[Array, "steps d"],
-    y: Float[Array, "steps out"],
+    X: Float[AnyArray, "steps d"],
+    y: Float[AnyArray, "steps out"],
     eta: float | Float[Array, ""],
     phi: Nonlinearity,
     *,

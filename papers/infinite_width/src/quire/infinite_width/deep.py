@@ -12,6 +12,8 @@ from quire.common.checks import check_at_least
 from quire.common.mup.mlp import Nonlinearity, check_rate
 from quire.common.mup.tensor_program import TensorProgram, Vector
 
+AnyArray = np.ndarray | Array
+
 
 class DeepLimit(NamedTuple):
     """Outputs before each step, and at test inputs after the last."""
@@ -22,9 +24,9 @@ class DeepLimit(NamedTuple):
 
 def deep_limit(
     program: TensorProgram,
-    X: Float[Array, "steps d"],
-    y: Float[Array, " steps"],
-    X_test: Float[Array, "tests d"],
+    X: Float[AnyArray, "steps d"],
+    y: Float[AnyArray, " steps"],
+    X_test: Float[AnyArray, "tests d"],
     *,
     depth: int,
     eta: float,
@@ -61,7 +63,7 @@ def deep_limit(
     return DeepLimit(jnp.array(outputs), jnp.array(test))
 
 
-def check_examples(X: Float[Array, "steps d"], y: Float[Array, " steps"]) -> None:
+def check_examples(X: Float[AnyArray, "steps d"], y: Float[AnyArray, " steps"]) -> None:
     """Every step needs an input and its target.
 
     Raises:
@@ -110,9 +112,9 @@ class _Network:
 
 
 def deep_linear_limit(
-    X: Float[Array, "steps d"],
-    y: Float[Array, " steps"],
-    X_test: Float[Array, "tests d"],
+    X: Float[AnyArray, "steps d"],
+    y: Float[AnyArray, " steps"],
+    X_test: Float[AnyArray, "tests d"],
     *,
     depth: int,
     eta: float,
@@ -123,6 +125,7 @@ def deep_linear_limit(
     Raises:
         ValueError: as for `deep_limit`.
     """
+    check_at_least("depth", depth)
     check_examples(X, y)
     gaussians = X.shape[1] + 1 + 2 * max(depth - 1, 0) * (len(X) + len(X_test)) * (X.shape[1] + 1)
     program = TensorProgram(jax.random.key(0), gaussians + 8)
@@ -130,7 +133,7 @@ def deep_linear_limit(
 
 
 def chain_limit(
-    X: Float[Array, "steps d"], y: Float[Array, " steps"], X_test: Float[Array, "tests d"], eta: float | Float[Array, ""]
+    X: Float[AnyArray, "steps d"], y: Float[AnyArray, " steps"], X_test: Float[AnyArray, "tests d"], eta: float | Float[Array, ""]
 ) -> DeepLimit:
     """Two hidden linear layers: the limit is ordinary SGD on a small deterministic network.
 
@@ -159,4 +162,4 @@ def chain_limit(
         return new, f
 
     (U, W, v), outputs = jax.lax.scan(step, tuple(jnp.asarray(w, float) for w in (U, W, v)), (X, y))
-    return DeepLimit(outputs, X_test @ (U.T @ (W.T @ v)))
+    return DeepLimit(outputs, jnp.asarray(X_test) @ (U.T @ (W.T @ v)))

@@ -45,7 +45,7 @@ def _train_kernel(key: Array, tokens: Array, cumulative: Array, rate: Array, cfg
 
 def _widened(model: Embeddings, width: int) -> Embeddings:
     """With columns of zeros, which stay zero: all finite widths share one program."""
-    return Embeddings(*(np.pad(np.asarray(x), [(0, 0), (0, width - x.shape[1])]) for x in model))
+    return Embeddings(*(jnp.asarray(np.pad(np.asarray(x), [(0, 0), (0, width - x.shape[1])])) for x in model))
 
 
 def _gram_change(syn0: np.ndarray) -> float:

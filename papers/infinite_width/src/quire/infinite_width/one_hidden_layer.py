@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.mup.mlp import Nonlinearity, check_rate
-from quire.infinite_width.deep import check_examples
+from quire.infinite_width.deep import AnyArray, check_examples
 
 
 class NeuronLaw(NamedTuple):
@@ -48,7 +48,7 @@ def feature_kernel(law: NeuronLaw, x: Float[Array, "m d"], phi: Nonlinearity) ->
 
 
 def mup_limit(
-    law: NeuronLaw, X: Float[Array, "steps d"], y: Float[Array, " steps"], eta: float | Float[Array, ""], phi: Nonlinearity
+    law: NeuronLaw, X: Float[AnyArray, "steps d"], y: Float[AnyArray, " steps"], eta: float | Float[Array, ""], phi: Nonlinearity
 ) -> tuple[NeuronLaw, Float[Array, " steps"]]:
     """SGD on `(f - y)^2 / 2`, one example a step, in the limit: with `chi = f - y`,
 
@@ -77,4 +77,4 @@ def mup_limit(
         u = law.u - rate * (law.v * slopes)[:, None] * x[None, :]
         return NeuronLaw(u, law.v - rate * features, law.weights), f
 
-    return jax.lax.scan(step, law, (X, y))
+    return jax.lax.scan(step, law, (jnp.asarray(X), jnp.asarray(y)))

@@ -18,6 +18,8 @@ from quire.common.mup.mlp import check_rate
 from quire.common.random import generator
 from quire.common.text.windows import Events
 
+AnyArray = np.ndarray | Array
+
 OFFSET = 1e-10
 """Added to probabilities before the logarithm, as the authors do."""
 
@@ -53,8 +55,10 @@ def _present(ids: Int[Array, "*ids"], size: int, name: str) -> Array:
     Raises:
         ValueError: if an id is negative or above V.
     """
-    if is_concrete(ids) and ids.size and not (int(ids.min()) >= 0 and int(ids.max()) <= size):
-        raise ValueError(f"{name} runs from {ids.min()} to {ids.max()}; words are 0 to {size - 1}, an absent one is {size}")
+    if is_concrete(ids) and ids.size:
+        lowest, highest = int(np.min(ids)), int(np.max(ids))  # by NumPy: inside `jit`, JAX traces known arrays too
+        if lowest < 0 or highest > size:
+            raise ValueError(f"{name} runs from {lowest} to {highest}; words are 0 to {size - 1}, an absent one is {size}")
     return (ids >= 0) & (ids < size)
 
 
@@ -256,6 +260,6 @@ def frequency_loss(counts: Array, events: Events, power: float = 0.75) -> Float[
     return _losses(odds.at[events.targets].get(mode="fill", fill_value=0), events.targets, size)[0].mean()
 
 
-def gram(syn0: Float[Array, "v n"]) -> Float[Array, "v v"]:
+def gram(syn0: Float[AnyArray, "v n"]) -> Float[AnyArray, "v v"]:
     """Inner products of word vectors: all that is left of them in the limit."""
     return syn0 @ syn0.T
