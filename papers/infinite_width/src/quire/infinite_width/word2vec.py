@@ -56,7 +56,8 @@ def _present(ids: Int[Array, "*ids"], size: int, name: str) -> Array:
         ValueError: if an id is negative or above V.
     """
     if is_concrete(ids) and ids.size:
-        lowest, highest = int(np.min(ids)), int(np.max(ids))  # by NumPy: inside `jit`, JAX traces known arrays too
+        numbers = np.asarray(ids)  # by NumPy: inside `jit`, JAX traces known arrays too
+        lowest, highest = int(numbers.min()), int(numbers.max())
         if lowest < 0 or highest > size:
             raise ValueError(f"{name} runs from {lowest} to {highest}; words are 0 to {size - 1}, an absent one is {size}")
     return (ids >= 0) & (ids < size)
