@@ -10,8 +10,15 @@ from jax.flatten_util import ravel_pytree
 
 from quire.common.fields.siren import init_siren, siren
 from quire.common.pde.advection import Advection, fit_objective, midpoint_objective
-from quire.common.pde.diagnostics import kinetic_energy, mass, relative_change, root_mean_square_divergence
-from quire.common.pde.fluid import EulerFluid, pressure_features, pressure_objective, semi_lagrangian, taylor_green, taylor_green_multi
+from quire.common.pde.diagnostics import kinetic_energy, mass, root_mean_square_divergence
+from quire.common.pde.fluid import (
+    EulerFluid,
+    pressure_features,
+    pressure_objective,
+    semi_lagrangian,
+    taylor_green,
+    taylor_green_multi,
+)
 from quire.common.pde.grid_advection import midpoint_grid, midpoint_in_time, semi_lagrangian_line, upwind_grid
 from quire.common.pde.grid_fluid import advect, cell_grid, divergence, grid_fluid, project, sample
 from quire.common.pde.minimise import Adam, LevenbergMarquardt, Plateau, lower_of, minimise, minimise_best
@@ -341,8 +348,7 @@ def test_a_network_flows_and_reports():
         assert jax.tree.leaves(kept)[0].shape[0] == 3 and infos.advect_ratio.shape == (2,)
         assert bool((infos.advect_ratio < 1).all()) and infos.converged.dtype == bool
         x = jnp.asarray(cell_grid(8).reshape(-1, 2))
-        change = relative_change(kinetic_energy(jax.vmap(lambda layers: siren(layers, x))(kept)))
-        assert float(change[0]) == pytest.approx(0, abs=1e-12) and bool(jnp.isfinite(change).all())
+        assert bool(jnp.isfinite(kinetic_energy(jax.vmap(lambda layers: siren(layers, x))(kept))).all())
         bounds = (infos.advect_ratio < problem.advect_below) & (infos.pressure_cost < problem.pressure_below)
         assert infos.converged.tolist() == bounds.tolist()
         assert bool((state.pressure[-1][0] != 0).any())

@@ -287,7 +287,8 @@ def _adam(draw: Draw, params: Params, key: jax.Array, solver: Adam) -> tuple[Par
         (total, watched), grads = jax.value_and_grad(objective, has_aux=True)(theta, step)
         updates, state = tx.update(grads, state, theta, value=watched)
         finite = jnp.isfinite(total)
-        moved, kept = jnp.where(finite, optax.apply_updates(theta, updates), last), jnp.where(finite, theta, last)
+        moved = jnp.where(finite, theta + jnp.asarray(updates, theta.dtype), last)
+        kept = jnp.where(finite, theta, last)
         return step + 1, moved, kept, state, losses.at[step].set(total)
 
     carry = (jnp.array(0), theta, theta, tx.init(theta), jnp.zeros(solver.steps, theta.dtype))
