@@ -433,7 +433,7 @@ def test_curvature_of_an_energy_makes_the_step_newtons():
     exact, _ = minimise(lambda key: curved, start, jax.random.key(0), solver)
     np.testing.assert_allclose(exact, (0.03 + 15) / (0.02 + 5), rtol=1e-6)
     _, info = minimise(lambda key: flat, start, jax.random.key(0), solver)
-    assert not info.taken.any()  # without curvature the step overshoots
+    assert not info.accepted.any()  # without curvature the step overshoots
 
 
 def test_weights_of_points():

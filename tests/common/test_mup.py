@@ -25,6 +25,7 @@ from quire.common.mup import (
     mlp,
     mup_adam,
     mup_sgd,
+    padded_normals,
     readout,
     relu_covariance,
     relu_gp,
@@ -125,8 +126,9 @@ def test_module_is_the_function():
     assert model.learning_rate(0.3) == 0.3
     with pytest.raises(ValueError, match="eta is -1"):
         model.learning_rate(-1)
-    with pytest.warns(UserWarning, match=r"not stable \(r = -1\)"):
-        ABCMLP(3, 16, 2, ABC.standard(2), rngs=nnx.Rngs(0))
+    for train in (lambda: ABCMLP(3, 16, 2, ABC.standard(2), rngs=nnx.Rngs(0)), lambda: scales(ABC.standard(2), 16)):
+        with pytest.warns(UserWarning, match=r"not stable \(r = -1\)"):
+            train()
 
 
 # --- Optimisers ---
@@ -186,6 +188,8 @@ def test_readout():
     assert Readout(32, 2, base_width=8, use_bias=False, rngs=nnx.Rngs(0)).bias is None
     with pytest.raises(ValueError, match="width is 0"):
         Readout(0, 2, base_width=8, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="base_width is 0"):
+        readout(linear, 0)
 
 
 def test_sgd_under_mup_is_the_parametrisation():
@@ -227,6 +231,8 @@ def test_coordinate_check_tells_them_apart():
     assert abs(mup.exponents()[name]) < 0.25 < plain.exponents()[name]
     with pytest.raises(ValueError, match="sows no activations"):
         coord_check(lambda n: nnx.Linear(3, n, rngs=nnx.Rngs(0)), widths, x, lambda m: m(x).sum(), lambda _: optax.sgd(0.1))
+    with pytest.raises(ValueError, match="number of widths is 2"):
+        coord_check(lambda n: Small(n, rngs=nnx.Rngs(0)), (16, 64), x, loss, lambda _: optax.sgd(0.1))
 
 
 def test_width_exponent():
@@ -307,6 +313,8 @@ def test_training_errors(as_installed):
         (lambda: train_abc(normals, scale, X, y, -0.1, jnp.tanh), "eta is -0.1"),
         (lambda: mlp(normals, scale.multipliers[:1], X, jnp.tanh), "2 weights need one each"),
         (lambda: standard_normals(jax.random.key(0), 2, 0, 1), "width is 0"),
+        (lambda: train_abc(normals, scale, X, y, float("nan"), jnp.tanh), "eta is nan"),
+        (lambda: padded_normals(np.random.default_rng(0), 2, 8, 1, 4), "size is 4; it must be at least 8"),
         (lambda: gaussian_particles(jax.random.key(0), 4, 0), "dim is 0"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -10,8 +10,15 @@ from jax.flatten_util import ravel_pytree
 
 from quire.common.fields.siren import init_siren, siren
 from quire.common.pde.advection import Advection, fit_objective, midpoint_objective
-from quire.common.pde.diagnostics import kinetic_energy, mass, relative_change, root_mean_square_divergence
-from quire.common.pde.fluid import EulerFluid, carried, pressure_features, pressure_objective, taylor_green, taylor_green_multi
+from quire.common.pde.diagnostics import kinetic_energy, mass, root_mean_square_divergence
+from quire.common.pde.fluid import (
+    EulerFluid,
+    pressure_features,
+    pressure_objective,
+    semi_lagrangian,
+    taylor_green,
+    taylor_green_multi,
+)
 from quire.common.pde.grid_advection import midpoint_grid, midpoint_in_time, semi_lagrangian_line, upwind_grid
 from quire.common.pde.grid_fluid import advect, cell_grid, divergence, grid_fluid, project, sample
 from quire.common.pde.minimise import Adam, LevenbergMarquardt, Plateau, lower_of, minimise, minimise_best
@@ -56,7 +63,7 @@ def test_levenberg_marquardt_solves_linear_least_squares_in_one_step():
                 jnp.zeros(4)
             )
             assert_close(theta, exact, 1e-10)
-            assert int(info.steps) == 1 and bool(info.taken[0])
+            assert int(info.steps) == 1 and bool(info.accepted[0])
             assert_close(info.loss, np.sum((A @ exact - b) ** 2), 1e-10)
 
 
@@ -118,7 +125,7 @@ def test_adam_stops_on_the_plateau_and_reports():
     theta, info = jax.jit(lambda theta: minimise(quadratic, theta, KEY, solver))(jnp.zeros(2))
     assert_close(theta, np.array([1.0, 2.0]), 1e-2)
     assert int(info.steps) < 4000 and float(info.learning_rate) <= 1.1e-4
-    assert int(info.taken.sum()) == int(info.steps)
+    assert int(info.accepted.sum()) == int(info.steps)
     assert float(info.losses[-1]) == float(info.loss)
 
 
@@ -317,9 +324,9 @@ def test_the_pressure_of_a_known_source():
         assert float(objective({})) < 1e-24
 
 
-def test_carried_velocity_is_clipped_to_the_box():
+def test_semi_lagrangian_velocity_is_clipped_to_the_box():
     with jax.enable_x64():
-        seen = carried(lambda x: jnp.where(jnp.abs(x) <= 1, x, jnp.nan) * 5 + 3, 1.0)(jnp.array([0.9, -0.9]))
+        seen = semi_lagrangian(lambda x: jnp.where(jnp.abs(x) <= 1, x, jnp.nan) * 5 + 3, 1.0)(jnp.array([0.9, -0.9]))
         assert bool(jnp.isfinite(seen).all())
 
 
@@ -341,8 +348,7 @@ def test_a_network_flows_and_reports():
         assert jax.tree.leaves(kept)[0].shape[0] == 3 and infos.advect_ratio.shape == (2,)
         assert bool((infos.advect_ratio < 1).all()) and infos.converged.dtype == bool
         x = jnp.asarray(cell_grid(8).reshape(-1, 2))
-        change = relative_change(kinetic_energy(jax.vmap(lambda layers: siren(layers, x))(kept)))
-        assert float(change[0]) == pytest.approx(0, abs=1e-12) and bool(jnp.isfinite(change).all())
+        assert bool(jnp.isfinite(kinetic_energy(jax.vmap(lambda layers: siren(layers, x))(kept))).all())
         bounds = (infos.advect_ratio < problem.advect_below) & (infos.pressure_cost < problem.pressure_below)
         assert infos.converged.tolist() == bounds.tolist()
         assert bool((state.pressure[-1][0] != 0).any())

@@ -17,18 +17,23 @@ from quire.common.mup import (
     TensorProgram,
     gauss_hermite,
     gaussian_particles,
+    mup_sgd,
+    padded_normals,
     relu_covariance,
     relu_gp,
     relu_ntk,
+    scales,
     step_covariance,
+    train_abc,
+    width_shapes,
 )
 from quire.common.mup.arc_cosine import relu_correlation, step_correlation
 from quire.common.testing import assert_close, assert_jit_consistent, assert_vmap_consistent, max_relative_error
 from quire.common.text.windows import Events, draw_events
-from quire.infinite_width import brute_force, few_shot
+from quire.infinite_width import brute_force, few_shot, transfer
 from quire.infinite_width.benchmark import cases
 from quire.infinite_width.config import MAML, PRESETS, FiniteNet
-from quire.infinite_width.convergence import Problem, finite_outputs
+from quire.infinite_width.convergence import Problem, distances, finite_outputs
 from quire.infinite_width.deep import chain_limit, deep_limit, deep_linear_limit
 from quire.infinite_width.kernel_regime import (
     append,
@@ -50,6 +55,7 @@ from quire.infinite_width.maml import (
     meta_gradient,
     meta_train,
     net_output,
+    with_silent_neurons,
 )
 from quire.infinite_width.one_hidden_layer import feature_kernel, mup_limit, neuron_law, output
 from quire.infinite_width.sources import open_few_shot, open_patterns, open_words
@@ -61,6 +67,7 @@ from quire.infinite_width.word2vec import (
     gram,
     held_out_loss,
     initial_embeddings,
+    kernel_held_out_loss,
     train_cbow,
     train_kernel,
 )
@@ -250,10 +257,14 @@ def test_limit_errors(as_installed):
     X, y = normal(0, 3, 2), normal(1, 2)
     for call, message in (
         (lambda: neuron_law(*gauss_hermite(3, 1), 2), "nodes has 1 columns; 2 inputs need 2, or 3"),
-        (lambda: mup_limit(neuron_law(*gauss_hermite(3, 2), 2), X, y, 0.1, jnp.tanh), "X has 3 examples and y 2"),
-        (lambda: chain_limit(X, y, X, 0.1), "X has 3 examples and y 2"),
+        (lambda: mup_limit(neuron_law(*gauss_hermite(3, 2), 2), X, y, 0.1, jnp.tanh), r"X has shape \(3, 2\) and y \(2,\)"),
+        (lambda: chain_limit(X, y, X, 0.1), r"X has shape \(3, 2\) and y \(2,\)"),
         (lambda: deep_linear_limit(X, y, X, depth=0, eta=0.1), "depth is 0"),
-        (lambda: deep_linear_limit(X, y, X, depth=2, eta=0.1), "X has 3 examples and y 2"),
+        (lambda: deep_linear_limit(X, y, X, depth=2, eta=0.1), r"X has shape \(3, 2\) and y \(2,\)"),
+        (lambda: mup_limit(neuron_law(*gauss_hermite(3, 2), 2), X, X[:, 0], -0.1, jnp.tanh), "eta is -0.1"),
+        (lambda: chain_limit(X, X[:, 0], X, -0.1), "eta is -0.1"),
+        (lambda: deep_linear_limit(X, X[:, 0], X, depth=2, eta=float("nan")), "eta is nan"),
+        (lambda: chain_limit(X[:0], X[:0, 0], X, 0.1), "at least one step"),
         (lambda: linear_limit(0, 2), "dim is 0 and out 2"),
         (lambda: finite_net(linear_limit(2, 2), 0, jax.random.key(0)), "width is 0"),
         (lambda: initial_embeddings(5, 3), "width is 3 and key None"),
@@ -299,6 +310,34 @@ def test_only_inner_products_matter():
     assert_jit_consistent(lambda m: cbow_step(m, EVENTS, 0.3)[0], model)
     batch = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), model)
     assert_vmap_consistent(lambda m: cbow_step(m, EVENTS, 0.3)[0], batch)
+
+
+def test_words_that_are_none():
+    model = random_embeddings()
+    nowhere = Events(jnp.full((1, 4), 5, jnp.int32), jnp.array([[4, 1, 5]], jnp.int32))
+    found, loss = cbow_step(model, nowhere, 0.3)
+    assert_close(loss, 2 * np.log(2), 1e-6)  # without a context every word is as likely as not, and nothing is learned
+    assert_close(found, model, 1e-6)
+    assert_close(cbow_event(model, nowhere.context[0], nowhere.targets[0], 0.3)[0], model, 1e-6)
+    wrong = Events(jnp.array([[0, 1, -1, 5]], jnp.int32), nowhere.targets)
+    for call in (
+        lambda: cbow_step(model, wrong, 0.3),
+        lambda: held_out_loss(model, wrong),
+        lambda: cbow_event(model, wrong.context[0], wrong.targets[0], 0.3),
+        lambda: kernel_held_out_loss(jnp.zeros((5, 5)), wrong),
+    ):
+        with pytest.raises(ValueError, match="context runs from -1 to 5; words are 0 to 4, an absent one is 5"):
+            call()
+    absent = Events(jnp.array([[0, 1, 5, 5]], jnp.int32), nowhere.targets)
+    traced = jax.jit(lambda events: cbow_step(model, events, 0.3)[0])
+    assert_close(traced(wrong), traced(absent), 1e-6)  # where it cannot be looked at, -1 is no word either, and not the last
+    with pytest.raises(ValueError, match="learning_rate is -1"):
+        cbow_step(model, absent, -1.0)
+
+
+def test_the_kernel_limit_is_scored_by_its_entries():
+    syn1 = normal(0, 5, 5)
+    assert_close(kernel_held_out_loss(syn1, EVENTS), held_out_loss(Embeddings(jnp.eye(5), syn1), EVENTS), 1e-6)
 
 
 def test_kernel_limit_is_training_the_readout_alone():
@@ -355,6 +394,36 @@ def test_gram_matrices_give_the_first_order_gradient(seed, alpha, steps):
     assert_close(found, jax.tree.map(lambda g: g.sum(0), gradients), 1e-3)
 
 
+def test_silent_neurons_change_nothing():
+    tasks, net = random_tasks(), finite_net(linear_limit(4, 3, sigma_v=0.5), 6, jax.random.key(0))
+    wide = with_silent_neurons(net, 9)
+    (value, found), (expected_value, expected) = (meta_gradient(one, tasks, bias_alpha=1.0, step_size=0.4) for one in (wide, net))
+    assert_close(value, expected_value, 1e-6)
+    assert_close(found, with_silent_neurons(expected, 9), 1e-5)
+    rng = [np.random.default_rng(0) for _ in range(2)]
+    scale, X, y = scales(ABC.maximal_update(2), 6), normal(0, 3, 4), normal(1, 3, 1)
+    outputs = [
+        train_abc(padded_normals(one, 4, 6, 2, size), scale, X, y, 0.5, jnp.tanh)[2]
+        for one, size in zip(rng, (6, 9), strict=True)
+    ]
+    assert_close(*outputs, 1e-5)
+    with pytest.raises(ValueError, match="width is 5; it must be at least 6"):
+        with_silent_neurons(net, 5)
+
+
+def test_what_is_no_class_and_what_is_no_number():
+    logits = jnp.zeros((2, 3))
+    for labels in ([0, 3], [-1, 0]):
+        with pytest.raises(ValueError, match="labels runs from"):
+            cross_entropy(logits, jnp.array(labels))
+        with pytest.raises(ValueError, match="labels runs from"):
+            accuracy(logits, jnp.array(labels))
+    with pytest.raises(ValueError, match="number of logits is 0"):
+        cross_entropy(logits[:0], jnp.zeros(0, int))
+    with jax.debug_nans(False):
+        assert np.isnan(accuracy(jnp.full((2, 3), jnp.nan), jnp.array([0, 1])))
+
+
 def test_clipping_sums_tasks_and_keeps_the_offset():
     tasks = jax.tree.map(lambda x: x[None], random_tasks())
     net = linear_limit(4, 3)
@@ -397,6 +466,24 @@ def test_few_shot_runs_of_every_model():
 # --- Data, presets, claims ---
 
 
+def test_rates_of_the_sweep_are_those_of_the_optimiser():
+    narrow, wide = (transfer.initial_weights(np.random.default_rng(0), 3, n, 2, n) for n in (4, 12))
+    tx = mup_sgd(1.0, width_shapes(narrow))
+    updates = tx.update(jax.tree.map(np.ones_like, wide), tx.init(wide))[0]
+    assert {name: -float(u[0, 0]) for name, u in updates.items()} == transfer.rate_factors(3.0)
+    assert set(transfer.rate_factors(1.0).values()) == {1.0}
+
+
+def test_distances_are_measured():
+    outputs = np.array([[[1.0], [3.0]], [[1.5], [1.7]]])
+    found = distances(outputs, np.array([1.5]))
+    assert {name: values.round(6).tolist() for name, values in found.items()} == {
+        "limit": [1.0, 0.1],
+        "predicting zero": [2.0, 1.6],
+        "mean of the narrowest": [1.0, 0.4],
+    }
+
+
 @pytest.fixture
 def no_data(monkeypatch, tmp_path):
     monkeypatch.delenv("QUIRE_DATA", raising=False)
@@ -431,7 +518,7 @@ def test_presets_name_what_the_paper_used():
 
 
 def test_benchmark_cases():
-    timed = cases(20, jax.random.key(0))
+    timed = cases(60, jax.random.key(0))
     first, second = (case.function(*case.args) for case in timed.values())
     assert max_relative_error(first.U, second.U) < 1e-4
     assert_close(first, second, 1e-3)

@@ -25,7 +25,7 @@ from quire.common.pde.fluid import (
 from quire.common.pde.minimise import Adam, LevenbergMarquardt, Plateau
 from quire.common.pde.precision import working_precision
 from quire.common.testing import assert_close, cast
-from quire.insr_pde import brute_force, experiments, solids
+from quire.insr_pde import brute_force, claims, experiments, solids
 from quire.insr_pde.benchmark import by_batch, by_hessian, poisson
 from quire.insr_pde.config import PRESETS, QUICK, Network
 from quire.insr_pde.convert import flat_from_layers, layers_from_flat
@@ -38,6 +38,7 @@ from quire.insr_pde.experiments import (
     two_scales_by_grids,
 )
 from quire.insr_pde.pinn import pinn_objective
+from quire.insr_pde.solids_claims import free_fall
 
 PRECISIONS = pytest.mark.parametrize(
     ("dtype", "on_losses", "on_gradients"), [(jnp.float64, 1e-9, 1e-9), (jnp.float32, 2e-3, 1e-2)], ids=["f64", "f32"]
@@ -234,3 +235,26 @@ def test_benchmark_compares_equal_things():
         expected = jax.jit(objective.normal_equations)(layers)
         assert_close(jax.jit(by_hessian(objective).normal_equations)(layers), expected, 1e-9)
         assert_close(jax.jit(lambda layers: by_batch(objective, layers))(layers), expected, 1e-9)
+
+
+def test_no_time_step_is_a_rival():
+    """In a steady flow the velocity as fitted stands beside the methods, by its own misfit at every time."""
+    rng = np.random.default_rng(0)
+    exact = rng.standard_normal((16, 2))
+    values = exact + 0.1 * np.arange(1, 4)[:, None, None]
+    grids = {"exact": exact, "semi-Lagrangian bilinear": np.repeat(exact[None], 3, axis=0)}
+    wrong, energies = claims._flow_errors({"values": values}, grids)
+    assert_close(wrong["INSR"], np.array([0.01, 0.04, 0.09]), 1e-9)
+    assert_close(wrong[claims.AS_FITTED], np.full(3, 0.01), 1e-9)
+    assert_close(energies[claims.AS_FITTED], np.full(3, np.sum(values[0] ** 2) / np.sum(exact**2) - 1), 1e-9)
+    assert not np.asarray(wrong["semi-Lagrangian bilinear"]).any()
+    steps = claims.paper.find_claim("C2b")
+    assert steps.trivial == claims.AS_FITTED and steps.expect == "not reproduced"
+
+
+def test_a_stretch_and_a_fall_need_what_moves_them():
+    collision, stretch = QUICK.solids.collision, QUICK.solids.stretch
+    with pytest.raises(ValueError, match="offset of the problem is None"):
+        solids.squeezed(collision, jnp.zeros((1, 2)))
+    with pytest.raises(ValueError, match="force is None and kinematic None; a fall needs both"):
+        free_fall(stretch)

@@ -70,9 +70,10 @@ def coord_check(
         steps: optimiser steps.
 
     Raises:
-        ValueError: if the model sows nothing or `steps` is below 1.
+        ValueError: if the model sows nothing, there are fewer than three widths, or `steps` is below 1.
     """
     check_at_least("steps", steps)
+    check_at_least("number of widths", len(widths), 3)
     movements: dict[str, list[float]] = {}
     for width in widths:
         model = build(width)

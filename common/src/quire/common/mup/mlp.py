@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -20,7 +21,8 @@ from quire.common.mup.abc import ABC
 from quire.common.random import draw_together
 
 Nonlinearity = Callable[[Array], Array]
-Weights = tuple[Array, ...]
+AnyArray = np.ndarray | Array
+Weights = tuple[AnyArray, ...]
 
 
 class Scales(NamedTuple):
@@ -32,13 +34,18 @@ class Scales(NamedTuple):
 
 
 def scales(abc: ABC, width: int) -> Scales:
-    """The powers of `width` that `abc` asks for.
+    """The powers of `width` that `abc` asks for. A warning names r if it is not stable.
 
     Raises:
         ValueError: if `width` is below 1.
     """
-    if width < 1:
-        raise ValueError(f"width is {width}; it must be at least 1")
+    if not abc.classify().stable:
+        warnings.warn(f"this abc-parametrisation is not stable (r = {float(abc.r):g}): it blows up with width", stacklevel=2)
+    return _powers(abc, width)
+
+
+def _powers(abc: ABC, width: int) -> Scales:
+    check_at_least("width", width)
     a, b, c = (jnp.asarray([float(e) for e in exponents]) for exponents in (abc.a, abc.b, [abc.c]))
     n = jnp.asarray(float(width))
     return Scales(n ** (-a), n ** (-b), n ** (-c[0]))
@@ -56,9 +63,41 @@ def standard_normals(key: jax.Array, dim: int, width: int, depth: int, out: int 
     return tuple(draw_together(lambda shape: jax.random.normal(key, shape), shapes))
 
 
+def padded_normals(rng: np.random.Generator, dim: int, width: int, depth: int, size: int) -> tuple[np.ndarray, ...]:
+    """`standard_normals` of a network with one output, drawn on the host, and silent neurons up to `size` in hidden layers.
+
+    A neuron without weights keeps none where `phi(0) = 0`: networks of several widths share one compiled program, each with the
+    `Scales` of its own width.
+
+    Args:
+        rng: for the weights.
+        dim: input features.
+        width: neurons that speak.
+        depth: hidden layers.
+        size: neurons of a hidden layer, the silent ones included.
+
+    Returns:
+        Weights `[dim, size], [size, size] .. [size, 1]`, float32.
+
+    Raises:
+        ValueError: if a size is below 1, or `size` below `width`.
+
+    >>> [w.shape for w in padded_normals(np.random.default_rng(0), 2, 3, 2, 8)]
+    [(2, 8), (8, 8), (8, 1)]
+    """
+    for name, value in (("dim", dim), ("width", width), ("depth", depth)):
+        check_at_least(name, value)
+    check_at_least("size", size, width)
+    weights = []
+    for rows, columns in pairwise([(dim, dim), *[(width, size)] * depth, (1, 1)]):
+        drawn = rng.standard_normal((rows[0], columns[0]), np.float32)
+        weights.append(np.pad(drawn, [(0, rows[1] - rows[0]), (0, columns[1] - columns[0])]))
+    return tuple(weights)
+
+
 def mlp(
     weights: Weights, multipliers: Float[Array, " layers"], x: Float[Array, "*batch d"], phi: Nonlinearity
-) -> tuple[Float[Array, "*batch out"], Weights]:
+) -> tuple[Float[Array, "*batch out"], tuple[Array, ...]]:
     """`f = W^{L+1} phi(h^L)`, `h^{l+1} = W^{l+1} phi(h^l)`, `h^1 = W^1 x` with `W^l = multiplier_l w^l`.
 
     Returns:
@@ -69,9 +108,9 @@ def mlp(
     """
     if multipliers.shape != (len(weights),):
         raise ValueError(f"multipliers has shape {multipliers.shape}; {len(weights)} weights need one each")
-    hidden = []
+    hidden: list[Array] = []
     for i, w in enumerate(weights):
-        x = multipliers[i] * (x @ w)
+        x = multipliers[i] * (x @ jnp.asarray(w))
         if i < len(weights) - 1:
             hidden.append(x)
             x = phi(x)
@@ -86,8 +125,8 @@ def squared_error(f: Array, y: Array) -> Array:
 def train_abc(
     normals: Weights,
     scale: Scales,
-    X: Float[Array, "steps d"],
-    y: Float[Array, "steps out"],
+    X: Float[AnyArray, "steps d"],
+    y: Float[AnyArray, "steps out"],
     eta: float | Float[Array, ""],
     phi: Nonlinearity,
     *,
@@ -115,8 +154,7 @@ def train_abc(
         raise ValueError(f"X has {X.shape[0]} examples and y {y.shape[0]}; every step needs one of each")
     if y.shape[1:] != normals[-1].shape[1:]:
         raise ValueError(f"y has shape {y.shape}; it needs [steps, {normals[-1].shape[1]}], the outputs of the network")
-    if is_concrete(eta):
-        _check_rate(eta)
+    check_rate("eta", eta)
     X, y = floating(X, y)
     initial = tuple(s * w for s, w in zip(scale.initial, normals, strict=True))
 
@@ -149,8 +187,6 @@ class ABCMLP(nnx.Module):
     """
 
     def __init__(self, dim: int, width: int, out: int, abc: ABC, *, phi: Nonlinearity = jnp.tanh, rngs: nnx.Rngs):
-        if not abc.classify().stable:
-            warnings.warn(f"this abc-parametrisation is not stable (r = {float(abc.r):g}): it blows up with width", stacklevel=2)
         scale = scales(abc, width)
         normals = standard_normals(rngs.params(), dim, width, abc.depth, out)
         self.weights = nnx.List([nnx.Param(s * w) for s, w in zip(scale.initial, normals, strict=True)])
@@ -162,17 +198,23 @@ class ABCMLP(nnx.Module):
         Raises:
             ValueError: if `eta` is negative.
         """
-        _check_rate(eta)
+        check_rate("eta", eta)
         return eta * float(self.width) ** -float(self.abc.c)
 
     def __call__(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch out"]:
         weights = tuple(w[...] for w in self.weights)
-        f, hidden = mlp(weights, scales(self.abc, self.width).multipliers, x, self.phi)
+        f, hidden = mlp(weights, _powers(self.abc, self.width).multipliers, x, self.phi)
         for i, h in enumerate(hidden, 1):
             sow(self, f"h{i}", h)
         return f
 
 
-def _check_rate(eta: float | Array) -> None:
-    if not eta >= 0:
-        raise ValueError(f"eta is {eta}; a learning rate cannot be negative")
+def check_rate(name: str, rate: float | Array) -> None:
+    """A learning rate is not negative, and a number; a traced one passes.
+
+    >>> check_rate("eta", -0.1)
+    Traceback (most recent call last):
+    ValueError: eta is -0.1; a learning rate is a number that is not negative
+    """
+    if is_concrete(rate) and not np.asarray(rate) >= 0:
+        raise ValueError(f"{name} is {rate}; a learning rate is a number that is not negative")

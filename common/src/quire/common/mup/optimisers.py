@@ -13,6 +13,8 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
+
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of a base model's parameters, by their path."""
 
@@ -111,6 +113,9 @@ class Readout(nnx.Module):
         kernel_init: zero by default, so that the function starts at its limit for every width.
         use_bias: whether there is a bias.
         rngs: for the kernel.
+
+    Raises:
+        ValueError: if a size is below 1.
     """
 
     def __init__(
@@ -123,8 +128,8 @@ class Readout(nnx.Module):
         use_bias: bool = True,
         rngs: nnx.Rngs,
     ):
-        if min(width, base_width) < 1:
-            raise ValueError(f"width is {width} and base_width {base_width}; both must be at least 1")
+        for name, size in (("width", width), ("out", out), ("base_width", base_width)):
+            check_at_least(name, size)
         self.kernel = nnx.Param(kernel_init(rngs.params(), (width, out), jnp.float32))
         self.bias = nnx.Param(jnp.zeros(out)) if use_bias else None
         self.multiplier = base_width / width
@@ -139,7 +144,11 @@ def readout(linear: nnx.Linear, base_width: int) -> Readout:
 
     Its kernel, drawn with variance 1 / fan-in, is enlarged to the variance it has at the base width. Give the module whose
     shapes you take with `width_shapes` the same readout.
+
+    Raises:
+        ValueError: if `base_width` is below 1.
     """
+    check_at_least("base_width", base_width)
     width, out = linear.kernel.shape
     kernel = linear.kernel[...] * (width / base_width) ** 0.5
     new = Readout(

@@ -7,10 +7,11 @@ averages become expectations, and for a Gaussian matrix W with entries of varian
     cov(Zhat^{Wx}, Zhat^{Wy}) = sigma^2 E[Z^x Z^y],
     Zdot^{Wx} = sigma^2 sum_y Z^y E[dZ^x / dZhat^{W^T y}],    y running over earlier products W^T y.
 
-A variable is held as samples. The Gaussians behind them are made exactly orthonormal *in the samples*, so moments of linear
-combinations are exact: programs without nonlinearity have no sampling error at all, the others that of Monte Carlo. The products
-with one matrix are expressed in an orthonormal basis e_i of their arguments: `Zhat^{W e_i} = sigma g_i` with independent g_i,
-which turns the correction into `Zdot^{Wx} = sigma sum_i e_i E[dZ^x / dg_i]` with the e_i and g_i of the transpose.
+A variable is held as samples, float64 on the host. The Gaussians behind them are made exactly orthonormal *in the samples*, so
+moments of linear combinations are exact: programs without nonlinearity have no sampling error at all, the others that of Monte
+Carlo. The products with one matrix are expressed in an orthonormal basis e_i of their arguments: `Zhat^{W e_i} = sigma g_i` with
+independent g_i, which turns the correction into `Zdot^{Wx} = sigma sum_i e_i E[dZ^x / dg_i]` with the e_i and g_i of the
+transpose.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from quire.common.random import generator
 
@@ -37,8 +38,8 @@ class Vector:
         slopes: derivative of Z by each Gaussian that a matrix brought in, by its number.
     """
 
-    samples: Float[Array, " samples"]
-    slopes: Mapping[int, Array] = field(default_factory=dict)
+    samples: Float[np.ndarray, " samples"]
+    slopes: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass
@@ -69,7 +70,7 @@ class TensorProgram:
             raise ValueError(f"num_samples is {num_samples}; it must be at least 2")
         self._rng, self._size = generator(key), num_samples
         self._basis = [np.ones(num_samples)]
-        self._normals: list[Array] = []
+        self._normals: list[np.ndarray] = []
 
     def gaussian(self, sigma: float = 1.0) -> Vector:
         """An initial vector with N(0, sigma^2) entries, independent of everything before."""
@@ -77,7 +78,7 @@ class TensorProgram:
 
     def constant(self, value: float) -> Vector:
         """The vector with all entries equal."""
-        return Vector(jnp.full(self._size, value))
+        return Vector(np.full(self._size, float(value)))
 
     def matrix(self, sigma: float = 1.0) -> Matrix:
         """A matrix with N(0, sigma^2 / n) entries."""
@@ -87,26 +88,27 @@ class TensorProgram:
 
     def combine(self, coefficients: Sequence[Any], vectors: Sequence[Vector]) -> Vector:
         """Linear combination; coefficients are limits of scalars (or plain numbers)."""
-        samples = sum((c * v.samples for c, v in zip(coefficients, vectors, strict=True)), jnp.zeros(self._size))
-        slopes: dict[int, Array] = {}
+        coefficients = [float(c) for c in coefficients]
+        samples = sum((c * v.samples for c, v in zip(coefficients, vectors, strict=True)), np.zeros(self._size))
+        slopes: dict[int, np.ndarray] = {}
         for c, v in zip(coefficients, vectors, strict=True):
             for g, slope in v.slopes.items():
                 slopes[g] = slopes[g] + c * slope if g in slopes else c * slope
         return Vector(samples, slopes)
 
-    def nonlin(self, phi: Callable[..., Array], *vectors: Vector) -> Vector:
-        """`phi(x_1, x_2, ...)` coordinate by coordinate."""
-        inputs = [v.samples for v in vectors]
-        partials = jax.grad(lambda *xs: jnp.sum(phi(*xs)), argnums=tuple(range(len(inputs))))(*inputs)
-        slopes: dict[int, Array] = {}
+    def nonlin(self, phi: Callable[..., Any], *vectors: Vector) -> Vector:
+        """`phi(x_1, x_2, ...)` coordinate by coordinate, phi a function of JAX arrays."""
+        values, pull_back = jax.vjp(phi, *(v.samples.astype(jnp.result_type(float)) for v in vectors))
+        partials = [np.asarray(partial, float) for partial in pull_back(np.ones_like(values))]
+        slopes: dict[int, np.ndarray] = {}
         for partial, v in zip(partials, vectors, strict=True):
             for g, slope in v.slopes.items():
                 slopes[g] = slopes.get(g, 0) + partial * slope
-        return Vector(phi(*inputs), slopes)
+        return Vector(np.asarray(values, float), slopes)
 
-    def moment(self, x: Vector, y: Vector) -> Float[Array, ""]:
+    def moment(self, x: Vector, y: Vector) -> float:
         """`E[Z^x Z^y]`, the limit of `x . y / n`."""
-        return jnp.mean(x.samples * y.samples)
+        return float(np.mean(x.samples * y.samples))
 
     def matmul(self, W: Matrix, x: Vector, *, transpose: bool = False) -> Vector:
         """`W x`, or `W^T x`.
@@ -117,18 +119,18 @@ class TensorProgram:
         arguments, gaussians = W.arguments[transpose], W.gaussians[transpose]
         inner = [self.moment(x, e) for e in arguments]
         rest = self.combine([1.0, *(-c for c in inner)], [x, *arguments])
-        squared = float(self.moment(rest, rest))
+        squared = self.moment(rest, rest)
         if not np.isfinite(squared):
             raise ValueError(f"x has samples whose mean square is {squared}; a limit needs finite ones")
         # Derivatives of x, not of what it is a combination of, decide the correction; so it comes before x joins the basis.
         earlier = list(zip(W.arguments[not transpose], W.gaussians[not transpose], strict=True))
-        correction = [(W.sigma * jnp.mean(x.slopes[g]), e) for e, g in earlier if g in x.slopes]
-        if squared > NEGLIGIBLE * max(float(self.moment(x, x)), np.finfo(float).tiny):
+        correction = [(W.sigma * x.slopes[g].mean(), e) for e, g in earlier if g in x.slopes]
+        if squared > NEGLIGIBLE * max(self.moment(x, x), np.finfo(float).tiny):
             length = squared**0.5
             arguments.append(self.combine([1 / length], [rest]))
             gaussians.append(self._draw())
-            inner.append(jnp.asarray(length))
-        hat = [(W.sigma * c, Vector(self._normals[g], {g: jnp.ones(self._size)})) for c, g in zip(inner, gaussians, strict=True)]
+            inner.append(length)
+        hat = [(W.sigma * c, Vector(self._normals[g], {g: np.ones(self._size)})) for c, g in zip(inner, gaussians, strict=True)]
         return self.combine(*([list(part) for part in zip(*hat, *correction, strict=True)] or [[], []]))
 
     def _draw(self) -> int:
@@ -141,5 +143,5 @@ class TensorProgram:
             g = g - (basis @ g / self._size) @ basis
         g /= np.sqrt(np.mean(g**2))
         self._basis.append(g)
-        self._normals.append(jnp.asarray(g, float))
+        self._normals.append(g)
         return number

@@ -24,11 +24,6 @@ def kinetic_energy(values: Values) -> Float[Array, "*series"]:
     return 0.5 * jnp.sum(jnp.asarray(values) ** 2, axis=-1).mean(axis=-1)
 
 
-def relative_change(series: Float[Array, " steps"]) -> Float[Array, " steps"]:
-    """`s_n / s_0 - 1`."""
-    return series / series[:1] - 1
-
-
 def root_mean_square_divergence(velocity: Field, points: Float[Array, "n d"]) -> Float[Array, ""]:
     """`sqrt(mean (div u)^2)` over points."""
     return jnp.sqrt(jnp.mean(jax.vmap(lambda x: divergence(velocity, x))(points) ** 2))

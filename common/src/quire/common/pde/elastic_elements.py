@@ -128,7 +128,7 @@ class SparseLevenbergMarquardt:
         tolerance = -np.inf if self._make(*args).energies else solver.tolerance
         start = cost = float(sum(terms.values()))
         matrix, slope = self._normal_equations(values, args)
-        lam, losses, taken = solver.damping, [], []
+        lam, losses, accepted = solver.damping, [], []
         while len(losses) < solver.steps and cost > tolerance:
             damping = lam * matrix.diagonal().mean()
             update = _solve(matrix + damping * scipy.sparse.identity(slope.size, format="csc"), slope)
@@ -139,9 +139,9 @@ class SparseLevenbergMarquardt:
             if better:
                 values, terms, cost = trial, trial_terms, trial_cost
                 matrix, slope = self._normal_equations(values, args)
-            lam = max(lam / solver.decrease, solver.floor) if better else lam * solver.increase
+            lam = float(solver.next_damping(lam, better))
             losses.append(cost)
-            taken.append(better)
+            accepted.append(better)
             if settled or lam > 1e12:
                 break
         rest = solver.steps - len(losses)
@@ -153,7 +153,7 @@ class SparseLevenbergMarquardt:
             jnp.zeros((), dtype),
             jnp.array(lam, dtype),
             jnp.array(losses + [cost] * rest, dtype),
-            jnp.array(taken + [False] * rest),
+            jnp.array(accepted + [False] * rest),
         )
 
     def _normal_equations(self, values, args):

@@ -68,9 +68,9 @@ Draw = Callable[[jax.Array], Samples]
 """`key -> samples`."""
 
 
-def network_displacement(layers: Layers, point: Point) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
-    """The displacement that a sine network holds."""
-    return value_and_jacobian(partial(siren, layers), point["x"])
+def network_displacement(layers: Layers, point: Point, *, omega: float = 30.0) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
+    """The displacement that a sine network of a frequency holds."""
+    return value_and_jacobian(partial(siren, layers, omega=omega), point["x"])
 
 
 class Motion(NamedTuple):
@@ -143,23 +143,9 @@ class Elastodynamics:
         Raises:
             ValueError: if a dynamic problem gets no motion, or a constrained one no points of a side.
         """
-        deform = partial(_deformation_gradient, displacement)
-        blocks, energies, curvatures = {}, {}, {}
-        if self.arap is not None:
-            blocks["arap"] = _block(lambda p, at: arap_residual(deform(p, at), signed=self.signed), samples.elastic, self.arap)
-        if self.volume is not None:
-            blocks["volume"] = _block(
-                lambda p, at: volume_residual(deform(p, at), signed=self.signed), samples.elastic, self.volume
-            )
+        blocks = self._elastic_blocks(displacement, samples.elastic)
         if self.constraint is not None:
-            sides = {"left": (samples.left, jnp.zeros(self.dim)), "right": (samples.right, self.offset)}
-            if samples.left is None and samples.right is None:
-                raise ValueError("samples have no points of a side; a constraint needs those of left, right or both")
-            for name, (points, target) in sides.items():
-                if points is not None:
-                    if target is None:
-                        raise ValueError("samples have points of the right side, but there is no offset for it; give one")
-                    blocks[f"constraint_{name}"] = _block(partial(_apart, displacement, target, load), points, self.constraint)
+            blocks |= self._constraint_blocks(displacement, samples, self.constraint, load)
         if self.kinematic is None:
             if self.force is not None or self.obstacle is not None:
                 raise ValueError("force and obstacle act along a velocity; give kinematic, or leave them out")
@@ -172,13 +158,39 @@ class Elastodynamics:
         blocks["kinematics"] = _block(
             lambda p, at: displacement(p, at)[0] - 2 * at["now"] + at["before"], moving, self.kinematic / self.dt**2
         )
+        energies, curvatures = {}, {}
         if self.force is not None:
             acts = jnp.where(step < self.force_steps, 1.0, 0.0)
             energies["external"] = partial(_total, lambda p, at: acts * self._work(displacement, p, at), moving)
         if self.obstacle is not None:
-            energies["collision"] = partial(_total, partial(self._contact, displacement), moving)
-            curvatures["collision"] = _block(lambda p, at: self.obstacle.curvature(_position(displacement, p, at)), moving, 1.0)
+            contact, curvature = self.obstacle.energy, self.obstacle.curvature
+            energies["collision"] = partial(
+                _total, lambda p, at: contact(_position(displacement, p, at), at["x"] + at["now"]), moving
+            )
+            curvatures["collision"] = _block(lambda p, at: curvature(_position(displacement, p, at)), moving, 1.0)
         return Objective(blocks, energies, curvatures)
+
+    def _elastic_blocks(self, displacement: Displacement, points: Points) -> dict[str, Block]:
+        deform, blocks = partial(_deformation_gradient, displacement), {}
+        if self.arap is not None:
+            blocks["arap"] = _block(lambda p, at: arap_residual(deform(p, at), signed=self.signed), points, self.arap)
+        if self.volume is not None:
+            blocks["volume"] = _block(lambda p, at: volume_residual(deform(p, at), signed=self.signed), points, self.volume)
+        return blocks
+
+    def _constraint_blocks(
+        self, displacement: Displacement, samples: Samples, ratio: float, load: Float[Array, ""] | float
+    ) -> dict[str, Block]:
+        sides = {"left": (samples.left, jnp.zeros(self.dim)), "right": (samples.right, self.offset)}
+        if samples.left is None and samples.right is None:
+            raise ValueError("samples have no points of a side; a constraint needs those of left, right or both")
+        blocks = {}
+        for name, (points, target) in sides.items():
+            if points is not None:
+                if target is None:
+                    raise ValueError("samples have points of the right side, but there is no offset for it; give one")
+                blocks[f"constraint_{name}"] = _block(partial(_apart, displacement, target, load), points, ratio)
+        return blocks
 
     def step(
         self,
@@ -214,9 +226,6 @@ class Elastodynamics:
     def _work(self, displacement, params, at):
         force = jnp.asarray(self.force, at["now"].dtype)
         return -jnp.vdot(displacement(params, at)[0] - at["now"], force)
-
-    def _contact(self, displacement, params, at):
-        return self.obstacle.energy(_position(displacement, params, at), at["x"] + at["now"])
 
 
 def deformed(displacement: Displacement, params: Params, at: dict[str, Any]) -> Float[Array, "n d"]:

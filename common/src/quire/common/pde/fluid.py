@@ -54,7 +54,7 @@ def _velocity_objective(velocity: Network, points: Points, target: Float[Array, 
     return Objective({"main": main, "boundary": points.boundary(through)})
 
 
-def carried(velocity: Field, dt: Float[Array, ""] | float) -> Field:
+def semi_lagrangian(velocity: Field, dt: Float[Array, ""] | float) -> Field:
     """Semi-Lagrangian advection of a velocity by itself: `x -> u(clip(x - dt u(x), -1, 1))`."""
     return lambda x: velocity(jnp.clip(x - dt * velocity(x), -1, 1))
 
@@ -68,7 +68,7 @@ def advection_objective(velocity: Network, previous: Field, points: Points, *, d
         points: of the box `[-1, 1]^2`.
         dt: time step.
     """
-    return _velocity_objective(velocity, points, jax.vmap(carried(previous, dt))(points.inside))
+    return _velocity_objective(velocity, points, jax.vmap(semi_lagrangian(previous, dt))(points.inside))
 
 
 def pressure_objective(pressure: Network, advected: Field, points: Points) -> Objective:
@@ -191,7 +191,8 @@ class EulerFluid:
         else:
             inside = uniform(keys[0], self.resolution**2, -high, high)
         count = max(self.resolution**2 // 100, 2) if self.side_points is None else self.side_points
-        return Points(inside, tuple(sides(keys[1 + axis], count, axis, -high, high) for axis in range(2)))
+        near_x, near_y = (sides(keys[1 + axis], count, axis, -high, high) for axis in range(2))
+        return Points(inside, (near_x, near_y))
 
     def start(self, velocity: Params, pressure: Params) -> FluidState:
         """State at time 0; the pressure is where the first solve starts."""
@@ -224,10 +225,10 @@ class EulerFluid:
 
         update = draw_advection(first_draw(keys[0])).terms(state.velocity)["main"]
         enough = self.stop_early * self.advect_below * update, self.stop_early * self.pressure_below
-        carried_on = starts(state.velocity, state.advect_change)
-        advected, advect = advance(draw_advection, carried_on, keys[0], self.advect, tolerance=enough[0])
-        pressed_on = starts(state.pressure, state.pressure_change)
-        pressure, poisson = advance(draw_pressure, pressed_on, keys[1], self.pressure, tolerance=enough[1])
+        before = starts(state.velocity, state.advect_change)
+        advected, advect = advance(draw_advection, before, keys[0], self.advect, tolerance=enough[0])
+        before = starts(state.pressure, state.pressure_change)
+        pressure, poisson = advance(draw_pressure, before, keys[1], self.pressure, tolerance=enough[1])
         velocity, project = advance(draw_projection, starts(advected, state.project_change), keys[2], self.project)
 
         ratio, cost = advect.terms["main"] / update, poisson.terms["main"]

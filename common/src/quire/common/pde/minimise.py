@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 from optax.contrib import reduce_on_plateau
 
-from quire.common.pde.objective import Objective, Params
+from quire.common.pde.objective import Objective, Params, total_of
 
 Draw = Callable[[jax.Array], Objective]
 """`key -> objective`: draws points, states what to minimise on them."""
@@ -97,6 +98,11 @@ class LevenbergMarquardt:
         if self.steps < 1 or not self.damping > 0:
             raise ValueError(f"steps is {self.steps} and damping {self.damping}; both must be positive")
 
+    def next_damping(self, lam: Float[Array, ""] | float, accepted: Array | bool) -> Float[Array, ""] | np.ndarray:
+        """Damping of the step after one that was accepted or refused; traced or, for numbers of the host, by NumPy."""
+        where, least = (jnp.where, jnp.maximum) if isinstance(lam, jax.Array) else (np.where, np.maximum)
+        return where(accepted, least(lam / self.decrease, self.floor), lam * self.increase)
+
 
 Solver = Adam | LevenbergMarquardt
 
@@ -112,7 +118,7 @@ class Info(NamedTuple):
         learning_rate: reached by Adam at the end; 0 if it did not run.
         damping: reached by Levenberg-Marquardt at the end; 0 if it did not run.
         losses: the objective step by step `[sum of steps]`, the last one repeated after an early end.
-        taken: which steps were accepted `[sum of steps]`.
+        accepted: which steps were accepted `[sum of steps]`.
     """
 
     steps: Int[Array, ""]
@@ -122,12 +128,12 @@ class Info(NamedTuple):
     learning_rate: Float[Array, ""]
     damping: Float[Array, ""]
     losses: Float[Array, " steps"]
-    taken: Array
+    accepted: Array
 
     @property
     def boundary(self) -> Float[Array, "*steps"]:
         """The part of the loss that is not `main`; of every step, in the report of several."""
-        return sum(value for name, value in self.terms.items() if name != "main")
+        return total_of({name: value for name, value in self.terms.items() if name != "main"})
 
 
 def minimise(
@@ -159,23 +165,51 @@ def minimise(
     solvers = [solvers] if isinstance(solvers, Solver) else list(solvers)
     if not solvers:
         raise ValueError("solvers is empty; give at least one")
-    steps, losses, taken = jnp.array(0), [], []
-    zero = jnp.zeros((), ravel_pytree(params)[0].dtype)
-    rate, damping, start, broken = zero, zero, None, jnp.array(False)
-    for place, solver in enumerate(solvers):
-        own = jax.random.fold_in(key, place)
+    outcomes = []
+    for number, solver in enumerate(solvers):
+        own = jax.random.fold_in(key, number)
         if isinstance(solver, Adam):
             params, outcome = _adam(draw, params, own, solver)
         else:
-            enough = solver.tolerance if tolerance is None else tolerance
-            params, outcome = _levenberg_marquardt(draw, params, own, solver, enough)
-        count, first, terms, reached, curve, accepted, lost = outcome
-        rate, damping = (reached, damping) if isinstance(solver, Adam) else (rate, reached)
-        start = first if start is None else start
-        steps, losses, taken, broken = steps + count, [*losses, curve], [*taken, accepted], broken | lost
-    loss = jnp.where(broken, jnp.nan, sum(terms.values()))
-    info = Info(steps, start, loss, terms, rate, damping, jnp.concatenate(losses), jnp.concatenate(taken))
-    return params, info
+            params, outcome = _levenberg_marquardt(
+                draw, params, own, solver, solver.tolerance if tolerance is None else tolerance
+            )
+        outcomes.append(outcome)
+    return params, _reported(outcomes)
+
+
+class _Outcome(NamedTuple):
+    """How one solver went, as in `Info`; None for what it has not. `broken`: the objective was not finite."""
+
+    steps: Array
+    terms: dict[str, Array]
+    losses: Array
+    accepted: Array
+    broken: Array
+    start: Array
+    learning_rate: Array | None = None
+    damping: Array | None = None
+
+
+def _reported(outcomes: Sequence[_Outcome]) -> Info:
+    """Several solvers one after the other."""
+    first, last = outcomes[0], outcomes[-1]
+
+    def reached(name):
+        values = [getattr(one, name) for one in outcomes if getattr(one, name) is not None]
+        return values[-1] if values else jnp.zeros_like(first.start)
+
+    broken = jnp.stack([one.broken for one in outcomes]).any()
+    return Info(
+        jnp.stack([one.steps for one in outcomes]).sum(),
+        first.start,
+        jnp.where(broken, jnp.nan, total_of(last.terms)),
+        last.terms,
+        reached("learning_rate"),
+        reached("damping"),
+        jnp.concatenate([one.losses for one in outcomes]),
+        jnp.concatenate([one.accepted for one in outcomes]),
+    )
 
 
 def first_draw(key: jax.Array) -> jax.Array:
@@ -217,89 +251,99 @@ def lower_of(objective: Objective, candidates: Sequence[Params]) -> Params:
     return jax.tree.map(lambda leaves: leaves[best], stacked)
 
 
-def _adam(draw: Draw, params: Params, key: jax.Array, solver: Adam):
+Rate = Callable[[Any, Array], Array]
+"""`(state of the optimiser, step) -> learning rate`."""
+
+
+def _scheduled(solver: Adam, dtype: jnp.dtype) -> tuple[optax.GradientTransformationExtraArgs, Rate, float]:
+    """The optimiser, its learning rate, and the rate at which it ends."""
     plateau = solver.schedule
     if plateau is None:
-        tx = optax.adam(optax.cosine_decay_schedule(solver.learning_rate, solver.steps))
-    else:
-        tx = optax.chain(optax.adam(solver.learning_rate), plateau.transform(solver.learning_rate))
-    tx = optax.with_extra_args_support(tx)
+        cosine = optax.cosine_decay_schedule(solver.learning_rate, solver.steps)
+        return optax.with_extra_args_support(optax.adam(cosine)), lambda _, step: jnp.asarray(cosine(step), dtype), -jnp.inf
+    tx = optax.chain(optax.adam(solver.learning_rate), plateau.transform(solver.learning_rate))
+    return optax.with_extra_args_support(tx), lambda state, _: solver.learning_rate * state[1].scale, plateau.stop
+
+
+def _adam(draw: Draw, params: Params, key: jax.Array, solver: Adam) -> tuple[Params, _Outcome]:
     theta, unravel = ravel_pytree(params)  # one vector: an update is one kernel to compile instead of one for each parameter
-    dtype = theta.dtype
+    tx, rate_of, stop = _scheduled(solver, theta.dtype)
 
     def terms_at(theta, step):
         return draw(jax.random.fold_in(key, step)).terms(unravel(theta))
 
-    def rate_of(state, step):
-        if plateau is None:
-            return jnp.asarray(optax.cosine_decay_schedule(solver.learning_rate, solver.steps)(step), dtype)
-        return solver.learning_rate * state[1].scale
-
     def objective(theta, step):
         terms = terms_at(theta, step)
-        total = sum(terms.values())
+        total = total_of(terms)
         return total, terms.get(solver.watch, total)
 
     def going(carry):
         step, _, _, state, losses = carry
         within = (step < solver.steps) & jnp.isfinite(losses[jnp.maximum(step - 1, 0)])
-        return within if plateau is None else within & (rate_of(state, step) > plateau.stop)
+        return within & (rate_of(state, step) > stop)
 
     def body(carry):
         step, theta, last, state, losses = carry
         (total, watched), grads = jax.value_and_grad(objective, has_aux=True)(theta, step)
         updates, state = tx.update(grads, state, theta, value=watched)
         finite = jnp.isfinite(total)
-        moved, kept = jnp.where(finite, optax.apply_updates(theta, updates), last), jnp.where(finite, theta, last)
+        moved = jnp.where(finite, theta + jnp.asarray(updates, theta.dtype), last)
+        kept = jnp.where(finite, theta, last)
         return step + 1, moved, kept, state, losses.at[step].set(total)
 
-    carry = (jnp.array(0), theta, theta, tx.init(theta), jnp.zeros(solver.steps, dtype))
+    carry = (jnp.array(0), theta, theta, tx.init(theta), jnp.zeros(solver.steps, theta.dtype))
     count, theta, last, state, losses = jax.lax.while_loop(going, body, carry)
-    lost = ~jnp.isfinite(losses[count - 1]) | ~jnp.isfinite(theta).all()
+    broken = ~jnp.isfinite(losses[count - 1]) | ~jnp.isfinite(theta).all()
     theta = jnp.where(jnp.isfinite(theta).all(), theta, last)
-    terms = terms_at(theta, count)
-    numbers = jnp.arange(solver.steps)
-    losses = jnp.where(numbers < count, losses, sum(terms.values()))
-    return unravel(theta), (count, losses[0], terms, rate_of(state, count), losses, numbers < count, lost)
+    terms, done = terms_at(theta, count), jnp.arange(solver.steps) < count
+    curve = jnp.where(done, losses, total_of(terms))
+    return unravel(theta), _Outcome(count, terms, curve, done, broken, losses[0], learning_rate=rate_of(state, count))
 
 
-def _levenberg_marquardt(draw: Draw, params: Params, key: jax.Array, solver: LevenbergMarquardt, tolerance):
+def _levenberg_marquardt(
+    draw: Draw, params: Params, key: jax.Array, solver: LevenbergMarquardt, tolerance: Array | float
+) -> tuple[Params, _Outcome]:
     objective = draw(key)
     tolerance = -jnp.inf if objective.energies else tolerance
     theta, unravel = ravel_pytree(params)
-    eye = jnp.eye(theta.size, dtype=theta.dtype)
 
     def going(carry):
         step, _, cost, *_ = carry
         return (step < solver.steps) & (cost > tolerance)
 
     def body(carry):
-        step, theta, cost, terms, lam, moved, system, losses, taken = carry
-        gram, slope = jax.lax.cond(moved, lambda t: objective.normal_equations(unravel(t)), lambda _: system, theta)
-        factor = jax.scipy.linalg.cho_factor(gram + lam * jnp.mean(jnp.diagonal(gram)) * eye)
-        delta = -jax.scipy.linalg.cho_solve(factor, slope)
-        trusted = jnp.array(True)
-        if solver.accelerate:
-            bend = jax.scipy.linalg.cho_solve(factor, objective.curvature_slope(unravel(theta), unravel(delta))) / 2
-            trusted = 2 * jnp.linalg.norm(bend) < 0.75 * jnp.linalg.norm(delta)
-            delta = delta - jnp.where(trusted, bend, 0)
-        trial = theta + delta
-        trial_terms = objective.terms(unravel(trial))
-        trial_cost = sum(trial_terms.values())
+        step, theta, cost, terms, lam, moved, system, losses, accepted = carry
+        system = jax.lax.cond(moved, lambda t: objective.normal_equations(unravel(t)), lambda _: system, theta)
+        delta, trusted = _damped_step(objective, unravel, theta, system, lam, accelerate=solver.accelerate)
+        trial_terms = objective.terms(unravel(theta + delta))
+        trial_cost = total_of(trial_terms)
         better = trusted & (trial_cost < cost)  # false for the NaN of a matrix that is not positive definite
-        theta, cost = jnp.where(better, trial, theta), jnp.where(better, trial_cost, cost)
-        terms = jax.tree.map(lambda new, old: jnp.where(better, new, old), trial_terms, terms)
-        lam = jnp.where(better, jnp.maximum(lam / solver.decrease, solver.floor), lam * solver.increase)
-        losses, taken = losses.at[step].set(cost), taken.at[step].set(better)
-        return step + 1, theta, cost, terms, lam, better, (gram, slope), losses, taken
+        theta, cost = jnp.where(better, theta + delta, theta), jnp.where(better, trial_cost, cost)
+        terms = {name: jnp.where(better, new, terms[name]) for name, new in trial_terms.items()}
+        losses, accepted = losses.at[step].set(cost), accepted.at[step].set(better)
+        return step + 1, theta, cost, terms, solver.next_damping(lam, better), better, system, losses, accepted
 
     terms = objective.terms(params)
-    start = sum(terms.values())
-    lam = jnp.asarray(solver.damping, theta.dtype)
-    system = jnp.zeros_like(eye), jnp.zeros_like(theta)
+    start = total_of(terms)
+    system = jnp.zeros((theta.size, theta.size), theta.dtype), jnp.zeros_like(theta)
     history = jnp.zeros(solver.steps, theta.dtype), jnp.zeros(solver.steps, bool)
-    count, theta, cost, terms, lam, _, _, losses, taken = jax.lax.while_loop(
+    lam = jnp.asarray(solver.damping, theta.dtype)
+    count, theta, cost, terms, lam, _, _, losses, accepted = jax.lax.while_loop(
         going, body, (jnp.array(0), theta, start, terms, lam, jnp.array(True), system, *history)
     )
     losses = jnp.where(jnp.arange(solver.steps) < count, losses, cost)
-    return unravel(theta), (count, start, terms, lam, losses, taken, ~jnp.isfinite(cost))
+    return unravel(theta), _Outcome(count, terms, losses, accepted, ~jnp.isfinite(cost), start, damping=lam)
+
+
+def _damped_step(
+    objective: Objective, unravel: Callable, theta: Array, system: tuple[Array, Array], lam: Array, *, accelerate: bool
+) -> tuple[Array, Array]:
+    """The step of damped normal equations, bent where `accelerate` asks for it, and whether the bend can be trusted."""
+    gram, slope = system
+    factor = jax.scipy.linalg.cho_factor(gram + lam * jnp.mean(jnp.diagonal(gram)) * jnp.eye(theta.size, dtype=theta.dtype))
+    delta = -jax.scipy.linalg.cho_solve(factor, slope)
+    if not accelerate:
+        return delta, jnp.array(True)
+    bend = jax.scipy.linalg.cho_solve(factor, objective.curvature_slope(unravel(theta), unravel(delta))) / 2
+    trusted = 2 * jnp.linalg.norm(bend) < 0.75 * jnp.linalg.norm(delta)
+    return delta - jnp.where(trusted, bend, 0), trusted

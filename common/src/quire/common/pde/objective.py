@@ -79,7 +79,7 @@ class Objective(NamedTuple):
 
     def __call__(self, params: Params) -> Float[Array, ""]:
         """Their sum."""
-        return sum(self.terms(params).values())
+        return total_of(self.terms(params))
 
     def normal_equations(self, params: Params) -> tuple[Float[Array, "p p"], Float[Array, " p"]]:
         """`J^T J` and half the gradient of the whole objective, `J^T r + grad V / 2`.
@@ -109,8 +109,14 @@ class Objective(NamedTuple):
 
             return jax.jvp(first, (params,), (direction,))[1]
 
-        total = 0
+        total = jnp.zeros_like(ravel_pytree(params)[0])
         for block in self.blocks.values():
             _, pull_back = jax.vjp(block.residuals, params)
             total = total + ravel_pytree(pull_back(along(block.residuals))[0])[0]
         return total
+
+
+def total_of(terms: dict[str, Array]) -> Array:
+    """The sum of the parts of an objective; 0 of none."""
+    first, *rest = terms.values() or [jnp.zeros(())]
+    return sum(rest, first)

@@ -5,8 +5,10 @@ from fractions import Fraction
 
 import numpy as np
 
+from quire.common.mup.abc import Exponent
 
-def classify(a: Sequence[Fraction], b: Sequence[Fraction], c: Fraction) -> tuple[Fraction, bool, bool, bool, bool]:
+
+def classify(a: Sequence[Exponent], b: Sequence[Exponent], c: Exponent) -> tuple[Exponent, bool, bool, bool, bool]:
     """r, stable, nontrivial, feature, kernel, by following the powers of the width through one SGD step.
 
     A coordinate of size `n^-e` has exponent e. A sum of n independent terms gains `n^(1/2)`, one of n aligned terms gains n.

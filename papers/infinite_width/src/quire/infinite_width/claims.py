@@ -1,5 +1,6 @@
 """The paper's claims, measured."""
 
+import math
 import random
 from fractions import Fraction
 from typing import Any
@@ -12,7 +13,6 @@ from quire.common.claims import (
     Measurement,
     above,
     all_of,
-    at_least,
     at_most,
     beats,
     below,
@@ -21,18 +21,20 @@ from quire.common.claims import (
     on_average,
     shared,
 )
+from quire.common.claims.measurement import log_log_slope
 from quire.common.mup import ABC, gauss_hermite
-from quire.common.mup.mlp import scales, standard_normals, train_abc
+from quire.common.mup.mlp import padded_normals, scales, train_abc
+from quire.common.random import generator
 from quire.common.testing import max_relative_error
 from quire.common.train.seeds import stack
 from quire.infinite_width import brute_force, figures, transfer
 from quire.infinite_width.config import Preset
-from quire.infinite_width.convergence import gaussian_problem, mean_errors
+from quire.infinite_width.convergence import distances, gaussian_problem, outputs_by_width
 from quire.infinite_width.deep import chain_limit, deep_linear_limit
 from quire.infinite_width.embeddings import train_all
 from quire.infinite_width.feature_movement import PARAMETRISATIONS, exponents, movements
 from quire.infinite_width.few_shot import accuracies
-from quire.infinite_width.one_hidden_layer import mup_limit, neuron_law, output
+from quire.infinite_width.one_hidden_layer import NeuronLaw, mup_limit, neuron_law, output
 from quire.infinite_width.paper import paper
 from quire.infinite_width.sources import open_few_shot, open_patterns, open_words
 
@@ -84,10 +86,10 @@ def _random_abc(draw: random.Random) -> ABC:
 def _shifted_trajectories(key: jax.Array) -> float:
     """Largest relative change of the outputs of a float64 network of width 32 when its parametrisation is shifted."""
     worst = 0.0
+    rng = generator(key)
     with jax.enable_x64():
-        first, second, third = jax.random.split(key, 3)
-        X, y = jax.random.normal(first, (6, 3), float), jax.random.normal(second, (6, 1), float)
-        normals = tuple(w.astype(float) for w in standard_normals(third, 3, 32, 2))
+        X, y = rng.standard_normal((6, 3)), rng.standard_normal((6, 1))
+        normals = tuple(w.astype(float) for w in padded_normals(rng, 3, 32, 2, 32))
         train = jax.jit(lambda scale: train_abc(normals, scale, X, y, 0.1, jnp.tanh)[2])
         for abc in (ABC.maximal_update(2), ABC.ntk(2), ABC.standard(2, 1)):
             reference = train(scales(abc, 32))
@@ -100,34 +102,48 @@ def _shifted_trajectories(key: jax.Array) -> float:
     "F2",
     says="The exponent r predicts how far features move: not with width under muP, as n^-1/2 in the kernel regime",
     source="definition of r, dynamical dichotomy",
-    metric="fitted exponent of the movement of the last features in the width under muP, mean over draws",
+    metric="largest distance between fitted and predicted exponent: muP, NTP and SP with learning rate 1/n, means over draws",
     holds=all_of(
-        close_to(0, atol=0.1),
-        close_to(-0.5, atol=0.1, of="NTP"),
-        close_to(-0.5, atol=0.1, of="SP, lr 1/n"),
-        above(0.2, of="SP"),
+        at_most(0.1),
+        beats("one exponent for all", lower_is_better=True),
+        above(0.2, of="exponent, SP"),
     ),
-    trivial="NTP",
+    trivial="one exponent for all",
     seeds=1,
 )
 def movement_exponents(preset: Preset, key: jax.Array) -> Measurement:
-    """Centred tanh networks with two hidden layers, five steps; the same data at every width. Draws take the place of seeds."""
+    """Centred tanh networks with two hidden layers, five steps; the same data at every width. Draws take the place of seeds.
+
+    The trivial rival ignores the parametrisation: the middle of the fitted exponents, which no single number beats.
+    """
     cfg = preset.movement
     moved = movements(cfg, key)
     each = {name: exponents(cfg.widths, values) for name, values in moved.items()}
     mean = {name: float(values.mean()) for name, values in each.items()}
-    errors = {f"standard error, {name}": float(v.std(ddof=1) / len(v) ** 0.5) for name, v in each.items()}
-    predicted = {f"predicted, {name}": -float(abc.r) for name, abc in PARAMETRISATIONS.items() if abc.classify().stable}
+    predicted = {name: -float(abc.r) for name, abc in PARAMETRISATIONS.items() if abc.classify().stable}
+    stable = [mean[name] for name in predicted]
     return Measurement(
-        mean["muP"],
+        max(abs(mean[name] - exponent) for name, exponent in predicted.items()),
         f"Gaussian inputs and targets, {cfg.draws} draws, widths {cfg.widths[0]} to {cfg.widths[-1]}",
-        baselines={name: mean[name] for name in mean if name != "muP"},
-        extras=errors | predicted,
+        baselines={"one exponent for all": (max(stable) - min(stable)) / 2},
+        extras={
+            **{f"exponent, {name}": value for name, value in mean.items()},
+            **{f"standard error, {name}": float(v.std(ddof=1) / len(v) ** 0.5) for name, v in each.items()},
+            **{f"predicted, {name}": value for name, value in predicted.items()},
+        },
         figure=figures.movement(cfg.widths, moved, mean),
     )
 
 
 # --- Exact limits ---
+
+ETA = 0.5
+
+
+@jax.jit
+def _after_training(law: NeuronLaw, X: jax.Array, y: jax.Array, X_test: jax.Array) -> jax.Array:
+    """Test outputs of the limit of one hidden tanh layer."""
+    return output(mup_limit(law, X, y, ETA, jnp.tanh)[0], X_test, jnp.tanh)
 
 
 @paper.claim(
@@ -135,43 +151,46 @@ def movement_exponents(preset: Preset, key: jax.Array) -> Measurement:
     says="One hidden layer under muP has a computable limit, and finite networks converge to it",
     source="limit of one hidden layer",
     metric="exponent of the mean distance of finite networks from the limit, in the width",
-    holds=all_of(on_average(close_to(-0.5, atol=0.15)), every_seed(at_most(1e-9, of="limit against its definition"))),
-    trivial="predicting zero",
+    holds=all_of(
+        on_average(close_to(-0.5, atol=0.15)),
+        on_average(beats("mean of the narrowest", lower_is_better=True)),
+        every_seed(at_most(1e-9, of="limit against its definition")),
+    ),
+    trivial="mean of the narrowest",
 )
 def shallow_limit(preset: Preset, key: jax.Array) -> Measurement:
-    """tanh, six steps from a zero readout; the limit by Gauss-Hermite quadrature in float64."""
+    """tanh, six steps from a zero readout; the limit by Gauss-Hermite quadrature in float64.
+
+    In its place without a calculation: zero, or the mean of the narrowest networks.
+    """
     cfg = preset.convergence
     data, draws = jax.random.split(key)
-    problem = gaussian_problem(data, steps=6, tests=5, eta=0.5)
+    problem = gaussian_problem(data, steps=6, tests=5, eta=ETA)
+    X, y, X_test = (np.asarray(z, float) for z in problem[:3])
     with jax.enable_x64():
-        X, y, X_test = (jnp.asarray(np.asarray(z), float) for z in problem[:3])
-        law = neuron_law(*gauss_hermite(120, 2), 2)
-        trained, _ = jax.jit(mup_limit, static_argnums=4)(law, X, y, 0.5, jnp.tanh)
-        limit = np.asarray(output(trained, X_test, jnp.tanh))
+        limit = np.asarray(_after_training(neuron_law(*gauss_hermite(120, 2), 2), X, y, X_test))
         nodes, weights = gauss_hermite(24, 2)  # few nodes: the definition loops over them
-        small, _ = mup_limit(neuron_law(nodes, weights, 2), X, y, 0.5, jnp.tanh)
-        slow = brute_force.one_hidden_layer(
-            nodes, np.zeros(len(nodes)), weights, *map(np.asarray, (X, y)), 0.5, np.asarray(X_test)
-        )
-        exactness = max_relative_error(output(small, X_test, jnp.tanh), slow)
+        slow = brute_force.one_hidden_layer(nodes, np.zeros(len(nodes)), weights, X, y, ETA, X_test)
+        exactness = max_relative_error(_after_training(neuron_law(nodes, weights, 2), X, y, X_test), slow)
     widths = cfg.shallow_widths
-    options = {"depth": 1, "phi": jnp.tanh, "readout": False}
-    errors = mean_errors(draws, problem, jnp.asarray(limit, jnp.float32), widths, cfg.shallow_draws, **options)
-    trivial = float(np.abs(limit).mean())
-    series = {"distance": (widths, errors)}
+    outputs = outputs_by_width(draws, problem, widths, cfg.shallow_draws, depth=1, phi=jnp.tanh, readout=False)
+    apart = distances(outputs, limit)
     return Measurement(
-        Measurement(0.0, "", series=series).slope("distance"),
+        log_log_slope(widths, apart["limit"]),
         f"Gaussian inputs and targets, {cfg.shallow_draws} networks, widths {widths[0]} to {widths[-1]}",
-        baselines={"predicting zero": 0.0},
-        extras={
-            "limit against its definition": exactness,
-            "distance, narrowest": float(errors[0]),
-            "distance, widest": float(errors[-1]),
-            "distance of predicting zero": trivial,
-        },
-        series=series,
-        figure=figures.convergence(widths, errors, trivial),
+        baselines={name: log_log_slope(widths, values) for name, values in apart.items() if name != "limit"},
+        extras={"limit against its definition": exactness, **_ends(apart)},
+        series={"distance": (widths, apart["limit"])},
+        figure=figures.convergence(widths, apart["limit"], float(np.abs(limit).mean())),
     )
+
+
+def _ends(apart: dict[str, np.ndarray]) -> dict[str, float]:
+    """Distances of the narrowest and of the widest networks."""
+    found = {}
+    for name, values in apart.items():
+        found |= {f"distance from {name}, narrowest": float(values[0]), f"distance from {name}, widest": float(values[-1])}
+    return found
 
 
 @paper.claim(
@@ -180,34 +199,30 @@ def shallow_limit(preset: Preset, key: jax.Array) -> Measurement:
     source="Tensor Programs, limits of deep networks",
     metric="mean distance of two-hidden-layer linear networks from the limit, widest / narrowest",
     holds=all_of(on_average(below(0.7)), every_seed(at_most(1e-9, of="calculus against small network"))),
-    trivial="predicting zero",
+    trivial="mean of the narrowest",
 )
 def deep_limits(preset: Preset, key: jax.Array) -> Measurement:
     """Four steps; the limit by the interpreter and as a small deterministic network, in float64."""
     cfg = preset.convergence
     data, draws = jax.random.split(key)
     problem = gaussian_problem(data, steps=4, tests=3, eta=0.1)
+    X, y, X_test = (np.asarray(z, float) for z in problem[:3])
     with jax.enable_x64():
-        X, y, X_test = (jnp.asarray(np.asarray(z), float) for z in problem[:3])
-        chain = chain_limit(X, y, X_test, 0.1)
+        chain = jax.jit(chain_limit)(X, y, X_test, 0.1)
         program = deep_linear_limit(X, y, X_test, depth=2, eta=0.1)
         exactness = max(max_relative_error(p, c) for p, c in zip(program, chain, strict=True))
         limit = np.asarray(chain.test)
     widths = cfg.deep_widths
-    options = {"depth": 2, "phi": _identity, "readout": True}
-    errors = mean_errors(draws, problem, jnp.asarray(limit, jnp.float32), widths, cfg.deep_draws, **options)
+    outputs = outputs_by_width(draws, problem, widths, cfg.deep_draws, depth=2, phi=_identity, readout=True)
+    apart = distances(outputs, limit)
+    shrunk = {name: float(values[-1] / values[0]) for name, values in apart.items()}
     return Measurement(
-        float(errors[-1] / errors[0]),
+        shrunk.pop("limit"),
         f"Gaussian inputs and targets, {cfg.deep_draws} networks, widths {widths[0]} to {widths[-1]}",
-        baselines={"predicting zero": 1.0},
-        extras={
-            "calculus against small network": exactness,
-            "distance, narrowest": float(errors[0]),
-            "distance, widest": float(errors[-1]),
-            "distance of predicting zero": float(np.abs(limit).mean()),
-        },
-        series={"distance": (widths, errors)},
-        figure=figures.convergence(widths, errors, float(np.abs(limit).mean())),
+        baselines=shrunk,
+        extras={"calculus against small network": exactness, **_ends(apart)},
+        series={"distance": (widths, apart["limit"])},
+        figure=figures.convergence(widths, apart["limit"], float(np.abs(limit).mean())),
     )
 
 
@@ -281,7 +296,7 @@ def kernel_limit_is_worse(preset: Preset, key: jax.Array) -> Measurement:
         run["data"],
         baselines={"kernel limit": min(kernel.values()), "word frequencies": float(run["frequency"])},
         extras={
-            "best rate of the kernel limit": min(kernel, key=kernel.get),
+            "best rate of the kernel limit": min(kernel, key=lambda rate: kernel[rate]),
             "change of the muP Gram matrix": float(run["gram changes"]["muP"]),
             "change of the kernel Gram matrix": float(run["gram changes"]["kernel"]),
         },
@@ -298,11 +313,16 @@ def kernel_limit_is_worse(preset: Preset, key: jax.Array) -> Measurement:
     source="MAML on Omniglot",
     metric="5-way 1-shot test accuracy of the limit",
     holds=all_of(
-        on_average(above(0, of="smallest gain from a wider net")),
-        on_average(beats("∞, untrained", by=0.02)),
-        on_average(beats("linear", by=0.02)),
+        above(0, of="smallest gain from a wider net"),
+        beats("∞, untrained", by=0.02),
+        beats("linear", by=0.02),
     ),
-    trivial="chance",
+    trivial="∞, untrained",
+    expect="partly",
+    because=(
+        "Meta-trained features beat fixed ones by far, and accuracy rises with width; but the last gains, up to the limit, are "
+        "as small as the scatter of the seeds, and the interval of the smallest one reaches below zero."
+    ),
 )
 def few_shot(preset: Preset, key: jax.Array) -> Measurement:
     """First-order MAML; every model is tested on the same tasks."""
@@ -336,25 +356,38 @@ def rate_sweeps(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     return transfer.sweep(source.value, preset.transfer, keys) | {"data": source.name}
 
 
+RULES = {"SP": 0.0, "SP, rate as 1/sqrt(n)": 0.5, "SP, rate as 1/n": 1.0}
+"""Rules of thumb for the standard parametrisation: the power of the width by which the rate falls."""
+
+
 @paper.claim(
     "F8",
     says="muP keeps the best learning rate fixed across width",
     source="Tensor Programs V, the follow-up",
-    metric="shift of the best learning rate from the narrowest to the widest net, factors of two",
-    holds=all_of(on_average(at_most(1)), on_average(at_least(-1)), on_average(at_most(-1, of="SP"))),
-    trivial="SP",
+    metric="how far the best learning rate of the widest net is from where the narrowest's puts it, factors of two",
+    holds=all_of(
+        on_average(at_most(1)),
+        on_average(at_most(-1, of="shift, SP")),
+        on_average(beats("SP, rate as 1/sqrt(n)", lower_is_better=True)),
+    ),
+    trivial="SP, rate as 1/sqrt(n)",
 )
 def learning_rate_transfers(preset: Preset, key: jax.Array) -> Measurement:
-    """ReLU networks with two hidden layers; muP and SP are the same network at the base width."""
+    """ReLU networks with two hidden layers; muP and SP are the same network at the base width.
+
+    The rivals are rules of thumb for SP: leave the rate, or let it fall with a power of the width.
+    """
     cfg = preset.transfer
     run = rate_sweeps(preset, key)
     best = {name: run[name].argmin(-1) for name in ("muP", "SP")}
     shift = {name: float(index[-1] - index[0]) for name, index in best.items()}
+    doublings = math.log2(cfg.widths[-1] / cfg.widths[0])
     return Measurement(
-        shift["muP"],
+        abs(shift["muP"]),
         run["data"],
-        baselines={"SP": shift["SP"]},
-        extras={f"best loss of the widest, {name}": float(run[name][-1].min()) for name in best},
+        baselines={name: abs(shift["SP"] + power * doublings) for name, power in RULES.items()},
+        extras={f"shift, {name}": value for name, value in shift.items()}
+        | {f"best loss of the widest, {name}": float(run[name][-1].min()) for name in best},
         series={f"best rate, {name}": (cfg.widths, [cfg.rates[i] for i in index]) for name, index in best.items()},
         figure=figures.transfer(cfg.rates, cfg.widths, {name: run[name] for name in best}),
     )

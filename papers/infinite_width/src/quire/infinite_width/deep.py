@@ -4,10 +4,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
 from jaxtyping import Array, Float
 
-from quire.common.mup.mlp import Nonlinearity
+from quire.common.checks import check_at_least
+from quire.common.mup.mlp import Nonlinearity, check_rate
 from quire.common.mup.tensor_program import TensorProgram, Vector
+
+AnyArray = np.ndarray | Array
 
 
 class DeepLimit(NamedTuple):
@@ -19,9 +24,9 @@ class DeepLimit(NamedTuple):
 
 def deep_limit(
     program: TensorProgram,
-    X: Float[Array, "steps d"],
-    y: Float[Array, " steps"],
-    X_test: Float[Array, "tests d"],
+    X: Float[AnyArray, "steps d"],
+    y: Float[AnyArray, " steps"],
+    X_test: Float[AnyArray, "tests d"],
     *,
     depth: int,
     eta: float,
@@ -34,7 +39,7 @@ def deep_limit(
 
     Args:
         program: a fresh one; its number of samples sets the accuracy where phi is not linear.
-        X, y: the example of every step.
+        X, y: the example of every step, `[steps, d]` and `[steps]`.
         X_test: where to evaluate at the end.
         depth: number of hidden layers.
         eta: learning rate.
@@ -42,20 +47,30 @@ def deep_limit(
         readout: whether the readout starts at N(0, 1) (times 1/n) or at 0.
 
     Raises:
-        ValueError: if `depth` is below 1 or X and y differ in length.
+        ValueError: if `depth` is below 1, X and y differ in length, or `eta` is negative.
     """
-    if depth < 1:
-        raise ValueError(f"depth is {depth}; a network needs at least 1 hidden layer")
-    if X.shape[0] != y.shape[0]:
-        raise ValueError(f"X has {X.shape[0]} examples and y {y.shape[0]}; every step needs one of each")
+    check_at_least("depth", depth)
+    check_examples(X, y)
+    check_rate("eta", eta)
     net = _Network(program, X.shape[1], depth, phi, readout)
     outputs = []
-    for x, target in zip(X, y, strict=True):
+    for x, target in zip(np.asarray(X, float), np.asarray(y, float), strict=True):
         hidden, features = net.forward(x)
         f = program.moment(net.v, features[-1])
         net.update(x, hidden, features, eta * (f - target))
         outputs.append(f)
-    return DeepLimit(jnp.stack(outputs), jnp.stack([program.moment(net.v, net.forward(x)[1][-1]) for x in X_test]))
+    test = [program.moment(net.v, net.forward(x)[1][-1]) for x in np.asarray(X_test, float)]
+    return DeepLimit(jnp.array(outputs), jnp.array(test))
+
+
+def check_examples(X: Float[AnyArray, "steps d"], y: Float[AnyArray, " steps"]) -> None:
+    """Every step needs an input and its target.
+
+    Raises:
+        ValueError: if X is not `[steps, d]` or y not `[steps]`, with at least one step.
+    """
+    if X.ndim != 2 or y.shape != X.shape[:1] or not len(y):
+        raise ValueError(f"X has shape {X.shape} and y {y.shape}; they need [steps, d] and [steps], with at least one step")
 
 
 class _Network:
@@ -66,9 +81,9 @@ class _Network:
         self.u = [program.gaussian() for _ in range(dim)]
         self.v = program.gaussian() if readout else program.constant(0.0)
         self.W = [program.matrix() for _ in range(depth - 1)]
-        self.updates: list[list[tuple[Array, Vector, Vector]]] = [[] for _ in self.W]  # (rate, dh, x): W -= rate dh x^T / n
+        self.updates: list[list[tuple[float, Vector, Vector]]] = [[] for _ in self.W]  # (rate, dh, x): W -= rate dh x^T / n
 
-    def forward(self, x: Float[Array, " d"]) -> tuple[list[Vector], list[Vector]]:
+    def forward(self, x: Float[np.ndarray, " d"]) -> tuple[list[Vector], list[Vector]]:
         hidden = [self.program.combine(list(x), self.u)]
         features = [self.program.nonlin(self.phi, hidden[0])]
         for layer in range(len(self.W)):
@@ -82,7 +97,7 @@ class _Network:
         coefficients = [-rate * self.program.moment(right, x) for rate, _, right in outer]
         return self.program.combine([1.0, *coefficients], [start, *(left for _, left, _ in outer)])
 
-    def update(self, x: Float[Array, " d"], hidden: list[Vector], features: list[Vector], rate: Array) -> None:
+    def update(self, x: Float[np.ndarray, " d"], hidden: list[Vector], features: list[Vector], rate: float) -> None:
         """One step for all weights from the old values; derivatives are scaled by n to stay of order one."""
         back, new = self.v, []
         for layer in range(len(hidden) - 1, -1, -1):
@@ -97,9 +112,9 @@ class _Network:
 
 
 def deep_linear_limit(
-    X: Float[Array, "steps d"],
-    y: Float[Array, " steps"],
-    X_test: Float[Array, "tests d"],
+    X: Float[AnyArray, "steps d"],
+    y: Float[AnyArray, " steps"],
+    X_test: Float[AnyArray, "tests d"],
     *,
     depth: int,
     eta: float,
@@ -110,13 +125,15 @@ def deep_linear_limit(
     Raises:
         ValueError: as for `deep_limit`.
     """
+    check_at_least("depth", depth)
+    check_examples(X, y)
     gaussians = X.shape[1] + 1 + 2 * max(depth - 1, 0) * (len(X) + len(X_test)) * (X.shape[1] + 1)
     program = TensorProgram(jax.random.key(0), gaussians + 8)
     return deep_limit(program, X, y, X_test, depth=depth, eta=eta, phi=lambda h: h, readout=readout)
 
 
 def chain_limit(
-    X: Float[Array, "steps d"], y: Float[Array, " steps"], X_test: Float[Array, "tests d"], eta: float | Float[Array, ""]
+    X: Float[AnyArray, "steps d"], y: Float[AnyArray, " steps"], X_test: Float[AnyArray, "tests d"], eta: float | Float[Array, ""]
 ) -> DeepLimit:
     """Two hidden linear layers: the limit is ordinary SGD on a small deterministic network.
 
@@ -124,16 +141,15 @@ def chain_limit(
     that start from the columns of U) or subdiagonal (the one that starts from the readout).
 
     Raises:
-        ValueError: if X and y differ in length.
+        ValueError: if X and y differ in length, or `eta` is negative.
     """
-    (steps, dim), length = X.shape, X.shape[0] + 1
-    if steps != y.shape[0]:
-        raise ValueError(f"X has {steps} examples and y {y.shape[0]}; every step needs one of each")
-    identity, above = jnp.eye(length), jnp.eye(length, k=1)
-    W = jax.scipy.linalg.block_diag(*[identity + above] * dim, identity + above.T)
-    starts = jnp.arange(dim + 1) * length
-    U = jnp.zeros((len(W), dim)).at[starts[:dim], jnp.arange(dim)].set(1)
-    v = jnp.zeros(len(W)).at[starts[dim]].set(1)
+    check_examples(X, y)
+    check_rate("eta", eta)
+    dim, length = X.shape[1], X.shape[0] + 1
+    identity, above = np.eye(length), np.eye(length, k=1)
+    W = scipy.linalg.block_diag(*[identity + above] * dim, identity + above.T)
+    starts = np.eye(len(W))[::length].T
+    U, v = starts[:, :dim], starts[:, dim]
 
     def step(state, example):
         U, W, v = state
@@ -145,5 +161,5 @@ def chain_limit(
         new = U - rate * jnp.outer(W.T @ v, x), W - rate * jnp.outer(v, h1), v - rate * h2
         return new, f
 
-    (U, W, v), outputs = jax.lax.scan(step, (U, W, v), (X, y))
-    return DeepLimit(outputs, X_test @ (U.T @ (W.T @ v)))
+    (U, W, v), outputs = jax.lax.scan(step, tuple(jnp.asarray(w, float) for w in (U, W, v)), (X, y))
+    return DeepLimit(outputs, jnp.asarray(X_test) @ (U.T @ (W.T @ v)))

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from quire.common.text.windows import draw_events, negative_cumulative, subsampled
@@ -16,11 +17,14 @@ from quire.infinite_width.word2vec import (
     gram,
     held_out_loss,
     initial_embeddings,
+    kernel_held_out_loss,
     train_cbow,
     train_kernel,
 )
 
-_held_out_loss = jax.jit(held_out_loss)
+_frequency_loss, _held_out_loss, _kernel_held_out_loss = (
+    jax.jit(loss) for loss in (frequency_loss, held_out_loss, kernel_held_out_loss)
+)
 
 
 def _events_at(key: Array, tokens: Array, cumulative: Array, cfg: Word2Vec):
@@ -28,16 +32,25 @@ def _events_at(key: Array, tokens: Array, cumulative: Array, cfg: Word2Vec):
     return lambda step: draw(jax.random.fold_in(key, step), tokens, cumulative)
 
 
-@partial(jax.jit, static_argnames=("cfg", "width"))
-def _train_width(keys: Array, tokens: Array, cumulative: Array, cfg: Word2Vec, width: int | None) -> Embeddings:
-    start = initial_embeddings(cfg.vocabulary, width, keys[1])
-    events_at = _events_at(keys[0], tokens, cumulative, cfg)
+@partial(jax.jit, static_argnames="cfg")
+def _train(start: Embeddings, key: Array, tokens: Array, cumulative: Array, cfg: Word2Vec) -> Embeddings:
+    events_at = _events_at(key, tokens, cumulative, cfg)
     return train_cbow(start, events_at, cfg.learning_rate, steps=cfg.steps, weight_decay=cfg.weight_decay)[0]
 
 
 @partial(jax.jit, static_argnames="cfg")
 def _train_kernel(key: Array, tokens: Array, cumulative: Array, rate: Array, cfg: Word2Vec) -> Embeddings:
     return train_kernel(cfg.vocabulary, _events_at(key, tokens, cumulative, cfg), rate, steps=cfg.steps)[0]
+
+
+def _widened(model: Embeddings, width: int) -> Embeddings:
+    """With columns of zeros, which stay zero: all finite widths share one program."""
+    return Embeddings(*(jnp.asarray(np.pad(np.asarray(x), [(0, 0), (0, width - x.shape[1])])) for x in model))
+
+
+def _gram_change(syn0: np.ndarray) -> float:
+    """Norm of the change of the inner products of word vectors, which are those of the identity at the start."""
+    return float(np.linalg.norm(gram(syn0) - np.eye(len(syn0), dtype=syn0.dtype)))
 
 
 def train_all(words: Words, cfg: Word2Vec, key: Array) -> dict[str, Any]:
@@ -48,19 +61,20 @@ def train_all(words: Words, cfg: Word2Vec, key: Array) -> dict[str, Any]:
     counts = jnp.asarray(words.vocabulary.counts, jnp.float32)
     cumulative = jnp.asarray(negative_cumulative(words.vocabulary.counts), jnp.float32)
     scored = draw_events(test, held_out, cumulative, shape=(cfg.held_out,), window=cfg.window, negatives=cfg.negatives)
-    keys = jnp.stack([events, weights])
-    models = {str(w or "∞"): _train_width(keys, tokens, cumulative, cfg, w) for w in (*cfg.widths, None)}
-    kernel, gram_changes = {}, {}
+    losses, vectors, kernel = {}, {}, {}
+    for width in (*cfg.widths, None):
+        start = initial_embeddings(cfg.vocabulary, width, weights)
+        model = _train(start if width is None else _widened(start, max(cfg.widths)), events, tokens, cumulative, cfg)
+        name = str(width or "∞")
+        losses[name] = float(_held_out_loss(model, scored))
+        vectors[name] = np.asarray(model.syn0)[:, : width or cfg.vocabulary]
     for rate in cfg.kernel_rates:
-        model = _train_kernel(events, tokens, cumulative, jnp.asarray(rate), cfg)
-        kernel[rate] = float(_held_out_loss(model, scored))
-    start = jnp.eye(cfg.vocabulary)
-    for name, syn0 in {"muP": models["∞"].syn0, "kernel": model.syn0}.items():
-        gram_changes[name] = float(jnp.linalg.norm(gram(syn0) - start))
+        fixed = _train_kernel(events, tokens, cumulative, jnp.float32(rate), cfg)
+        kernel[rate] = float(_kernel_held_out_loss(fixed.syn1, scored))
     return {
-        "losses": {name: float(_held_out_loss(model, scored)) for name, model in models.items()},
+        "losses": losses,
         "kernel": kernel,
-        "gram changes": gram_changes,
-        "frequency": float(frequency_loss(counts, scored)),
-        "vectors": {name: model.syn0 for name, model in models.items()},
+        "gram changes": {"muP": _gram_change(vectors["∞"]), "kernel": _gram_change(np.asarray(fixed.syn0))},
+        "frequency": float(_frequency_loss(counts, scored)),
+        "vectors": vectors,
     }

@@ -23,9 +23,12 @@ from quire.infinite_width.maml import (
     linear_meta_gradient,
     meta_gradient,
     meta_train,
+    with_silent_neurons,
 )
 
 WAYS = 5
+SHARED = 128
+"""Nets up to this width share one compiled program; wider ones would pay more for silent neurons than they save."""
 KERNELS = {"ReLU GP": partial(relu_gp, varw=1.0, varb=1.0), "ReLU NTK": partial(relu_ntk, varw=1.0, varb=1.0, varw2=1.0)}
 
 
@@ -67,31 +70,29 @@ def flat(images: np.ndarray) -> np.ndarray:
     return images.reshape(*images.shape[:2], -1)
 
 
-@partial(jax.jit, static_argnames=("cfg", "bias_alpha"))
-def _train_net(net: LinearNet, batches: Tasks, images: Array, meta_lr: Array, cfg: MAML, bias_alpha: float):
+@partial(jax.jit, static_argnames="cfg")
+def _train_net(net: LinearNet, batches: Tasks, images: Array, meta_lr: Array, bias_alpha: Array, cfg: MAML):
     gradient = partial(meta_gradient, bias_alpha=bias_alpha, step_size=cfg.step_size)
     return meta_train(net, batches, gradient, meta_lr=meta_lr, clip=cfg.clip, tasks_of=lambda t: gather(t, images, images))
 
 
 @partial(jax.jit, static_argnames="cfg")
-def _train_linear(model: LinearClassifier, batches: Tasks, images: Array, cfg: MAML):
-    gradient = partial(linear_meta_gradient, step_size=cfg.step_size)
-    return meta_train(model, batches, gradient, meta_lr=cfg.meta_lr, clip=cfg.clip, tasks_of=lambda t: gather(t, images, images))[
-        0
-    ]
+def _train_linear(model: LinearClassifier, batches: Tasks, images: Array, cfg: MAML) -> LinearClassifier:
+    gradient, tasks_of = partial(linear_meta_gradient, step_size=cfg.step_size), lambda t: gather(t, images, images)
+    return meta_train(model, batches, gradient, meta_lr=cfg.meta_lr, clip=cfg.clip, tasks_of=tasks_of)[0]
 
 
-@partial(jax.jit, static_argnames=("cfg", "bias_alpha"))
-def _net_accuracy(net: LinearNet, tasks: TaskBatch, cfg: MAML, bias_alpha: float) -> Array:
-    options = {"bias_alpha": bias_alpha, "step_size": cfg.step_size, "steps": cfg.test_steps}
-    logits = jax.lax.map(lambda task: adapt(net, task, **options).logits, tasks, batch_size=100)
+@partial(jax.jit, static_argnames="cfg")
+def _net_accuracy(net: LinearNet, tasks: TaskBatch, bias_alpha: Array, cfg: MAML) -> Array:
+    adapted = partial(adapt, net, bias_alpha=bias_alpha, step_size=cfg.step_size, steps=cfg.test_steps)
+    logits = jax.lax.map(lambda task: adapted(task).logits, tasks, batch_size=100)
     return accuracy(logits, tasks.query_labels)
 
 
 @partial(jax.jit, static_argnames="cfg")
 def _linear_accuracy(model: LinearClassifier, tasks: TaskBatch, cfg: MAML) -> Array:
-    options = {"step_size": cfg.step_size, "steps": cfg.test_steps}
-    return accuracy(jax.vmap(lambda task: linear_logits(model, task, **options))(tasks), tasks.query_labels)
+    logits = partial(linear_logits, model, step_size=cfg.step_size, steps=cfg.test_steps)
+    return accuracy(jax.vmap(logits)(tasks), tasks.query_labels)
 
 
 @partial(jax.jit, static_argnames=("cfg", "name"))
@@ -106,10 +107,8 @@ def _kernel_accuracy(batches: Tasks, images: Array, tasks: TaskBatch, cfg: MAML,
         meta_lr=cfg.meta_lr,
         clip=cfg.clip,
     )
-    options = {"step_size": cfg.step_size, "steps": cfg.test_steps}
-    logits = jax.lax.map(
-        lambda t: kernel_logits(machine, kernel, jax.tree.map(lambda x: x[None], t), **options)[0], tasks, batch_size=100
-    )
+    adapted = partial(kernel_logits, machine, kernel, step_size=cfg.step_size, steps=cfg.test_steps)
+    logits = jax.lax.map(lambda t: adapted(jax.tree.map(lambda x: x[None], t))[0], tasks, batch_size=100)
     return accuracy(logits, tasks.query_labels)
 
 
@@ -120,16 +119,16 @@ def accuracies(data: FewShotData, cfg: MAML, key: Array) -> tuple[dict[str, floa
     batches, tasks = training_tasks(draw, *images.shape[:2], cfg), test_tasks(test, data, cfg)
     dim = images.shape[-1]
     start = linear_limit(dim, WAYS, sigma_u=cfg.sigma_u, sigma_v=cfg.sigma_v)
-    trained, curve = _train_net(start, batches, images, jnp.asarray(cfg.meta_lr), cfg, cfg.bias_alpha)
-    scores = {
-        "∞": _net_accuracy(trained, tasks, cfg, cfg.bias_alpha),
-        "∞, untrained": _net_accuracy(start, tasks, cfg, cfg.bias_alpha),
-    }
+    alpha = jnp.float32(cfg.bias_alpha)
+    trained, curve = _train_net(start, batches, images, jnp.float32(cfg.meta_lr), alpha, cfg)
+    scores = {"∞": _net_accuracy(trained, tasks, alpha, cfg), "∞, untrained": _net_accuracy(start, tasks, alpha, cfg)}
     for i, net in enumerate(cfg.nets):
         limit = linear_limit(dim, WAYS, sigma_u=net.sigma_u, sigma_v=net.sigma_v)
         finite = finite_net(limit, net.width, jax.random.fold_in(weights, i))
-        finite, _ = _train_net(finite, batches, images, jnp.asarray(net.meta_lr), cfg, net.bias_alpha)
-        scores[str(net.width)] = _net_accuracy(finite, tasks, cfg, net.bias_alpha)
+        finite = with_silent_neurons(finite, max(net.width, SHARED))
+        alpha = jnp.float32(net.bias_alpha)
+        finite, _ = _train_net(finite, batches, images, jnp.float32(net.meta_lr), alpha, cfg)
+        scores[str(net.width)] = _net_accuracy(finite, tasks, alpha, cfg)
     linear = LinearClassifier(jnp.zeros((WAYS, dim)), jnp.zeros(WAYS))
     scores["linear"] = _linear_accuracy(_train_linear(linear, batches, images, cfg), tasks, cfg)
     if cfg.kernel_rows:

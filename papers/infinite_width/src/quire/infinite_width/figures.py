@@ -136,10 +136,10 @@ def word_maps(panels: Mapping[str, np.ndarray], words: Sequence[str], groups: Se
     axes = axes.ravel()
     for spare in axes[len(panels) :]:
         spare.set_axis_off()
-    groups = np.asarray(groups)
+    of_word = np.asarray(groups)
     for each, (name, xy) in zip(axes, panels.items(), strict=False):
         for group, label in enumerate(names):
-            each.scatter(*xy[groups == group].T, s=18, color=f"C{group}", label=label)
+            each.scatter(*xy[of_word == group].T, s=18, color=f"C{group}", label=label)
         for word, point in list(zip(words, xy, strict=True))[:: max(1, len(words) // 12)]:
             each.annotate(word, point, fontsize=7, color="#555555", xytext=(3, 2), textcoords="offset points")
         each.set(title=f"width {name}", xticks=[], yticks=[])

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_positive
+from quire.common.mup.mlp import check_rate
 from quire.infinite_width.maml import CLIP_OFFSET, TaskBatch, adapt_fixed, cross_entropy
 
 Kernel = Callable[[Array, Array], Array]
@@ -57,7 +59,12 @@ def append(machine: KernelMachine, x: Float[Array, "n d"], change: Float[Array, 
 def sgd_step(
     machine: KernelMachine, kernel: Kernel, x: Float[Array, "n d"], labels: Array, learning_rate: float
 ) -> tuple[KernelMachine, Float[Array, ""]]:
-    """One SGD step on the mean cross-entropy; returns the loss before it as well."""
+    """One SGD step on the mean cross-entropy; returns the loss before it as well.
+
+    Raises:
+        ValueError: if the learning rate is negative, a label is no class, or there are more rows than the buffer holds.
+    """
+    check_rate("learning_rate", learning_rate)
     loss, delta = cross_entropy(predict(machine, kernel, x), labels)
     return append(machine, x, -learning_rate * delta), loss
 
@@ -90,7 +97,12 @@ def kernel_meta_train(
     """First-order MAML in function space: each step appends the query points of its tasks.
 
     The gradient is clipped in the norm of the kernel's function space, the one that weights have in parameter space.
+
+    Raises:
+        ValueError: if `meta_lr` is negative, `clip` not positive, or a batch has more rows than the buffer holds.
     """
+    check_rate("meta_lr", meta_lr)
+    check_positive("clip", clip)
 
     def step(machine, batch):
         tasks = tasks_of(batch)

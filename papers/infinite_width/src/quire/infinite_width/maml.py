@@ -10,7 +10,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
+
+from quire.common.checks import check_at_least, check_ids, check_positive
+from quire.common.mup.mlp import check_rate
+from quire.common.random import generator
 
 CLIP_OFFSET = 1e-6
 """Added to the norm before dividing by it, as the authors do."""
@@ -41,20 +46,35 @@ def linear_limit(dim: int, out: int, *, sigma_u: float = 1.0, sigma_v: float = 1
     """
     if min(dim, out) < 1:
         raise ValueError(f"dim is {dim} and out {out}; both must be at least 1")
-    U = sigma_u * jnp.eye(dim + out, dim)
-    return LinearNet(U, sigma_v * jnp.eye(out, dim + out, k=dim), jnp.zeros(dim + out))
+    width = dim + out
+    weights = sigma_u * np.eye(width, dim), sigma_v * np.eye(out, width, k=dim), np.zeros(width)
+    return LinearNet(*(jnp.asarray(w, float) for w in weights))
 
 
 def finite_net(limit: LinearNet, width: int, key: jax.Array) -> LinearNet:
     """A random network of finite width that converges to the limit: `Omega / sqrt(n)` applied to the limit's neurons.
 
+    Drawn on the host.
+
     Raises:
         ValueError: if the width is below 1.
     """
-    if width < 1:
-        raise ValueError(f"width is {width}; it must be at least 1")
-    omega = jax.random.normal(key, (width, len(limit.b))) / width**0.5
-    return LinearNet(omega @ limit.U, limit.V @ omega.T, omega @ limit.b)
+    check_at_least("width", width)
+    U, V, b = map(np.asarray, limit)
+    omega = (generator(key).standard_normal((width, len(b))) / width**0.5).astype(U.dtype)
+    return LinearNet(*map(jnp.asarray, (omega @ U, V @ omega.T, omega @ b)))
+
+
+def with_silent_neurons(net: LinearNet, width: int) -> LinearNet:
+    """The same function at another width: new neurons have weights of zero, and no gradient ever reaches them.
+
+    Raises:
+        ValueError: if the net is wider than that already.
+    """
+    U, V, b = map(np.asarray, net)
+    extra = check_at_least("width", width, len(b)) - len(b)
+    padded = np.pad(U, [(0, extra), (0, 0)]), np.pad(V, [(0, 0), (0, extra)]), np.pad(b, (0, extra))
+    return LinearNet(*map(jnp.asarray, padded))
 
 
 def net_output(net: LinearNet, x: Float[Array, "*batch d"], bias_alpha: float = 1.0) -> Float[Array, "*batch out"]:
@@ -63,7 +83,13 @@ def net_output(net: LinearNet, x: Float[Array, "*batch d"], bias_alpha: float = 
 
 
 def cross_entropy(logits: Float[Array, "m out"], labels: Int[Array, " m"]) -> tuple[Array, Array]:
-    """Mean cross-entropy and its derivative by the logits."""
+    """Mean cross-entropy and its derivative by the logits.
+
+    Raises:
+        ValueError: if there is no row, or a label is no class.
+    """
+    check_at_least("number of logits", len(logits))
+    check_ids("labels", labels, logits.shape[-1])
     log_p = jax.nn.log_softmax(logits)
     onehot = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
     return -jnp.mean(jnp.sum(onehot * log_p, -1)), (jnp.exp(log_p) - onehot) / len(labels)
@@ -78,39 +104,78 @@ class Adapted(NamedTuple):
     losses: Float[Array, " steps"]
 
 
-def adapt(net: LinearNet, task: TaskBatch, *, bias_alpha: float, step_size: float, steps: int) -> Adapted:
+class _Span(NamedTuple):
+    """An adapted net in the span of `B = [H; V]`, the support activations and the readout before adaptation.
+
+    The query activations are `Hq + query B`, the readout is `readout B`.
+    """
+
+    H: Float[Array, "m n"]
+    Hq: Float[Array, "q n"]
+    query: Float[Array, "q b"]
+    readout: Float[Array, "out b"]
+    logits: Float[Array, "q out"]
+    losses: Float[Array, " steps"]
+
+
+def _adapt(net: LinearNet, task: TaskBatch, *, bias_alpha: float | Array, step_size: float, steps: int) -> _Span:
+    """`adapt`, without a product of the size of the net in any inner step: logits come from coefficients and `B B^T`."""
+    support = len(task.support)
+    inputs = jnp.concatenate([task.support, task.query])
+    gram = inputs @ task.support.T + bias_alpha**2
+    rows = inputs @ net.U.T + (bias_alpha * net.b)[None, :]
+    on_readout = rows @ net.V.T
+    products = jnp.concatenate([rows @ rows[:support].T, on_readout], 1)
+    basis = jnp.concatenate([products[:support], jnp.concatenate([on_readout[:support].T, net.V @ net.V.T], 1)])
+    identity = jnp.eye(len(basis), dtype=basis.dtype)
+
+    def inner(state, _):
+        of_rows, readout = state
+        loss, delta = cross_entropy(of_rows[:support] @ basis @ readout.T, task.support_labels)
+        new = of_rows - step_size * gram @ (delta @ readout), readout - step_size * delta.T @ of_rows[:support]
+        return new, loss
+
+    start = jnp.concatenate([identity[:support], jnp.zeros_like(products[support:])]), identity[support:]
+    (of_rows, readout), losses = jax.lax.scan(inner, start, length=steps)
+    query = of_rows[support:]
+    logits = (products[support:] + query @ basis) @ readout.T
+    return _Span(rows[:support], rows[support:], query, readout, logits, losses)
+
+
+def adapt(net: LinearNet, task: TaskBatch, *, bias_alpha: float | Array, step_size: float, steps: int) -> Adapted:
     """Gradient descent on the support set of one task, all weights from their old values.
 
     With `K = X X^T + alpha^2` and `delta` the derivative by the logits, a step is `V -= s delta^T H`, `H -= s K delta V`.
+
+    Raises:
+        ValueError: if the number of steps or the step size is negative, or a label is no class.
     """
-    X, Q = task.support, task.query
-    gram_support, gram_query = (Z @ X.T + bias_alpha**2 for Z in (X, Q))
-    bias = (bias_alpha * net.b)[None, :]
-
-    def inner(state, _):
-        H, Hq, V = state
-        loss, delta = cross_entropy(H @ V.T, task.support_labels)
-        dH = delta @ V
-        new = H - step_size * gram_support @ dH, Hq - step_size * gram_query @ dH, V - step_size * delta.T @ H
-        return new, loss
-
-    start = X @ net.U.T + bias, Q @ net.U.T + bias, net.V
-    (_, Hq, V), losses = jax.lax.scan(inner, start, length=steps)
-    return Adapted(Hq, V, Hq @ V.T, losses)
+    check_at_least("steps", steps, 0)
+    check_rate("step_size", step_size)
+    span = _adapt(net, task, bias_alpha=bias_alpha, step_size=step_size, steps=steps)
+    basis = jnp.concatenate([span.H, net.V])
+    return Adapted(span.Hq + span.query @ basis, span.readout @ basis, span.logits, span.losses)
 
 
 def meta_gradient(
-    net: LinearNet, tasks: TaskBatch, *, bias_alpha: float, step_size: float, steps: int = 1
+    net: LinearNet, tasks: TaskBatch, *, bias_alpha: float | Array, step_size: float, steps: int = 1
 ) -> tuple[Float[Array, ""], LinearNet]:
-    """Mean query loss after adaptation, and the first-order gradients *summed* over tasks."""
+    """Mean query loss after adaptation, and the first-order gradients *summed* over tasks.
 
-    def of_task(task):
-        adapted = adapt(net, task, bias_alpha=bias_alpha, step_size=step_size, steps=steps)
-        loss, delta = cross_entropy(adapted.logits, task.query_labels)
-        return loss, delta.T @ adapted.hidden, delta @ adapted.V
-
-    losses, dV, dH = jax.vmap(of_task)(tasks)
-    return losses.mean(), LinearNet(jnp.einsum("tqn,tqd->nd", dH, tasks.query), dV.sum(0), bias_alpha * dH.sum((0, 1)))
+    Raises:
+        ValueError: as for `adapt`.
+    """
+    check_at_least("steps", steps, 0)
+    check_rate("step_size", step_size)
+    span = jax.vmap(lambda task: _adapt(net, task, bias_alpha=bias_alpha, step_size=step_size, steps=steps))(tasks)
+    losses, delta = jax.vmap(cross_entropy)(span.logits, tasks.query_labels)
+    support = tasks.support.shape[1]
+    # Coefficients first: products with whole activations are then one for all tasks, but for the first of dH.
+    by_query, by_readout = jnp.einsum("tqo,tqb->tob", delta, span.query), delta @ span.readout
+    dV = jnp.einsum("tqo,tqn->on", delta, span.Hq) + jnp.einsum("tom,tmn->on", by_query[..., :support], span.H)
+    dV = dV + by_query[..., support:].sum(0) @ net.V
+    dH = by_readout[..., :support] @ span.H + by_readout[..., support:] @ net.V
+    return losses.mean(), LinearNet(jnp.einsum("tqn,tqd->nd", dH, tasks.query), dV, bias_alpha * dH.sum((0, 1)))
 
 
 class LinearClassifier(NamedTuple):
@@ -184,7 +249,12 @@ def meta_train(
 
     Returns:
         The trained model, and loss and gradient norm `[steps, 2]` of every step.
+
+    Raises:
+        ValueError: if `meta_lr` is negative or `clip` not positive.
     """
+    check_rate("meta_lr", meta_lr)
+    check_positive("clip", clip)
 
     def step(model, batch):
         loss, g = gradient(model, tasks_of(batch))
@@ -196,5 +266,11 @@ def meta_train(
 
 
 def accuracy(logits: Float[Array, "*tasks q out"], labels: Int[Array, "*tasks q"]) -> Float[Array, ""]:
-    """Fraction of queries whose largest logit is their label."""
-    return jnp.mean(jnp.argmax(logits, -1) == labels)
+    """Fraction of queries whose largest logit is their label; NaN if a logit is.
+
+    Raises:
+        ValueError: if there is no query, or a label is no class.
+    """
+    check_at_least("number of queries", labels.size)
+    check_ids("labels", labels, logits.shape[-1])
+    return jnp.where(jnp.isnan(logits).any(), jnp.nan, jnp.mean(jnp.argmax(logits, -1) == labels))

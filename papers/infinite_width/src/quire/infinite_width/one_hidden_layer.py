@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from quire.common.mup.mlp import Nonlinearity
+from quire.common.mup.mlp import Nonlinearity, check_rate
+from quire.infinite_width.deep import AnyArray, check_examples
 
 
 class NeuronLaw(NamedTuple):
@@ -28,11 +29,11 @@ def neuron_law(nodes: Float[Array | np.ndarray, "nodes k"], weights: Float[Array
     Raises:
         ValueError: if the nodes have neither `dim` nor `dim + 1` columns.
     """
-    nodes, weights = jnp.asarray(nodes), jnp.asarray(weights)
+    nodes, weights = np.asarray(nodes), np.asarray(weights)
     if nodes.shape[1] not in (dim, dim + 1):
         raise ValueError(f"nodes has {nodes.shape[1]} columns; {dim} inputs need {dim}, or {dim + 1} with a readout")
-    v = nodes[:, dim] if nodes.shape[1] > dim else jnp.zeros(len(nodes))
-    return NeuronLaw(nodes[:, :dim], v, weights)
+    v = nodes[:, dim] if nodes.shape[1] > dim else np.zeros_like(weights)
+    return NeuronLaw(*map(jnp.asarray, (nodes[:, :dim], v, weights)))
 
 
 def output(law: NeuronLaw, x: Float[Array, "*batch d"], phi: Nonlinearity) -> Float[Array, "*batch"]:
@@ -47,7 +48,7 @@ def feature_kernel(law: NeuronLaw, x: Float[Array, "m d"], phi: Nonlinearity) ->
 
 
 def mup_limit(
-    law: NeuronLaw, X: Float[Array, "steps d"], y: Float[Array, " steps"], eta: float | Float[Array, ""], phi: Nonlinearity
+    law: NeuronLaw, X: Float[AnyArray, "steps d"], y: Float[AnyArray, " steps"], eta: float | Float[Array, ""], phi: Nonlinearity
 ) -> tuple[NeuronLaw, Float[Array, " steps"]]:
     """SGD on `(f - y)^2 / 2`, one example a step, in the limit: with `chi = f - y`,
 
@@ -63,10 +64,10 @@ def mup_limit(
         The law after all steps and the output at each example just before its step.
 
     Raises:
-        ValueError: if X and y differ in length.
+        ValueError: if X and y differ in length, or `eta` is negative.
     """
-    if X.shape[0] != y.shape[0]:
-        raise ValueError(f"X has {X.shape[0]} examples and y {y.shape[0]}; every step needs one of each")
+    check_examples(X, y)
+    check_rate("eta", eta)
 
     def step(law: NeuronLaw, example: tuple[Array, Array]):
         x, target = example
@@ -76,4 +77,4 @@ def mup_limit(
         u = law.u - rate * (law.v * slopes)[:, None] * x[None, :]
         return NeuronLaw(u, law.v - rate * features, law.weights), f
 
-    return jax.lax.scan(step, law, (X, y))
+    return jax.lax.scan(step, law, (jnp.asarray(X), jnp.asarray(y)))

@@ -10,9 +10,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
+from quire.common.checks import check_at_least, is_concrete
+from quire.common.mup.mlp import check_rate
+from quire.common.random import generator
 from quire.common.text.windows import Events
+
+AnyArray = np.ndarray | Array
 
 OFFSET = 1e-10
 """Added to probabilities before the logarithm, as the authors do."""
@@ -28,15 +34,33 @@ class Embeddings(NamedTuple):
 def initial_embeddings(vocabulary: int, width: int | None, key: jax.Array | None = None) -> Embeddings:
     """Start of a network of the given width; `width=None` is the infinite-width limit, which is deterministic.
 
+    Finite ones are drawn on the host.
+
     Raises:
-        ValueError: if the width is below 1, or finite without a key.
+        ValueError: if the vocabulary or the width is below 1, or the width finite without a key.
     """
+    check_at_least("vocabulary", vocabulary)
     if width is None:
-        return Embeddings(jnp.eye(vocabulary), jnp.zeros((vocabulary, vocabulary)))
+        return Embeddings(jnp.asarray(np.eye(vocabulary), float), jnp.asarray(np.zeros((vocabulary, vocabulary)), float))
     if width < 1 or key is None:
         raise ValueError(f"width is {width} and key {key}; a finite network needs a width of at least 1 and a key")
     bound = (3 / width) ** 0.5
-    return Embeddings(jax.random.uniform(key, (vocabulary, width), minval=-bound, maxval=bound), jnp.zeros((vocabulary, width)))
+    syn0 = generator(key).uniform(-bound, bound, (vocabulary, width))
+    return Embeddings(jnp.asarray(syn0, float), jnp.asarray(np.zeros((vocabulary, width)), float))
+
+
+def _present(ids: Int[Array, "*ids"], size: int, name: str) -> Array:
+    """Which ids are words; V and, where JAX traces them, all others that are none are absent.
+
+    Raises:
+        ValueError: if an id is negative or above V.
+    """
+    if is_concrete(ids) and ids.size:
+        numbers = np.asarray(ids)  # by NumPy: inside `jit`, JAX traces known arrays too
+        lowest, highest = int(numbers.min()), int(numbers.max())
+        if lowest < 0 or highest > size:
+            raise ValueError(f"{name} runs from {lowest} to {highest}; words are 0 to {size - 1}, an absent one is {size}")
+    return (ids >= 0) & (ids < size)
 
 
 def cbow_event(
@@ -56,18 +80,23 @@ def cbow_event(
         weight_decay: of the visited rows.
 
     Returns:
-        New embeddings and the loss, each term taken just before its update.
+        New embeddings and the loss, each term taken just before its update. An event without context has a hidden vector of 0.
+
+    Raises:
+        ValueError: if an id is no word and not V, or the learning rate is negative.
     """
+    check_rate("learning_rate", learning_rate)
     size = len(model.syn0)
+    inside, presence = _present(context, size, "context"), _present(targets, size, "targets")
+    context = jnp.where(inside, context, size)
     rows = model.syn0.at[context].get(mode="fill", fill_value=0)
-    words = jnp.sum(context < size)
+    words = jnp.maximum(jnp.sum(inside), 1)
     hidden = rows.sum(0) / words
     decay = 1 - learning_rate * weight_decay
 
-    def pair(carry, target_and_label):
+    def pair(carry, of_target):
         syn1, error = carry
-        target, label = target_and_label
-        present = target < size
+        target, label, present = of_target
         row = syn1.at[target].get(mode="fill", fill_value=0)
         p = jax.nn.sigmoid(row @ hidden)
         g = jnp.where(present, learning_rate * (label - p), 0)
@@ -75,7 +104,9 @@ def cbow_event(
         return (syn1.at[target].set(row * decay + g * hidden, mode="drop"), error + g * row), term
 
     labels = (jnp.arange(len(targets)) == 0).astype(hidden.dtype)
-    (syn1, error), terms = jax.lax.scan(pair, (model.syn1, jnp.zeros_like(hidden)), (targets, labels))
+    (syn1, error), terms = jax.lax.scan(
+        pair, (model.syn1, jnp.zeros_like(hidden)), (jnp.where(presence, targets, size), labels, presence)
+    )
 
     def visit(syn0, word):
         row = syn0.at[word].get(mode="fill", fill_value=0)
@@ -85,16 +116,19 @@ def cbow_event(
     return Embeddings(syn0, syn1), terms.sum()
 
 
-def _forward(model: Embeddings, events: Events):
-    """Weight of each context word, mean context, target rows, logits, labels, presence, for a batch of events."""
-    size = len(model.syn0)
-    inside = events.context < size
-    share = inside / jnp.sum(inside, -1, keepdims=True)
+def _checked(events: Events, size: int) -> tuple[Events, Float[Array, "b c"]]:
+    """Events whose absent words are all V, and the weight of each context word in the mean; 0 where there is no context."""
+    inside, present = _present(events.context, size, "context"), _present(events.targets, size, "targets")
+    share = inside / jnp.maximum(jnp.sum(inside, -1, keepdims=True), 1)
+    return Events(jnp.where(inside, events.context, size), jnp.where(present, events.targets, size)), share
+
+
+def _forward(model: Embeddings, events: Events, share: Float[Array, "b c"]):
+    """Rows of context words, mean context, target rows and logits, for a batch of events."""
     rows = model.syn0.at[events.context].get(mode="fill", fill_value=0)
     hidden = jnp.einsum("bc,bcn->bn", share.astype(rows.dtype), rows)
     readout = model.syn1.at[events.targets].get(mode="fill", fill_value=0)
-    logits = jnp.einsum("btn,bn->bt", readout, hidden)
-    return share.astype(rows.dtype), rows, hidden, readout, logits
+    return rows, hidden, readout, jnp.einsum("btn,bn->bt", readout, hidden)
 
 
 def _losses(logits: Float[Array, "b t"], targets: Int[Array, "b t"], size: int) -> tuple[Array, Array]:
@@ -112,11 +146,16 @@ def cbow_step(
 
     Returns:
         New embeddings and the mean loss before the update.
+
+    Raises:
+        ValueError: as for `cbow_event`.
     """
-    share, rows, hidden, readout, logits = _forward(model, events)
+    check_rate("learning_rate", learning_rate)
+    events, share = _checked(events, len(model.syn0))
+    rows, hidden, readout, logits = _forward(model, events, share)
     losses, residual = _losses(logits, events.targets, len(model.syn0))
     error = jnp.einsum("bt,btn->bn", residual, readout)
-    change1, change0 = residual[..., None] * hidden[:, None], share[..., None] * error[:, None]
+    change1, change0 = residual[..., None] * hidden[:, None], share.astype(error.dtype)[..., None] * error[:, None]
     if weight_decay:  # wide rows are not read again for a decay of zero
         change1, change0 = change1 - weight_decay * readout, change0 - weight_decay * rows
     return Embeddings(
@@ -142,7 +181,13 @@ def train_cbow(
     steps: int,
     weight_decay: float = 0.0,
 ) -> tuple[Embeddings, Float[Array, " steps"]]:
-    """`cbow_step` after `cbow_step`, the learning rate decaying linearly; returns the loss of every batch as well."""
+    """`cbow_step` after `cbow_step`, the learning rate decaying linearly; returns the loss of every batch as well.
+
+    Raises:
+        ValueError: if there is no step, or the learning rate is negative.
+    """
+    check_at_least("steps", steps)
+    check_rate("learning_rate", learning_rate)
 
     def step(model, number):
         return cbow_step(model, events_at(number), _rate(learning_rate, number, steps), weight_decay)
@@ -150,20 +195,27 @@ def train_cbow(
     return jax.lax.scan(step, model, jnp.arange(steps))
 
 
+def _kernel_logits(syn1: Float[Array, "v v"], events: Events, share: Float[Array, "b c"]) -> tuple[Float[Array, "b t"], tuple]:
+    """With one-hot word vectors `syn1[t] . h` is a mean of entries `syn1[t, context]`; those entries' places as well."""
+    place = events.targets[:, :, None], events.context[:, None, :]
+    return jnp.sum(syn1.at[place].get(mode="fill", fill_value=0) * share[:, None, :], -1), place
+
+
 def train_kernel(
     vocabulary: int, events_at: EventsAt, learning_rate: float | Float[Array, ""], *, steps: int
 ) -> tuple[Embeddings, Float[Array, " steps"]]:
-    """The kernel limit: `syn0 = I` stays, only `syn1` is trained.
+    """The kernel limit: `syn0 = I` stays, only `syn1` is trained; a step touches one entry a pair of words.
 
-    With one-hot word vectors `syn1[t] . h` is a mean of entries `syn1[t, context]`, so a step touches one entry a pair of words.
+    Raises:
+        ValueError: as for `train_cbow`.
     """
+    check_at_least("steps", steps)
+    check_rate("learning_rate", learning_rate)
 
     def step(table, number):
-        events = events_at(number)
-        inside = events.context < vocabulary
-        share = (inside / jnp.sum(inside, -1, keepdims=True)).astype(table.dtype)
-        place = events.targets[:, :, None], events.context[:, None, :]
-        logits = jnp.sum(table.at[place].get(mode="fill", fill_value=0) * share[:, None, :], -1)
+        events, share = _checked(events_at(number), vocabulary)
+        share = share.astype(table.dtype)
+        logits, place = _kernel_logits(table, events, share)
         losses, residual = _losses(logits, events.targets, vocabulary)
         change = _rate(learning_rate, number, steps) * residual[..., None] * share[:, None, :]
         return table.at[place].add(change, mode="drop"), losses.mean()
@@ -174,12 +226,31 @@ def train_kernel(
 
 
 def held_out_loss(model: Embeddings, events: Events, batch: int = 512) -> Float[Array, ""]:
-    """Mean loss of events `[events, ...]`, which are scored `batch` at a time."""
+    """Mean loss of events `[events, ...]`, which are scored `batch` at a time.
 
-    def losses(events: Events):
-        return _losses(_forward(model, events)[-1], events.targets, len(model.syn0))[0]
+    Raises:
+        ValueError: if there is no event, or an id is no word and not V.
+    """
+    size = len(model.syn0)
+    check_at_least("number of events", len(events.context))
+    events, share = _checked(events, size)
 
-    return jax.lax.map(lambda e: losses(jax.tree.map(lambda x: x[None], e))[0], events, batch_size=batch).mean()
+    def loss(event: Events, share: Array):
+        one = jax.tree.map(lambda x: x[None], (event, share))
+        return _losses(_forward(model, *one)[-1], one[0].targets, size)[0][0]
+
+    return jax.lax.map(lambda event: loss(*event), (events, share), batch_size=batch).mean()
+
+
+def kernel_held_out_loss(syn1: Float[Array, "v v"], events: Events) -> Float[Array, ""]:
+    """`held_out_loss` of the kernel limit, from the entries of its readout that the events touch.
+
+    Raises:
+        ValueError: as for `held_out_loss`.
+    """
+    check_at_least("number of events", len(events.context))
+    events, share = _checked(events, len(syn1))
+    return _losses(_kernel_logits(syn1, events, share.astype(syn1.dtype))[0], events.targets, len(syn1))[0].mean()
 
 
 def frequency_loss(counts: Array, events: Events, power: float = 0.75) -> Float[Array, ""]:
@@ -190,6 +261,6 @@ def frequency_loss(counts: Array, events: Events, power: float = 0.75) -> Float[
     return _losses(odds.at[events.targets].get(mode="fill", fill_value=0), events.targets, size)[0].mean()
 
 
-def gram(syn0: Float[Array, "v n"]) -> Float[Array, "v v"]:
+def gram(syn0: Float[AnyArray, "v n"]) -> Float[AnyArray, "v v"]:
     """Inner products of word vectors: all that is left of them in the limit."""
     return syn0 @ syn0.T

@@ -19,8 +19,8 @@ def poisson(key: jax.Array, n: int) -> tuple[Layers, Objective]:
     """A random pressure network of 361 floats and its Poisson problem on n points."""
     layers = init_siren(key, 2, 1, HIDDEN, HIDDEN_LAYERS)
     low, high = -jnp.ones(2), jnp.ones(2)
-    at_sides = tuple(sides(key, max(n // 100, 2), axis, low, high) for axis in (0, 1))
-    return layers, pressure_objective(siren, taylor_green, Points(uniform(key, n, low, high), at_sides))
+    near_x, near_y = (sides(key, max(n // 100, 2), axis, low, high) for axis in (0, 1))
+    return layers, pressure_objective(siren, taylor_green, Points(uniform(key, n, low, high), (near_x, near_y)))
 
 
 def by_hessian(objective: Objective) -> Objective:

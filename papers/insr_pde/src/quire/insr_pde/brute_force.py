@@ -57,7 +57,7 @@ def velocity_loss(theta, widths, target, x, side_x, side_y) -> complex:
     return np.mean((network(theta, widths, x)[0] - target) ** 2) + np.mean(through_x**2) + np.mean(through_y**2)
 
 
-def carried_velocity(before, widths, x, dt: float) -> np.ndarray:
+def semi_lagrangian_velocity(before, widths, x, dt: float) -> np.ndarray:
     """Semi-Lagrangian target of the advection."""
     return network(before, widths, np.clip(x - dt * network(before, widths, x)[0], -1, 1))[0]
 

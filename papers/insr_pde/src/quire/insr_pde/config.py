@@ -24,12 +24,12 @@ class Network:
 
     Attributes:
         hidden, num_hidden_layers: width, and layers between the first and the output layer.
-        starts: new networks that the first solver of a fit tries.
+        restarts: new networks that the first solver of a fit tries.
     """
 
     hidden: int = 12
     num_hidden_layers: int = 2
-    starts: int = 1
+    restarts: int = 1
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ class Preset:
 
 QUICK = Preset(
     advection=AdvectionRun(
-        network=Network(starts=4),
-        num_points=450,
+        network=Network(restarts=4),
+        num_points=600,
         steps=40,
         fit=(Adam(300, 3e-3, None), accelerated(100, 1e-10)),
         inner=(LevenbergMarquardt(8, 1e-5, floor=1e-8),),
@@ -137,7 +137,7 @@ QUICK = Preset(
         pinn_points=(48, 20),
     ),
     fluid=FluidRun(
-        network=Network(starts=4),
+        network=Network(restarts=4),
         resolution=28,
         side_points=56,
         steps=3,
@@ -148,7 +148,7 @@ QUICK = Preset(
         stop_early=0.3,
     ),
     two_scales=TwoScales(
-        network=Network(starts=2),
+        network=Network(restarts=2),
         resolution=40,
         fit=(Adam(400, 3e-3, None), accelerated(20)),
         precision="float32",
@@ -160,7 +160,7 @@ QUICK = Preset(
 STANDARD = Preset(
     advection=replace(
         QUICK.advection,
-        network=Network(16, 2, starts=8),
+        network=Network(16, 2, restarts=8),
         num_points=1200,
         steps=240,
         inner=(LevenbergMarquardt(20, 1e-5, floor=1e-8),),
@@ -169,14 +169,14 @@ STANDARD = Preset(
     ),
     fluid=replace(
         QUICK.fluid,
-        network=Network(16, 2, starts=8),
+        network=Network(16, 2, restarts=8),
         resolution=40,
         side_points=80,
         steps=100,
     ),
     two_scales=replace(
         QUICK.two_scales,
-        network=Network(16, 2, starts=8),
+        network=Network(16, 2, restarts=8),
         resolution=64,
         fit=(Adam(1000, 3e-3, None), accelerated(100)),
         precision="float64",

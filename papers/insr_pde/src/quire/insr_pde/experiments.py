@@ -26,6 +26,7 @@ from quire.insr_pde.config import AdvectionRun, FluidRun, Network, Solvers, TwoS
 from quire.insr_pde.pinn import pinn_objective
 
 
+@jax.jit
 def bump(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """Initial profile of the advection: `exp(-(x + 3/2)^2 / (2 * 0.1^2))`."""
     return jnp.exp(-0.5 * (x + 1.5) ** 2 / 0.1**2)
@@ -45,16 +46,22 @@ def equal_grid(floats: int, fields: int) -> int:
 def fit_network(
     draw: Draw, network: Network, in_dim: int, out_dim: int, key: jax.Array, solvers: Solvers, *, dtype: Any = None
 ) -> tuple[Layers, Info]:
-    """A new network that minimises an objective; the best of `network.starts` new ones goes on after the first solver."""
+    """A new network that minimises an objective; the best of `network.restarts` new ones goes on after the first solver."""
     init_key, solve_key = jax.random.split(key)
     sizes = in_dim, out_dim, network.hidden, network.num_hidden_layers
-    starts = jax.vmap(lambda key: init_siren(key, *sizes, dtype=dtype))(jax.random.split(init_key, network.starts))
+    starts = jax.vmap(lambda key: init_siren(key, *sizes, dtype=dtype))(jax.random.split(init_key, network.restarts))
     return minimise_best(draw, starts, solve_key, solvers)
 
 
 def _over_seeds(program: Callable[[jax.Array], Any], keys: jax.Array) -> Any:
     """Results of one compiled program for each key, as NumPy arrays with a leading axis."""
     return stack([program(key) for key in keys])
+
+
+def _on_host(field: Callable[[Array], Array], x: np.ndarray) -> np.ndarray:
+    """A field at points, float64."""
+    with jax.enable_x64():
+        return np.asarray(field(jnp.asarray(x)))
 
 
 # --- Advection ---
@@ -141,10 +148,10 @@ def advect_by_grids(run: AdvectionRun) -> dict[str, np.ndarray]:
     error in space and the solution at the end.
     """
     problem, (nodes, test) = advection_problem(run), line(run)
-    initial, spacing = _bump(nodes), nodes[1] - nodes[0]
-    how = {"velocity": problem.velocity, "dt": problem.dt, "steps": run.steps}
+    initial, spacing = _on_host(bump, nodes), nodes[1] - nodes[0]
+    how: dict[str, Any] = {"velocity": problem.velocity, "dt": problem.dt, "steps": run.steps}
     around = np.arange(2 * FINE * (len(nodes) - 1)) * spacing / FINE - DOMAIN  # periodic, twice as wide
-    whole = midpoint_in_time(_bump(around), spacing / FINE, **how)
+    whole = midpoint_in_time(_on_host(bump, around), spacing / FINE, **how)
     first = FINE * (len(nodes) - 1) // 2
     return {
         "central midpoint": midpoint_grid(initial, spacing, **how),
@@ -153,13 +160,9 @@ def advect_by_grids(run: AdvectionRun) -> dict[str, np.ndarray]:
         "semi-Lagrangian linear": semi_lagrangian_line(initial, spacing, **how),
         "semi-Lagrangian cubic": semi_lagrangian_line(initial, spacing, interpolation="cubic", **how),
         "discrete": whole[first : first + len(test)],
-        "initial": _bump(test),
-        "exact": _bump(test - problem.velocity * problem.dt * run.steps),
+        "initial": _on_host(bump, test),
+        "exact": _on_host(bump, test - problem.velocity * problem.dt * run.steps),
     }
-
-
-def _bump(x: np.ndarray) -> np.ndarray:
-    return np.exp(-0.5 * (x + 1.5) ** 2 / 0.1**2)
 
 
 def grid_peak(nodes: np.ndarray, values: np.ndarray, test: np.ndarray) -> float:
@@ -230,19 +233,14 @@ def flow_by_grids(run: FluidRun) -> dict[str, np.ndarray]:
     """
     floats = num_floats(run.network, 2, 2) + num_floats(run.network, 2, 1)
     test, dt = cell_grid(TEST_CELLS), fluid_problem(run).dt
-    start = _taylor_green(cell_grid(equal_grid(floats, 3)))
+    start = _on_host(taylor_green, cell_grid(equal_grid(floats, 3)))
     grids = {
         f"semi-Lagrangian {name}": np.stack(
             [sample(u, test, order=3).reshape(-1, 2) for u in grid_fluid(start, dt, run.steps, order=order)]
         )
         for name, order in (("bilinear", 1), ("cubic", 3))
     }
-    return grids | {"exact": _taylor_green(test).reshape(-1, 2)}
-
-
-def _taylor_green(x: np.ndarray) -> np.ndarray:
-    with jax.enable_x64():
-        return np.asarray(taylor_green(jnp.asarray(x)))
+    return grids | {"exact": _on_host(taylor_green, test).reshape(-1, 2)}
 
 
 def energy_change(values: Float[np.ndarray, "steps n 2"], exact: Float[np.ndarray, "n 2"]) -> np.ndarray:
@@ -251,8 +249,8 @@ def energy_change(values: Float[np.ndarray, "steps n 2"], exact: Float[np.ndarra
         return np.asarray(kinetic_energy(values) / kinetic_energy(exact) - 1)
 
 
-def mean_square(difference: np.ndarray) -> np.ndarray | np.floating:
-    """Mean over points and components."""
+def mean_square(difference: Float[np.ndarray, "steps n 2"]) -> Float[np.ndarray, " steps"]:
+    """Mean over points and components, step by step."""
     return np.mean(difference**2, axis=(-2, -1))
 
 
@@ -262,7 +260,7 @@ def mean_square(difference: np.ndarray) -> np.ndarray | np.floating:
 @cache
 def _two_scales_program(run: TwoScales) -> Callable[[jax.Array], dict[str, Any]]:
     dtype = jnp.dtype(run.precision)
-    places = {name: jnp.asarray(points.reshape(-1, 2), dtype) for name, points in two_scale_tests().items()}
+    regions = {name: jnp.asarray(points.reshape(-1, 2), dtype) for name, points in two_scale_tests().items()}
 
     def draw(key):
         one, count = jnp.ones(2, dtype), run.resolution
@@ -272,7 +270,7 @@ def _two_scales_program(run: TwoScales) -> Callable[[jax.Array], dict[str, Any]]
     @jax.jit
     def program(key):
         layers, fit = fit_network(draw, run.network, 2, 2, key, run.fit, dtype=dtype)
-        return {"fit": fit, "values": {name: siren(layers, points) for name, points in places.items()}}
+        return {"fit": fit, "values": {name: siren(layers, points) for name, points in regions.items()}}
 
     return program
 
@@ -294,10 +292,10 @@ def two_scales_by_grids(run: TwoScales) -> dict[str, dict[str, np.ndarray]]:
     """Bilinear grids of as many floats at the test points: nodal values exact, and by least squares; `exact` too."""
     n = equal_grid(num_floats(run.network, 2, 2), 2)
     axis = np.linspace(-1, 1, n)
-    nodal = _two_scales(np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1))
+    nodal = _on_host(taylor_green_multi, np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1))
     dense = cell_grid(4 * TEST_CELLS)
     inverse = np.linalg.pinv(_hats(dense[:, 0, 0], n))
-    fitted = _on_both_axes(inverse, inverse, _two_scales(dense))
+    fitted = _on_both_axes(inverse, inverse, _on_host(taylor_green_multi, dense))
 
     def read(values):
         tests = two_scale_tests().items()
@@ -307,13 +305,8 @@ def two_scales_by_grids(run: TwoScales) -> dict[str, dict[str, np.ndarray]]:
     return {
         "bilinear grid, nodal values": read(nodal),
         "bilinear grid, least squares": read(fitted),
-        "exact": {name: _two_scales(points).reshape(-1, 2) for name, points in two_scale_tests().items()},
+        "exact": {name: _on_host(taylor_green_multi, points).reshape(-1, 2) for name, points in two_scale_tests().items()},
     }
-
-
-def _two_scales(x: np.ndarray) -> np.ndarray:
-    with jax.enable_x64():
-        return np.asarray(taylor_green_multi(jnp.asarray(x)))
 
 
 def _hats(points: Float[np.ndarray, " m"], n: int) -> Float[np.ndarray, "m n"]:

@@ -12,10 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from quire.common.fields.operators import value_and_jacobian
-from quire.common.fields.siren import Layers, init_siren, siren
+from quire.common.fields.siren import Layers, init_siren
 from quire.common.pde.elastic_elements import SparseLevenbergMarquardt, located, mesh_samples, nodal_displacement
-from quire.common.pde.elastodynamics import Displacement, Motion, Point, Samples, deformed
+from quire.common.pde.elastodynamics import Displacement, Motion, Samples, deformed, network_displacement
 from quire.common.pde.finite_elements import Mesh, Pattern, box_mesh
 from quire.common.pde.minimise import Info, minimise
 from quire.common.pde.objective import Block, Objective
@@ -42,10 +41,7 @@ class Path(NamedTuple):
 def displacement_of(omega: float) -> Displacement:
     """The displacement that a sine network of a frequency holds."""
 
-    def displacement(layers: Layers, point: Point):
-        return value_and_jacobian(partial(siren, layers, omega=omega), point["x"])
-
-    return displacement
+    return partial(network_displacement, omega=omega)
 
 
 def at_rest(run: SolidRun, key: jax.Array, inside: Float[Array, "n d"] | None = None) -> Layers:
@@ -126,9 +122,15 @@ def box_of(run: SolidRun, cells: tuple[int, ...], pattern: Pattern = "alternatin
 
 
 def squeezed(run: SolidRun, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """The affine stretch that meets the offset and keeps the area: what a person would try first."""
-    length = 1 + run.problem.offset[0] / 2
-    return jnp.stack([run.problem.offset[0] * (x[:, 0] + 1) / 2, x[:, 1] * (1 / length - 1)], axis=1)
+    """The affine stretch that meets the offset and keeps the area: what a person would try first.
+
+    Raises:
+        ValueError: if the problem has no offset.
+    """
+    if run.problem.offset is None:
+        raise ValueError("offset of the problem is None; a stretch needs one")
+    along = run.problem.offset[0]
+    return jnp.stack([along * (x[:, 0] + 1) / 2, x[:, 1] * (1 / (1 + along / 2) - 1)], axis=1)
 
 
 def static_energy(run: SolidRun, displacement: Displacement, params: Any, samples: Samples) -> float:
@@ -142,8 +144,8 @@ def measuring_points(run: SolidRun, mesh: Mesh | None = None) -> Samples:
     if mesh is None:
         return samples
     inside = samples.elastic._replace(at=located(mesh, samples.elastic.at["x"]))
-    sides = (side._replace(at=located(mesh, side.at["x"])) for side in (samples.left, samples.right))
-    return Samples(inside, inside, *sides)
+    left, right = (side and side._replace(at=located(mesh, side.at["x"])) for side in (samples.left, samples.right))
+    return Samples(inside, inside, left, right)
 
 
 def grid_points(dim: int, count: int) -> Float[Array, "n d"]:

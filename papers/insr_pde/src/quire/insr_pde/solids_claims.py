@@ -75,8 +75,14 @@ def collisions(preset: Preset, keys: jax.Array) -> dict[str, Any]:
 
 
 def free_fall(run: SolidRun) -> np.ndarray:
-    """Heights of a solid that meets nothing, one a step: implicit Euler by hand, `v` grows by `dt f / (2 r_kinematic)`."""
+    """Heights of a solid that meets nothing, one a step: implicit Euler by hand, `v` grows by `dt f / (2 r_kinematic)`.
+
+    Raises:
+        ValueError: if nothing pushes the solid, or it has no mass.
+    """
     problem = run.problem
+    if problem.force is None or problem.kinematic is None:
+        raise ValueError(f"force is {problem.force} and kinematic {problem.kinematic}; a fall needs both")
     gain = problem.dt * problem.force[-1] / (2 * problem.kinematic)
     speeds = np.cumsum([gain * (n < problem.force_steps) for n in range(run.steps)])
     return np.concatenate([[0.0], np.cumsum(problem.dt * speeds)])
@@ -104,6 +110,8 @@ def collides(preset: Preset, key: jax.Array) -> Measurement:
     """Three steps of 0.1; contact acts at the points of a network's quadrature and at the nodes of the mesh."""
     run = preset.solids.collision
     found, obstacle = collisions(preset, key), run.problem.obstacle
+    if obstacle is None:
+        raise ValueError("obstacle of the collision is None; it needs one")
     x = np.asarray(grid_points(2, GRID))
     fall = np.stack([x + np.array([0.0, height]) for height in free_fall(run)])
     deepest = jax.jit(partial(penetration, obstacle))
@@ -185,14 +193,13 @@ def _affine_energy(run: SolidRun) -> float:
 )
 def stretches_without_data(preset: Preset, key: jax.Array) -> Measurement:
     """The mesh gets the better of two starts: load raised in steps as for the network, or the affine stretch at full load."""
-    run = preset.solids.stretch
     found = stretches(preset, key)
     reference = found["energy of fine FEM"]
     gap = {name: found[f"energy of {name}"] / reference - 1 for name in ("affine stretch", "FEM")}
     infos = found["infos"]
     return Measurement(
         float(found["energy"]) / reference - 1,
-        f"generated: a square stretched by {run.problem.offset[0]:g}, {found['floats']} floats, meshes with "
+        f"generated: a stretched square, {found['floats']} floats, meshes with "
         f"{found['floats of FEM']} and {found['floats of fine FEM']}",
         baselines=gap,
         extras={
