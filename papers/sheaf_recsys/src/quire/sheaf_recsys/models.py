@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
 from quire.common.graphs.edges import Graph
 from quire.common.graphs.propagation import GCNConv, NGCFConv, lightgcn_propagate
 from quire.common.graphs.sheaf_layers import SheafConv, SheafDiffusion
@@ -21,7 +22,13 @@ Readout = Literal["mean", "concat"]
 
 
 def embedding(num_nodes: int, dim: int, rngs: nnx.Rngs) -> nnx.Param:
-    """Free vectors of the nodes, normal with deviation 0.1."""
+    """Free vectors of the nodes, normal with deviation 0.1.
+
+    Raises:
+        ValueError: for a size below 1; so do the models.
+    """
+    check_at_least("num_nodes", num_nodes)
+    check_at_least("dim", dim)
     return nnx.Param(0.1 * jax.random.normal(rngs.params(), (num_nodes, dim)))
 
 
@@ -70,7 +77,7 @@ class LightGCN(nnx.Module):
     score = staticmethod(inner_product)
 
     def __init__(self, num_nodes: int, dim: int = 64, num_layers: int = 5, *, rngs: nnx.Rngs):
-        self.num_layers = num_layers
+        self.num_layers = check_at_least("num_layers", num_layers, 0)
         self.embedding = embedding(num_nodes, dim, rngs)
 
     def __call__(self, graph: Graph, key: jax.Array | None = None) -> Float[Array, "n dim"]:
@@ -91,6 +98,7 @@ class NGCF(nnx.Module):
     score = staticmethod(inner_product)
 
     def __init__(self, num_nodes: int, dim: int = 64, num_layers: int = 5, *, dropout: float = 0.1, rngs: nnx.Rngs):
+        check_at_least("num_layers", num_layers, 0)
         self.embedding = embedding(num_nodes, dim, rngs)
         self.convs = nnx.List([NGCFConv(dim, dropout=dropout, rngs=rngs) for _ in range(num_layers)])
 
@@ -112,6 +120,7 @@ class GCN(nnx.Module):
     score = staticmethod(inner_product)
 
     def __init__(self, num_nodes: int, dim: int = 64, num_layers: int = 2, *, rngs: nnx.Rngs):
+        check_at_least("num_layers", num_layers)
         self.embedding = embedding(num_nodes, dim, rngs)
         self.convs = nnx.List([GCNConv(dim, rngs=rngs) for _ in range(num_layers)])
 
@@ -187,6 +196,7 @@ class StalkSheafRec(nnx.Module):
         readout: Readout = "mean",
         rngs: nnx.Rngs,
     ):
+        check_at_least("d", d)
         if dim % d:
             raise ValueError(f"d is {d}; it must divide dim, {dim}")
         if num_layers < 1:

@@ -29,19 +29,25 @@ def class_loss(model: nnx.Module, batch: tuple[Array, Array, Array], key: jax.Ar
     return optax.softmax_cross_entropy_with_integer_labels(model(x, mask, key), labels).mean()
 
 
-def train_classifier(cases: Cases, task: Classification, keys: jax.Array) -> Runs:
-    """One classifier per key. Where there are epochs, the test part chooses among them, as the authors' code has it."""
-    (x, mask), (test_x, test_mask) = cases.padded()
-    config = config_for(task.model, seq_len=x.shape[1], channels=x.shape[2], num_classes=len(cases.classes))
-    training = task.training
+HELD_OUT = 5
+"""Every so many training cases one is held out where epochs are to choose among."""
 
-    arrays = tuple(np.broadcast_to(a, (len(keys), *a.shape)) for a in (x, mask, cases.train_labels))
+
+def train_classifier(cases: Cases, task: Classification, keys: jax.Array) -> Runs:
+    """One classifier per key. Where there are epochs, cases held out of the training part choose among them."""
+    (x, mask), _ = cases.padded()
+    config = config_for(task.model, seq_len=x.shape[1], channels=x.shape[2], num_classes=len(cases.classes))
+    training, whole = task.training, (x, mask, cases.train_labels)
+    held = np.arange(len(x)) % HELD_OUT == 0 if training.epochs > 1 else np.zeros(len(x), bool)
+    learned, (held_x, held_mask, held_labels) = ([a[rows] for a in whole] for rows in (~held, held))
 
     def validate(graph, epochs, run):
-        guess = predict((graph, epochs), (test_x, test_mask), task.batch).argmax(-1)
-        return 1 - np.mean(guess == cases.test_labels, axis=1)
+        guess = predict((graph, epochs), (held_x, held_mask), task.batch).argmax(-1)
+        return 1 - np.mean(guess == held_labels, axis=1)
 
-    order = stack([epoch_indices(key, len(x), training.batch_size, training.steps) for key in fold_keys(keys, 1)])
+    arrays = tuple(np.broadcast_to(a, (len(keys), *a.shape)) for a in learned)
+    sizes = len(learned[0]), training.batch_size, training.steps
+    order = stack([epoch_indices(key, *sizes) for key in fold_keys(keys, 1)])
     return train(lambda rngs: Classifier(config, rngs=rngs), class_loss, take_batch, (arrays, order), training, keys, validate)
 
 

@@ -82,48 +82,53 @@ def compare_imputers(task: Imputation, keys: jax.Array, *, fallback: bool = Fals
 
 def impute_all(series: Series, task: Imputation, rate: float, keys: jax.Array):
     """Test windows, their mask, and imputations `[seeds, windows, steps, channels]` by method."""
+    _, validation_end, end = series.ends
+    x, mask, marks = masked_windows(series, task.seq_len, rate, validation_end, end, task.num_windows, seed=0)
+    trained = {
+        name: predict(train_imputer(series, task, rate, keys, folded=folded), (x, mask, marks), task.training.batch_size)
+        for name, folded in (("TimesNet", True), ("1-D blocks", False))
+    }
+    first = np.moveaxis(x, 1, 2), np.moveaxis(mask, 1, 2)
+    naive = {"linear interpolation": interpolate(*first), "window mean": observed_mean(*first)}
+    everywhere = {name: np.broadcast_to(np.moveaxis(v, 1, 2), (len(keys), *x.shape)) for name, v in naive.items()}
+    return x, mask, trained | everywhere
+
+
+def masked_windows(
+    series: Series, seq_len: int, rate: float, first: int, last: int, count: int | None, *, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Windows between two steps, a mask in which each entry is missing with probability `rate`, and calendar features."""
+    starts = spaced(first, last - seq_len, count)
+    x, marks = (windows(np.asarray(a, np.float32), starts, seq_len) for a in (series.standardised(), series.marks))
+    mask = (np.random.default_rng(seed).random(x.shape) >= rate).astype(np.float32)
+    return x, mask, marks
+
+
+def train_imputer(series: Series, task: Imputation, rate: float, keys: jax.Array, *, folded: bool = True) -> Runs:
+    """One imputer per key on the training part of a series."""
     values = series.standardised().astype(np.float32)
-    shape = {"seq_len": task.seq_len, "channels": values.shape[1], "mark_dim": series.marks.shape[1]}
-    train_end, validation_end, end = series.ends
+    train_end, validation_end, _ = series.ends
     data = window_data(values, series.marks, train_end, task.seq_len, task.training, keys)
-
-    def masked(first, last, count, seed):
-        starts = spaced(first, last - task.seq_len, count)
-        x, marks = (windows(np.asarray(a, np.float32), starts, task.seq_len) for a in (values, series.marks))
-        mask = (np.random.default_rng(seed).random(x.shape) >= rate).astype(np.float32)
-        return x, mask, marks
-
-    held = masked(train_end, validation_end, VALIDATION_WINDOWS, 1)
-    x, mask, marks = masked(validation_end, end, task.num_windows, 0)
+    held = masked_windows(series, task.seq_len, rate, train_end, validation_end, VALIDATION_WINDOWS, seed=1)
+    shape = {"seq_len": task.seq_len, "channels": values.shape[1], "mark_dim": series.marks.shape[1]}
+    config = config_for(task.model, **shape, folded=folded)
 
     def validate(graph, epochs, run):
         outputs = predict((graph, epochs), held, task.training.batch_size)
         return np.array([float(masked_mse(out, held[0], held[1])) for out in outputs])
 
-    def run(folded: bool) -> np.ndarray:
-        def build(rngs):
-            return Imputer(config_for(task.model, **shape, folded=folded), rngs=rngs)
+    loss, batch_at = partial(imputation_loss, rate), partial(window_at, task.seq_len)
+    return train(lambda rngs: Imputer(config, rngs=rngs), loss, batch_at, data, task.training, keys, validate)
 
-        loss = partial(imputation_loss, rate)
-        runs = train(build, loss, partial(window_at, task.seq_len), data, task.training, keys, validate)
-        return predict(runs, (x, mask, marks), task.training.batch_size)
 
-    def everywhere(filled):
-        return np.broadcast_to(np.moveaxis(filled, 1, 2), (len(keys), *x.shape))
+def observed_mean(x: Float[np.ndarray, "*batch t"], mask: Real[np.ndarray, "*batch t"]) -> Float[np.ndarray, "*batch t"]:
+    """Mean of what was observed, on every step; 0 where nothing was.
 
-    series_first, mask_first = np.moveaxis(x, 1, 2), np.moveaxis(mask, 1, 2)
-    observed = np.where(mask_first > 0, series_first, 0)
-    mean = observed.sum(-1, keepdims=True) / np.maximum(mask_first.sum(-1, keepdims=True), 1)
-    return (
-        x,
-        mask,
-        {
-            "TimesNet": run(True),
-            "1-D blocks": run(False),
-            "linear interpolation": everywhere(interpolate(series_first, mask_first)),
-            "window mean": everywhere(np.broadcast_to(mean, series_first.shape)),
-        },
-    )
+    >>> observed_mean(np.array([9.0, 1.0, 3.0]), np.array([0, 1, 1])).tolist()
+    [2.0, 2.0, 2.0]
+    """
+    observed = np.where(mask > 0, x, 0).sum(-1, keepdims=True)
+    return np.broadcast_to(observed / np.maximum(mask.sum(-1, keepdims=True), 1), x.shape)
 
 
 # --- Gaps in periodic series ---
@@ -186,12 +191,9 @@ def compare_on_gaps(task: Gaps, keys: jax.Array) -> dict[str, Any]:
     """
     x, mask = draw_gaps(task, np.random.default_rng(0), task.num_windows)
     first = np.moveaxis(x, 1, 2), np.moveaxis(mask, 1, 2)
-    fewer = f"TimesNet, k = {task.fewer_periods}"
-    runs = {
-        "TimesNet": train_on_gaps(task, keys),
-        fewer: train_on_gaps(task, keys, top_k=task.fewer_periods),
-        "1-D blocks": train_on_gaps(task, keys, folded=False),
-    }
+    runs = {"TimesNet": train_on_gaps(task, keys), "1-D blocks": train_on_gaps(task, keys, folded=False)}
+    if task.fewer_periods:
+        runs[f"TimesNet, k = {task.fewer_periods}"] = train_on_gaps(task, keys, top_k=task.fewer_periods)
     imputed = {name: predict(run, (x, mask), task.training.batch_size) for name, run in runs.items()}
     fixed = {"linear interpolation": interpolate(*first), "zero": np.zeros_like(first[0])}
     imputed |= {name: np.broadcast_to(np.moveaxis(v, 1, 2), (len(keys), *x.shape)) for name, v in fixed.items()}
