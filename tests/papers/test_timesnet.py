@@ -459,7 +459,7 @@ def test_models_of_larger_presets_fit_together(name):
     config = forecasting.config_for(task.model, seq_len=task.seq_len, pred_len=max(task.horizons), channels=7, mark_dim=4)
     forecaster = nnx.eval_shape(lambda: Forecaster(config, rngs=nnx.Rngs(0)))
     values, marks = jnp.zeros((batch, length, 7)), jnp.zeros((batch, length, 4))
-    assert nnx.eval_shape(lambda m: forecasting.forecast_loss(m, (values, marks), KEY), forecaster).shape == ()
+    assert nnx.eval_shape(lambda m: forecasting.forecast_loss(task.seq_len, m, (values, marks), KEY), forecaster).shape == ()
     config = forecasting.config_for(PRESETS[name].classification.model, seq_len=29, channels=12, num_classes=9)
     classifier = nnx.eval_shape(lambda: Classifier(config, rngs=nnx.Rngs(0)))
     x, mask, labels = jnp.zeros((4, 29, 12)), jnp.ones((4, 29)), jnp.zeros(4, jnp.int32)

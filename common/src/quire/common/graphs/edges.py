@@ -191,7 +191,8 @@ def _features(graph: Graph, weight: Array, x: Array) -> tuple[Array, ...]:
     if weight.shape != (graph.num_edges,):
         raise ValueError(f"weight has shape {weight.shape}; {graph.num_edges} edges need ({graph.num_edges},)")
     check_features(graph, x)
-    return floating(weight, x)
+    weight, x = floating(weight, x)
+    return weight, x
 
 
 def check_features(graph: Graph, x: Array) -> None:

@@ -10,7 +10,7 @@ from quire.common.claims import Measurement, above, all_of, at_least, beats, bel
 from quire.common.data.link_sets import split_links
 from quire.common.graphs.edges import Graph, undirected
 from quire.common.graphs.sheaf_layers import num_map_params
-from quire.common.graphs.sheaves import sheaf_laplacian
+from quire.common.graphs.sheaves import MapKind, sheaf_laplacian
 from quire.common.graphs.stalk_maps import orthogonal_map
 from quire.common.random import generator
 from quire.sheaf_recsys import brute_force, figures
@@ -38,8 +38,9 @@ def _seed(key: jax.Array) -> int:
 
 # --- The Laplacian ---
 
-KINDS = [("scalar", 1), *((kind, d) for d in (1, 2, 3, 4) for kind in ("diagonal", "general")), ("orthogonal", 2)]
-KINDS += [("orthogonal", d) for d in (3, 4)]
+MORE_THAN_ONE: tuple[MapKind, ...] = ("diagonal", "orthogonal", "general")
+KINDS: list[tuple[MapKind, int]] = [("scalar", 1), ("diagonal", 1), ("general", 1)]
+KINDS += [(kind, d) for d in (2, 3, 4) for kind in MORE_THAN_ONE]
 
 
 @paper.claim(
@@ -84,7 +85,7 @@ def is_a_laplacian(preset: Preset, key: jax.Array) -> Measurement:
 
 
 @jax.jit
-def _dense_forms(graph: Graph, params: dict[tuple[str, int], jax.Array]) -> tuple[dict, jax.Array]:
+def _dense_forms(graph: Graph, params: dict[tuple[MapKind, int], jax.Array]) -> tuple[dict, jax.Array]:
     """Maps, Laplacian and normalised Laplacian of every kind as matrices, and the normalised one with all maps 1."""
     forms = {}
     for (kind, d), values in params.items():
@@ -289,8 +290,16 @@ def link_predictors(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     builds = link_builders(graph.num_nodes, preset.link_dim, preset.link_layers)
 
     def run(split, build, settings, key):
-        options = {"steps": preset.link_steps, "batch_size": preset.link_batch_size, "hits_k": preset.hits_k}
-        return predict_links(split, graph.num_nodes, build, settings, [key] * len(settings), **options)
+        return predict_links(
+            split,
+            graph.num_nodes,
+            build,
+            settings,
+            [key] * len(settings),
+            steps=preset.link_steps,
+            batch_size=preset.link_batch_size,
+            hits_k=preset.hits_k,
+        )
 
     def validation(build, settings):  # one split is too noisy to choose on
         return np.mean([run(s, build, settings, k)["validation"] for s, k in zip(splits, keys, strict=True)], axis=0)

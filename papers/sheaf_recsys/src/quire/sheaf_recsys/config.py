@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
+from quire.common.claims.paper import PresetName
 from quire.common.graphs.sheaves import MapKind
 from quire.sheaf_recsys.training import Setting
 
@@ -163,4 +164,4 @@ PAPER = Preset(
 )
 """The paper's sizes: MovieLens 1M for 50 epochs of batches of 1024, width 64, 5 layers; ogbl-ddi."""
 
-PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
+PRESETS: dict[PresetName, Preset] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}

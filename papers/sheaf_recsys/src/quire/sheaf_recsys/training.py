@@ -16,6 +16,7 @@ from quire.common.graphs.edges import Graph, bipartite, undirected
 from quire.common.retrieval.bpr import Interactions, bpr_loss, embedding_penalty, interactions, sample_bpr, unseen_item
 from quire.common.train.finite import check_losses, check_state
 from quire.common.train.seeds import Build, initial_states, stack
+from quire.sheaf_recsys.models import Encoder
 
 Objective = Literal["bpr", "bce"]
 
@@ -84,7 +85,7 @@ class Setting:
 
 
 def batch_loss(
-    model: nnx.Module,
+    model: Encoder,
     graph: Graph,
     batch: tuple[Array, Array, Array],
     key: jax.Array,
@@ -94,7 +95,7 @@ def batch_loss(
     """BPR, or cross-entropy of positives and negatives, plus `penalty` times the norms of the embeddings in the batch.
 
     Args:
-        model: encoder with `embedding` and `score`.
+        model: encoder of the nodes.
         graph: along whose edges features travel.
         batch: nodes that ask, positives, negatives; from `Task.sample`.
         key: of dropout.

@@ -114,7 +114,7 @@ def kernels_merge(preset: Preset, key: jax.Array) -> Measurement:
 
 @jax.jit
 def _merging_error(x: Array, kernels: list[Array], biases: list[Array]) -> Array:
-    merged = conv2d(x, merge_kernels(kernels), sum(biases) / len(biases))
+    merged = conv2d(x, merge_kernels(kernels), jnp.stack(biases).mean(0))
     return jnp.abs(inception(x, kernels, biases) - merged).max()
 
 
@@ -368,12 +368,12 @@ def detects_better_than_window_mean(preset: Preset, key: jax.Array) -> Measureme
     says="Folding lowers the error on real data",
     source="section 4.6, ablation of the two-dimensional representation",
     metric="MSE with folding / MSE of 1-D blocks with as many weights, mean of forecasting and imputation",
-    holds=below(1.0),
+    holds=every_seed(below(1.0)),
     trivial="no difference",
     expect="partly",
     because=(
-        "The mean is below 1, but the two differ by less than the seeds do. Where folding must reach other cycles (S8b) it does "
-        "matter."
+        "Folding is ahead in some seeds and behind in others: at this size the two differ by less than the seeds do. Where it "
+        "must reach other cycles (S8b) it does matter."
     ),
 )
 def folding_lowers_errors(preset: Preset, key: jax.Array) -> Measurement:

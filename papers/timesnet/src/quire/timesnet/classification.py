@@ -61,7 +61,7 @@ def compare_classifiers(task: Classification, keys: jax.Array, *, fallback: bool
     from sklearn.linear_model import LogisticRegression  # a second to import
 
     accuracy: dict[str, list] = {}
-    first, names, stand_ins = None, [], set()
+    shown, names, stand_ins = [], [], set()
     for name in task.sets:
         source = open_cases(name, fallback=fallback)
         cases = source.value
@@ -79,12 +79,12 @@ def compare_classifiers(task: Classification, keys: jax.Array, *, fallback: bool
         for method, guess in guesses.items():
             right = np.mean(guess == cases.test_labels, axis=-1)
             accuracy.setdefault(method, []).append(np.broadcast_to(right, len(keys)))
-        first = first or (logits, np.broadcast_to(cases.test_labels, (len(keys), len(cases.test))))
+        shown.append((logits, np.broadcast_to(cases.test_labels, (len(keys), len(cases.test)))))
     means = {method: np.mean(rows, axis=0) for method, rows in accuracy.items()}
     return {
         "accuracy": means,
-        "logits": first[0],
-        "labels": first[1],
+        "logits": shown[0][0],
+        "labels": shown[0][1],
         "data": "; ".join(names),
         "stand_in_for": ", ".join(sorted(stand_ins - {""})),
     }

@@ -52,11 +52,10 @@ def spaced(first: int, last: int, count: int | None) -> np.ndarray:
     return np.linspace(first, last, count).astype(int)
 
 
-def forecast_loss(model: nnx.Module, batch: tuple[jax.Array, jax.Array], key: jax.Array) -> jax.Array:
-    """Mean squared error of the forecast."""
+def forecast_loss(seq_len: int, model: nnx.Module, batch: tuple[jax.Array, jax.Array], key: jax.Array) -> jax.Array:
+    """Mean squared error of the forecast from the first `seq_len` steps of windows."""
     values, marks = batch
-    n = model.seq_len
-    return jnp.mean((model(values[:, :n], marks[:, :n], key) - values[:, n:]) ** 2)
+    return jnp.mean((model(values[:, :seq_len], marks[:, :seq_len], key) - values[:, seq_len:]) ** 2)
 
 
 def train_forecaster(build, series: Series, task: Forecasting, horizon: int, training: Training, keys: jax.Array) -> Runs:
@@ -71,7 +70,8 @@ def train_forecaster(build, series: Series, task: Forecasting, horizon: int, tra
         return np.mean((outputs - target) ** 2, axis=(1, 2, 3))
 
     data = window_data(values, series.marks, end, length, training, keys)
-    return train(build, forecast_loss, partial(window_at, length), data, training, keys, validate)
+    loss = partial(forecast_loss, task.seq_len)
+    return train(build, loss, partial(window_at, length), data, training, keys, validate)
 
 
 def _split(series: Series, values: np.ndarray, starts: np.ndarray, seq_len: int, length: int):

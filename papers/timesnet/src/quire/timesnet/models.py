@@ -228,5 +228,5 @@ def representation_cka(model: nnx.Module, *inputs: Array) -> Float[Array, ""]:
     With a single block, the features before it stand for the first.
     """
     features = capture(model, *inputs)[1]["backbone"]["features"]
-    first, last = features[min(1, len(features) - 2)], features[-1]
+    first, last = (jnp.asarray(features[place]) for place in (min(1, len(features) - 2), -1))
     return linear_cka(first.reshape(-1, first.shape[-1]), last.reshape(-1, last.shape[-1]))

@@ -61,7 +61,7 @@ def train(
         snapshots=training.epochs,
         one_by_one=True,
     )
-    if training.epochs == 1:
+    if validate is None or training.epochs == 1:
         return graph, states
     states = jax.device_get(states)
     runs = [jax.tree.map(lambda x, run=run: x[run], states) for run in range(len(keys))]
