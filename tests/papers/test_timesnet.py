@@ -308,8 +308,9 @@ def test_gaps_lie_apart(as_installed):
     assert ((1 - mask).sum(axis=1) == task.num_gaps * task.gap).all()
     lag = x[:, task.period :] - x[:, : -task.period]
     assert float(lag.std()) < 0.5 < float(x.std()), "the pattern repeats up to noise"
-    with pytest.raises(ValueError, match="gap is 100"):
-        imputation.draw_gaps(replace(task, gap=100), np.random.default_rng(0), 1)
+    for change, message in (({"gap": 100}, "gap is 100"), ({"num_gaps": 0}, "num_gaps is 0"), ({"period": -1}, "period is -1")):
+        with pytest.raises(ValueError, match=message):
+            imputation.draw_gaps(replace(task, **change), np.random.default_rng(0), 1)
 
 
 def test_windows_of_anomalies_cover_the_series(as_installed):
@@ -318,8 +319,24 @@ def test_windows_of_anomalies_cover_the_series(as_installed):
     assert windows[:, 0, 0].tolist() == [0, 10, 15]
     assert anomalies.join(windows[..., 0], 25).tolist() == x[:, 0].tolist()
     assert anomalies.join(anomalies.cut(x[:20], 10)[..., 0], 20).tolist() == x[:20, 0].tolist()
-    with pytest.raises(ValueError, match="x has 5 steps"):
-        anomalies.cut(x[:5], 10)
+    for call, message in (
+        (lambda: anomalies.cut(x[:5], 10), "x has 5 steps"),
+        (lambda: anomalies.cut(x, 0), "length is 0"),
+        (lambda: anomaly_score(jnp.zeros((2, 5, 3)), jnp.zeros((2, 1, 3))), r"reconstruction \(2, 1, 3\)"),
+        (lambda: forecasting.spaced(5, 4, None), "last is 4; it must be at least 5"),
+        (lambda: forecasting.spaced(0, 4, 0), "count is 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_what_was_observed_does_not_count_as_an_error(as_installed):
+    target, mask = jnp.array([[jnp.nan, 3.0], [2.0, 5.0]]), jnp.array([[1, 0], [1, 0]])
+    with jax.debug_nans(False):
+        assert float(imputation.masked_mse(jnp.ones((2, 2)), target, mask)) == 10
+    assert float(imputation.masked_mse(target, target, jnp.ones((2, 2)))) == 0
+    with pytest.raises(ValueError, match="output, target, mask have shapes"):
+        imputation.masked_mse(target, target, mask[0])
 
 
 def test_cuts_of_short_series():

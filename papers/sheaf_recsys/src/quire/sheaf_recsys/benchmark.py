@@ -32,7 +32,8 @@ def random_graph(num_nodes: int, degree: int, seed: int) -> Graph:
 
 
 def fused_layer(conv: SheafConv, graph: Graph, x: Array) -> Array:
-    """The layer with the product that scatters every edge and leaves its derivative to automatic differentiation and so to fusion."""
+    """The layer with the product that scatters every edge and leaves its derivative to automatic differentiation, and so to
+    fusion."""
     maps, m = conv.learner(graph, x), graph.num_edges
     laplacian = sheaf_laplacian(graph, maps, "scalar")
     g, y = jax.lax.rsqrt(laplacian.diagonal + 1)[:, None], conv.linear(x)

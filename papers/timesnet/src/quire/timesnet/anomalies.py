@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
 from quire.common.data.source import Source, open_or
 from quire.common.data.telemetry import Telemetry, anomaly_set, generated_telemetry, spacecraft
 from quire.common.metrics.anomaly import anomaly_threshold, detection, point_adjust
@@ -31,8 +32,9 @@ def cut(x: Float[np.ndarray, "t d"], length: int) -> Float[np.ndarray, "n length
     """Windows side by side; the last one ends where the series ends, and so may overlap the one before.
 
     Raises:
-        ValueError: if the series is shorter than a window.
+        ValueError: if the series is shorter than a window, or a window has no step.
     """
+    check_at_least("length", length)
     if len(x) < length:
         raise ValueError(f"x has {len(x)} steps; a window has {length}")
     starts = np.minimum(np.arange(0, len(x), length), len(x) - length)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from quire.common.checks import check_at_least
 from quire.common.data.source import Source, open_or
 from quire.common.data.time_series import Series, SeriesName, generated_series, long_series, windows
 from quire.common.layers.dlinear import DLinear
@@ -47,7 +48,13 @@ def window_data(values: np.ndarray, marks: np.ndarray, last: int, length: int, t
 
 
 def spaced(first: int, last: int, count: int | None) -> np.ndarray:
-    """Whole numbers from `first` to `last`, all of them or `count` equally spaced."""
+    """Whole numbers from `first` to `last`, all of them or `count` equally spaced.
+
+    Raises:
+        ValueError: if there are none, or the count is below 1.
+    """
+    check_at_least("last", last, first)
+    check_at_least("count", 1 if count is None else count)
     count = last - first + 1 if count is None else min(count, last - first + 1)
     return np.linspace(first, last, count).astype(int)
 

@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Real
 
+from quire.common.checks import check_at_least
 from quire.common.data.time_series import Series, windows
 from quire.common.random import generator
 from quire.common.train.batches import stacked_batch
@@ -22,9 +23,15 @@ Values = Array | np.ndarray
 
 
 def masked_mse(output: Values, target: Values, mask: Values) -> Array:
-    """Mean squared error over the entries that are missing (`mask` 0)."""
-    missing = 1 - mask
-    return jnp.sum(missing * (output - target) ** 2) / jnp.maximum(jnp.sum(missing), 1)
+    """Mean squared error over the entries that are missing (`mask` 0); 0 if none is. What was observed may be anything.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    if not output.shape == target.shape == mask.shape:
+        raise ValueError(f"output, target, mask have shapes {output.shape}, {target.shape}, {mask.shape}; they must be the same")
+    missing = mask == 0
+    return jnp.sum(jnp.where(missing, output - target, 0) ** 2) / jnp.maximum(jnp.sum(missing), 1)
 
 
 def interpolate(x: Float[np.ndarray, "*batch t"], mask: Real[np.ndarray, "*batch t"]) -> Float[np.ndarray, "*batch t"]:
@@ -146,8 +153,10 @@ def draw_gaps(task: Gaps, rng: np.random.Generator, count: int) -> tuple[Float[n
         Series and mask, 0 in the gaps, float32.
 
     Raises:
-        ValueError: if the gaps do not fit into the window.
+        ValueError: for a size below 1, or gaps that do not fit into the window.
     """
+    for name in ("seq_len", "period", "num_gaps", "gap"):
+        check_at_least(name, getattr(task, name))
     part = task.seq_len // task.num_gaps
     if part < task.gap:
         raise ValueError(f"gap is {task.gap}; {task.num_gaps} gaps in {task.seq_len} steps have at most {part}")

@@ -178,7 +178,13 @@ class Reconstructor(nnx.Module):
 
 
 def anomaly_score(x: Float[Array, "b t c"], reconstruction: Float[Array, "b t c"]) -> Float[Array, "b t"]:
-    """Squared error of every step, averaged over channels."""
+    """Squared error of every step, averaged over channels.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    if x.shape != reconstruction.shape:
+        raise ValueError(f"x has shape {x.shape} and reconstruction {reconstruction.shape}; they must be the same")
     return jnp.mean((x - reconstruction) ** 2, axis=-1)
 
 
