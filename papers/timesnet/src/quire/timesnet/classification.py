@@ -12,6 +12,7 @@ from quire.common.data.cases import Cases, generated_cases, uea
 from quire.common.data.source import Source, open_or
 from quire.common.train.batches import epoch_indices, take_batch
 from quire.common.train.seeds import fold_keys, stack
+from quire.timesnet.comparison import Comparison
 from quire.timesnet.config import Classification
 from quire.timesnet.forecasting import config_for
 from quire.timesnet.models import Classifier
@@ -60,13 +61,10 @@ def compare_classifiers(task: Classification, keys: jax.Array, *, fallback: bool
     """
     from sklearn.linear_model import LogisticRegression  # a second to import
 
-    accuracy: dict[str, list] = {}
-    shown, names, stand_ins = [], [], set()
+    found = Comparison()
     for name in task.sets:
         source = open_cases(name, fallback=fallback)
         cases = source.value
-        stand_ins.add(source.stand_in_for)
-        names.append(f"{cases.name}, {len(cases.train)} + {len(cases.test)} cases")
         (x, _), test = cases.padded()
         logits = predict(train_classifier(cases, task, keys), test, task.batch)
         linear = LogisticRegression(max_iter=1000).fit(x.reshape(len(x), -1), cases.train_labels)
@@ -76,15 +74,8 @@ def compare_classifiers(task: Classification, keys: jax.Array, *, fallback: bool
             "linear classifier": linear.predict(test[0].reshape(len(test[0]), -1)),
             "most frequent class": np.full(len(cases.test), most),
         }
-        for method, guess in guesses.items():
-            right = np.mean(guess == cases.test_labels, axis=-1)
-            accuracy.setdefault(method, []).append(np.broadcast_to(right, len(keys)))
-        shown.append((logits, np.broadcast_to(cases.test_labels, (len(keys), len(cases.test)))))
-    means = {method: np.mean(rows, axis=0) for method, rows in accuracy.items()}
-    return {
-        "accuracy": means,
-        "logits": shown[0][0],
-        "labels": shown[0][1],
-        "data": "; ".join(names),
-        "stand_in_for": ", ".join(sorted(stand_ins - {""})),
-    }
+        right = {m: np.broadcast_to(np.mean(g == cases.test_labels, axis=-1), len(keys)) for m, g in guesses.items()}
+        labels = np.broadcast_to(cases.test_labels, (len(keys), len(cases.test)))
+        setting = f"{cases.name}, {len(cases.train)} + {len(cases.test)} cases"
+        found.add(source, setting, {"accuracy": right}, {"logits": logits, "labels": labels})
+    return found.result()

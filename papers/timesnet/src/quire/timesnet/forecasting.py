@@ -14,6 +14,7 @@ from quire.common.data.time_series import Series, SeriesName, generated_series, 
 from quire.common.layers.dlinear import DLinear
 from quire.common.metrics.forecast import mae, mse, repeat_last
 from quire.common.random import generator
+from quire.timesnet.comparison import Comparison
 from quire.timesnet.config import Forecasting, Size, Training
 from quire.timesnet.models import Forecaster, TimesNetConfig
 from quire.timesnet.training import Runs, predict, train
@@ -95,22 +96,18 @@ def compare_forecasters(task: Forecasting, keys: jax.Array, *, fallback: bool = 
         `mse` and `mae`, each by method `[seeds]`; `shown`, windows of the first setting `[seeds, windows, steps]` (one channel):
         what was read, what came, and the forecasts by method; `data` and `stand_in_for`.
     """
-    errors: dict[str, dict[str, list]] = {"mse": {}, "mae": {}}
-    shown, names, stand_ins = None, [], set()
+    found = Comparison()
     for name in task.series:
         source = open_series(name, fallback=fallback)
-        series = source.value
-        stand_ins.add(source.stand_in_for)
         for horizon in task.horizons:
-            known, target, forecasts = forecast_all(series, task, horizon, keys)
-            names.append(f"{series.name} {task.seq_len}→{horizon}, {len(target)} test windows")
-            for method, values in forecasts.items():
-                for metric, function in (("mse", mse), ("mae", mae)):
-                    errors[metric].setdefault(method, []).append([function(v, target) for v in values])
-            if shown is None:
-                shown = _shown(known[0], target, forecasts, len(keys))
-    means = {metric: {m: np.mean(rows, axis=0) for m, rows in methods.items()} for metric, methods in errors.items()}
-    return {**means, "shown": shown, "data": "; ".join(names), "stand_in_for": ", ".join(sorted(stand_ins - {""}))}
+            known, target, forecasts = forecast_all(source.value, task, horizon, keys)
+            scores = {
+                metric: {method: [error(v, target) for v in values] for method, values in forecasts.items()}
+                for metric, error in (("mse", mse), ("mae", mae))
+            }
+            setting = f"{source.name} {task.seq_len}→{horizon}, {len(target)} test windows"
+            found.add(source, setting, scores, {"shown": _shown(known[0], target, forecasts, len(keys))})
+    return found.result()
 
 
 def forecast_all(series: Series, task: Forecasting, horizon: int, keys: jax.Array):

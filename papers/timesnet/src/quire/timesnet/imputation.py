@@ -14,6 +14,7 @@ from quire.common.checks import check_at_least
 from quire.common.data.time_series import Series, windows
 from quire.common.random import generator
 from quire.common.train.batches import stacked_batch
+from quire.timesnet.comparison import Comparison
 from quire.timesnet.config import Gaps, Imputation
 from quire.timesnet.forecasting import VALIDATION_WINDOWS, config_for, open_series, spaced, window_at, window_data
 from quire.timesnet.models import Imputer
@@ -68,23 +69,23 @@ def compare_imputers(task: Imputation, keys: jax.Array, *, fallback: bool = Fals
         `mse` by method `[seeds]`; `shown`, a window of the first setting `[seeds, steps]` (one channel): truth, mask and
         imputations by method; `data` and `stand_in_for`.
     """
-    errors: dict[str, list] = {}
-    shown, names, stand_ins = None, [], set()
+    found = Comparison()
     for name in task.series:
         source = open_series(name, fallback=fallback)
-        series = source.value
-        stand_ins.add(source.stand_in_for)
         for rate in task.rates:
-            truth, mask, imputed = impute_all(series, task, rate, keys)
-            names.append(f"{series.name}, {100 * rate:g} % missing, {len(truth)} windows of {task.seq_len}")
-            for method, values in imputed.items():
-                errors.setdefault(method, []).append([float(masked_mse(v, truth, mask)) for v in values])
-            if shown is None:
-                middle, fixed = len(truth) // 2, {"truth": truth, "mask": mask}
-                shown = {n: np.broadcast_to(x[middle, :, 0], (len(keys), x.shape[1])) for n, x in fixed.items()}
-                shown |= {n: x[:, middle, :, 0] for n, x in imputed.items()}
-    means = {method: np.mean(rows, axis=0) for method, rows in errors.items()}
-    return {"mse": means, "shown": shown, "data": "; ".join(names), "stand_in_for": ", ".join(sorted(stand_ins - {""}))}
+            truth, mask, imputed = impute_all(source.value, task, rate, keys)
+            errors = {method: [float(masked_mse(v, truth, mask)) for v in values] for method, values in imputed.items()}
+            setting = f"{source.name}, {100 * rate:g} % missing, {len(truth)} windows of {task.seq_len}"
+            found.add(source, setting, {"mse": errors}, {"shown": _shown(truth, mask, imputed, len(keys))})
+    return found.result()
+
+
+def _shown(truth: np.ndarray, mask: np.ndarray, imputed: dict[str, np.ndarray], seeds: int) -> dict[str, np.ndarray]:
+    """The first channel of the window in the middle, with a leading axis of seeds."""
+    middle, fixed = len(truth) // 2, {"truth": truth, "mask": mask}
+    return {name: np.broadcast_to(x[middle, :, 0], (seeds, x.shape[1])) for name, x in fixed.items()} | {
+        name: x[:, middle, :, 0] for name, x in imputed.items()
+    }
 
 
 def impute_all(series: Series, task: Imputation, rate: float, keys: jax.Array):
