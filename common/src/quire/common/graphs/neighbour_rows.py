@@ -24,7 +24,7 @@ class NeighbourRows(NamedTuple):
     Attributes:
         neighbour: int32 `[r, WIDTH]`; the number of nodes where a row ends before.
         edge: int32 `[r, WIDTH]`, the undirected edge to each; the number of edges where a row ends before.
-        node: int32 `[r]`, whose neighbours they are; sorted.
+        node: int32 `[r]`, whose neighbours they are; sorted, the number of nodes for rows that are not needed.
     """
 
     neighbour: Array
@@ -34,6 +34,9 @@ class NeighbourRows(NamedTuple):
 
 def neighbour_rows(pairs: Int[np.ndarray, "2 m"], num_nodes: int) -> NeighbourRows:
     """Rows of the undirected edges `pairs`, whose ends lie in `0 .. num_nodes - 1`.
+
+    There are as many as any graph with so many nodes and edges may need, so that one program serves them all; those that this
+    one does not need belong to no node.
 
     >>> rows = neighbour_rows(np.array([[0, 1], [1, 2]]), 3)
     >>> rows.node.tolist(), [row[:2] for row in rows.neighbour.tolist()]
@@ -45,12 +48,15 @@ def neighbour_rows(pairs: Int[np.ndarray, "2 m"], num_nodes: int) -> NeighbourRo
     own, degree = own[order], np.bincount(own, minlength=num_nodes)
     count = -(-degree // WIDTH)
     place = np.arange(2 * m) - (np.cumsum(degree) - degree)[own] + WIDTH * (np.cumsum(count) - count)[own]
+    total = min(2 * m, (2 * m + (WIDTH - 1) * num_nodes) // WIDTH)
+    node = np.full(total, num_nodes, np.int32)
+    node[: count.sum()] = np.repeat(np.arange(num_nodes), count)
     parts = []
     for values, filler in ((other, num_nodes), (edge, m)):
-        rows = np.full(WIDTH * count.sum(), filler, np.int32)
+        rows = np.full(WIDTH * total, filler, np.int32)
         rows[place] = values[order]
         parts.append(jnp.asarray(rows.reshape(-1, WIDTH)))
-    return NeighbourRows(*parts, jnp.asarray(np.repeat(np.arange(num_nodes), count), jnp.int32))
+    return NeighbourRows(*parts, jnp.asarray(node))
 
 
 def sum_neighbours(rows: NeighbourRows, x: Float[Array, "n c"], weight: Float[Array, " m"] | None = None) -> Float[Array, "n c"]:
@@ -70,7 +76,7 @@ def sum_neighbours(rows: NeighbourRows, x: Float[Array, "n c"], weight: Float[Ar
         for k in range(WIDTH):
             part = _rows_of(entries, block.neighbour[:, k])
             sums = sums + (part if scale is None else scale[:, k : k + 1] * part)
-        sums = jax.lax.optimization_barrier(sums)  # else it is computed anew for every entry of the sum over rows
+        sums = jax.lax.optimization_barrier(sums)  # the gathers stay one loop over whole rows
         return total.at[block.node].add(sums, mode="drop", indices_are_sorted=True), None
 
     start, n = jnp.zeros_like(x), len(x)
