@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
-from quire.common.claims.paper import PresetName
 from quire.common.graphs.sheaves import MapKind
 from quire.sheaf_recsys.training import Setting
 
@@ -164,4 +163,4 @@ PAPER = Preset(
 )
 """The paper's sizes: MovieLens 1M for 50 epochs of batches of 1024, width 64, 5 layers; ogbl-ddi."""
 
-PRESETS: dict[PresetName, Preset] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
+PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}

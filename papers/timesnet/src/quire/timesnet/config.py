@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-from quire.common.claims.paper import PresetName
 from quire.common.data.m4 import Group
 from quire.common.data.telemetry import AnomalySet
 from quire.common.data.time_series import SeriesName
@@ -273,4 +272,4 @@ PAPER = Preset(
 )
 """The paper's data and models, every horizon and rate of missing entries."""
 
-PRESETS: dict[PresetName, Preset] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
+PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
