@@ -437,7 +437,7 @@ def test_channels_of_all_widths_share_one_model_size():
             assert np.isfinite(first).all() and (second > 0).any()
 
 
-def test_epochs_of_a_classifier_are_chosen_on_held_out_cases(monkeypatch):
+def test_epochs_of_a_classifier_are_chosen_on_held_out_cases(as_installed, monkeypatch):
     seen = []
     monkeypatch.setattr(classification, "train", lambda *args: seen.append(args[3][0][2].shape) or args[-1])
     cases = generated_cases()

@@ -392,7 +392,7 @@ def richer_maps_lead(preset: Preset, key: jax.Array) -> Measurement:
         baselines={"popularity": run["popularity"], **test},
         extras={"lead over scalar / F1 of scalar": test[run["chosen"]] / test["scalar"] - 1},
         stand_in_for=run["stand_in_for"],
-        figure=figures.scores({run["data"]: run["all"]}, ylabel="F1@10", level=("popularity", run["popularity"])),
+        figure=figures.scores({run["data"].split(",")[0]: run["all"]}, ylabel="F1@10", level=("popularity", run["popularity"])),
     )
 
 
