@@ -25,6 +25,7 @@ from quire.sheaf_recsys.experiments import (
     open_links,
     predict_links,
     recommend,
+    validation_f1,
 )
 from quire.sheaf_recsys.kinds import compare_kinds
 from quire.sheaf_recsys.paper import paper
@@ -197,7 +198,8 @@ def recommenders(preset: Preset, keys: jax.Array) -> dict[str, Any]:
 
 def _validation(preset: Preset, data: Recommendation, build, settings, key) -> np.ndarray:
     steps = [preset.steps] * len(settings)
-    return recommend(data, build, settings, [key] * len(settings), steps, batch_size=preset.batch_size)["validation"]
+    run = recommend(data, build, settings, [key] * len(settings), steps, batch_size=preset.batch_size)
+    return validation_f1(data, run)
 
 
 def lead(scores: dict[str, tuple[float, ...]], over: str) -> tuple[float, float]:
@@ -356,15 +358,16 @@ def kinds_of_maps(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     data = source.value
     sizes = {"dim": preset.dim, "num_layers": preset.num_layers, "steps": preset.kinds_steps, "batch_size": preset.batch_size}
     results = compare_kinds(data, preset.kinds, preset.kinds_setting, list(keys), **sizes)
-    test = {name: result["test"] for name, result in results.items()}
+    test = {name: result["test"]["f1@10"] for name, result in results.items()}
     richer = [name for name in results if name != "scalar"]
+    best = richer[0] if len(richer) == 1 else max(richer, key=lambda name: validation_f1(data, results[name]).mean())
     return {
         "data": source.name,
         "stand_in_for": source.stand_in_for,
         "popularity": data.popularity()["f1@10"],
         "test": test,
         "all": {name: tuple(values.tolist()) for name, values in test.items()},
-        "chosen": max(richer, key=lambda name: results[name]["validation"].mean()),
+        "chosen": best,
     }
 
 

@@ -1,7 +1,8 @@
 """Restriction maps of different kinds and stalks of different dimensions, trained side by side."""
 
+from typing import Any
+
 import jax
-import numpy as np
 
 from quire.common.graphs.sheaves import MapKind
 from quire.sheaf_recsys.experiments import Recommendation, recommend
@@ -24,8 +25,8 @@ def compare_kinds(
     num_layers: int,
     steps: int,
     batch_size: int,
-) -> dict[str, dict[str, np.ndarray]]:
-    """Test and validation F1@10 of every kind, `[seeds]`.
+) -> dict[str, dict[str, Any]]:
+    """What `recommend` returns for every kind, a run for each seed.
 
     Args:
         data: interactions.
@@ -41,6 +42,6 @@ def compare_kinds(
         def build(rngs, kind=kind, d=d):
             return StalkSheafRec(data.num_nodes, dim, num_layers, kind=kind, d=d, rngs=rngs)
 
-        run = recommend(data, build, [setting] * len(keys), keys, [steps] * len(keys), batch_size=batch_size)
-        results[label(kind, d)] = {"test": run["test"]["f1@10"], "validation": run["validation"]}
+        lists = [setting] * len(keys), keys, [steps] * len(keys)
+        results[label(kind, d)] = recommend(data, build, *lists, batch_size=batch_size)
     return results
