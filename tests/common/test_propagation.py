@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 from quire.common.graphs.edges import (
+    adjacency_product,
     bipartite,
     degrees,
     sum_sides,
@@ -83,16 +84,39 @@ def test_lightgcn_keeps_users_apart_from_items():
 
 
 def test_products_part_by_part(monkeypatch, graph):
-    """Seven edges, three at a time: the same sums and derivatives, the missing two edges included."""
+    """Six rows of neighbours, four at a time: the same sums and derivatives, what rows and blocks lack included."""
     w, x = normal(0, graph.num_edges), normal(1, N, 3).at[0].set(1e30)
 
     def everything(w, x):
         return jax.value_and_grad(lambda w, x: jnp.sum(jnp.sin(1e-30 * symmetric_product(graph, w, x))), (0, 1))(w, x)
 
     whole, product = everything(w, x), symmetric_product(graph, w, x)
-    monkeypatch.setattr("quire.common.graphs.edges.EDGES", 3)
+    monkeypatch.setattr("quire.common.graphs.neighbour_rows.BLOCK", 4)
     assert_close(symmetric_product(graph, w, x), product, 1e-6)
     assert_close(everything(w, x), whole, 1e-5)
+
+
+def test_long_rows_are_cut():
+    """Nodes of up to 40 neighbours, five rows each, against the dense matrix; a NaN stays with the neighbours of its node."""
+    rng, n = np.random.default_rng(0), 41
+    dense = np.triu(rng.random((n, n)) < 0.5, 1).astype(float)
+    dense[0, 1:], dense[1, 2:] = 1, 0
+    graph = undirected(np.argwhere(dense).T, n)
+    dense += dense.T
+    assert graph.degree.tolist() == dense.sum(1).tolist()
+    assert (np.bincount(graph.rows.node, minlength=n)[:n] == np.ceil(dense.sum(1) / 8)).all()
+    other = undirected(np.sort((np.asarray(graph.pairs) + 7) % n, axis=0), n)
+    assert jax.tree.map(jnp.shape, other) == jax.tree.map(jnp.shape, graph), "one program serves graphs of one size"
+    x = rng.standard_normal((n, 3)).astype(np.float32)
+    assert_close(adjacency_product(graph, jnp.asarray(x)), dense @ x, 1e-6)
+    w = rng.standard_normal(graph.num_edges).astype(np.float32)
+    i, j = np.asarray(graph.pairs)
+    dense[i, j] = dense[j, i] = w
+    assert_close(symmetric_product(graph, jnp.asarray(w), jnp.asarray(x)), dense @ x, 1e-6)
+    x[1] = np.nan
+    with jax.debug_nans(False):
+        broken = np.isnan(adjacency_product(graph, jnp.asarray(x))).any(1)
+    assert np.flatnonzero(broken).tolist() == [0]
 
 
 # --- Inputs at the edge ---

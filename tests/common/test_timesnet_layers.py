@@ -181,6 +181,7 @@ def test_fold_refuses(as_installed):
     x, kernel, bias = jnp.zeros((1, 6, 2)), jnp.zeros((3, 3, 2, 1)), jnp.zeros(1)
     for call, message in (
         (lambda: folded_conv(x, kernel, bias, 0), "period is 0"),
+        (lambda: folded_conv(x, kernel, bias, 2, steps=7), "steps is 7; it must lie between 0 and the 6 steps of x"),
         (lambda: folded_conv(x, kernel[:2], bias, 2), "two odd sides"),
         (lambda: folded_conv(x[..., :1], kernel, bias, 2), "then the 1 channels of x"),
         (lambda: merge_kernels([]), "number of kernels is 0"),
@@ -205,6 +206,22 @@ def test_folded_conv_is_the_convolution_of_the_map(size):
         for period in sorted({length // f for f in range(1, length // 2 + 1)}):
             padded = jnp.pad(x, ((0, 0), (0, canvas - length), (0, 0)))
             assert_close(traced(padded, kernel, bias, period)[:, :length], mapped(x, kernel, bias, p=period), 1e-13)
+
+
+@pytest.mark.parametrize("period", [3, 7])
+def test_derivatives_of_folded_conv_are_those_of_the_map(period):
+    """Of the first 17 of 20 steps, as if the others had not been asked for."""
+    with jax.enable_x64():
+        x, kernel, bias, dy = (normal(k, s, jnp.float64) for k, s in enumerate(((2, 20, 3), (3, 5, 3, 2), (2,), (2, 17, 2))))
+        padded = jnp.pad(x, ((0, 0), (0, canvas_length(20) - 20), (0, 0)))
+        first, second = (
+            jax.jit(jax.grad(lambda *a, f=f: jnp.sum(dy * f(*a)), (0, 1, 2)))(start, kernel, bias)
+            for start, f in (
+                (padded, lambda *a: folded_conv(*a, period, steps=17)),
+                (x, lambda x, *weights: unfold(conv2d(fold(x, period), *weights), 17)),
+            )
+        )
+        assert_close((first[0][:, :20], *first[1:]), second, 1e-13)
 
 
 def test_one_program_serves_all_periods():

@@ -14,25 +14,30 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from quire.common.checks import check_at_least, check_ids, floating
+from quire.common.graphs.neighbour_rows import NeighbourRows, neighbour_rows, sum_neighbours
 
 CHUNKS = 8
-"""Chunks in which derivatives by edge weights are computed; see `symmetric_product`."""
+"""Chunks, at least, in which derivatives by edge weights are computed; see `symmetric_product`."""
 
 EDGES = 8192
-"""Edges whose messages stand in memory at a time, in products over more."""
+"""Edges in a chunk at most."""
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["pairs"], meta_fields=["num_nodes"])
+@partial(jax.tree_util.register_dataclass, data_fields=["pairs", "rows", "degree"], meta_fields=["num_nodes"])
 @dataclass(frozen=True)
 class Graph:
     """An undirected graph; made by `undirected`, `bipartite` or `from_directed`, which check it.
 
     Attributes:
         pairs: int32 `[2, m]`, every undirected edge once.
+        rows: the same edges as neighbours of each node, for products.
+        degree: int32 `[n]`, number of edges at each node.
         num_nodes: nodes, isolated ones included.
     """
 
     pairs: Array
+    rows: NeighbourRows
+    degree: Array
     num_nodes: int
 
     @property
@@ -63,7 +68,8 @@ def undirected(pairs: ArrayLike, num_nodes: int) -> Graph:
     _, count = np.unique(_codes(np.sort(pairs, axis=0), num_nodes), return_counts=True)
     if (count > 1).any():
         raise ValueError(f"pairs holds {int((count > 1).sum())} edges more than once; give every undirected edge once")
-    return Graph(jnp.asarray(pairs, jnp.int32), int(num_nodes))
+    degree = np.bincount(pairs.reshape(-1), minlength=num_nodes)
+    return Graph(jnp.asarray(pairs, jnp.int32), neighbour_rows(pairs, num_nodes), jnp.asarray(degree, jnp.int32), int(num_nodes))
 
 
 def bipartite(user: ArrayLike, item: ArrayLike, num_users: int, num_items: int) -> Graph:
@@ -155,8 +161,8 @@ def sum_sides(graph: Graph, values: Float[Array, "sides *rest"]) -> Float[Array,
 
 
 def degrees(graph: Graph, dtype: jnp.dtype | type = jnp.float32) -> Float[Array, " n"]:
-    """Number of edges at each node; counted in integers, since in half precision a sum of ones ends at 256."""
-    return jnp.bincount(graph.pairs.reshape(-1), length=graph.num_nodes).astype(dtype)
+    """Number of edges at each node."""
+    return graph.degree.astype(dtype)
 
 
 def naive_symmetric_product(graph: Graph, weight: Float[Array, " m"], x: Float[Array, "n c"]) -> Float[Array, "n c"]:
@@ -169,12 +175,13 @@ def naive_symmetric_product(graph: Graph, weight: Float[Array, " m"], x: Float[A
 def symmetric_product(graph: Graph, weight: Float[Array, " m"], x: Float[Array, "n c"]) -> Float[Array, "n c"]:
     """Product with the symmetric matrix that has `weight[e]` at both places of edge e: `out_i = sum_j w_ij x_j`.
 
+    Neighbours are summed row by row (`NeighbourRows`): a scatter of every edge takes several times as long, and its messages,
+    `2 m c` numbers, are memory that is mapped afresh at every call.
+
     The derivative by x is the same product of the cotangents. The derivative by the weights,
     `dw_e = <dout_i, x_j> + <dout_j, x_i>`, reads `4 m c` numbers; left to itself, XLA fuses it into everything that is computed
-    from it and evaluates it again in each place, ten times the cost of the product. A loop over `CHUNKS` parts of the edges is
-    a border that fusion does not cross, and keeps the gathered rows small. So it is in the product: the messages of a million
-    edges are hundreds of megabytes, and memory is mapped afresh at every call; with `EDGES` edges at a time it takes a third
-    to a fifteenth of the time.
+    from it and evaluates it again in each place, ten times the cost of the product. A loop over parts of the edges is a border
+    that fusion does not cross, and keeps the gathered rows small.
 
     Args:
         graph: the edges.
@@ -184,14 +191,28 @@ def symmetric_product(graph: Graph, weight: Float[Array, " m"], x: Float[Array, 
     Raises:
         ValueError: unless there is a weight for every edge and a row of x for every node.
     """
-    return _product(graph.num_nodes, graph.pairs, *_features(graph, weight, x))
+    return _product(graph.pairs, graph.rows, *_features(graph, weight, x))
+
+
+def adjacency_product(graph: Graph, x: Float[Array, "n c"]) -> Float[Array, "n c"]:
+    """`symmetric_product` with all weights 1: the sum over the neighbours of every node.
+
+    Raises:
+        ValueError: unless x has a row for every node.
+
+    >>> adjacency_product(undirected([[0, 1], [1, 2]], 3), jnp.array([[1.0], [10.0], [100.0]]))[:, 0].tolist()
+    [10.0, 101.0, 10.0]
+    """
+    check_features(graph, x)
+    return _neighbour_sum(graph.rows, *floating(x))
 
 
 def _features(graph: Graph, weight: Array, x: Array) -> tuple[Array, ...]:
     if weight.shape != (graph.num_edges,):
         raise ValueError(f"weight has shape {weight.shape}; {graph.num_edges} edges need ({graph.num_edges},)")
     check_features(graph, x)
-    return floating(weight, x)
+    weight, x = floating(weight, x)
+    return weight, x
 
 
 def check_features(graph: Graph, x: Array) -> None:
@@ -204,37 +225,35 @@ def check_features(graph: Graph, x: Array) -> None:
         raise ValueError(f"x has shape {x.shape}; features of {graph.num_nodes} nodes need ({graph.num_nodes}, channels)")
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _product(num_nodes: int, pairs: Array, weight: Array, x: Array) -> Array:
-    m = pairs.shape[1]
-    if m <= EDGES:
-        return naive_symmetric_product(Graph(pairs, num_nodes), weight, x)
-    # Edges that only fill the last part lead to a node that does not exist, where sums are dropped.
-    ends = jnp.pad(pairs, ((0, 0), (0, -m % EDGES)), constant_values=num_nodes).reshape(2, -1, EDGES).swapaxes(0, 1)
-    weights = jnp.pad(weight, (0, -m % EDGES)).reshape(-1, EDGES, 1)
-
-    def add(total, part):
-        (i, j), w = part
-        return total.at[i].add(w * x[j], mode="drop").at[j].add(w * x[i], mode="drop"), None
-
-    return jax.lax.scan(add, jnp.zeros_like(x), (ends, weights))[0]
+@jax.custom_vjp
+def _neighbour_sum(rows: NeighbourRows, x: Array) -> Array:
+    return sum_neighbours(rows, x)
 
 
-def _product_forward(num_nodes, pairs, weight, x):
-    return _product(num_nodes, pairs, weight, x), (pairs, weight, x)
+_neighbour_sum.defvjp(lambda rows, x: (_neighbour_sum(rows, x), rows), lambda rows, dy: (None, _neighbour_sum(rows, dy)))
 
 
-def _product_backward(num_nodes, saved, cotangent):
-    pairs, weight, x = saved
-    m = pairs.shape[1]
-    chunks = jnp.pad(pairs, ((0, 0), (0, -m % CHUNKS))).reshape(2, CHUNKS, -1).swapaxes(0, 1)
+@jax.custom_vjp
+def _product(pairs: Array, rows: NeighbourRows, weight: Array, x: Array) -> Array:
+    return sum_neighbours(rows, x, weight)
+
+
+def _product_forward(pairs, rows, weight, x):
+    return _product(pairs, rows, weight, x), (pairs, rows, weight, x)
+
+
+def _product_backward(saved, cotangent):
+    pairs, rows, weight, x = saved
+    m = len(weight)
+    count = max(CHUNKS, -(-m // EDGES))
+    chunks = jnp.pad(pairs, ((0, 0), (0, -m % count))).reshape(2, count, -1).swapaxes(0, 1)
 
     def by_weight(chunk):
         i, j = chunk
         return jnp.sum(cotangent[i] * x[j] + cotangent[j] * x[i], axis=-1)
 
     d_weight = jax.lax.map(by_weight, chunks).reshape(-1)[:m]
-    return None, d_weight, _product(num_nodes, pairs, weight, cotangent)
+    return None, None, d_weight, _product(pairs, rows, weight, cotangent)
 
 
 _product.defvjp(_product_forward, _product_backward)

@@ -6,15 +6,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from quire.common.checks import check_at_least, floating
-from quire.common.graphs.edges import Graph, check_features, degrees, symmetric_product
+from quire.common.graphs.edges import Graph, adjacency_product, check_features, degrees
 from quire.common.layers.dropout import dropout
 from quire.common.layers.initialisers import linear
-
-
-def edge_weights(graph: Graph, dtype: jnp.dtype | type = jnp.float32) -> Float[Array, " m"]:
-    """`1 / sqrt(deg_i deg_j)` for every undirected edge."""
-    root = jax.lax.rsqrt(jnp.maximum(degrees(graph, dtype), 1))
-    return root[graph.pairs[0]] * root[graph.pairs[1]]
 
 
 def lightgcn_propagate(graph: Graph, x: Float[Array, "n c"]) -> Float[Array, "n c"]:
@@ -27,8 +21,15 @@ def lightgcn_propagate(graph: Graph, x: Float[Array, "n c"]) -> Float[Array, "n 
     >>> lightgcn_propagate(undirected([[0], [1]], 3), jnp.array([[1.0], [2.0], [3.0]])).tolist()
     [[2.0], [1.0], [0.0]]
     """
+    check_features(graph, x)
     (x,) = floating(x)
-    return symmetric_product(graph, edge_weights(graph, x.dtype), x)
+    root = _root(graph, x.dtype)
+    return root * adjacency_product(graph, root * x)
+
+
+def _root(graph: Graph, dtype: jnp.dtype | type) -> Float[Array, "n 1"]:
+    """`D^(-1/2)`: nodes are scaled before and after the sum, so that edges need no weights."""
+    return jax.lax.rsqrt(jnp.maximum(degrees(graph, dtype), 1))[:, None]
 
 
 def gcn_propagate(graph: Graph, x: Float[Array, "n c"]) -> Float[Array, "n c"]:
@@ -37,7 +38,7 @@ def gcn_propagate(graph: Graph, x: Float[Array, "n c"]) -> Float[Array, "n c"]:
     (x,) = floating(x)
     root = jax.lax.rsqrt(degrees(graph, x.dtype) + 1)[:, None]
     scaled = root * x
-    return root * (symmetric_product(graph, jnp.ones(graph.num_edges, x.dtype), scaled) + scaled)
+    return root * (adjacency_product(graph, scaled) + scaled)
 
 
 def ngcf_propagate(
@@ -68,9 +69,7 @@ def ngcf_propagate(
             f"({out}, {x.shape[-1]}) and ({out},) of both maps"
         )
     x, w1, b1, w2, b2 = floating(x, w1, b1, w2, b2)
-    weights = edge_weights(graph, x.dtype)
-    z = symmetric_product(graph, weights, x)
-    s = symmetric_product(graph, weights, jnp.ones((graph.num_nodes, 1), x.dtype))
+    z, s = lightgcn_propagate(graph, x), lightgcn_propagate(graph, jnp.ones((graph.num_nodes, 1), x.dtype))
     return (z + x) @ w1.T + (x * z) @ w2.T + s * (b1 + b2)[None] + b1[None]
 
 

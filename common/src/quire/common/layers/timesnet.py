@@ -10,6 +10,7 @@ at the ends of a cycle. p is a number in the computation and not a shape, and th
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import jax
@@ -126,7 +127,7 @@ def merge_kernels(kernels: Sequence[Float[Array, "_ _ i o"]]) -> Float[Array, "r
         up, left = (rows - kernel.shape[0]) // 2, (cols - kernel.shape[1]) // 2
         return jnp.pad(kernel, ((up, up), (left, left), (0, 0), (0, 0)))
 
-    return sum(padded(kernel) for kernel in kernels) / len(kernels)
+    return jnp.stack([padded(kernel) for kernel in kernels]).mean(0)
 
 
 def conv2d(
@@ -141,7 +142,7 @@ def inception(
     x: Float[Array, "b rows cols i"], kernels: Sequence[Array], biases: Sequence[Array]
 ) -> Float[Array, "b rows cols o"]:
     """`mean_i (x * W_i + b_i)`, one convolution after the other, as the authors compute it."""
-    return sum(conv2d(x, kernel, bias) for kernel, bias in zip(kernels, biases, strict=True)) / len(kernels)
+    return jnp.stack([conv2d(x, kernel, bias) for kernel, bias in zip(kernels, biases, strict=True)]).mean(0)
 
 
 @jax.custom_vjp
@@ -160,23 +161,33 @@ shift.defvjp(lambda x, steps: (shift(x, steps), steps), lambda steps, dy: (shift
 
 
 def folded_conv(
-    x: Float[Array, "b l i"], kernel: Float[Array, "rows cols i o"], bias: Float[Array, " o"], period: Int[Array, ""] | int
-) -> Float[Array, "b l o"]:
+    x: Float[Array, "b l i"],
+    kernel: Float[Array, "rows cols i o"],
+    bias: Float[Array, " o"],
+    period: Int[Array, ""] | int,
+    *,
+    steps: int | None = None,
+) -> Float[Array, "b steps o"]:
     """The convolution of the map that `fold` makes of x, computed on the series itself; `period` may be traced.
 
     `y_t = b + sum_dj [0 <= (t mod p) + dj < p] Z_(t + dj, dj)` with `Z_(t, dj) = sum_di x_(t + di p) W_(di, dj)`.
+
+    The copies of x that the product reads are made again for the derivative rather than kept: for all periods of a block they
+    are tens of megabytes, which are mapped afresh at every call.
 
     Args:
         x: series on a canvas of l steps, zero from step `ceil(t / p) p` on.
         kernel: `[rows, cols, in, out]`, both sides odd.
         bias: `[out]`.
         period: steps in a row of the map.
+        steps: how many steps of the result to compute; all l by default.
 
     Returns:
-        The map, unfolded. From step `ceil(t / p) p` on, which is beyond the map, the numbers mean nothing.
+        The first `steps` of the map, unfolded. From step `ceil(t / p) p` on, which is beyond the map, the numbers mean nothing.
 
     Raises:
-        ValueError: if a side of the kernel is even, its channels are not those of x, or the period is below 1 (unless traced).
+        ValueError: if a side of the kernel is even, its channels are not those of x, the period is below 1 (unless traced), or x
+            does not have so many steps.
     """
     x, kernel, bias = floating(x, kernel, bias)
     if is_concrete(period):
@@ -184,17 +195,63 @@ def folded_conv(
     if not (kernel.shape[0] % 2 and kernel.shape[1] % 2) or kernel.shape[2] != x.shape[-1]:
         raise ValueError(f"kernel has shape {kernel.shape}; it needs two odd sides, then the {x.shape[-1]} channels of x")
     length = x.shape[1]
+    steps = length if steps is None else steps
+    if not 0 <= steps <= length:
+        raise ValueError(f"steps is {steps}; it must lie between 0 and the {length} steps of x")
+    return _folded_product(steps, x, kernel, period) + bias.reshape(1, 1, -1)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _folded_product(steps: int, x: Array, kernel: Array, period: Array | int) -> Array:
     rows, cols, channels, out = kernel.shape
-    cycles = jnp.concatenate([shift(x, (i - rows // 2) * period) for i in range(rows)], axis=-1)
-    z = cycles @ jnp.swapaxes(kernel, 1, 2).reshape(rows * channels, cols * out)
-    phase = jnp.arange(length) % period
-    y = jnp.broadcast_to(bias.reshape(1, 1, -1), (*z.shape[:2], out))
-    for j, part in enumerate(jax.lax.split(z, [out] * cols, axis=2)):
-        dj = j - cols // 2
-        inside = (phase + dj >= 0) & (phase + dj < period)
-        moved = jax.lax.pad(part, jnp.zeros((), z.dtype), ((0, 0, 0), (-dj, dj, 0), (0, 0, 0)))
-        y = y + jnp.where(inside[None, :, None], moved, 0)
+    z = _cycles(x, kernel, steps, period) @ jnp.swapaxes(kernel, 1, 2).reshape(rows * channels, cols * out)
+    y = jnp.zeros((), z.dtype)
+    for dj, part, inside in zip(_offsets(cols), jnp.split(z, cols, axis=2), _inside(cols, steps, period), strict=True):
+        y = y + jnp.where(inside, _moved(part, dj, steps), 0)
     return y
+
+
+def _folded_forward(steps, x, kernel, period):
+    return _folded_product(steps, x, kernel, period), (x, kernel, period)
+
+
+def _folded_backward(steps, saved, dy):
+    x, kernel, period = saved
+    rows, cols, channels, out = kernel.shape
+    cycles = _cycles(x, kernel, steps, period)
+    parts = zip(_offsets(cols), _inside(cols, steps, period), strict=True)
+    dz = jnp.concatenate([_moved(jnp.where(inside, dy, 0), -dj, cycles.shape[1]) for dj, inside in parts], axis=2)
+    d_kernel = jnp.einsum("btc,bto->co", cycles, dz).reshape(rows, channels, cols, out)
+    d_cycles = dz @ jnp.swapaxes(kernel, 1, 2).reshape(rows * channels, cols * out).T
+    d_cycles = jnp.pad(d_cycles, ((0, 0), (0, x.shape[1] - cycles.shape[1]), (0, 0)))
+    dx = sum(shift(part, -di * period) for di, part in zip(_offsets(rows), jnp.split(d_cycles, rows, axis=2), strict=True))
+    return dx, jnp.swapaxes(d_kernel, 1, 2), None
+
+
+_folded_product.defvjp(_folded_forward, _folded_backward)
+
+
+def _offsets(size: int) -> range:
+    """Of the entries of a centred kernel."""
+    return range(-(size // 2), size // 2 + 1)
+
+
+def _cycles(x: Array, kernel: Array, steps: int, period: Array | int) -> Array:
+    """For every step that the first `steps` of the result depend on, what lies whole periods before and after, side by side."""
+    rows, cols = kernel.shape[:2]
+    reach = min(x.shape[1], steps + cols // 2)
+    return jnp.concatenate([shift(x, di * period)[:, :reach] for di in _offsets(rows)], axis=-1)
+
+
+def _inside(cols: int, steps: int, period: Array | int) -> list[Array]:
+    """For every column of the kernel, the steps whose neighbour there lies in the same row of the map, `[steps, 1]`."""
+    phase = jnp.arange(steps)[:, None] % period
+    return [((phase + dj >= 0) & (phase + dj < period))[None] for dj in _offsets(cols)]
+
+
+def _moved(x: Array, by: int, length: int) -> Array:
+    """`y_t = x_(t + by)` for `length` steps, zero where there is no such step."""
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (-by, length - x.shape[1] + by, 0), (0, 0, 0)))
 
 
 def inception_sizes(num_kernels: int, form: InceptionForm = "square") -> list[tuple[int, int]]:
@@ -240,7 +297,7 @@ class Inception(nnx.Module):
 
     def merged(self) -> tuple[Float[Array, "rows cols i o"], Float[Array, " o"]]:
         """The one kernel and bias that do what all of them do."""
-        return merge_kernels([k[...] for k in self.kernels]), sum(b[...] for b in self.biases) / len(self.biases)
+        return merge_kernels([k[...] for k in self.kernels]), jnp.stack([b[...] for b in self.biases]).mean(0)
 
     def __call__(self, x: Float[Array, "b rows cols i"]) -> Float[Array, "b rows cols o"]:
         """The convolution of a map."""
@@ -294,8 +351,8 @@ class TimesBlock(nnx.Module):
             period, share = branch
             inside = jnp.arange(canvas) < -(-length // period) * period
             hidden = jax.nn.gelu(folded_conv(padded, *up, period), approximate=False)
-            out = folded_conv(jnp.where(inside[None, :, None], hidden, 0), *down, period)
-            return total + share[:, None, None] * out[:, :length], None
+            out = folded_conv(jnp.where(inside[None, :, None], hidden, 0), *down, period, steps=length)
+            return total + share[:, None, None] * out, None
 
         return jax.lax.scan(add, x, (periods, jax.nn.softmax(weights, axis=1).T))[0]
 

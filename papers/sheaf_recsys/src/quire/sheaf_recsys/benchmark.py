@@ -1,6 +1,9 @@
 """What `quire bench sheaf_recsys` times: one layer of the recommender with its gradient, with and without the border against
 fusion, beside LightGCN, and the Laplacian of general maps as an operator against the dense matrix."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +15,7 @@ from quire.common.graphs.edges import Graph, naive_symmetric_product, undirected
 from quire.common.graphs.propagation import lightgcn_propagate
 from quire.common.graphs.sheaf_layers import SheafConv, sheaf_step
 from quire.common.graphs.sheaves import sheaf_laplacian
+from quire.common.graphs.stalk_maps import inverse_sqrt
 from quire.sheaf_recsys.paper import paper
 
 CHANNELS, DEGREE = 32, 40
@@ -28,15 +32,16 @@ def random_graph(num_nodes: int, degree: int, seed: int) -> Graph:
 
 
 def fused_layer(conv: SheafConv, graph: Graph, x: Array) -> Array:
-    """The layer with the product that leaves its derivative to automatic differentiation and so to fusion."""
+    """The layer with the product that scatters every edge and leaves its derivative to automatic differentiation, and so to
+    fusion."""
     maps, m = conv.learner(graph, x), graph.num_edges
     laplacian = sheaf_laplacian(graph, maps, "scalar")
-    g, y = laplacian.scale[:, None], conv.linear(x)
+    g, y = jax.lax.rsqrt(laplacian.diagonal + 1)[:, None], conv.linear(x)
     mixed = naive_symmetric_product(graph, maps[:m] * maps[m:], g * y)
     return x - conv.step * g * (laplacian.diagonal[:, None] * (g * y) - mixed)
 
 
-def gradient(layer) -> object:
+def gradient(layer: Callable[..., Array]) -> Callable[..., Any]:
     """Derivative of the energy of a layer's output by parameters and features."""
     return jax.grad(lambda params, graph, x: jnp.mean(layer(params, graph, x) ** 2), argnums=(0, 2))
 
@@ -68,7 +73,7 @@ def operator_cases(n: int, key: jax.Array) -> dict[str, Case]:
         coupling = maps[:m].mT @ maps[m:]
         blocks = jnp.zeros((n, n, STALK, STALK)).at[i, j].set(-coupling).at[j, i].set(-coupling.mT)
         blocks = blocks.at[jnp.arange(n), jnp.arange(n)].set(laplacian.diagonal)
-        scale = sheaf_laplacian(graph, maps, "general").scale
+        scale = inverse_sqrt(laplacian.diagonal + jnp.eye(STALK)[None])
         matrix = (scale[:, None] @ blocks @ scale[None]).swapaxes(1, 2).reshape(n * STALK, n * STALK)
         return x - (matrix @ x.reshape(n * STALK, -1)).reshape(x.shape)
 

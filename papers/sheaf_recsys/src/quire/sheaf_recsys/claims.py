@@ -10,8 +10,9 @@ from quire.common.claims import Measurement, above, all_of, at_least, beats, bel
 from quire.common.data.link_sets import split_links
 from quire.common.graphs.edges import Graph, undirected
 from quire.common.graphs.sheaf_layers import num_map_params
-from quire.common.graphs.sheaves import sheaf_laplacian
+from quire.common.graphs.sheaves import MapKind, sheaf_laplacian
 from quire.common.graphs.stalk_maps import orthogonal_map
+from quire.common.random import generator
 from quire.sheaf_recsys import brute_force, figures
 from quire.sheaf_recsys.config import Preset
 from quire.sheaf_recsys.experiments import (
@@ -24,21 +25,23 @@ from quire.sheaf_recsys.experiments import (
     open_links,
     predict_links,
     recommend,
+    validation_f1,
 )
-from quire.sheaf_recsys.kinds import compare_kinds, kinds_differ
+from quire.sheaf_recsys.kinds import compare_kinds
 from quire.sheaf_recsys.paper import paper
 from quire.sheaf_recsys.separation import followed, two_classes
 
 
 def _seed(key: jax.Array) -> int:
-    """Seed for NumPy's generators from a key."""
-    return int(jax.random.randint(key, (), 0, 2**31 - 1))
+    """A seed for what takes one as a number."""
+    return int(generator(key).integers(2**31))
 
 
 # --- The Laplacian ---
 
-KINDS = [("scalar", 1), *((kind, d) for d in (1, 2, 3, 4) for kind in ("diagonal", "general")), ("orthogonal", 2)]
-KINDS += [("orthogonal", d) for d in (3, 4)]
+MORE_THAN_ONE: tuple[MapKind, ...] = ("diagonal", "orthogonal", "general")
+KINDS: list[tuple[MapKind, int]] = [("scalar", 1), ("diagonal", 1), ("general", 1)]
+KINDS += [(kind, d) for d in (2, 3, 4) for kind in MORE_THAN_ONE]
 
 
 @paper.claim(
@@ -55,7 +58,7 @@ KINDS += [("orthogonal", d) for d in (3, 4)]
 )
 def is_a_laplacian(preset: Preset, key: jax.Array) -> Measurement:
     """Random graphs and maps of every kind on stalks of dimension 1 to 4, against dense matrices in NumPy."""
-    rng, n = np.random.default_rng(_seed(key)), 12
+    rng, n = generator(key), 12
     every_pair = np.argwhere(np.triu(np.ones((n - 1, n - 1)), 1)).T  # the last node stays isolated
     pairs = every_pair[:, rng.permutation(every_pair.shape[1])[:22]]
     params = {(kind, d): rng.standard_normal((2 * pairs.shape[1], num_map_params(kind, d))) for kind, d in KINDS}
@@ -83,7 +86,7 @@ def is_a_laplacian(preset: Preset, key: jax.Array) -> Measurement:
 
 
 @jax.jit
-def _dense_forms(graph: Graph, params: dict[tuple[str, int], jax.Array]) -> tuple[dict, jax.Array]:
+def _dense_forms(graph: Graph, params: dict[tuple[MapKind, int], jax.Array]) -> tuple[dict, jax.Array]:
     """Maps, Laplacian and normalised Laplacian of every kind as matrices, and the normalised one with all maps 1."""
     forms = {}
     for (kind, d), values in params.items():
@@ -195,7 +198,8 @@ def recommenders(preset: Preset, keys: jax.Array) -> dict[str, Any]:
 
 def _validation(preset: Preset, data: Recommendation, build, settings, key) -> np.ndarray:
     steps = [preset.steps] * len(settings)
-    return recommend(data, build, settings, [key] * len(settings), steps, batch_size=preset.batch_size)["validation"]
+    run = recommend(data, build, settings, [key] * len(settings), steps, batch_size=preset.batch_size)
+    return validation_f1(data, run)
 
 
 def lead(scores: dict[str, tuple[float, ...]], over: str) -> tuple[float, float]:
@@ -265,9 +269,8 @@ def beats_baselines_as_shipped(preset: Preset, key: jax.Array) -> Measurement:
     trivial="popularity",
     expect="not reproduced",
     because=(
-        "LightGCN, tuned as hard, leads by 0.012 on MovieLens 100K. Concatenating the layers is worse (.129). Rates "
-        ".01 to .06 by penalties 0 to 1, 300 steps, 3 layers and half of the users leave LightGCN in front; the sheaf leads only "
-        "after few steps."
+        "LightGCN, tuned as hard, leads. Concatenating the layers is worse. Longer training, more layers, half of the users and "
+        "wider grids of rates and penalties leave LightGCN in front; the sheaf leads only after few steps."
     ),
 )
 def beats_baselines_tuned(preset: Preset, key: jax.Array) -> Measurement:
@@ -289,8 +292,16 @@ def link_predictors(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     builds = link_builders(graph.num_nodes, preset.link_dim, preset.link_layers)
 
     def run(split, build, settings, key):
-        options = {"steps": preset.link_steps, "batch_size": preset.link_batch_size, "hits_k": preset.hits_k}
-        return predict_links(split, graph.num_nodes, build, settings, [key] * len(settings), **options)
+        return predict_links(
+            split,
+            graph.num_nodes,
+            build,
+            settings,
+            [key] * len(settings),
+            steps=preset.link_steps,
+            batch_size=preset.link_batch_size,
+            hits_k=preset.hits_k,
+        )
 
     def validation(build, settings):  # one split is too noisy to choose on
         return np.mean([run(s, build, settings, k)["validation"] for s, k in zip(splits, keys, strict=True)], axis=0)
@@ -318,9 +329,9 @@ def link_predictors(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     trivial="degree product",
     expect="not reproduced",
     because=(
-        "LightGCN leads by more than 0.2 on UMLS, and the product of the degrees alone leads the sheaf. Tried: rates .01 and "
-        ".03 by penalties 0, .001, .01, .1 for every model, chosen on the validation edges of three splits; on Cora the sheaf is "
-        "behind LightGCN with both losses and both readouts."
+        "LightGCN leads by far on UMLS, and the product of the degrees alone leads the sheaf. Rates and penalties of every model "
+        "were chosen on the validation edges of three splits; on Cora the sheaf is behind LightGCN with both losses and both "
+        "readouts."
     ),
 )
 def predicts_links(preset: Preset, key: jax.Array) -> Measurement:
@@ -345,53 +356,48 @@ def kinds_of_maps(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """The stalk recommender with every kind of map."""
     source = open_feedback(preset.kinds_feedback, fallback=preset.fallback)
     data = source.value
-    results = compare_kinds(
-        data,
-        preset.kinds,
-        preset.kinds_setting,
-        list(keys),
-        dim=preset.dim,
-        num_layers=preset.num_layers,
-        steps=preset.kinds_steps,
-        batch_size=preset.batch_size,
-    )
-    test = {name: result["test"] for name, result in results.items()}
+    sizes = {"dim": preset.dim, "num_layers": preset.num_layers, "steps": preset.kinds_steps, "batch_size": preset.batch_size}
+    results = compare_kinds(data, preset.kinds, preset.kinds_setting, list(keys), **sizes)
+    test = {name: result["test"]["f1@10"] for name, result in results.items()}
+    richer = [name for name in results if name != "scalar"]
+    best = richer[0] if len(richer) == 1 else max(richer, key=lambda name: validation_f1(data, results[name]).mean())
     return {
         "data": source.name,
         "stand_in_for": source.stand_in_for,
         "popularity": data.popularity()["f1@10"],
         "test": test,
         "all": {name: tuple(values.tolist()) for name, values in test.items()},
-        "chosen": max(results, key=lambda name: results[name]["validation"].mean()),
-        "seconds": {name: result["seconds"] for name, result in results.items()},
-        "p-value": kinds_differ(test) if len(keys) > 1 else 1.0,
+        "chosen": best,
     }
 
 
 @paper.claim(
     "C6",
-    says="The kind of the restriction maps and the dimension of the stalks matter",
+    says="Maps on stalks of a higher dimension recommend better than numbers",
     source="section 3.1 (vector spaces on nodes; the authors' code has dimension 1)",
-    metric="F1@10 of the kind chosen on validation",
-    holds=on_average(below(0.05, of="p-value, kinds against seeds")),
+    metric="F1@10 of the richer kind chosen on validation",
+    holds=above(0.1, of="lead over scalar / F1 of scalar"),
     trivial="popularity",
+    seeds=6,
     expect="not reproduced",
     because=(
-        "At equal width and steps the kinds differ no more than their seeds do (p above 0.8); on a smaller set, d up to 4, F1 "
-        "was .106 to .110 with overlapping seeds. Richer maps cost two to ten times the time of a step."
+        "At equal width and steps a richer map gains nothing that the seeds do not hide. The paper gives no number; the "
+        "criterion asks for a tenth, a difference that so many seeds would show."
     ),
 )
-def kinds_matter(preset: Preset, key: jax.Array) -> Measurement:
-    """Equal width, layers, steps and settings; a one-way analysis of variance tells differences of kinds from those of seeds."""
+def richer_maps_lead(preset: Preset, key: jax.Array) -> Measurement:
+    """Equal width, layers, steps and settings."""
     run = kinds_of_maps(preset, key)
+    test = _number(run["test"])
     return Measurement(
-        float(run["test"][run["chosen"]]),
+        test[run["chosen"]],
         run["data"],
-        baselines={"popularity": run["popularity"], **{name: float(value) for name, value in run["test"].items()}},
-        extras={
-            "p-value, kinds against seeds": run["p-value"],
-            **{f"ms per step, {name}": 1e3 * seconds for name, seconds in run["seconds"].items()},
-        },
+        baselines={"popularity": run["popularity"], **test},
+        extras={"lead over scalar / F1 of scalar": test[run["chosen"]] / test["scalar"] - 1},
         stand_in_for=run["stand_in_for"],
-        figure=figures.kinds(run["all"], run["seconds"], run["popularity"]),
+        figure=figures.scores({run["data"].split(",")[0]: run["all"]}, ylabel="F1@10", level=("popularity", run["popularity"])),
     )
+
+
+def _number(values: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}

@@ -108,7 +108,7 @@ QUICK = Preset(
     ),
     non_edges=2000,
     kinds_feedback="generated",
-    kinds=(("scalar", 1), ("diagonal", 4), ("orthogonal", 2), ("general", 2)),
+    kinds=(("scalar", 1), ("general", 2)),
     kinds_steps=60,
     kinds_setting=Setting(0.03, 0.1),
 )

@@ -125,12 +125,17 @@ def choose_settings(
 def recommend(
     data: Recommendation, build: Build, settings: list[Setting], keys: list[jax.Array], steps: list[int], *, batch_size: int
 ) -> dict[str, Any]:
-    """Train a recommender once per entry of the lists; test metrics, validation F1@10 and losses, with a leading axis of runs."""
+    """Train a recommender once per entry of the lists: `test` metrics, `losses` and `params` by run, and the `skeleton`."""
     skeleton, params, losses = train(build, data.task, settings, keys, steps, batch_size=batch_size)
     out = encode(skeleton, params, data.task.graph)
     test = {name: np.asarray(values) for name, values in evaluate(out, data.test, KS).items()}
-    validation = np.asarray(evaluate(out, data.validation, KS)["f1@10"])
-    return {"test": test, "validation": validation, "losses": losses, "skeleton": skeleton, "params": params}
+    return {"test": test, "losses": losses, "skeleton": skeleton, "params": params}
+
+
+def validation_f1(data: Recommendation, run: Mapping[str, Any]) -> np.ndarray:
+    """F1@10 on validation interactions of what `recommend` returned, `[runs]`."""
+    out = encode(run["skeleton"], run["params"], data.task.graph)
+    return np.asarray(evaluate(out, data.validation, KS)["f1@10"])
 
 
 # --- Link prediction ---

@@ -72,22 +72,6 @@ def losses(panels: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     return figure
 
 
-def kinds(test: Mapping[str, Numbers], seconds: Mapping[str, float], popularity: float) -> Figure:
-    """F1 and time of a step by kind of restriction map."""
-    figure, ((left, right),) = plots.axes(2, width=4.6)
-    names = list(test)
-    for place, name in enumerate(names):
-        left.plot(np.full(len(test[name]), place), test[name], "o", color=COLOURS["sheaf"], alpha=0.7)
-        left.plot([place - 0.25, place + 0.25], [np.mean(test[name])] * 2, color=COLOURS["sheaf"], lw=2)
-    plots.level(left, popularity, "popularity")
-    left.set(ylabel="F1@10", ylim=(0, 1.1 * max(np.max(values) for values in test.values())))
-    right.bar(range(len(names)), [1e3 * seconds[name] for name in names], color=COLOURS["plain"], alpha=0.6)
-    right.set(ylabel="time of a training step (ms)")
-    for axes in (left, right):
-        axes.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names], fontsize="small")
-    return figure
-
-
 def learned_maps(values: Mapping[str, np.ndarray]) -> Figure:
     """Histogram of the scalar restriction maps, a panel for each name."""
     figure, (axes,) = plots.axes(len(values))

@@ -1,10 +1,8 @@
 """Restriction maps of different kinds and stalks of different dimensions, trained side by side."""
 
-import time
 from typing import Any
 
 import jax
-import numpy as np
 
 from quire.common.graphs.sheaves import MapKind
 from quire.sheaf_recsys.experiments import Recommendation, recommend
@@ -28,7 +26,7 @@ def compare_kinds(
     steps: int,
     batch_size: int,
 ) -> dict[str, dict[str, Any]]:
-    """Test and validation F1@10 of every kind, `[seeds]`, and seconds per step after compilation.
+    """What `recommend` returns for every kind, a run for each seed.
 
     Args:
         data: interactions.
@@ -44,24 +42,6 @@ def compare_kinds(
         def build(rngs, kind=kind, d=d):
             return StalkSheafRec(data.num_nodes, dim, num_layers, kind=kind, d=d, rngs=rngs)
 
-        def run(lengths, build=build):
-            return recommend(data, build, [setting] * len(keys), keys, lengths, batch_size=batch_size)
-
-        result = run([steps] * len(keys))
-        lengths = [steps] + [1] * (len(keys) - 1)  # of the longest run as before: nothing is compiled again
-        start = time.perf_counter()
-        run(lengths)
-        seconds = (time.perf_counter() - start) / sum(lengths)
-        results[label(kind, d)] = {
-            "test": result["test"]["f1@10"],
-            "validation": result["validation"],
-            "seconds": seconds,
-        }
+        lists = [setting] * len(keys), keys, [steps] * len(keys)
+        results[label(kind, d)] = recommend(data, build, *lists, batch_size=batch_size)
     return results
-
-
-def kinds_differ(scores: dict[str, np.ndarray]) -> float:
-    """p-value of a one-way analysis of variance: do the kinds differ by more than their seeds do?"""
-    from scipy import stats  # a second to import
-
-    return float(stats.f_oneway(*scores.values()).pvalue)

@@ -3,7 +3,7 @@
 A pair of nodes is scored by the inner product of their vectors, users against items or, in link prediction, nodes against nodes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import jax
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
 from quire.common.graphs.edges import Graph
 from quire.common.graphs.propagation import GCNConv, NGCFConv, lightgcn_propagate
 from quire.common.graphs.sheaf_layers import SheafConv, SheafDiffusion
@@ -21,7 +22,13 @@ Readout = Literal["mean", "concat"]
 
 
 def embedding(num_nodes: int, dim: int, rngs: nnx.Rngs) -> nnx.Param:
-    """Free vectors of the nodes, normal with deviation 0.1."""
+    """Free vectors of the nodes, normal with deviation 0.1.
+
+    Raises:
+        ValueError: for a size below 1; so do the models.
+    """
+    check_at_least("num_nodes", num_nodes)
+    check_at_least("dim", dim)
     return nnx.Param(0.1 * jax.random.normal(rngs.params(), (num_nodes, dim)))
 
 
@@ -33,7 +40,7 @@ def read_out(layers: Sequence[Float[Array, "n dim"]], readout: Readout) -> Float
     """
     if readout not in ("mean", "concat"):
         raise ValueError(f"readout is {readout!r}; it must be 'mean' or 'concat'")
-    return jnp.concatenate(layers, axis=-1) if readout == "concat" else sum(layers) / len(layers)
+    return jnp.concatenate(layers, axis=-1) if readout == "concat" else sum(layers[1:], layers[0]) / len(layers)
 
 
 def inner_product(a: Float[Array, "b dim"], b: Float[Array, "b dim"]) -> Float[Array, " b"]:
@@ -41,7 +48,18 @@ def inner_product(a: Float[Array, "b dim"], b: Float[Array, "b dim"]) -> Float[A
     return jnp.sum(a * b, axis=-1)
 
 
-class BPRMF(nnx.Module):
+class Encoder(nnx.Module):
+    """What all models here are: a vector for every node of a graph, from a free embedding, and a score of two rows of vectors."""
+
+    embedding: nnx.Param
+    score: Callable[[Array, Array], Array] = staticmethod(inner_product)
+
+    def __call__(self, graph: Graph, key: jax.Array | None = None) -> Float[Array, "n out"]:
+        """Vectors of the nodes; a key makes it training."""
+        raise NotImplementedError
+
+
+class BPRMF(Encoder):
     """Matrix factorisation: the embedding itself.
 
     Args:
@@ -50,8 +68,6 @@ class BPRMF(nnx.Module):
         rngs: for the initial weights.
     """
 
-    score = staticmethod(inner_product)
-
     def __init__(self, num_nodes: int, dim: int = 64, *, rngs: nnx.Rngs):
         self.embedding = embedding(num_nodes, dim, rngs)
 
@@ -59,7 +75,7 @@ class BPRMF(nnx.Module):
         return self.embedding[...]
 
 
-class LightGCN(nnx.Module):
+class LightGCN(Encoder):
     """LightGCN: neighbours' averages of the embedding, the mean over all layers.
 
     Args:
@@ -67,10 +83,8 @@ class LightGCN(nnx.Module):
         num_layers: propagations.
     """
 
-    score = staticmethod(inner_product)
-
     def __init__(self, num_nodes: int, dim: int = 64, num_layers: int = 5, *, rngs: nnx.Rngs):
-        self.num_layers = num_layers
+        self.num_layers = check_at_least("num_layers", num_layers, 0)
         self.embedding = embedding(num_nodes, dim, rngs)
 
     def __call__(self, graph: Graph, key: jax.Array | None = None) -> Float[Array, "n dim"]:
@@ -80,7 +94,7 @@ class LightGCN(nnx.Module):
         return read_out(layers, "mean")
 
 
-class NGCF(nnx.Module):
+class NGCF(Encoder):
     """NGCF with the mean over all layers.
 
     Args:
@@ -88,9 +102,8 @@ class NGCF(nnx.Module):
         dropout: of the messages.
     """
 
-    score = staticmethod(inner_product)
-
     def __init__(self, num_nodes: int, dim: int = 64, num_layers: int = 5, *, dropout: float = 0.1, rngs: nnx.Rngs):
+        check_at_least("num_layers", num_layers, 0)
         self.embedding = embedding(num_nodes, dim, rngs)
         self.convs = nnx.List([NGCFConv(dim, dropout=dropout, rngs=rngs) for _ in range(num_layers)])
 
@@ -102,16 +115,15 @@ class NGCF(nnx.Module):
         return read_out(layers, "mean")
 
 
-class GCN(nnx.Module):
+class GCN(Encoder):
     """GCN on a free embedding, ReLU between the layers, the last layer read out; for link prediction.
 
     Args:
         num_nodes, dim, num_layers, rngs: as for `LightGCN`.
     """
 
-    score = staticmethod(inner_product)
-
     def __init__(self, num_nodes: int, dim: int = 64, num_layers: int = 2, *, rngs: nnx.Rngs):
+        check_at_least("num_layers", num_layers)
         self.embedding = embedding(num_nodes, dim, rngs)
         self.convs = nnx.List([GCNConv(dim, rngs=rngs) for _ in range(num_layers)])
 
@@ -122,7 +134,7 @@ class GCN(nnx.Module):
         return x
 
 
-class SheafRec(nnx.Module):
+class SheafRec(Encoder):
     """The recommender as its authors coded it: diffusion along a learned sheaf with stalks of dimension 1.
 
     All layers have one shape, so they are one stacked layer under `lax.scan`, compiled once whatever their number.
@@ -135,8 +147,6 @@ class SheafRec(nnx.Module):
     Raises:
         ValueError: for another readout, or no layer.
     """
-
-    score = staticmethod(inner_product)
 
     def __init__(
         self, num_nodes: int, dim: int = 64, num_layers: int = 5, *, readout: Readout = "mean", step: float = 1.0, rngs: nnx.Rngs
@@ -158,7 +168,7 @@ class SheafRec(nnx.Module):
         return [x, *scanned(self.convs, lambda conv, x: conv(graph, x), x)]
 
 
-class StalkSheafRec(nnx.Module):
+class StalkSheafRec(Encoder):
     """The recommender on stalks of dimension d: `dim` numbers per node as d coordinates of `dim / d` channels.
 
     Args:
@@ -171,8 +181,6 @@ class StalkSheafRec(nnx.Module):
     Raises:
         ValueError: if d does not divide `dim`, and as `SheafRec` and `SheafDiffusion`.
     """
-
-    score = staticmethod(inner_product)
 
     def __init__(
         self,
@@ -187,6 +195,7 @@ class StalkSheafRec(nnx.Module):
         readout: Readout = "mean",
         rngs: nnx.Rngs,
     ):
+        check_at_least("d", d)
         if dim % d:
             raise ValueError(f"d is {d}; it must divide dim, {dim}")
         if num_layers < 1:
@@ -237,7 +246,7 @@ class LinkHead(nnx.Module):
         return self.outer(jax.nn.relu(self.inner(a * b)))[:, 0]
 
 
-class LinkPredictor(nnx.Module):
+class LinkPredictor(Encoder):
     """An encoder whose pairs are scored by a `LinkHead` instead of the inner product.
 
     Args:
@@ -247,14 +256,9 @@ class LinkPredictor(nnx.Module):
         rngs: for the head.
     """
 
-    def __init__(self, encoder: nnx.Module, dim: int, hidden: int = 64, *, rngs: nnx.Rngs):
-        self.encoder = encoder
+    def __init__(self, encoder: Encoder, dim: int, hidden: int = 64, *, rngs: nnx.Rngs):
+        self.encoder, self.embedding = encoder, encoder.embedding
         self.score = LinkHead(dim, hidden, rngs=rngs)
-
-    @property
-    def embedding(self) -> nnx.Param:
-        """The encoder's."""
-        return self.encoder.embedding
 
     def __call__(self, graph: Graph, key: jax.Array | None = None) -> Float[Array, "n dim"]:
         return self.encoder(graph, key)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least, check_ids
 from quire.common.metrics.ranking import ranked_hits, summarise, user_metrics
 
 USERS_AT_ONCE = 256
@@ -30,7 +31,18 @@ class Held:
 
 
 def held(train: np.ndarray, test: np.ndarray, num_users: int, num_items: int) -> Held:
-    """Rows of items from pairs `[2, n]` of users and items."""
+    """Rows of items from pairs `[2, n]` of users and items.
+
+    Raises:
+        ValueError: for a size below 1, a user or item out of range, or arrays of another shape.
+    """
+    check_at_least("num_users", num_users)
+    check_at_least("num_items", num_items)
+    for name, pairs in (("train", train), ("test", test)):
+        if np.ndim(pairs) != 2 or len(pairs) != 2:
+            raise ValueError(f"{name} has shape {np.shape(pairs)}; it must be pairs of users and items, (2, n)")
+        for side, index, size in (("users", pairs[0], num_users), ("items", pairs[1], num_items)):
+            check_ids(f"{name} {side}", np.asarray(index), size)
     rows = [jnp.asarray(padded_rows(part, num_users, num_items)) for part in (train, test)]
     return Held(*rows, num_items)
 
@@ -52,8 +64,13 @@ def evaluate(out: Float[Array, "runs nodes dim"], task: Held, ks: tuple[int, ...
         out: vectors of users, then of items.
         task: what was seen and what is relevant.
         ks: list lengths.
+
+    Raises:
+        ValueError: unless there is a vector for every user and item.
     """
     num_users = task.seen.shape[0]
+    if out.shape[1] != num_users + task.num_items:
+        raise ValueError(f"out has vectors of {out.shape[1]} nodes; {num_users} users and {task.num_items} items are needed")
     size = min(USERS_AT_ONCE, num_users)
     padding = -num_users % size
 

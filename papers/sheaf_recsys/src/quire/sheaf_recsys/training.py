@@ -11,10 +11,12 @@ import optax
 from flax import nnx
 from jaxtyping import Array
 
+from quire.common.checks import check_at_least
 from quire.common.graphs.edges import Graph, bipartite, undirected
 from quire.common.retrieval.bpr import Interactions, bpr_loss, embedding_penalty, interactions, sample_bpr, unseen_item
 from quire.common.train.finite import check_losses, check_state
 from quire.common.train.seeds import Build, initial_states, stack
+from quire.sheaf_recsys.models import Encoder
 
 Objective = Literal["bpr", "bce"]
 
@@ -83,7 +85,7 @@ class Setting:
 
 
 def batch_loss(
-    model: nnx.Module,
+    model: Encoder,
     graph: Graph,
     batch: tuple[Array, Array, Array],
     key: jax.Array,
@@ -93,7 +95,7 @@ def batch_loss(
     """BPR, or cross-entropy of positives and negatives, plus `penalty` times the norms of the embeddings in the batch.
 
     Args:
-        model: encoder with `embedding` and `score`.
+        model: encoder of the nodes.
         graph: along whose edges features travel.
         batch: nodes that ask, positives, negatives; from `Task.sample`.
         key: of dropout.
@@ -174,13 +176,16 @@ def train(
         Graph of the model, its parameters with a leading axis of runs, losses `[runs, max(steps)]`, zero after the end of a run.
 
     Raises:
-        ValueError: if the lists differ in length or a number of steps is below 1.
+        ValueError: if the lists differ in length, a number of steps or the batch size is below 1, or the model has another number
+            of nodes than the graph.
         TrainingDiverged: naming the run, if a loss, a parameter or a moment is not finite.
     """
     if not len(settings) == len(keys) == len(steps) or min(steps, default=0) < 1:
         raise ValueError(f"settings, keys and steps have {len(settings)}, {len(keys)}, {len(steps)} entries; steps are {steps}")
+    check_at_least("batch_size", batch_size)
     keys = stack(keys)
     skeleton, params = initial_states(build, keys)
+    _check_nodes(skeleton, params, task)
     rates, penalties = (jnp.array([getattr(s, name) for s in settings]) for name in ("learning_rate", "penalty"))
     state, losses = (params, jax.vmap(ADAM.init)(params)), []
     longest = max(steps)
@@ -195,6 +200,13 @@ def train(
     check_losses(losses)
     check_state({"params": state[0], "optimiser": state[1]}, 0, longest, of_seeds=True)
     return skeleton, state[0], losses
+
+
+def _check_nodes(skeleton: nnx.GraphDef, params: Any, task: Task) -> None:
+    """JAX would read the last row in place of one that is missing."""
+    rows = nnx.merge(skeleton, params).embedding[...].shape[1]
+    if rows != task.graph.num_nodes:
+        raise ValueError(f"build makes a model of {rows} nodes; the graph of the task has {task.graph.num_nodes}")
 
 
 @partial(jax.jit, static_argnums=0)

@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
 from quire.common.data.source import Source, open_or
 from quire.common.data.telemetry import Telemetry, anomaly_set, generated_telemetry, spacecraft
 from quire.common.metrics.anomaly import anomaly_threshold, detection, point_adjust
@@ -15,7 +16,7 @@ from quire.common.random import generator
 from quire.timesnet.config import Anomalies
 from quire.timesnet.forecasting import config_for
 from quire.timesnet.models import Reconstructor
-from quire.timesnet.training import predict, train
+from quire.timesnet.training import Runs, predict, train
 
 
 def open_telemetry(task: Anomalies, *, fallback: bool = False) -> Source[list[Telemetry]]:
@@ -31,8 +32,9 @@ def cut(x: Float[np.ndarray, "t d"], length: int) -> Float[np.ndarray, "n length
     """Windows side by side; the last one ends where the series ends, and so may overlap the one before.
 
     Raises:
-        ValueError: if the series is shorter than a window.
+        ValueError: if the series is shorter than a window, or a window has no step.
     """
+    check_at_least("length", length)
     if len(x) < length:
         raise ValueError(f"x has {len(x)} steps; a window has {length}")
     starts = np.minimum(np.arange(0, len(x), length), len(x) - length)
@@ -56,44 +58,62 @@ def _same_length(arrays: list[np.ndarray]) -> np.ndarray:
     return np.stack([np.pad(a, ((0, longest - len(a)), *[(0, 0)] * (a.ndim - 1))) for a in arrays])
 
 
-def reconstruct(group: list[Telemetry], task: Anomalies, keys: jax.Array) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Scores of training and test steps `[seeds, steps]` of channels with as many columns; a model per channel and seed, all of
-    them in one compiled program."""
+Scores = tuple[np.ndarray, np.ndarray]
+"""Of training and test steps, each `[seeds, steps]`."""
+
+
+def reconstruct(channels: list[Telemetry], task: Anomalies, keys: jax.Array) -> list[Scores]:
+    """Scores of all channels, a model for each and each seed.
+
+    Columns that a channel lacks are constant, so that one program serves channels of any width: a constant is normalised to 0,
+    moves no period, and its reconstruction has next to no error.
+    """
+    width = max(channel.train.shape[1] for channel in channels)
+    scaled = [tuple(_widened(part, width) for part in channel.standardised()) for channel in channels]
+    pairs = [(c, s) for c in range(len(channels)) for s in range(len(keys))]
+    runs = _train_reconstructors(scaled, pairs, task, keys)
+    windows = [[cut(part, task.seq_len) for part in channel] for channel in scaled]
+    both = [np.concatenate(parts) for parts in windows]
+    inputs = _same_length([both[c] for c, _ in pairs])
+    error = (predict(runs, (inputs,), 1, own=True) - inputs) ** 2
+    scores = []
+    for c, (channel, (train_windows, _)) in enumerate(zip(channels, windows, strict=True)):
+        own = error[[r for r, pair in enumerate(pairs) if pair[0] == c], ..., : channel.train.shape[1]]
+        own = own.mean(-1) if task.column is None else own[..., task.column]
+        split = len(train_windows)
+        parts = ((own[:, :split], len(channel.train)), (own[:, split : len(both[c])], len(channel.test)))
+        first, second = (np.stack([join(seed, total) for seed in part]) for part, total in parts)
+        scores.append((first, second))
+    return scores
+
+
+def _widened(x: Float[np.ndarray, "t d"], width: int) -> Float[np.ndarray, "t width"]:
+    return np.pad(x, ((0, 0), (0, width - x.shape[1]))).astype(np.float32)
+
+
+def _train_reconstructors(
+    scaled: list[tuple[np.ndarray, ...]], pairs: list[tuple[int, int]], task: Anomalies, keys: jax.Array
+) -> Runs:
+    """A model for every pair of a channel and a seed, on random windows of the training part."""
     length, training = task.seq_len, task.training
-    scaled = [channel.standardised() for channel in group]
-    pairs = [(c, s) for c in range(len(group)) for s in range(len(keys))]
     run_keys = jnp.stack([jax.random.fold_in(keys[s], c) for c, s in pairs])
-    padded = _same_length([scaled[c][0].astype(np.float32) for c, _ in pairs])
+    padded = _same_length([scaled[c][0] for c, _ in pairs])
     shape = training.steps, training.batch_size
     starts = [
         generator(key).integers(0, len(scaled[c][0]) - length + 1, shape) for key, (c, _) in zip(run_keys, pairs, strict=True)
     ]
+    config = config_for(task.model, seq_len=length, channels=padded.shape[2])
 
     def batch_at(data, step):
         series, starts = data
         return series[starts[step][:, None] + jnp.arange(length)[None]]
 
-    config = config_for(task.model, seq_len=length, channels=padded.shape[2])
-    windows = [tuple(cut(part.astype(np.float32), length) for part in channel) for channel in scaled]
-    held = [channel[0][::10] for channel in windows]
-
     def validate(graph, epochs, run):
-        x = held[pairs[run][0]]
+        x = cut(scaled[pairs[run][0]][0], length)[::10]
         return np.mean((predict((graph, epochs), (x,), training.batch_size) - x) ** 2, axis=(1, 2, 3))
 
     data = padded, np.stack(starts)
-    runs = train(lambda rngs: Reconstructor(config, rngs=rngs), reconstruction_loss, batch_at, data, training, run_keys, validate)
-    both = [np.concatenate(channel) for channel in windows]
-    inputs = _same_length([both[c] for c, _ in pairs])
-    error = (predict(runs, (inputs,), 1, own=True) - inputs) ** 2
-    error = error.mean(-1) if task.column is None else error[..., task.column]
-    scores = []
-    for c, (channel, (train_windows, _)) in enumerate(zip(group, windows, strict=True)):
-        own = error[[r for r, pair in enumerate(pairs) if pair[0] == c]]
-        split = len(train_windows)
-        parts = ((own[:, :split], len(channel.train)), (own[:, split : len(both[c])], len(channel.test)))
-        scores.append(tuple(np.stack([join(seed, total) for seed in part]) for part, total in parts))
-    return scores
+    return train(lambda rngs: Reconstructor(config, rngs=rngs), reconstruction_loss, batch_at, data, training, run_keys, validate)
 
 
 def compare_detectors(task: Anomalies, keys: jax.Array, *, fallback: bool = False) -> dict[str, Any]:
@@ -107,10 +127,7 @@ def compare_detectors(task: Anomalies, keys: jax.Array, *, fallback: bool = Fals
 
     source = open_telemetry(task, fallback=fallback)
     channels = source.value
-    scores: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for columns in sorted({channel.train.shape[1] for channel in channels}):
-        group = [channel for channel in channels if channel.train.shape[1] == columns]
-        scores |= dict(zip((channel.name for channel in group), reconstruct(group, task, keys), strict=True))
+    scores = dict(zip((channel.name for channel in channels), reconstruct(channels, task, keys), strict=True))
     by_channel: dict[str, dict[str, np.ndarray]] = {}
     f1, adjusted = [], []
     for channel in channels:

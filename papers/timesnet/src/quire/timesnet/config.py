@@ -71,7 +71,7 @@ class Gaps:
     Attributes:
         seq_len, period, num_gaps, gap: steps of a window, of its period, gaps of a window, steps of a gap.
         model, training: TimesNet and how it is trained.
-        fewer_periods: k of the ablation of k.
+        fewer_periods: k of the ablation of k; None for no such ablation.
         num_windows: for the test.
     """
 
@@ -81,7 +81,7 @@ class Gaps:
     gap: int
     model: Size
     training: Training
-    fewer_periods: int = 1
+    fewer_periods: int | None = None
     num_windows: int = 128
 
 
@@ -198,7 +198,16 @@ STANDARD = Preset(
         model=Size(top_k=3),
         training=Training(5000, 16, 1e-3, "halve", epochs=10),
     ),
-    gaps=Gaps(seq_len=192, period=48, num_gaps=3, gap=16, model=Size(), training=Training(1000, 16, 5e-3), num_windows=1024),
+    gaps=Gaps(
+        seq_len=192,
+        period=48,
+        num_gaps=3,
+        gap=16,
+        model=Size(),
+        training=Training(1000, 16, 5e-3),
+        fewer_periods=1,
+        num_windows=1024,
+    ),
     short_term=ShortTerm(groups=("Hourly",), model=Size(dim=32), training=Training(2000, 16, 1e-3, "halve", epochs=10)),
     classification=Classification(
         sets=("JapaneseVowels",),

@@ -95,7 +95,9 @@ def set_inception(layer: Inception, arrays: Arrays, prefix: str, dtype: jnp.dtyp
 def _backbone_names(backbone: TimesNet, arrays: Arrays) -> dict[tuple, Source]:
     embedding = ("backbone", "embedding")
     value = "enc_embedding.value_embedding.tokenConv.weight"
-    names = {(*embedding, "value"): Source((value,), lambda x: x.transpose(2, 1, 0), lambda shape: shape[::-1])}
+    names: dict[tuple, Source] = {
+        (*embedding, "value"): Source((value,), lambda x: x.transpose(2, 1, 0), lambda shape: shape[::-1])
+    }
     if backbone.embedding.mark is not None:
         names |= {(*embedding, "mark", "kernel"): transposed("enc_embedding.temporal_embedding.embed.weight")}
     for layer in range(len(backbone.blocks)):

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from quire.common.checks import check_at_least
 from quire.common.data.source import Source, open_or
 from quire.common.data.time_series import Series, SeriesName, generated_series, long_series, windows
 from quire.common.layers.dlinear import DLinear
 from quire.common.metrics.forecast import mae, mse, repeat_last
 from quire.common.random import generator
+from quire.timesnet.comparison import Comparison
 from quire.timesnet.config import Forecasting, Size, Training
 from quire.timesnet.models import Forecaster, TimesNetConfig
 from quire.timesnet.training import Runs, predict, train
@@ -47,16 +49,21 @@ def window_data(values: np.ndarray, marks: np.ndarray, last: int, length: int, t
 
 
 def spaced(first: int, last: int, count: int | None) -> np.ndarray:
-    """Whole numbers from `first` to `last`, all of them or `count` equally spaced."""
+    """Whole numbers from `first` to `last`, all of them or `count` equally spaced.
+
+    Raises:
+        ValueError: if there are none, or the count is below 1.
+    """
+    check_at_least("last", last, first)
+    check_at_least("count", 1 if count is None else count)
     count = last - first + 1 if count is None else min(count, last - first + 1)
     return np.linspace(first, last, count).astype(int)
 
 
-def forecast_loss(model: nnx.Module, batch: tuple[jax.Array, jax.Array], key: jax.Array) -> jax.Array:
-    """Mean squared error of the forecast."""
+def forecast_loss(seq_len: int, model: nnx.Module, batch: tuple[jax.Array, jax.Array], key: jax.Array) -> jax.Array:
+    """Mean squared error of the forecast from the first `seq_len` steps of windows."""
     values, marks = batch
-    n = model.seq_len
-    return jnp.mean((model(values[:, :n], marks[:, :n], key) - values[:, n:]) ** 2)
+    return jnp.mean((model(values[:, :seq_len], marks[:, :seq_len], key) - values[:, seq_len:]) ** 2)
 
 
 def train_forecaster(build, series: Series, task: Forecasting, horizon: int, training: Training, keys: jax.Array) -> Runs:
@@ -71,7 +78,8 @@ def train_forecaster(build, series: Series, task: Forecasting, horizon: int, tra
         return np.mean((outputs - target) ** 2, axis=(1, 2, 3))
 
     data = window_data(values, series.marks, end, length, training, keys)
-    return train(build, forecast_loss, partial(window_at, length), data, training, keys, validate)
+    loss = partial(forecast_loss, task.seq_len)
+    return train(build, loss, partial(window_at, length), data, training, keys, validate)
 
 
 def _split(series: Series, values: np.ndarray, starts: np.ndarray, seq_len: int, length: int):
@@ -88,22 +96,18 @@ def compare_forecasters(task: Forecasting, keys: jax.Array, *, fallback: bool = 
         `mse` and `mae`, each by method `[seeds]`; `shown`, windows of the first setting `[seeds, windows, steps]` (one channel):
         what was read, what came, and the forecasts by method; `data` and `stand_in_for`.
     """
-    errors: dict[str, dict[str, list]] = {"mse": {}, "mae": {}}
-    shown, names, stand_ins = None, [], set()
+    found = Comparison()
     for name in task.series:
         source = open_series(name, fallback=fallback)
-        series = source.value
-        stand_ins.add(source.stand_in_for)
         for horizon in task.horizons:
-            known, target, forecasts = forecast_all(series, task, horizon, keys)
-            names.append(f"{series.name} {task.seq_len}→{horizon}, {len(target)} test windows")
-            for method, values in forecasts.items():
-                for metric, function in (("mse", mse), ("mae", mae)):
-                    errors[metric].setdefault(method, []).append([function(v, target) for v in values])
-            if shown is None:
-                shown = _shown(known[0], target, forecasts, len(keys))
-    means = {metric: {m: np.mean(rows, axis=0) for m, rows in methods.items()} for metric, methods in errors.items()}
-    return {**means, "shown": shown, "data": "; ".join(names), "stand_in_for": ", ".join(sorted(stand_ins - {""}))}
+            known, target, forecasts = forecast_all(source.value, task, horizon, keys)
+            scores = {
+                metric: {method: [error(v, target) for v in values] for method, values in forecasts.items()}
+                for metric, error in (("mse", mse), ("mae", mae))
+            }
+            setting = f"{source.name} {task.seq_len}→{horizon}, {len(target)} test windows"
+            found.add(source, setting, scores, {"shown": _shown(known[0], target, forecasts, len(keys))})
+    return found.result()
 
 
 def forecast_all(series: Series, task: Forecasting, horizon: int, keys: jax.Array):

@@ -10,9 +10,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Real
 
+from quire.common.checks import check_at_least
 from quire.common.data.time_series import Series, windows
 from quire.common.random import generator
 from quire.common.train.batches import stacked_batch
+from quire.timesnet.comparison import Comparison
 from quire.timesnet.config import Gaps, Imputation
 from quire.timesnet.forecasting import VALIDATION_WINDOWS, config_for, open_series, spaced, window_at, window_data
 from quire.timesnet.models import Imputer
@@ -22,9 +24,15 @@ Values = Array | np.ndarray
 
 
 def masked_mse(output: Values, target: Values, mask: Values) -> Array:
-    """Mean squared error over the entries that are missing (`mask` 0)."""
-    missing = 1 - mask
-    return jnp.sum(missing * (output - target) ** 2) / jnp.maximum(jnp.sum(missing), 1)
+    """Mean squared error over the entries that are missing (`mask` 0); 0 if none is. What was observed may be anything.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    if not output.shape == target.shape == mask.shape:
+        raise ValueError(f"output, target, mask have shapes {output.shape}, {target.shape}, {mask.shape}; they must be the same")
+    missing = mask == 0
+    return jnp.sum(jnp.where(missing, output - target, 0) ** 2) / jnp.maximum(jnp.sum(missing), 1)
 
 
 def interpolate(x: Float[np.ndarray, "*batch t"], mask: Real[np.ndarray, "*batch t"]) -> Float[np.ndarray, "*batch t"]:
@@ -61,69 +69,74 @@ def compare_imputers(task: Imputation, keys: jax.Array, *, fallback: bool = Fals
         `mse` by method `[seeds]`; `shown`, a window of the first setting `[seeds, steps]` (one channel): truth, mask and
         imputations by method; `data` and `stand_in_for`.
     """
-    errors: dict[str, list] = {}
-    shown, names, stand_ins = None, [], set()
+    found = Comparison()
     for name in task.series:
         source = open_series(name, fallback=fallback)
-        series = source.value
-        stand_ins.add(source.stand_in_for)
         for rate in task.rates:
-            truth, mask, imputed = impute_all(series, task, rate, keys)
-            names.append(f"{series.name}, {100 * rate:g} % missing, {len(truth)} windows of {task.seq_len}")
-            for method, values in imputed.items():
-                errors.setdefault(method, []).append([float(masked_mse(v, truth, mask)) for v in values])
-            if shown is None:
-                middle, fixed = len(truth) // 2, {"truth": truth, "mask": mask}
-                shown = {n: np.broadcast_to(x[middle, :, 0], (len(keys), x.shape[1])) for n, x in fixed.items()}
-                shown |= {n: x[:, middle, :, 0] for n, x in imputed.items()}
-    means = {method: np.mean(rows, axis=0) for method, rows in errors.items()}
-    return {"mse": means, "shown": shown, "data": "; ".join(names), "stand_in_for": ", ".join(sorted(stand_ins - {""}))}
+            truth, mask, imputed = impute_all(source.value, task, rate, keys)
+            errors = {method: [float(masked_mse(v, truth, mask)) for v in values] for method, values in imputed.items()}
+            setting = f"{source.name}, {100 * rate:g} % missing, {len(truth)} windows of {task.seq_len}"
+            found.add(source, setting, {"mse": errors}, {"shown": _shown(truth, mask, imputed, len(keys))})
+    return found.result()
+
+
+def _shown(truth: np.ndarray, mask: np.ndarray, imputed: dict[str, np.ndarray], seeds: int) -> dict[str, np.ndarray]:
+    """The first channel of the window in the middle, with a leading axis of seeds."""
+    middle, fixed = len(truth) // 2, {"truth": truth, "mask": mask}
+    return {name: np.broadcast_to(x[middle, :, 0], (seeds, x.shape[1])) for name, x in fixed.items()} | {
+        name: x[:, middle, :, 0] for name, x in imputed.items()
+    }
 
 
 def impute_all(series: Series, task: Imputation, rate: float, keys: jax.Array):
     """Test windows, their mask, and imputations `[seeds, windows, steps, channels]` by method."""
+    _, validation_end, end = series.ends
+    x, mask, marks = masked_windows(series, task.seq_len, rate, validation_end, end, task.num_windows, seed=0)
+    trained = {
+        name: predict(train_imputer(series, task, rate, keys, folded=folded), (x, mask, marks), task.training.batch_size)
+        for name, folded in (("TimesNet", True), ("1-D blocks", False))
+    }
+    first = np.moveaxis(x, 1, 2), np.moveaxis(mask, 1, 2)
+    naive = {"linear interpolation": interpolate(*first), "window mean": observed_mean(*first)}
+    everywhere = {name: np.broadcast_to(np.moveaxis(v, 1, 2), (len(keys), *x.shape)) for name, v in naive.items()}
+    return x, mask, trained | everywhere
+
+
+def masked_windows(
+    series: Series, seq_len: int, rate: float, first: int, last: int, count: int | None, *, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Windows between two steps, a mask in which each entry is missing with probability `rate`, and calendar features."""
+    starts = spaced(first, last - seq_len, count)
+    x, marks = (windows(np.asarray(a, np.float32), starts, seq_len) for a in (series.standardised(), series.marks))
+    mask = (np.random.default_rng(seed).random(x.shape) >= rate).astype(np.float32)
+    return x, mask, marks
+
+
+def train_imputer(series: Series, task: Imputation, rate: float, keys: jax.Array, *, folded: bool = True) -> Runs:
+    """One imputer per key on the training part of a series."""
     values = series.standardised().astype(np.float32)
-    shape = {"seq_len": task.seq_len, "channels": values.shape[1], "mark_dim": series.marks.shape[1]}
-    train_end, validation_end, end = series.ends
+    train_end, validation_end, _ = series.ends
     data = window_data(values, series.marks, train_end, task.seq_len, task.training, keys)
-
-    def masked(first, last, count, seed):
-        starts = spaced(first, last - task.seq_len, count)
-        x, marks = (windows(np.asarray(a, np.float32), starts, task.seq_len) for a in (values, series.marks))
-        mask = (np.random.default_rng(seed).random(x.shape) >= rate).astype(np.float32)
-        return x, mask, marks
-
-    held = masked(train_end, validation_end, VALIDATION_WINDOWS, 1)
-    x, mask, marks = masked(validation_end, end, task.num_windows, 0)
+    held = masked_windows(series, task.seq_len, rate, train_end, validation_end, VALIDATION_WINDOWS, seed=1)
+    shape = {"seq_len": task.seq_len, "channels": values.shape[1], "mark_dim": series.marks.shape[1]}
+    config = config_for(task.model, **shape, folded=folded)
 
     def validate(graph, epochs, run):
         outputs = predict((graph, epochs), held, task.training.batch_size)
         return np.array([float(masked_mse(out, held[0], held[1])) for out in outputs])
 
-    def run(folded: bool) -> np.ndarray:
-        def build(rngs):
-            return Imputer(config_for(task.model, **shape, folded=folded), rngs=rngs)
+    loss, batch_at = partial(imputation_loss, rate), partial(window_at, task.seq_len)
+    return train(lambda rngs: Imputer(config, rngs=rngs), loss, batch_at, data, task.training, keys, validate)
 
-        loss = partial(imputation_loss, rate)
-        runs = train(build, loss, partial(window_at, task.seq_len), data, task.training, keys, validate)
-        return predict(runs, (x, mask, marks), task.training.batch_size)
 
-    def everywhere(filled):
-        return np.broadcast_to(np.moveaxis(filled, 1, 2), (len(keys), *x.shape))
+def observed_mean(x: Float[np.ndarray, "*batch t"], mask: Real[np.ndarray, "*batch t"]) -> Float[np.ndarray, "*batch t"]:
+    """Mean of what was observed, on every step; 0 where nothing was.
 
-    series_first, mask_first = np.moveaxis(x, 1, 2), np.moveaxis(mask, 1, 2)
-    observed = np.where(mask_first > 0, series_first, 0)
-    mean = observed.sum(-1, keepdims=True) / np.maximum(mask_first.sum(-1, keepdims=True), 1)
-    return (
-        x,
-        mask,
-        {
-            "TimesNet": run(True),
-            "1-D blocks": run(False),
-            "linear interpolation": everywhere(interpolate(series_first, mask_first)),
-            "window mean": everywhere(np.broadcast_to(mean, series_first.shape)),
-        },
-    )
+    >>> observed_mean(np.array([9.0, 1.0, 3.0]), np.array([0, 1, 1])).tolist()
+    [2.0, 2.0, 2.0]
+    """
+    observed = np.where(mask > 0, x, 0).sum(-1, keepdims=True)
+    return np.broadcast_to(observed / np.maximum(mask.sum(-1, keepdims=True), 1), x.shape)
 
 
 # --- Gaps in periodic series ---
@@ -141,8 +154,10 @@ def draw_gaps(task: Gaps, rng: np.random.Generator, count: int) -> tuple[Float[n
         Series and mask, 0 in the gaps, float32.
 
     Raises:
-        ValueError: if the gaps do not fit into the window.
+        ValueError: for a size below 1, or gaps that do not fit into the window.
     """
+    for name in ("seq_len", "period", "num_gaps", "gap"):
+        check_at_least(name, getattr(task, name))
     part = task.seq_len // task.num_gaps
     if part < task.gap:
         raise ValueError(f"gap is {task.gap}; {task.num_gaps} gaps in {task.seq_len} steps have at most {part}")
@@ -186,12 +201,9 @@ def compare_on_gaps(task: Gaps, keys: jax.Array) -> dict[str, Any]:
     """
     x, mask = draw_gaps(task, np.random.default_rng(0), task.num_windows)
     first = np.moveaxis(x, 1, 2), np.moveaxis(mask, 1, 2)
-    fewer = f"TimesNet, k = {task.fewer_periods}"
-    runs = {
-        "TimesNet": train_on_gaps(task, keys),
-        fewer: train_on_gaps(task, keys, top_k=task.fewer_periods),
-        "1-D blocks": train_on_gaps(task, keys, folded=False),
-    }
+    runs = {"TimesNet": train_on_gaps(task, keys), "1-D blocks": train_on_gaps(task, keys, folded=False)}
+    if task.fewer_periods:
+        runs[f"TimesNet, k = {task.fewer_periods}"] = train_on_gaps(task, keys, top_k=task.fewer_periods)
     imputed = {name: predict(run, (x, mask), task.training.batch_size) for name, run in runs.items()}
     fixed = {"linear interpolation": interpolate(*first), "zero": np.zeros_like(first[0])}
     imputed |= {name: np.broadcast_to(np.moveaxis(v, 1, 2), (len(keys), *x.shape)) for name, v in fixed.items()}

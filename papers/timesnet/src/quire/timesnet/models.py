@@ -7,11 +7,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
 from quire.common.layers.dropout import dropout
 from quire.common.layers.initialisers import linear
 from quire.common.layers.intermediates import capture, sow
 from quire.common.layers.series import SeriesEmbedding, normalise_windows
-from quire.common.layers.timesnet import InceptionForm, SeriesBlock, TimesBlock
+from quire.common.layers.timesnet import InceptionForm, SeriesBlock, TimesBlock, inception_sizes
 from quire.common.metrics.similarity import linear_cka
 
 
@@ -32,6 +33,9 @@ class TimesNetConfig:
         num_classes: of the classifier.
         dropout: of the embedding.
         folded: False for the ablation, blocks along time with as many weights.
+
+    Raises:
+        ValueError: for a size out of its range, or another form.
     """
 
     seq_len: int
@@ -55,8 +59,12 @@ class TimesNetConfig:
         if not 1 <= self.top_k <= length // 2:
             raise ValueError(f"top_k is {self.top_k}; {length} steps have between 1 and {length // 2} periods")
         for name in ("channels", "dim", "hidden_dim", "num_layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+            check_at_least(name, getattr(self, name))
+        for name in ("mark_dim", "num_classes"):
+            check_at_least(name, getattr(self, name), 0)
+        inception_sizes(self.num_kernels, self.form)  # which refuses what it does not know
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; it must lie in [0, 1)")
 
 
 class TimesNet(nnx.Module):
@@ -170,7 +178,13 @@ class Reconstructor(nnx.Module):
 
 
 def anomaly_score(x: Float[Array, "b t c"], reconstruction: Float[Array, "b t c"]) -> Float[Array, "b t"]:
-    """Squared error of every step, averaged over channels."""
+    """Squared error of every step, averaged over channels.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    if x.shape != reconstruction.shape:
+        raise ValueError(f"x has shape {x.shape} and reconstruction {reconstruction.shape}; they must be the same")
     return jnp.mean((x - reconstruction) ** 2, axis=-1)
 
 
@@ -220,5 +234,5 @@ def representation_cka(model: nnx.Module, *inputs: Array) -> Float[Array, ""]:
     With a single block, the features before it stand for the first.
     """
     features = capture(model, *inputs)[1]["backbone"]["features"]
-    first, last = features[min(1, len(features) - 2)], features[-1]
+    first, last = (jnp.asarray(features[place]) for place in (min(1, len(features) - 2), -1))
     return linear_cka(first.reshape(-1, first.shape[-1]), last.reshape(-1, last.shape[-1]))

@@ -14,6 +14,7 @@ from quire.common.data.source import Source, open_or
 from quire.common.losses.forecast import smape_loss
 from quire.common.metrics.forecast import naive2, owa, repeat_last, smape
 from quire.common.random import generator
+from quire.timesnet.comparison import Comparison
 from quire.timesnet.config import ShortTerm
 from quire.timesnet.forecasting import config_for
 from quire.timesnet.models import Forecaster
@@ -66,8 +67,7 @@ def train_short_term(series: ShortSeries, task: ShortTerm, keys: jax.Array) -> R
     """One forecaster per key; every series is scaled by its own mean, which sMAPE does not see."""
     horizon = series.horizon
     config = config_for(task.model, seq_len=2 * horizon, pred_len=horizon, channels=1)
-    scale = np.array([np.abs(x).mean() or 1.0 for x in series.insamples])
-    values = (series.padded() / scale[:, None]).astype(np.float32)
+    values = (series.padded() / _levels(series)).astype(np.float32)
     shape = task.training.steps, task.training.batch_size
     drawn = [draw_cuts(series, generator(key), shape) for key in keys]
     rows, cuts = (np.stack(part) for part in zip(*drawn, strict=True))
@@ -83,9 +83,14 @@ def train_short_term(series: ShortSeries, task: ShortTerm, keys: jax.Array) -> R
     return train(lambda rngs: Forecaster(config, rngs=rngs), cut_loss, batch_at, data, task.training, keys, validate)
 
 
+def _levels(series: ShortSeries) -> np.ndarray:
+    """Mean size of every series, by which it is scaled, `[n, 1]`; 1 for one that is 0."""
+    return np.array([[np.abs(x).mean() or 1.0] for x in series.insamples])
+
+
 def _last_windows(series: ShortSeries, *, before: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """The `2 * horizon` steps before the last `before` ones of every series `[n, 2 h, 1]`, and these; each series by its mean."""
-    padded = series.padded() / np.array([np.abs(x).mean() or 1.0 for x in series.insamples])[:, None]
+    padded = series.padded() / _levels(series)
     end = padded.shape[1] - before
     window = np.pad(padded, ((0, 0), (2 * series.horizon, 0)))[:, end : end + 2 * series.horizon]
     return window[..., None].astype(np.float32), padded[:, end:].astype(np.float32)
@@ -98,35 +103,31 @@ def compare_short_term(task: ShortTerm, keys: jax.Array, *, fallback: bool = Fal
         `owa`, `smape`, `mase` by method `[seeds]`; `shown`, series of the first group `[seeds, series, steps]`; `data` and
         `stand_in_for`.
     """
-    scores: dict[str, dict[str, list]] = {"owa": {}, "smape": {}, "mase": {}}
-    shown, names, counts, stand_ins = None, [], [], set()
+    found = Comparison()
     for group in task.groups:
         source = open_group(group, fallback=fallback)
         series = source.value
-        stand_ins.add(source.stand_in_for)
-        counts.append(len(series.insamples))
-        names.append(f"{series.name}, {counts[-1]} series")
-        scale = np.array([np.abs(x).mean() or 1.0 for x in series.insamples])
-        outputs = predict(train_short_term(series, task, keys), _last_windows(series)[:1], 64)[..., 0] * scale[:, None]
-        seasonal = [repeat_last(x, series.horizon, min(series.frequency, len(x))) for x in series.insamples]
-        benchmark = [naive2(x, series.horizon, series.frequency) for x in series.insamples]
-        forecasts = {"TimesNet": outputs} | {
-            name: np.broadcast_to(np.stack(f), outputs.shape)
-            for name, f in (("repeat last season", seasonal), ("Naive2", benchmark))
+        runs = train_short_term(series, task, keys)
+        outputs = predict(runs, _last_windows(series)[:1], 64)[..., 0] * _levels(series)
+        naive = {
+            "repeat last season": [repeat_last(x, series.horizon, min(series.frequency, len(x))) for x in series.insamples],
+            "Naive2": [naive2(x, series.horizon, series.frequency) for x in series.insamples],
         }
-        for method, values in forecasts.items():
-            # one evaluation serves all seeds of a method that knows none
-            rows = [
-                owa(series.insamples, v, series.targets, series.frequency)
-                for v in (values if method == "TimesNet" else values[:1])
-            ]
-            for metric in scores:
-                scores[metric].setdefault(method, []).append([rows[i % len(rows)][metric] for i in range(len(keys))])
-        if shown is None:
-            shown = _shown(series, forecasts, len(keys))
-    weights = np.array(counts) / np.sum(counts)
-    means = {metric: {m: weights @ np.array(rows) for m, rows in methods.items()} for metric, methods in scores.items()}
-    return {**means, "shown": shown, "data": "; ".join(names), "stand_in_for": ", ".join(sorted(stand_ins - {""}))}
+        rows = {"TimesNet": [_evaluate(series, output) for output in outputs]}
+        rows |= {name: [_evaluate(series, np.stack(values))] * len(keys) for name, values in naive.items()}
+        scores = {metric: {m: [row[metric] for row in of_method] for m, of_method in rows.items()} for metric in METRICS}
+        forecasts = {"TimesNet": outputs} | {name: np.broadcast_to(np.stack(v), outputs.shape) for name, v in naive.items()}
+        count = len(series.insamples)
+        shown = {"shown": _shown(series, forecasts, len(keys))}
+        found.add(source, f"{series.name}, {count} series", scores, shown, weight=count)
+    return found.result()
+
+
+METRICS = ("owa", "smape", "mase")
+
+
+def _evaluate(series: ShortSeries, forecasts: np.ndarray) -> dict[str, float]:
+    return owa(series.insamples, forecasts, series.targets, series.frequency)
 
 
 def _shown(series: ShortSeries, forecasts: dict[str, np.ndarray], seeds: int) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
 from quire.common.train.batches import BatchAt
 from quire.common.train.seeds import Build, fit_seeds, stack
 from quire.common.train.selection import early_stopping
@@ -60,7 +61,7 @@ def train(
         snapshots=training.epochs,
         one_by_one=True,
     )
-    if training.epochs == 1:
+    if validate is None or training.epochs == 1:
         return graph, states
     states = jax.device_get(states)
     runs = [jax.tree.map(lambda x, run=run: x[run], states) for run in range(len(keys))]
@@ -79,7 +80,12 @@ def predict(runs: Runs, inputs: Sequence[np.ndarray], batch_size: int, *, own: b
         inputs: arguments of the model, `[n, ...]` for all runs alike, or `[runs, n, ...]`.
         batch_size: examples in a batch.
         own: whether every run has inputs of its own.
+
+    Raises:
+        ValueError: for a batch size below 1, or without an example.
     """
+    check_at_least("batch_size", batch_size)
+    check_at_least("number of examples", inputs[0].shape[1 if own else 0])
     graph, states = runs[0], jax.device_get(runs[1])
     count = inputs[0].shape[1 if own else 0]
     whole = count // batch_size * batch_size
