@@ -26,7 +26,7 @@ def cases(n: int, key: jax.Array) -> dict[str, Case]:
     pred, target = (jnp.asarray(draw.random((n, 3)), jnp.float32) for _ in range(2))
     args = (pred, target, jnp.asarray(drawn_orders(draw, 1, REPEATS, n)[0]))
     flops = 3 * 5 * 2.0 * REPEATS * n * 3  # five weighted sums, and the gradient costs twice as much again
-    methods = {"gathered windows": "windows", "convolution": "convolution"}
+    methods: dict[str, Method] = {"gathered windows": "windows", "convolution": "convolution"}
     return {name: Case(partial(slope, method=method), args, flops) for name, method in methods.items()}
 
 

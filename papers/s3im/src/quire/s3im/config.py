@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from quire.common.checks import check_at_least, check_positive
+from quire.common.claims.paper import PresetName
 from quire.s3im.virtual_patches import LAYOUTS, Layout, check_windows
 
 Kind = Literal["vm", "hash", "voxel"]
@@ -134,7 +135,7 @@ class Preset:
         scene: of C2 to C5.
         photographs: another scene that `experiments.photographs` compares the losses on; None where there is no time for it.
         similarity, training, field: of the runs.
-        low_rate: a smaller learning rate, at which the mean squared error is not tuned.
+        low_rate: a smaller learning rate, shown beside that of the runs.
         sparse_views: training views of C4.
         noise: standard deviation of C5.
         draws: keys of C1.
@@ -202,4 +203,4 @@ PAPER = Preset(
 )
 """Rooms of Replica at 384 x 384, 4096 rays and 30000 steps."""
 
-PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
+PRESETS: dict[PresetName, Preset] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}

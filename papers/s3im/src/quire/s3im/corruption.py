@@ -28,7 +28,7 @@ def corrupt(images: Float[np.ndarray, "n h w c"], kind: Corruption, level: float
 
     >>> grey = np.full((1, 2, 2, 3), 0.5, np.float32)
     >>> print(np.round(corrupt(grey, "noise", 0.2, jax.random.key(0))[0, 0, 0], 2), grey[0, 0, 0])
-    [0.42 0.66 0.32] [0.5 0.5 0.5]
+    [0.53 0.47 0.63] [0.5 0.5 0.5]
     """
     if kind not in CORRUPTIONS:
         raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(CORRUPTIONS)}")

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -130,7 +131,7 @@ _laboratories: dict[Any, Laboratory] = {}
 
 def laboratory(preset: Preset, key: jax.Array, config: SceneConfig | None = None) -> Laboratory:
     """The runs of a seed, shared by the claims that need them; those of the last few seeds are kept."""
-    name = (preset, config, jax.random.key_data(key).tobytes(), jax.config.jax_enable_x64)
+    name = (preset, config, jax.random.key_data(key).tobytes(), str(jnp.result_type(float)))
     if name not in _laboratories:
         while len(_laboratories) >= 6:
             _laboratories.pop(next(iter(_laboratories)))

@@ -1,13 +1,12 @@
 """Fields that the loss trains, and what each adds by itself: the loss does not ask what it trains."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
 from quire.common.fields.hash_grid import hash_levels
-from quire.common.fields.radiance import NETWORKS, HashField, RadianceField, VMField, VoxelSHField
+from quire.common.fields.radiance import HashField, RadianceField, VMField, VoxelSHField
 from quire.common.fields.ray_batches import render_rays
 from quire.s3im.config import KINDS, FieldConfig, Kind
 from quire.s3im.surface import SurfaceField, SurfaceView
@@ -24,12 +23,13 @@ def build_host(kind: Kind | str, config: FieldConfig, *, rngs: nnx.Rngs) -> Host
     >>> build_host("voxel", FieldConfig(voxel_size=4, degree=1), rngs=nnx.Rngs(0)).grid.shape
     (4, 4, 4, 4)
     """
+    vm, voxel = config.vm_size, config.voxel_size
     makers = {
-        "vm": lambda: VMField((config.vm_size,) * 3, config.density_rank, config.colour_rank, hidden=config.hidden, rngs=rngs),
+        "vm": lambda: VMField((vm, vm, vm), config.density_rank, config.colour_rank, hidden=config.hidden, rngs=rngs),
         "hash": lambda: HashField(
             hash_levels(config.levels, config.base, config.finest, config.log2_size, 3), hidden=config.hidden, rngs=rngs
         ),
-        "voxel": lambda: VoxelSHField((config.voxel_size,) * 3, config.degree, rngs=rngs),
+        "voxel": lambda: VoxelSHField((voxel, voxel, voxel), config.degree, rngs=rngs),
         "surface": lambda: SurfaceField(config.sdf_size, rngs=rngs),
     }
     if kind not in makers:
@@ -37,24 +37,20 @@ def build_host(kind: Kind | str, config: FieldConfig, *, rngs: nnx.Rngs) -> Host
     return makers[kind]()
 
 
-def is_network(path: tuple) -> int:
-    """0 for parameters that belong to a place, 1 for those of the networks: the column of the rates that they follow."""
-    return int(jax.tree_util.keystr(path, simple=True, separator=".").split(".")[0] in NETWORKS)
-
-
 def look(
     host: Host,
-    origins: Float[Array, "n 3"],
-    directions: Float[Array, "n 3"],
+    origins: Float[Array | np.ndarray, "n 3"],
+    directions: Float[Array | np.ndarray, "n 3"],
     *,
     samples: int,
     offset: Float[Array, " n"] | float = 0.5,
-    clip: tuple[float, float] | Array = (-5.0, 7.0),
+    clip: tuple[float, float] | Array | np.ndarray = (-5.0, 7.0),
 ) -> SurfaceView:
     """What rays see over white; a field without a surface has normals of zero."""
+    origins, directions, bounds = jnp.asarray(origins), jnp.asarray(directions), jnp.asarray(clip)
     if isinstance(host, SurfaceField):
         return host.render(origins, directions, samples=samples, offset=offset)
-    seen = render_rays(host, origins, directions, samples=samples, offset=offset, clip=clip)
+    seen = render_rays(host, origins, directions, samples=samples, offset=offset, clip=bounds)
     return SurfaceView(seen.rgb, seen.depth, seen.opacity, jnp.zeros_like(seen.rgb))
 
 

@@ -4,6 +4,7 @@ from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from quire.common.checks import floating
@@ -32,7 +33,7 @@ def s3im_loss(
     repeats: int = 10,
     patch: tuple[int, int] = (64, 64),
     key: jax.Array | None = None,
-    perms: Int[Array, "repeats n"] | None = None,
+    perms: Int[Array | np.ndarray, "repeats n"] | None = None,
     layout: Layout = "code",
     method: Method = "auto",
 ) -> Float[Array, ""]:
@@ -58,9 +59,9 @@ def s3im_loss(
         ValueError: if the shapes differ, the patch has another number of pixels, a size is out of range, both key and perms are
             given, or neither and there are several orders.
 
-    >>> pred, target = jnp.zeros((16, 3)), jnp.full((16, 3), 0.5)
+    >>> pred, target = jnp.full((16, 3), 0.4), jnp.full((16, 3), 0.5)
     >>> print(f"{s3im_loss(pred, target, repeats=1, patch=(4, 4)):.4f}")
-    0.9993
+    0.0479
     >>> print(f"{s3im_loss(target, target, repeats=3, patch=(4, 4), key=jax.random.key(0)):.4f}")
     0.0000
 
@@ -77,7 +78,6 @@ def s3im_loss(
         perms = pixel_orders(key, repeats, len(pred))
     elif key is not None:
         raise ValueError("key and perms are both given; the orders come from one of them")
-    perms = perms if hasattr(perms, "ndim") else np.asarray(perms)
     check_orders(perms, len(pred))
     if method == "convolution" or (method == "auto" and stride != kernel):
         images = (virtual_images(x, jnp.asarray(perms), patch, layout) for x in (pred, target))
@@ -86,10 +86,12 @@ def s3im_loss(
     return 1 - window_similarity(pred, target, pixels, taps_of(kernel, pred.dtype))
 
 
-def window_pixels(orders: Int[Array, "repeats n"], places: Int[Array, "windows taps"]) -> Int[Array, "windows taps"]:
+def window_pixels(
+    orders: Int[Array | np.ndarray, "repeats n"], places: Int[Array | np.ndarray, "windows taps"]
+) -> Int[Array, "windows taps"]:
     """Which pixel every tap of every window sees: places in the orders looked up there; n stands for a zero of the border."""
     border = jnp.full(1, orders.shape[1], orders.dtype)
-    return jnp.concatenate([orders.reshape(-1), border])[places]
+    return jnp.concatenate([orders.reshape(-1), border])[jnp.asarray(places)]
 
 
 def taps_of(kernel: int, dtype=jnp.float32) -> Float[Array, " taps"]:

@@ -1,7 +1,7 @@
 """Training a field on random rays with the mean squared error and S3IM; one program serves all runs of a host."""
 
 from functools import cache, partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +10,13 @@ from jaxtyping import Array, Float
 
 from quire.common.checks import check_at_least
 from quire.common.data.scenes import Scene
+from quire.common.fields.parameter_groups import place_or_network
 from quire.common.fields.ray_batches import PhotoBatch, view_rays
 from quire.common.fields.view_rendering import render_views
 from quire.common.random import generator
 from quire.common.train.shared_program import cosine_rates, start, train_chunk
 from quire.s3im.config import SAMPLERS, Sampler, Similarity, Training
-from quire.s3im.hosts import Host, is_network, look, own_penalty
+from quire.s3im.hosts import Host, look, own_penalty
 from quire.s3im.loss import taps_of, window_pixels, window_similarity
 from quire.s3im.ray_choice import crop_pixels, uniform_pixels
 from quire.s3im.surface import SurfaceView
@@ -26,7 +27,7 @@ class Batch(NamedTuple):
     """One step: rays with their colours `[n, ...]`, and the orders of their pixels `[repeats, n]`."""
 
     photo: PhotoBatch
-    orders: Array
+    orders: Array | np.ndarray
 
 
 class Constants(NamedTuple):
@@ -40,10 +41,10 @@ class Constants(NamedTuple):
         taps: their weights `[taps]`.
     """
 
-    weight: Array
-    penalty: Array
-    clip: Array
-    places: Array
+    weight: Array | np.ndarray
+    penalty: Array | np.ndarray
+    clip: Array | np.ndarray
+    places: Array | np.ndarray
     taps: Array
 
 
@@ -86,8 +87,8 @@ def train_field(
     """
     room = max(room or 0, loss.repeats)
     constants = Constants(
-        np.float32(loss.weight),
-        np.float32(training.penalty),
+        np.asarray(loss.weight, np.float32),
+        np.asarray(training.penalty, np.float32),
         np.asarray(training.clip, np.float32),
         shared_places(loss, room),
         taps_of(loss.kernel),
@@ -100,11 +101,11 @@ def train_field(
         rates = cosine_rates(peak, training.chunk, total=training.steps, first=first, floor=training.floor)
         batches = chunk_of(rays, orders)
         run, course = train_chunk(
-            run, field_loss(training.samples), batches, rates, constants, group_of=is_network, first_step=first
+            run, field_loss(training.samples), batches, rates, constants, group_of=place_or_network, first_step=first
         )
         losses.append(course.losses)
         gradients.append(course.gradients)
-    return run.model, History(np.concatenate(losses), np.concatenate(gradients))
+    return cast(Host, run.model), History(np.concatenate(losses), np.concatenate(gradients))
 
 
 @cache
@@ -149,13 +150,15 @@ def _looker(samples: int, clip: tuple[float, float]):
     return partial(look, samples=samples, clip=clip)
 
 
-def _rays_and_colours(scene: Scene, colours: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, ...]]:
+def _rays_and_colours(
+    scene: Scene, colours: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int, int]]:
     given = scene.train.over(1.0) if colours is None else np.asarray(colours, np.float32)
-    expected = (*scene.train.images.shape[:3], 3)
-    if given.shape != expected:
-        raise ValueError(f"colours has shape {given.shape}; the training views need {expected}")
-    origins, directions = view_rays(scene.train.poses, expected[1:3], scene.focal)
-    return origins, directions, given.reshape(-1, 3), expected
+    views, height, width = scene.train.images.shape[:3]
+    if given.shape != (views, height, width, 3):
+        raise ValueError(f"colours has shape {given.shape}; the training views need {(views, height, width, 3)}")
+    origins, directions = view_rays(scene.train.poses, (height, width), scene.focal)
+    return origins, directions, given.reshape(-1, 3), (views, height, width)
 
 
 def _chunk(origins, directions, colours, shape, loss: Similarity, room: int, sampler: Sampler, steps: int, rays, orders) -> Batch:
@@ -163,7 +166,7 @@ def _chunk(origins, directions, colours, shape, loss: Similarity, room: int, sam
         raise ValueError(f"sampler is {sampler!r}; it must be one of {', '.join(SAMPLERS)}")
     check_at_least("steps", steps)
     if sampler == "crops":
-        index = crop_pixels(rays, steps, loss.patch, shape[0], shape[1:3])
+        index = crop_pixels(rays, steps, loss.patch, shape[0], shape[1:])
     else:
         index = uniform_pixels(rays, steps, loss.batch, len(colours))
     offset = rays.uniform(0, 1, index.shape).astype(np.float32)

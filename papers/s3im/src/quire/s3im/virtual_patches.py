@@ -124,7 +124,7 @@ def check_patch(n: int, patch: tuple[int, int]) -> None:
         raise ValueError(f"there are {n} pixels; a patch of {patch[0]} x {patch[1]} needs {patch[0] * patch[1]}")
 
 
-def check_orders(orders: Array, n: int) -> None:
+def check_orders(orders: Array | np.ndarray, n: int) -> None:
     """Raises a `ValueError` unless orders are `[repeats, n]` ids of n pixels."""
     if orders.ndim != 2 or orders.shape[1] != n or not len(orders):
         raise ValueError(f"perms has shape {orders.shape}; orders of {n} pixels are [repeats, {n}]")
