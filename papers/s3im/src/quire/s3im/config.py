@@ -141,8 +141,8 @@ class Preset:
         draws: keys of C1.
         drawn_patch: virtual patch of C1.
         timed: virtual patch of C6.
-        timed_field: sizes of the field of C6.
         sweep: other settings of the loss, for `experiments.sweep`.
+        hosts: other kinds of fields, and their learning rates.
     """
 
     scene: SceneConfig = SceneConfig()
@@ -157,6 +157,7 @@ class Preset:
     drawn_patch: tuple[int, int] = (16, 16)
     timed: tuple[int, int] = (64, 64)
     sweep: tuple[Similarity, ...] = ()
+    hosts: tuple[tuple[Kind, float], ...] = (("hash", 2e-2), ("voxel", 1e-1))
 
 
 def changes(patch: tuple[int, int], *, repeats: tuple[int, ...], kernels: tuple[int, ...], weights: tuple[float, ...]):
@@ -175,7 +176,8 @@ QUICK = Preset(
     Similarity(patch=(16, 16)),
     Training(150, 24, 3e-2, 3e-2, 0.02, 0.0),
     _SMALL,
-    sweep=changes((16, 16), repeats=(1,), kernels=(), weights=(0.3, 3.0)),
+    sweep=changes((16, 16), repeats=(1,), kernels=(), weights=(3.0,)),
+    hosts=(),
 )
 """A laptop, a minute: views of 50 x 50 pixels, 256 rays a step."""
 

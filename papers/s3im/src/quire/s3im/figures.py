@@ -83,7 +83,7 @@ def spread(found: Mapping[str, np.ndarray], marks: Mapping[str, float]) -> Figur
         axes.hist(values, bins, alpha=0.5, color=colour, label=name)
     for (name, value), style in zip(marks.items(), ("--", ":"), strict=False):
         axes.axvline(value, color="black", lw=1, ls=style, label=name)
-    axes.set(xlabel="loss", ylabel="keys")
+    axes.set(xlabel="loss", ylabel="keys", ylim=(0, 1.4 * axes.get_ylim()[1]))
     axes.legend(frameon=False, fontsize=8)
     return figure
 
