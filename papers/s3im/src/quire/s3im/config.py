@@ -174,7 +174,7 @@ QUICK = Preset(
     SceneConfig("lego", 2),
     None,
     Similarity(patch=(16, 16)),
-    Training(150, 24, 3e-2, 3e-2, 0.02, 0.0),
+    Training(150, 20, 3e-2, 3e-2, 0.02, 0.0),
     _SMALL,
     sweep=changes((16, 16), repeats=(1,), kernels=(), weights=(3.0,)),
     hosts=(),
