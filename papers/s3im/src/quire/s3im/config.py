@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from quire.common.checks import check_at_least, check_positive
-from quire.common.claims.paper import PresetName
 from quire.s3im.virtual_patches import LAYOUTS, Layout, check_windows
 
 Kind = Literal["vm", "hash", "voxel"]
@@ -205,4 +204,4 @@ PAPER = Preset(
 )
 """Rooms of Replica at 384 x 384, 4096 rays and 30000 steps."""
 
-PRESETS: dict[PresetName, Preset] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
+PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}

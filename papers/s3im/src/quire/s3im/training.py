@@ -1,7 +1,7 @@
 """Training a field on random rays with the mean squared error and S3IM; one program serves all runs of a host."""
 
 from functools import cache, partial
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -105,7 +105,7 @@ def train_field(
         )
         losses.append(course.losses)
         gradients.append(course.gradients)
-    return cast(Host, run.model), History(np.concatenate(losses), np.concatenate(gradients))
+    return run.model, History(np.concatenate(losses), np.concatenate(gradients))
 
 
 @cache
