@@ -16,9 +16,10 @@ Volume Distillation*, AAAI 2023, arXiv 2211.15977. Authors' code: megvii-researc
     claims                 C0 .. C5
 """
 
+from quire.common.fields.parameter_groups import place_or_network
 from quire.common.fields.radiance import FieldOut, HashField, MlpField, RadianceField, VMField, VoxelSHField
 from quire.pvd import benchmark, claims
-from quire.pvd.architectures import build_field, place_or_network, share_networks
+from quire.pvd.architectures import build_field, share_networks
 from quire.pvd.config import (
     KINDS,
     PRESETS,

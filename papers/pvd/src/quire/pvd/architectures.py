@@ -1,6 +1,5 @@
 """The four fields of the paper by name, and the networks that two of them can share."""
 
-import jax
 from flax import nnx
 
 from quire.common.fields.hash_grid import hash_levels
@@ -29,11 +28,6 @@ def build_field(kind: Kind, config: FieldConfig, *, rngs: nnx.Rngs) -> RadianceF
     if kind == "vm":
         return VMField((config.vm_size,) * 3, config.density_rank, config.colour_rank, hidden=config.hidden, rngs=rngs)
     return VoxelSHField((config.voxel_size,) * 3, config.degree, rngs=rngs)
-
-
-def place_or_network(path: tuple) -> int:
-    """0 for parameters that belong to a place, 1 for those of the networks of density and colour."""
-    return int(jax.tree_util.keystr(path, simple=True, separator=".").split(".")[0] in NETWORKS)
 
 
 def share_networks(teacher: RadianceField, student: RadianceField) -> RadianceField:

@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Float
 
 from quire.common.data.scenes import Scene
+from quire.common.fields.parameter_groups import place_or_network
 from quire.common.fields.radiance import CLIP, FEATURES, RadianceField
 from quire.common.fields.ray_batches import view_rays
 from quire.common.random import generator
 from quire.common.train.shared_program import cosine_rates, start, train_chunk
-from quire.pvd.architectures import place_or_network, share_networks
+from quire.pvd.architectures import share_networks
 from quire.pvd.config import Distillation, DistillWeights, Kind, Rates, Training
 from quire.pvd.losses import RayTargets, distillation_loss
 from quire.pvd.random_poses import PoseSampler, random_rays
