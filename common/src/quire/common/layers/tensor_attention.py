@@ -22,7 +22,13 @@ from quire.common.layers.polynomials import (
     monomial_features,
     multinomial_coefficients,
 )
-from quire.common.layers.streaming import default_tiles, dense_softmax_attention, streaming_softmax_attention
+from quire.common.layers.streaming import (
+    Block,
+    chosen_tiles,
+    dense_softmax_attention,
+    stream_batch,
+    streaming_softmax_attention,
+)
 
 MAX_CANCELLATION = 0.1
 """Share of a denominator that rounding may make up: `eps sum |terms|` over the denominator."""
@@ -62,7 +68,7 @@ def tensor_attention(
     scale: float | Array | None = None,
     masks: Sequence[Bool[Array, "..."]] | None = None,
     causal: bool = False,
-    block: int | Literal["auto"] | None = None,
+    block: Block = "auto",
 ) -> Float[Array, "*batch n c"]:
     """Exact tensor attention, `D^{-1} A (V1 (o) ... (o) Vm)` with `A = exp(scale * Q (K1 (o) ... (o) Km)^T)`, `D = diag(A 1)`.
 
@@ -75,13 +81,15 @@ def tensor_attention(
         scale: factor on the scores, `1 / d` by default (not `1 / sqrt(d)`); may be traced.
         masks: per memory, booleans `[n_l]` or `[n, n_l]`, True where attention is allowed.
         causal: attend only to tuples with every `j_l <= i`.
-        block: None holds all `n n_1 ... n_m` scores; "auto" or a tile length streams them in O(tile) memory.
+        block: None holds all `n n_1 ... n_m` scores; "tiles" or a tile length streams them in O(tile) memory; "auto" streams
+            where that is faster (`quire.common.layers.streaming.dense_loses`).
 
     Returns:
-        `[..., n, c]`; zeros for a query with nothing to attend to.
+        `[..., n, c]`; zeros for a query with nothing to attend to. Dense, all derivatives; streamed, first-order reverse-mode
+        ones only.
 
     Raises:
-        ValueError: if the shapes do not fit together, a memory is empty, or `block` is not positive.
+        ValueError: if the shapes do not fit together, a memory is empty, or for another `block`.
 
     >>> q = k = jnp.array([[0.], [1.]]); v = jnp.array([[1.], [3.]])
     >>> tensor_attention(q, [k, k], [v, v]).round(2)
@@ -94,20 +102,18 @@ def tensor_attention(
     q, ks, vs = _memories(q, ks, vs)
     masks = _check_masks(q, ks, masks)
     scale = jnp.asarray(_default_scale(q, scale), q.dtype)
-    if block not in (None, "auto") and (isinstance(block, str) or block < 1):
-        raise ValueError(f"block is {block}; it must be None, 'auto' or a positive tile length")
-    if 0 in q.shape[:-1]:
-        return jnp.zeros((*q.shape[:-1], vs[0].shape[-1]), q.dtype)
-    tiles = None
-    if block is not None:
-        tiles = default_tiles(q.shape[-2], [k.shape[-2] for k in ks], None if block == "auto" else block)
+    *batch, n = q.shape[:-1]
+    sizes = [k.shape[-2] for k in ks]
+    tiles = chosen_tiles(block, n, sizes, math.prod(batch))
+    if 0 in (*batch, n):
+        return jnp.zeros((*batch, n, vs[0].shape[-1]), q.dtype)
 
     def one(q, ks, vs):
         if tiles is None:
             return dense_softmax_attention(q, ks, vs, scale, masks, causal)[1]
         return streaming_softmax_attention(q, ks, vs, scale, masks, causal, tiles)
 
-    return _over_batch(one, q.ndim - 2)(q, ks, vs)
+    return _over_batch(one, len(batch))(q, ks, vs) if tiles is None else stream_batch(one, (q, ks, vs), batch, tiles)
 
 
 def low_rank_weights(dim: int, coefficients: Float[np.ndarray, " coefficients"], scale: float | Array) -> Float[np.ndarray, " r"]:
@@ -260,7 +266,7 @@ class TensorAttention(nnx.Module):
         order: int = 3,
         out_bias: bool = True,
         causal: bool = False,
-        block: int | Literal["auto"] | None = None,
+        block: Block = "auto",
         rngs: nnx.Rngs,
     ):
         for name, size in (("in_features", in_features), ("num_heads", num_heads), ("head_dim", head_dim)):

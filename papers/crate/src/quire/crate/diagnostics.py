@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.checks import floating
 from quire.common.layers.crate import projection_rate
 from quire.common.layers.intermediates import capture
 from quire.common.layers.transformer import TokenClassifier
@@ -81,8 +82,11 @@ def patch_components(tokens: Float[Array, "batch n d"], count: int = 3) -> Float
         Coordinates `[batch, n, count]`, largest variance first.
 
     Raises:
-        ValueError: if `count` is not between 1 and d.
+        ValueError: if `count` is not between 1 and d, or there is no token.
     """
+    (tokens,) = floating(tokens)
+    if 0 in tokens.shape[:-1]:
+        raise ValueError(f"tokens have shape {tokens.shape}; components need at least one token")
     d = tokens.shape[-1]
     if not 1 <= count <= d:
         raise ValueError(f"count is {count}; tokens of {d} channels have between 1 and {d} principal components")

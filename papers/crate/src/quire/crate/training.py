@@ -49,7 +49,7 @@ def train_on_text(build: Build, loss: Callable, training: Training, text: Text, 
     if text.train.nbytes > MAX_RESIDENT_BYTES:
         return _train_streamed(build, loss, training, lambda seed: _windows(text, training.batch_size, window, seed), keys)
     shape = (training.steps, training.batch_size)
-    indices = jax.vmap(lambda key: random_windows(jax.random.fold_in(key, 1), len(text.train), window, shape))(keys)
+    indices = stack([random_windows(key, len(text.train), window, shape) for key in fold_keys(keys, 1)])
     return _train_resident(build, loss, training, text.train, indices, keys)
 
 

@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from quire.common.bench import Benchmark, Case, measure
 from quire.common.layers.polynomials import num_monomials
 from quire.common.layers.tensor_attention import low_rank_tensor_attention, tensor_attention
+from quire.common.random import generator
 from quire.tensor_attention.config import ScalingConfig
 
 Series = tuple[list[float], list[float]]
@@ -17,14 +20,20 @@ Forms = Mapping[str, tuple[Callable[..., Any], Sequence[int]]]
 
 def uniform_problem(key: jax.Array, n: int, dim: int, order: int = 3, bound: float = 1.0):
     """Queries `[n, dim]`, keys and values of each memory, all uniform in `[-bound, bound]`."""
-    entries = jax.random.uniform(key, (2 * order - 1, n, dim), minval=-bound, maxval=bound)
-    q, *kv = entries
+    q, *kv = map(jnp.asarray, generator(key).uniform(-bound, bound, (2 * order - 1, n, dim)))
     return q, kv[: order - 1], kv[order - 1 :]
 
 
 def low_rank(degree: int, block: int | None = None):
     """The low-rank form as a function of `(q, ks, vs)`."""
     return lambda q, ks, vs: low_rank_tensor_attention(q, ks, vs, degree=degree, block=block)
+
+
+dense = partial(tensor_attention, block=None)
+"""The exact form, holding the whole cube of scores."""
+
+streamed = partial(tensor_attention, block="tiles")
+"""The exact form in tiles."""
 
 
 def count_flops(forms: Forms, dim: int) -> dict[str, Series]:
@@ -39,7 +48,8 @@ def count_flops(forms: Forms, dim: int) -> dict[str, Series]:
     """
 
     def flops(function, n):
-        shapes = jax.eval_shape(lambda key: uniform_problem(key, n, dim), jax.random.key(0))
+        token = jax.ShapeDtypeStruct((n, dim), jnp.result_type(float))
+        shapes = token, [token] * 2, [token] * 2
         return float(jax.jit(function).lower(*shapes).compile().cost_analysis()["flops"])
 
     return {name: ([float(n) for n in sizes], [flops(f, n) for n in sizes]) for name, (f, sizes) in forms.items()}
@@ -51,14 +61,14 @@ def time_calls(key: jax.Array, forms: Forms, dim: int, repeats: int) -> dict[str
     Args:
         key: for the entries.
         forms, dim: as for `count_flops`.
-        repeats: timed calls per point, fewer where they take more than half a second together.
+        repeats: timed calls per point, fewer where they take more than 0.3 s together.
 
     Returns:
         Per form, numbers of tokens and seconds.
     """
 
     def seconds(function, n):
-        return measure(Case(function, uniform_problem(key, n, dim)), n, repeats=repeats, budget=0.5).fastest
+        return measure(Case(function, uniform_problem(key, n, dim)), n, repeats=repeats, budget=0.3).fastest
 
     return {name: ([float(n) for n in sizes], [seconds(f, n) for n in sizes]) for name, (f, sizes) in forms.items()}
 
@@ -82,7 +92,7 @@ def flop_forms(config: ScalingConfig) -> dict[str, tuple[Callable[..., Any], Seq
     return {
         "low rank": (low_rank(config.degree), config.low_rank_tokens),
         "degree 0": (low_rank(0), config.low_rank_tokens),
-        "dense exact": (tensor_attention, config.dense_tokens),
+        "dense exact": (dense, config.dense_tokens),
     }
 
 
@@ -91,8 +101,8 @@ def timed_forms(config: ScalingConfig) -> dict[str, tuple[Callable[..., Any], Se
     return {
         "low rank": (low_rank(config.degree, block=1024), config.low_rank_tokens),
         "degree 0": (low_rank(0, block=1024), config.low_rank_tokens),
-        "dense exact": (tensor_attention, config.dense_tokens),
-        "streamed exact": (lambda q, ks, vs: tensor_attention(q, ks, vs, block="auto"), config.streamed_tokens),
+        "dense exact": (dense, config.dense_tokens),
+        "streamed exact": (streamed, config.streamed_tokens),
     }
 
 
@@ -112,10 +122,9 @@ def benchmark_cases(n: int, key: jax.Array) -> dict[str, Case]:
     args = uniform_problem(key, n, 4)
     cases = {"low rank": Case(low_rank(4, block=1024), args, low_rank_flops(n, 4, 4, 4))}
     if n <= 512:
-        streamed = lambda q, ks, vs: tensor_attention(q, ks, vs, block="auto")  # noqa: E731
         cases["streamed exact"] = Case(streamed, args, exact_flops(n, 4, 4))
     if n <= 256:
-        cases["dense exact"] = Case(tensor_attention, args, exact_flops(n, 4, 4))
+        cases["dense exact"] = Case(dense, args, exact_flops(n, 4, 4))
     return cases
 
 
