@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from quire.common.bench import Benchmark, Case, measure
 from quire.common.layers.polynomials import num_monomials
@@ -118,18 +119,32 @@ def exact_flops(n: int, dim: int, channels: int) -> float:
 
 
 def benchmark_cases(n: int, key: jax.Array) -> dict[str, Case]:
-    """Low rank (degree 4, `d = 4`) against exact at order 3, where exact still fits."""
+    """Order 3: low rank (degree 4, `d = 4`) against exact where it still fits; order 2: streamed against dense (`d = 64`)."""
     args = uniform_problem(key, n, 4)
     cases = {"low rank": Case(low_rank(4, block=1024), args, low_rank_flops(n, 4, 4, 4))}
     if n <= 512:
         cases["streamed exact"] = Case(streamed, args, exact_flops(n, 4, 4))
     if n <= 256:
         cases["dense exact"] = Case(dense, args, exact_flops(n, 4, 4))
+    if 512 <= n <= 8192:
+        args = uniform_problem(key, n, 64, order=2)
+        cases["order 2 streamed, with gradients"] = Case(with_gradients(streamed), args, 14 * n**2 * 64)
+        cases["order 2 dense, with gradients"] = Case(with_gradients(dense), args, 12 * n**2 * 64)
     return cases
 
 
+def with_gradients(form: Callable[..., Array]) -> Callable[..., Any]:
+    """Output of a form and the gradients of its sum by every argument."""
+
+    def values_and_gradients(*args):
+        out, pullback = jax.vjp(form, *args)
+        return out, pullback(jnp.ones_like(out))
+
+    return values_and_gradients
+
+
 benchmark = Benchmark(
-    "Order-3 attention, low rank (d = 4, g = 4) and exact",
+    "Order 3: low rank (d = 4, g = 4) and exact; order 2: streamed and dense (d = 64)",
     size="tokens n",
     sizes=(64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384),
     cases=benchmark_cases,
