@@ -194,7 +194,7 @@ def lasso_objective(
         raise ValueError(
             f"Z, target and D have shapes {Z.shape}, {target.shape}, {D.shape}; they need [..., m], [..., d], [d, m]"
         )
-    return lam * jnp.abs(Z).sum() + 0.5 * jnp.sum((target - Z @ D.T) ** 2)
+    return jnp.asarray(lam, Z.dtype) * jnp.abs(Z).sum() + 0.5 * jnp.sum((target - Z @ D.T) ** 2)
 
 
 def ista_step(

@@ -97,7 +97,7 @@ def allowed_tuples(
     if masks is None and not causal:
         return None
     order = len(columns)
-    allowed = jnp.array(True)
+    allowed = jnp.ones((1,) * (order + 1), bool)
     for axis, position in enumerate(columns):
         one = jnp.ones((1, position.size), bool) if masks is None else masks[axis]
         if causal:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, ScalarLike
 
 from quire.common.checks import check_at_least, check_positive, floating, is_concrete
 from quire.common.layers.attention import merge_heads, split_heads
@@ -65,7 +65,7 @@ def tensor_attention(
     ks: Sequence[Float[Array, "*batch _ d"]],
     vs: Sequence[Float[Array, "*batch _ c"]],
     *,
-    scale: float | Array | None = None,
+    scale: ScalarLike | None = None,
     masks: Sequence[Bool[Array, "..."]] | None = None,
     causal: bool = False,
     block: Block = "auto",
@@ -116,7 +116,7 @@ def tensor_attention(
     return _over_batch(one, len(batch))(q, ks, vs) if tiles is None else stream_batch(one, (q, ks, vs), batch, tiles)
 
 
-def low_rank_weights(dim: int, coefficients: Float[np.ndarray, " coefficients"], scale: float | Array) -> Float[np.ndarray, " r"]:
+def low_rank_weights(dim: int, coefficients: Float[np.ndarray, " coefficients"], scale: float) -> Float[np.ndarray, " r"]:
     """Weight of each monomial in `p(scale * <q, k1, ..., km>)`: `c_t t!/alpha! scale^t`, `t = |alpha|`, float64.
 
     With it `A ~= U1 (U2 (o) U3)^T`, where `U1 = Q^alpha * weight`, `U2 = K1^alpha`, `U3 = K2^alpha`.
@@ -134,7 +134,7 @@ def low_rank_tensor_attention(
     degree: int,
     radius: float | None = None,
     kind: Literal["taylor", "chebyshev"] = "taylor",
-    scale: float | Array | None = None,
+    scale: ScalarLike | None = None,
     masks: Sequence[Bool[Array, "..."]] | None = None,
     block: int | None = 1024,
 ) -> Float[Array, "*batch n c"]:
@@ -172,14 +172,15 @@ def low_rank_tensor_attention(
     if block is not None:
         check_at_least("block", block)
     _check_one_mask_per_memory(masks)
-    if scale is None or is_concrete(scale):
-        scale = _default_scale(q, scale)
+    factor = 1.0
+    if is_concrete(scale):
+        factor = float(np.asarray(_default_scale(q, scale)))
     else:
-        q, scale = q * scale, 1.0
+        q = q * jnp.asarray(scale, q.dtype)
     coefficients = exp_polynomial(degree, radius, kind)
     if kind != "taylor" or degree % 2:
         _check_positive(coefficients, radius)
-    weights = jnp.asarray(low_rank_weights(q.shape[-1], coefficients, scale), q.dtype)[:, None]
+    weights = jnp.asarray(low_rank_weights(q.shape[-1], coefficients, factor), q.dtype)[:, None]
 
     def one(q, ks, vs):
         signed, absolute = weights, jnp.abs(weights)
@@ -293,7 +294,7 @@ def _over_batch(function, batch_axes: int):
     return function
 
 
-def _default_scale(q: Array, scale: float | Array | None) -> float | Array:
+def _default_scale(q: Array, scale: ScalarLike | None) -> ScalarLike:
     if q.shape[-1] == 0:
         raise ValueError("q has 0 channels; scores need at least one")
     return 1 / q.shape[-1] if scale is None else scale

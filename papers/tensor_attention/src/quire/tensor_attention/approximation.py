@@ -48,9 +48,11 @@ def score_radius(bound: float, order: int, *, dim: int | None = None, scale: flo
         raise ValueError(f"bound is {bound}; it must be the largest absolute entry, finite and not negative")
     if order < 2:
         raise ValueError(f"order is {order}; it must be at least 2 (ordinary attention)")
-    if (dim is None) != (scale is None):
+    if dim is None and scale is None:
+        return bound**order
+    if dim is None or scale is None:
         raise ValueError(f"dim is {dim} and scale {scale}; give both, or neither for the scale 1 / d")
-    return bound**order * (1.0 if dim is None else dim * abs(scale))
+    return bound**order * dim * abs(scale)
 
 
 def max_score(
@@ -101,7 +103,7 @@ def entry_error(coefficients: Sequence[float] | Float[np.ndarray, " g"], radius:
     if not 0 <= radius < math.inf:
         raise ValueError(f"radius is {radius}; it must be finite and not negative")
     p = np.polynomial.Polynomial(np.asarray(coefficients, float))
-    slope = (p.deriv() - p).coef  # shorter than p's where its last coefficients are zero
+    slope = np.asarray((p.deriv() - p).coef, float)  # shorter than p's where its last coefficients are zero
     slope = slope * radius ** np.arange(len(slope))  # in u = x / R, so that roots of interest lie in [-1, 1]
     roots = np.polynomial.Polynomial(slope / max(abs(slope).max(), 1e-300)).trim(1e-15).roots()
     roots = roots.real[(abs(roots.imag) < 1e-6) & (abs(roots.real) <= 1)]

@@ -73,7 +73,7 @@ def _exact_error(problem, dtype) -> float:
     """Largest error of outputs and gradients against literal enumeration, relative to each array's largest entry."""
     q, ks, vs = problem
     grad_out = np.random.default_rng(1 + len(ks)).standard_normal((len(q), vs[0].shape[1])).astype(np.float32)
-    expected = (enumerate_tensor_attention(*problem)[0], *enumerate_gradients(*problem, grad_out))
+    expected = (enumerate_tensor_attention(q, ks, vs)[0], *enumerate_gradients(q, ks, vs, grad_out))
     arrays = jax.tree.map(lambda x: jnp.asarray(x, dtype), (*problem, grad_out))
     errors = [jax.tree.map(max_relative_error, form, expected) for form in _values_and_gradients(*arrays)]
     return float(np.max(jax.tree.leaves(errors)))

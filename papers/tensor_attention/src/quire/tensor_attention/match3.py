@@ -137,7 +137,7 @@ def match3_unit(x: Int[Array, " n"] | Int[np.ndarray, " n"], modulus: int) -> Fl
     return tensor_attention(q, ks, vs, scale=1.0)[:, 0]
 
 
-def _residues(x: Array | np.ndarray, modulus: int) -> Int[Array, "..."]:
+def _residues(x: Array | np.ndarray, modulus: int) -> Array:
     """`x mod M` in JAX's own integers, which must hold `M`; an array that is not traced is reduced on the host, in 64 bits."""
     _check_modulus(modulus)
     integers = jnp.iinfo(jnp.result_type(int))
@@ -147,10 +147,10 @@ def _residues(x: Array | np.ndarray, modulus: int) -> Int[Array, "..."]:
     if not jnp.issubdtype(x.dtype, jnp.integer):
         raise ValueError(f"x has dtype {x.dtype}; residues are integers")
     if is_concrete(x):
-        x = np.asarray(x)
-        return jnp.asarray(x.astype(np.uint64 if x.dtype == np.uint64 else np.int64) % modulus, integers.dtype)
+        numbers = np.asarray(x)
+        return jnp.asarray(numbers.astype(np.uint64 if x.dtype == np.uint64 else np.int64) % modulus, integers.dtype)
     wide = jnp.promote_types(x.dtype, jnp.int32) if x.dtype.itemsize < 4 else x.dtype
-    return (x.astype(wide) % jnp.asarray(modulus, wide)).astype(integers.dtype)
+    return jnp.asarray(jnp.asarray(x, wide) % jnp.asarray(modulus, wide), integers.dtype)
 
 
 def _check_resolved(n: int, modulus: int, dtype: DTypeLike) -> None:

@@ -51,7 +51,7 @@ def count_flops(forms: Forms, dim: int) -> dict[str, Series]:
     def flops(function, n):
         token = jax.ShapeDtypeStruct((n, dim), jnp.result_type(float))
         shapes = token, [token] * 2, [token] * 2
-        return float(jax.jit(function).lower(*shapes).compile().cost_analysis()["flops"])
+        return float((jax.jit(function).lower(*shapes).compile().cost_analysis() or {}).get("flops", math.nan))
 
     return {name: ([float(n) for n in sizes], [flops(f, n) for n in sizes]) for name, (f, sizes) in forms.items()}
 
