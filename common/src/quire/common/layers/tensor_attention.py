@@ -177,9 +177,7 @@ def low_rank_tensor_attention(
         factor = float(np.asarray(_default_scale(q, scale)))
     else:
         q = q * jnp.asarray(scale, q.dtype)
-    coefficients = exp_polynomial(degree, radius, kind)
-    if kind != "taylor" or degree % 2:
-        _check_positive(coefficients, radius)
+    coefficients = _positive_polynomial(degree, radius, kind)
     weights = jnp.asarray(low_rank_weights(q.shape[-1], coefficients, factor), q.dtype)[:, None]
 
     def one(q, ks, vs):
@@ -351,6 +349,14 @@ def _check_masks(q: Array, ks: Sequence[Array], masks: Sequence[Array] | None) -
             raise ValueError(f"masks[{axis}] is {mask.dtype}{list(mask.shape)}; it must be boolean [{length}] or [{n}, {length}]")
         out.append(mask)
     return out
+
+
+def _positive_polynomial(degree: int, radius: float | None, kind: Literal["taylor", "chebyshev"]) -> np.ndarray:
+    """Coefficients of the polynomial in place of `exp`: an even Taylor degree is positive everywhere, others are checked."""
+    coefficients = exp_polynomial(degree, radius, kind)
+    if kind != "taylor" or degree % 2:
+        _check_positive(coefficients, radius)
+    return coefficients
 
 
 def _check_positive(coefficients: np.ndarray, radius: float | None) -> None:
