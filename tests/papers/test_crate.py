@@ -410,7 +410,7 @@ def test_projection_rate_of_zero_tokens():
         projection_rate(projections, 0.0)
 
 
-def test_class_attention_and_components():
+def test_class_attention_and_components(as_installed):
     images = normal(0, 3, 8, 8, 1)
     for make in (CRATE, ViT):
         maps = class_attention(make(SMALL_IMAGES, rngs=nnx.Rngs(0)), images)

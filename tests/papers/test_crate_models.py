@@ -163,7 +163,7 @@ def test_causal_model_does_not_see_the_future():
         model(jnp.zeros((1, 13), jnp.int32))
 
 
-def test_masked_language_modelling():
+def test_masked_language_modelling(as_installed):
     tokens = jax.random.randint(jax.random.key(0), (400, 100), 0, 256)
     corrupted, chosen = mask_tokens(jax.random.key(1), tokens)
     assert abs(float(chosen.mean()) - 0.15) < 0.01
@@ -213,7 +213,7 @@ def test_bidirectional_model_learns_from_masks():
     assert np.mean(values[-5:]) < 0.3 * np.mean(values[:5])
 
 
-def test_bytes_and_windows():
+def test_bytes_and_windows(as_installed):
     text = "Größe 7\n"
     assert decode(encode(text)) == text
     windows = spaced_windows(100, 9, 4)

@@ -2,8 +2,9 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from quire.common.checks import floating
 from quire.common.layers.crate import projection_rate
@@ -71,7 +72,7 @@ def class_attention(model: TokenClassifier, images: Float[Array, "batch h w c"])
     return maps.reshape((*maps.shape[:-1], rows, -1))
 
 
-def patch_components(tokens: Float[Array, "batch n d"], count: int = 3) -> Float[Array, "batch n count"]:
+def patch_components(tokens: Real[Array | np.ndarray, "batch n d"], count: int = 3) -> Float[Array, "batch n count"]:
     """Principal components of patch tokens, taken over all images together.
 
     Args:

@@ -74,7 +74,12 @@ def _language_model(cfg: CRATELMConfig, block: Callable[[nnx.Rngs], nnx.Module],
 
 
 def mask_tokens(
-    key: jax.Array, tokens: Int[Array, "*batch t"], *, rate: float = 0.15, mask_id: int = MASK, vocab_size: int = NUM_BYTES
+    key: jax.Array,
+    tokens: Integer[Array | np.ndarray, "*batch t"],
+    *,
+    rate: float = 0.15,
+    mask_id: int = MASK,
+    vocab_size: int = NUM_BYTES,
 ) -> tuple[Int[Array, "*batch t"], Bool[Array, "*batch t"]]:
     """BERT's corruption: of the chosen positions 80 % become the mask token, 10 % a random token, 10 % stay.
 
@@ -105,7 +110,7 @@ def mask_tokens(
 
 
 def masked_lm_loss(
-    logits: Float[Array, "*batch t vocab"], tokens: Int[Array, "*batch t"], chosen: Bool[Array, "*batch t"]
+    logits: Float[Array, "*batch t vocab"], tokens: Integer[Array | np.ndarray, "*batch t"], chosen: Bool[Array, "*batch t"]
 ) -> Float[Array, ""]:
     """Mean cross-entropy in nats over the chosen positions; zero if none is chosen.
 
