@@ -62,14 +62,14 @@ def time_calls(key: jax.Array, forms: Forms, dim: int, repeats: int) -> dict[str
     Args:
         key: for the entries.
         forms, dim: as for `count_flops`.
-        repeats: timed calls per point, fewer where they take more than 0.3 s together.
+        repeats: timed calls per point, fewer where they take more than half a second together.
 
     Returns:
         Per form, numbers of tokens and seconds.
     """
 
     def seconds(function, n):
-        return measure(Case(function, uniform_problem(key, n, dim)), n, repeats=repeats, budget=0.3).fastest
+        return measure(Case(function, uniform_problem(key, n, dim)), n, repeats=repeats, budget=0.5).fastest
 
     return {name: ([float(n) for n in sizes], [seconds(f, n) for n in sizes]) for name, (f, sizes) in forms.items()}
 
