@@ -10,6 +10,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quire.common.layers import streaming
 from quire.common.layers.attention import (
     MultiHeadAttention,
     attention,
@@ -20,6 +21,7 @@ from quire.common.layers.attention import (
     streaming_attention,
 )
 from quire.common.layers.crate import MSSA
+from quire.common.layers.intermediates import capture
 from quire.common.layers.tensor_attention import (
     TensorAttention,
     khatri_rao,
@@ -291,11 +293,54 @@ def test_streaming_tensor_memory_stays_flat():
     """Scores grow 64-fold from n = 64 to 256."""
 
     def streamed(q, k, v):
-        return tensor_attention(q, [k, k], [v, v], block="auto")
+        return tensor_attention(q, [k, k], [v, v])
 
     small, large = (qkv(n, n, d=8, c=8) for n in (64, 256))
     assert temporaries(streamed, *large) < 5 * temporaries(streamed, *small)
     assert temporaries(streamed, *large) < 256**3 / 2
+
+
+def test_attention_streams_where_dense_loses(monkeypatch):
+    """Long sequences and large batches stream, with the output and the gradients of dense attention; the rest stays dense."""
+    monkeypatch.setattr(streaming, "DENSE_ELEMENTS", {"one": 30, "all": 100})
+    monkeypatch.setattr(streaming, "TILE_ELEMENTS", 8)
+    calls = []
+    streamed = streaming.streaming_softmax_attention
+    for module in ("attention", "tensor_attention"):
+        monkeypatch.setattr(
+            f"quire.common.layers.{module}.streaming_softmax_attention", lambda *a: calls.append(a) or streamed(*a)
+        )
+    tensors = {
+        "attention": attention,
+        "tensor": lambda q, k, v, block="auto": tensor_attention(q, [k], [v], block=block),
+    }
+    for form in tensors.values():
+        for arrays, expected in ((qkv(4, 4), 0), (qkv(7, 5), 1), (qkv(4, 4, batch=(2, 3)), 0), (qkv(4, 4, batch=(7,)), 1)):
+            calls.clear()
+            out, pullback = jax.vjp(form, *arrays)
+            assert bool(calls) == bool(expected)
+            dense, dense_pullback = jax.vjp(lambda *a, form=form: form(*a, block=None), *arrays)
+            assert_close(out, dense, 1e-5)
+            jax.tree.map(lambda a, b: assert_close(a, b, 1e-5), pullback(out), dense_pullback(out))
+    calls.clear()
+    model = MultiHeadAttention(4, 2, rngs=nnx.Rngs(0))
+    x = qkv(8, 8, d=4)[0]
+    out, seen = capture(model, x)
+    assert not calls and seen["attention"][0].shape == (2, 8, 8)  # what is captured must be computed
+    assert_close(model(x), out, 1e-5)
+    assert calls
+
+
+def test_batches_are_streamed_a_few_at_a_time(monkeypatch):
+    arrays, tiles = qkv(3, 3, batch=(5,)), (3, 3)
+    expected = attention(*arrays)
+
+    def one(q, k, v):
+        return streaming.streaming_softmax_attention(q, [k], [v], 3**-0.5, None, False, tiles)
+
+    for elements in (8, 18, 1000):  # one at a time, two, all
+        monkeypatch.setattr(streaming, "TILE_ELEMENTS", elements)
+        assert_close(streaming.stream_batch(one, arrays, (5,), tiles), expected, 1e-5)
 
 
 # --- Particular to tensor attention ---
@@ -345,6 +390,7 @@ def test_low_rank_masks_and_tiles():
         (lambda q, k, v: attention(q, k[:, :2], v), "q has 3 channels and k 2"),
         (lambda q, k, v: attention(q, k, v[:4]), "every key needs one value"),
         (lambda q, k, v: streaming_attention(q, k, v, block=0), "block is 0"),
+        (lambda q, k, v: attention(q, k, v, block="large"), "block is large"),
         (lambda q, k, v: tensor_attention(q, [], []), "at least one memory"),
         (lambda q, k, v: tensor_attention(q, [k], [v, v]), "1 memories and vs 2"),
         (lambda q, k, v: tensor_attention(q, [k, k[:, :2]], [v, v]), "ks\\[1\\] has 2 channels"),

@@ -176,9 +176,19 @@ def test_golden_theory(vectors, dtype, tolerance):
         assert set(case) == set(results) | {"Z", "U", "D", "eps", "kappa", "lambda", "eta"}
 
 
-def test_every_golden_case_is_tested(vectors):
-    cases = {name.split("/")[0] for name in vectors.arrays}
-    assert cases == {"mssa", "ista", "stack", "decoder_block", "classifier", "sincos2d", "params", "theory"}
+def test_every_golden_array_is_compared(vectors):
+    """Parameters are loaded strictly, and the tests above go through `sincos2d`, `params`, `theory` and the y's of `ista`."""
+    compared = {
+        "mssa": {"x", "y"},
+        "ista": {"x", "eta", "lambda", "y"},
+        "stack": {"x", "y", "coding_rate_mean_std", "zero_fraction"},
+        "decoder_block": {"x", "y", "y_linear_attention"},
+        "classifier": {"img_nchw", "logits", "logits_meanpool"},
+    }
+    assert {name.split("/")[0] for name in vectors.arrays} == {*compared, "sincos2d", "params", "theory"}
+    for case, names in compared.items():
+        found = {name for name in vectors.case(case) if not name.startswith(("param/", "y_lambda"))}
+        assert found == names
 
 
 # --- Rates and steps ---
@@ -246,8 +256,19 @@ def test_denoising_data():
     mixed = clean + 0.5 * jnp.roll(clean, 1, axis=0)  # half of a token from the next subspace: a quarter of its energy
     assert_close(off_subspace_energy(mixed, U, labels), 0.25, 1e-5)
     assert_close(jnp.linalg.norm(shrunk_like(mixed, clean)), 3.0, 1e-5)
-    with pytest.raises(ValueError, match="num_subspaces \\* sub_dim is 16; orthogonal subspaces of R\\^12"):
-        orthogonal_subspaces(jax.random.key(0), 4, 12, 4)
+    assert not np.asarray(shrunk_like(0 * clean, clean)).any()
+    for message, call in (
+        (
+            "num_subspaces \\* sub_dim is 16; .* of R\\^12",
+            lambda: orthogonal_subspaces(jax.random.key(0), 4, 12, 4),
+        ),
+        ("num_subspaces is 0", lambda: orthogonal_subspaces(jax.random.key(0), 0)),
+        ("num_tokens is 0", lambda: noisy_tokens(jax.random.key(0), U, 0)),
+        ("noise is -1.0", lambda: noisy_tokens(jax.random.key(0), U, 9, -1.0)),
+        ("labels runs from 1 to 3", lambda: off_subspace_energy(clean, U, labels + 1)),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 # --- Layers ---
@@ -282,8 +303,14 @@ def test_stacks_and_single_head():
     x = normal(0, 2, 5, 8)
     assert CRATEDecoder(8, 2, 2, rngs=nnx.Rngs(0))(CRATEEncoder(8, 2, 2, rngs=nnx.Rngs(0))(x)).shape == x.shape
     assert MSSA(8, 1, rngs=nnx.Rngs(0)).out is None
-    with pytest.raises(ValueError, match="dim is 8 and num_heads 3"):
-        CRATEEncoder(8, 1, 3, rngs=nnx.Rngs(0))
+    for message, sizes in (
+        ("dim is 8 and num_heads 3", (8, 1, 3)),
+        ("depth is -1", (8, -1, 2)),
+        ("num_heads is -2", (8, 1, -2)),
+    ):
+        for stack in (CRATEEncoder, CRATEDecoder):
+            with pytest.raises(ValueError, match=message):
+                stack(*sizes, rngs=nnx.Rngs(0))
 
 
 def test_initial_weights_have_the_authors_ranges():
@@ -331,6 +358,11 @@ def test_ablations_end_in_the_two_models():
         parameter_count(lambda r, a=a, s=s: ablated(SMALL_IMAGES, attention=a, sparsifier=s, rngs=r))
         for a, s in (("mssa", "ista"), ("mhsa", "ista"), ("mssa", "mlp"))
     ]
+    wide = replace(SMALL_IMAGES, head_dim=5)  # 4 heads of 5 channels on a width of 16
+    for attention, sparsifier, whole in (("mssa", "ista", CRATE), ("mhsa", "mlp", ViT)):
+        build = lambda r, a=attention, s=sparsifier: ablated(wide, attention=a, sparsifier=s, rngs=r)  # noqa: E731
+        assert parameter_count(build) == parameter_count(lambda r, whole=whole: whole(wide, rngs=r))
+        assert parameter_count(build) > parameter_count(lambda r, whole=whole: whole(SMALL_IMAGES, rngs=r))
     assert np.diff(counts[:2])[0] == 2 * 2 * 16**2
     assert counts[2] - counts[0] == 2 * (8 * 16**2 + 5 * 16 - 16**2)
     assert len({(c.eta, c.lam) for c in sweep(SMALL_IMAGES, (0.1, 0.2), (0.0, 0.3))}) == 4
@@ -378,7 +410,7 @@ def test_projection_rate_of_zero_tokens():
         projection_rate(projections, 0.0)
 
 
-def test_class_attention_and_components():
+def test_class_attention_and_components(as_installed):
     images = normal(0, 3, 8, 8, 1)
     for make in (CRATE, ViT):
         maps = class_attention(make(SMALL_IMAGES, rngs=nnx.Rngs(0)), images)
@@ -389,5 +421,11 @@ def test_class_attention_and_components():
     spectrum = np.linalg.svd(np.asarray(tokens).reshape(-1, 5) - np.asarray(tokens).reshape(-1, 5).mean(0))[1][:3]
     assert_close(np.linalg.norm(components, axis=0), spectrum, 1e-4)
     assert_close(components.T @ components, np.diag(spectrum**2), 1e-4)
-    with pytest.raises(ValueError, match="count is 6; tokens of 5 channels"):
-        patch_components(tokens, 6)
+    whole_numbers = np.arange(12).reshape(1, 4, 3) ** 2 % 7
+    assert_close(patch_components(whole_numbers.astype(np.uint8)), patch_components(whole_numbers.astype(np.float32)), 1e-6)
+    for message, call in (
+        ("count is 6; tokens of 5 channels", lambda: patch_components(tokens, 6)),
+        ("components need at least one token", lambda: patch_components(tokens[:0])),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

@@ -117,6 +117,8 @@ def test_normalised_targets():
     model, images = CRATEMAE(replace(SMALL_MAE, normalise_targets=True), rngs=nnx.Rngs(0)), normal(0, 2, 8, 8, 3)
     loss, prediction, mask = model(images, jax.random.key(1))
     assert_close(masked_error(prediction, normalised_patches(patchify(images, 2)), mask), loss, 1e-6)
+    with pytest.raises(ValueError, match="numbers of a patch is 1"):
+        normalised_patches(jnp.ones((2, 3, 1)))
 
 
 def test_patches_round_trip():
@@ -132,6 +134,10 @@ def test_patches_round_trip():
         ({"mask_ratio": 0.99}, "mask_ratio is 0.99"),
         ({"patch_size": 3}, "patch_size is 3"),
         ({"num_heads": 5}, "dim is 16 and num_heads 5"),
+        ({"dim": 18}, "dim is 18; two-dimensional sine-cosine positions need a multiple of 4"),
+        ({"depth": -1}, "depth is -1"),
+        ({"channels": 0}, "channels is 0"),
+        ({"mask_ratio": float("nan")}, "mask_ratio is nan"),
     ],
 )
 def test_autoencoder_errors(change, message):
@@ -157,7 +163,7 @@ def test_causal_model_does_not_see_the_future():
         model(jnp.zeros((1, 13), jnp.int32))
 
 
-def test_masked_language_modelling():
+def test_masked_language_modelling(as_installed):
     tokens = jax.random.randint(jax.random.key(0), (400, 100), 0, 256)
     corrupted, chosen = mask_tokens(jax.random.key(1), tokens)
     assert abs(float(chosen.mean()) - 0.15) < 0.01
@@ -170,8 +176,18 @@ def test_masked_language_modelling():
     expected = -np.mean([np.log(probabilities[i, j, targets[i, j]]) for i, j in np.argwhere(np.asarray(chosen))])
     assert_close(masked_lm_loss(logits, targets, chosen), expected, 1e-5)
     assert float(masked_lm_loss(logits, targets, jnp.zeros_like(chosen))) == 0
-    with pytest.raises(ValueError, match="rate is 0"):
-        mask_tokens(jax.random.key(0), tokens, rate=0.0)
+    text = encode("bytes hold no id above 255")
+    corrupted, chosen = mask_tokens(jax.random.key(3), text, rate=1.0)
+    assert corrupted.dtype == jnp.int32 and int(corrupted.max()) == MASK and bool(chosen.all())
+    for message, call in (
+        ("rate is 0", lambda: mask_tokens(jax.random.key(0), tokens, rate=0.0)),
+        ("mask_id is -1", lambda: mask_tokens(jax.random.key(0), tokens, mask_id=-1)),
+        ("tokens runs from -1", lambda: mask_tokens(jax.random.key(0), tokens - 1 - tokens.min())),
+        ("tokens runs from 0 to 4; it must lie between 0 and 3", lambda: masked_lm_loss(logits[..., :4], targets, chosen)),
+        ("tokens runs from 256", lambda: CRATELM(replace(SMALL_LM, vocab_size=256), rngs=nnx.Rngs(0))(np.full((1, 3), MASK))),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 def test_bidirectional_model_learns_from_masks():
@@ -197,7 +213,7 @@ def test_bidirectional_model_learns_from_masks():
     assert np.mean(values[-5:]) < 0.3 * np.mean(values[:5])
 
 
-def test_bytes_and_windows():
+def test_bytes_and_windows(as_installed):
     text = "Größe 7\n"
     assert decode(encode(text)) == text
     windows = spaced_windows(100, 9, 4)
@@ -212,6 +228,12 @@ def test_bytes_and_windows():
         (lambda: spaced_windows(5, 9, 1), "count is 1 and size 9; a text of 5"),
         (lambda: random_windows(jax.random.key(0), 5, 9, (1,)), "size is 9; a text of 5"),
         (lambda: count_bits(train, test, 3), "order is 3"),
+        (lambda: count_bits(train, test[:, :1], 1), "need a byte to predict"),
+        (lambda: count_bits(train - 300.0, test, 1), "train has dtype float"),
+        (lambda: count_bits(train, test.astype(int) - 2, 1), "windows runs from -1 to 0"),
+        (lambda: spaced_windows(5, 0, 1), "size is 0"),
+        (lambda: random_windows(jax.random.key(0), 5, 0, (1,)), "size is 0"),
+        (lambda: decode(np.array([300])), "tokens runs from 300"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

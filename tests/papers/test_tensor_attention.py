@@ -595,6 +595,16 @@ def test_needed_degree_against_the_operation(double):
     assert needed_degree(problem_, np.array([3.0]), error=1e-3, max_degree=4).tolist() == [6]
 
 
+def test_bounds_of_integers_do_not_overflow(as_installed):
+    q, k, v = (np.full((3, 2), 100, np.uint8) for _ in range(3))
+    assert max_entry(np.array([-128], np.int8)) == 128
+    assert max_score(q, [k, k]) == max_score(q, [k, k], exact=True) == 1e6
+    assert output_bound(0.5, [v, v]) == 2e4
+    assert rounding_error(q // 100, [k // 100]) < 1e-6
+    with pytest.raises(ValueError, match="max_degree is -1"):
+        truncation_errors(q, [k], [v], -1)
+
+
 def test_threshold():
     bounds, degrees = [1.0, 1.1, 1.2, 1.3], np.array([6, 10, 20, 22])
     assert threshold(bounds, degrees, 20) == 1.2
@@ -619,7 +629,12 @@ def test_benchmark_has_the_hot_operation_first():
     outs = [case.function(*case.args) for case in cases.values()]
     assert_close(outs[1], outs[2], 1e-5)
     assert 0 < max_relative_error(outs[0], outs[2]) < 1e-3
-    assert list(paper.benchmark.cases(1024, jax.random.key(0))) == ["low rank"]
+    order_two = ["order 2 streamed, with gradients", "order 2 dense, with gradients"]
+    assert list(paper.benchmark.cases(1024, jax.random.key(0))) == ["low rank", *order_two]
+    assert list(paper.benchmark.cases(16384, jax.random.key(0))) == ["low rank"]
+    small = scaling.uniform_problem(jax.random.key(0), 6, 3, order=2)
+    found, expected = (scaling.with_gradients(form)(*small) for form in (scaling.streamed, scaling.dense))
+    jax.tree.map(lambda one, other: assert_close(one, other, 1e-5), found, expected)
     report = run_benchmark(paper, sizes=(16,), repeats=1)
     assert {name: [row.size for row in rows] for name, rows in report.timings.items()} == {name: [16] for name in cases}
 
@@ -632,6 +647,29 @@ def test_benchmark_has_the_hot_operation_first():
 def test_labels_are_brute_force(modulus, x):
     expected = [any((a + b + c) % modulus == 0 for b in x for c in x) for a in x]
     assert match3_labels(np.array(x), modulus).tolist() == expected
+
+
+def test_labels_of_any_integers(as_installed):
+    assert match3_labels(np.array([200, 56, 0], np.uint8), 7).tolist() == match3_labels(np.array([200, 56, 0]), 7).tolist()
+    assert jax.jit(match3_labels, static_argnums=1)(np.array([200, 56, 0], np.uint8), 300).tolist() == [True, False, True]
+    modulus = 2**30 + 7
+    x = np.array([modulus - 3, 1, 2, modulus // 2 - 5], np.int32)
+    expected = [any((int(a) + int(b) + int(c)) % modulus == 0 for b in x for c in x) for a in x]
+    assert match3_labels(x, modulus).tolist() == expected == [True, True, True, False]
+    assert match3_labels(np.array([2**40 + 1, -1, 0]), 2**20).tolist() == [True, True, True]
+    with pytest.raises(ValueError, match="modulus is 4294967296; integers end at 2147483647"):
+        match3_labels(x, 2**32)
+    with pytest.raises(ValueError, match="x has dtype float32"):
+        match3_labels(np.float32([1.0]), 7)
+
+
+def test_unit_refuses_what_rounding_hides(as_installed):
+    x = np.arange(60)
+    with pytest.raises(ValueError, match="modulus is 9973; float32 rounds scores"):
+        match3_unit(x, 9973)
+    with jax.enable_x64():
+        x, labels = match3(jax.random.key(0), 20, 9973, (4,))
+        assert ((jax.lax.map(lambda one: match3_unit(one, 9973), x) > 0.5) == labels).all()
 
 
 def test_generator():
@@ -794,6 +832,7 @@ Q, K, V = jnp.ones((3, 2)), [jnp.ones((4, 2))] * 2, [jnp.ones((4, 5))] * 2
         (r"ks\[1\] has 5 channels", lambda: approximate_tensor_attention(Q, [K[0], V[0]], V, error=0.1)),
         ("error is -1.0", lambda: needed_degree(sign_problem(jax.random.key(0), 2, 2, 2), np.ones(1), error=-1.0, max_degree=2)),
         ("order is 1", lambda: sign_problem(jax.random.key(0), 1, 2, 2)),
+        ("n is 0", lambda: sign_problem(jax.random.key(0), 2, 0, 2)),
         ("both slopes are 2.0", lambda: scaling.crossover((2.0, 0.0), (2.0, 1.0))),
         ("modulus is 1", lambda: match3_labels(np.array([0]), 1)),
         ("modulus is 1", lambda: match3(jax.random.key(0), 2, 1)),

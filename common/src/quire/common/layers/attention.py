@@ -8,8 +8,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, ScalarLike
 
 from quire.common.checks import check_at_least, floating
-from quire.common.layers.intermediates import sow
-from quire.common.layers.streaming import default_tiles, streaming_softmax_attention
+from quire.common.layers.intermediates import captured, sow
+from quire.common.layers.streaming import Block, chosen_tiles, default_tiles, stream_batch, streaming_softmax_attention
 
 
 def attention_weights(
@@ -66,22 +66,30 @@ def attention(
     scale: ScalarLike | None = None,
     mask: Bool[Array, "*#mask m"] | None = None,
     causal: bool = False,
+    block: Block = "auto",
 ) -> Float[Array, "*batch n c"]:
-    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1), holding all `n m` scores.
+    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1), dense or streamed.
 
     Args:
         q, k, v: queries `[..., n, d]`, keys `[..., m, d]`, values `[..., m, c]`.
         scale, mask, causal: as for `attention_weights`.
+        block: None holds all `n m` scores; "tiles" or a tile length streams them as `streaming_attention` does; "auto" streams
+            where that is faster (`quire.common.layers.streaming.dense_loses`).
 
     Returns:
-        `[..., n, c]`.
+        `[..., n, c]`. Dense, all derivatives; streamed, first-order reverse-mode ones only.
 
     Raises:
-        ValueError: if the shapes do not fit together.
+        ValueError: if the shapes do not fit together, or for another `block`.
     """
     q, k, v = floating(q, k, v)
     _check(q, k, mask, v)
-    return attention_weights(q, k, scale=scale, mask=mask, causal=causal) @ v
+    if block == "auto" and not q.shape[:-2] == k.shape[:-2] == v.shape[:-2]:
+        block = None  # batches that broadcast stay dense
+    tiles = chosen_tiles(block, q.shape[-2], [k.shape[-2]], math.prod(q.shape[:-2]))
+    if tiles is None:
+        return attention_weights(q, k, scale=scale, mask=mask, causal=causal) @ v
+    return streaming_attention(q, k, v, scale=scale, mask=mask, causal=causal, block=None if isinstance(block, str) else block)
 
 
 def streaming_attention(
@@ -122,12 +130,10 @@ def streaming_attention(
         masks = None if mask is None else [mask]
         return streaming_softmax_attention(q, [k], [v], scale, masks, causal, tiles)
 
-    args = [x.reshape((math.prod(batch), *x.shape[-2:])) for x in (q, k, v)]
+    args = (q, k, v)
     if mask is not None:
-        mask = jnp.broadcast_to(mask, (*batch, jnp.atleast_2d(mask).shape[-2], m))
-        args.append(mask.reshape((-1, *mask.shape[-2:])))
-    out = jax.vmap(one)(*args)
-    return out.reshape((*batch, *out.shape[1:]))
+        args = (*args, jnp.broadcast_to(mask, (*batch, jnp.atleast_2d(mask).shape[-2], m)))
+    return stream_batch(one, args, batch, tiles)
 
 
 def split_heads(x: Float[Array, "*batch n f"], num_heads: int) -> Float[Array, "*batch {num_heads} n h"]:
@@ -202,6 +208,8 @@ class MultiHeadAttention(nnx.Module):
         self, x: Float[Array, "*batch n dim"], mask: Bool[Array, "*#mask n"] | None = None
     ) -> Float[Array, "*batch n dim"]:
         q, k, v = (split_heads(part, self.num_heads) for part in jnp.split(self.qkv(x), 3, axis=-1))
+        if not captured(self):
+            return self.out(merge_heads(attention(q, k, v, mask=mask, causal=self.causal)))
         weights = attention_weights(q, k, mask=mask, causal=self.causal)
         sow(self, "attention", weights)
         return self.out(merge_heads(weights @ v))

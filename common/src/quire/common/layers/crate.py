@@ -11,8 +11,8 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, ScalarLike
 
 from quire.common.checks import check_at_least, check_positive, floating
-from quire.common.layers.attention import attention_weights, head_size, merge_heads, split_heads
-from quire.common.layers.intermediates import sow
+from quire.common.layers.attention import attention, attention_weights, head_size, merge_heads, split_heads
+from quire.common.layers.intermediates import captured, sow
 
 # --- Objective ---
 
@@ -152,7 +152,7 @@ def mssa(Z: Float[Array, "*batch N d"], U: Float[Array, "K d p"], eps: float) ->
     """
     Z, U = floating(Z, U)
     P = _project(Z, U)
-    return _step_size(Z, U, eps) * jnp.einsum("...knp,kdp->...nd", attention_weights(P, P, scale=1.0) @ P, U)
+    return _step_size(Z, U, eps) * jnp.einsum("...knp,kdp->...nd", attention(P, P, P, scale=1.0), U)
 
 
 def mssa_step(Z: Float[Array, "*batch N d"], U: Float[Array, "K d p"], eps: float, kappa: float) -> Float[Array, "*batch N d"]:
@@ -194,7 +194,7 @@ def lasso_objective(
         raise ValueError(
             f"Z, target and D have shapes {Z.shape}, {target.shape}, {D.shape}; they need [..., m], [..., d], [d, m]"
         )
-    return lam * jnp.abs(Z).sum() + 0.5 * jnp.sum((target - Z @ D.T) ** 2)
+    return jnp.asarray(lam, Z.dtype) * jnp.abs(Z).sum() + 0.5 * jnp.sum((target - Z @ D.T) ** 2)
 
 
 def ista_step(
@@ -278,6 +278,8 @@ class MSSA(nnx.Module):
 
     def __call__(self, x: Float[Array, "*batch n dim"]) -> Float[Array, "*batch n dim"]:
         w = split_heads(self.qkv(x), self.num_heads)
+        if self.softmax and not captured(self):
+            return self._mapped_out(attention(w, w, w, causal=self.causal))
         if self.softmax:
             weights = attention_weights(w, w, causal=self.causal)
         else:
@@ -285,7 +287,10 @@ class MSSA(nnx.Module):
             weights = jnp.tril(weights) if self.causal else weights
         sow(self, "projections", w)
         sow(self, "attention", weights)
-        out = merge_heads(weights @ w)
+        return self._mapped_out(weights @ w)
+
+    def _mapped_out(self, heads: Float[Array, "*batch num_heads n head_dim"]) -> Float[Array, "*batch n dim"]:
+        out = merge_heads(heads)
         return out if self.out is None else self.out(out)
 
 

@@ -11,8 +11,13 @@ def sow(module: nnx.Module, name: str, value: Array) -> None:
 
     `nnx.Module.sow` outside of a capture would write into the module, which fails under `jit` and grows with every call.
     """
-    if hasattr(module, "__captures__"):
+    if captured(module):
         module.sow(nnx.Intermediate, name, value)
+
+
+def captured(module: nnx.Module) -> bool:
+    """Whether `capture` runs, so that what is only worth plotting must be computed."""
+    return hasattr(module, "__captures__")
 
 
 def capture(model: nnx.Module, *args: Any) -> tuple[Any, nnx.State]:

@@ -8,16 +8,44 @@ tensor attention (Alman & Song 2023, arXiv 2310.04064) is any larger `m`. Both s
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, ScalarLike
 
-# Scores held at once by the streamed form: 2 MB in float32, which fits the level-2 cache of a CPU core.
-TILE_ELEMENTS = 2**19
+Block = int | Literal["auto", "tiles"] | None
+"""A tile length; tiles of default lengths; no tiles; or tiles where they are faster."""
+
+TILE_ELEMENTS = 2**18
+"""Scores held at once by the streamed form: 1 MB in float32, about the level-2 cache of a CPU core."""
+
+TILE_COLUMNS = 256
+"""Longest tile of the last memory: the products of the backward pass read tiles along both axes, and slow down beyond it."""
+
+DENSE_ELEMENTS = {"one": 2**18, "all": 2**22}
+"""Scores of one problem and of a whole batch from which dense attention loses on a CPU: 1 MB and 16 MB in float32."""
+
+DENSE_ELEMENTS_ON_DEVICE = 2**28
+"""Scores of a batch that other devices hold at once: 1 GB in float32."""
+
+
+def dense_loses(scores: int, problems: int) -> bool:
+    """Whether attention should stream by default.
+
+    Args:
+        scores: `n n_1 ... n_m`, scores of one problem.
+        problems: how many of them, batch and heads together.
+
+    >>> dense_loses(64 * 64, 8), dense_loses(8192 * 8192, 8)
+    (False, True)
+    """
+    if jax.default_backend() != "cpu":
+        return scores * problems >= DENSE_ELEMENTS_ON_DEVICE
+    return scores >= DENSE_ELEMENTS["one"] or scores * problems >= DENSE_ELEMENTS["all"]
 
 
 def tuple_scores(q: Float[Array, "n d"], ks: Sequence[Float[Array, "_ d"]], scale: ScalarLike) -> Float[Array, "n *tuples"]:
@@ -69,7 +97,7 @@ def allowed_tuples(
     if masks is None and not causal:
         return None
     order = len(columns)
-    allowed = jnp.array(True)
+    allowed = jnp.ones((1,) * (order + 1), bool)
     for axis, position in enumerate(columns):
         one = jnp.ones((1, position.size), bool) if masks is None else masks[axis]
         if causal:
@@ -105,7 +133,7 @@ def default_tiles(n: int, sizes: Sequence[int], block: int | None = None) -> tup
     if block is not None:
         wanted = [block] * (len(sizes) + 1)
     else:
-        last = min(sizes[-1], 512)
+        last = min(sizes[-1], TILE_COLUMNS)
         rows = TILE_ELEMENTS // last
         wanted = [last]
         for size in reversed(sizes[:-1]):
@@ -114,6 +142,24 @@ def default_tiles(n: int, sizes: Sequence[int], block: int | None = None) -> tup
             wanted.insert(0, tile)
         wanted.insert(0, max(1, rows))
     return tuple(math.ceil(size / math.ceil(size / tile)) for size, tile in zip((n, *sizes), wanted, strict=True))
+
+
+def chosen_tiles(block: Block, n: int, sizes: Sequence[int], problems: int) -> tuple[int, ...] | None:
+    """Tile lengths of attention that streams, None where it is dense.
+
+    Args:
+        block: what the caller wants.
+        n, sizes: numbers of queries and of the tokens of each memory.
+        problems: batch and heads together.
+
+    Raises:
+        ValueError: for a length that is not positive, or another word.
+    """
+    if block not in (None, "auto", "tiles") and (isinstance(block, str) or block < 1):
+        raise ValueError(f"block is {block}; it must be None, 'auto', 'tiles' or a positive tile length")
+    if block is None or not all((n, *sizes)) or (block == "auto" and not dense_loses(n * math.prod(sizes), problems)):
+        return None
+    return default_tiles(n, sizes, None if isinstance(block, str) else block)
 
 
 def _into_tiles(x: Array, tile: int, axis: int = 0) -> Array:
@@ -157,6 +203,33 @@ def _tile_scores(q, ks, masks, causal, query_tile, index, tiles):
     columns = [j * tile + jnp.arange(tile) for j, tile in zip(index, tiles[1:], strict=True)]
     allowed = allowed_tuples(mask, causal, rows, columns)
     return scores if allowed is None else jnp.where(allowed, scores, -jnp.inf)
+
+
+def stream_batch(function: Callable[..., Array], args: Any, batch: Sequence[int], tiles: Sequence[int]) -> Array:
+    """`function(*args)` for every problem of a batch; on a CPU as many at a time as together fill one tile of scores.
+
+    Args:
+        function: of one problem.
+        args: pytree of arrays `[*batch, ...]`.
+        batch: leading axes; no problem at all is the caller's case.
+        tiles: tile lengths of one problem.
+
+    Returns:
+        `[*batch, ...]`.
+    """
+    count = math.prod(batch)
+    args = jax.tree.map(lambda x: x.reshape((count, *x.shape[len(batch) :])), args)
+    together = max(1, TILE_ELEMENTS // math.prod(tiles)) if jax.default_backend() == "cpu" else count
+    steps = -(-count // together)
+    if steps == 1:
+        out = jax.vmap(function)(*args)
+    elif together == 1:
+        out = lax.map(lambda each: function(*each), args)
+    else:
+        groups = jax.tree.map(lambda x: _into_tiles(x, -(-count // steps)), args)
+        out = lax.map(lambda group: jax.vmap(function)(*group), groups)
+        out = out.reshape((-1, *out.shape[2:]))[:count]
+    return out.reshape((*batch, *out.shape[1:]))
 
 
 def streaming_softmax_attention(q, ks, vs, scale, masks, causal, tiles):
@@ -223,26 +296,18 @@ def _backward_rule(causal, tiles, saved, grad_out):
     q, ks, vs, masks, out, log_total = saved
     q_tiles, k_tiles, v_tiles, mask_tiles = _tiled(q, ks, vs, masks, tiles)
     counts = [k.shape[0] for k in k_tiles]
-    delta = jnp.sum(grad_out * out, axis=1)
-    per_query = [_into_tiles(x, tiles[0]) for x in (grad_out, delta, log_total)]
-
-    def tile_loss(q_tile, k, v, g, d, log_z, i, index):
-        # With log Z and delta = <g, out> held fixed, this sum has the gradient of <g, out>: the softmax rule
-        # dS = P * (g.V - delta) comes out of the exponential, dV = P g out of the second factor.
-        scores = _tile_scores(q_tile, k, mask_tiles, causal, i, index, tiles)
-        shape = (-1,) + (1,) * len(k)
-        weights = jnp.exp(scores - log_z.reshape(shape))
-        return jnp.sum(weights * (tuple_scores(g, v, 1.0) - d.reshape(shape)))
+    per_query = [_into_tiles(x, tiles[0]) for x in (grad_out, jnp.sum(grad_out * out, axis=1), log_total)]
+    tile_gradient = jax.grad(partial(_tile_loss, mask_tiles, causal, tiles), argnums=(0, 1, 2))
 
     def query_tile(grads, args):
-        i, q_tile, g, d, log_z = args
+        i, q_tile, *of_query = args
 
         def step(carry, flat):
             grad_q, grad_k, grad_v = carry
             index = _tuple_index(flat, counts)
             k = [tile[j] for tile, j in zip(k_tiles, index, strict=True)]
             v = [tile[j] for tile, j in zip(v_tiles, index, strict=True)]
-            dq, dk, dv = jax.grad(tile_loss, argnums=(0, 1, 2))(q_tile, k, v, g, d, log_z, i, index)
+            dq, dk, dv = tile_gradient(q_tile, k, v, *of_query, i, index)
             grad_k = [total.at[j].add(one) for total, j, one in zip(grad_k, index, dk, strict=True)]
             grad_v = [total.at[j].add(one) for total, j, one in zip(grad_v, index, dv, strict=True)]
             return (grad_q + dq, grad_k, grad_v), None
@@ -252,13 +317,25 @@ def _backward_rule(causal, tiles, saved, grad_out):
 
     start = [[jnp.zeros_like(k) for k in k_tiles], [jnp.zeros_like(v) for v in v_tiles]]
     (grad_k, grad_v), grad_q = lax.scan(query_tile, start, (jnp.arange(q_tiles.shape[0]), q_tiles, *per_query))
+    grad_k = [_rows(g, k) for g, k in zip(grad_k, ks, strict=True)]
+    grad_v = [_rows(g, v) for g, v in zip(grad_v, vs, strict=True)]
+    return _rows(grad_q, q), grad_k, grad_v, None
 
-    def rows(tiled, like):
-        return tiled.reshape(-1, like.shape[1])[: like.shape[0]]
 
-    grad_k = [rows(g, k) for g, k in zip(grad_k, ks, strict=True)]
-    grad_v = [rows(g, v) for g, v in zip(grad_v, vs, strict=True)]
-    return rows(grad_q, q), grad_k, grad_v, None
+def _tile_loss(mask_tiles, causal, tiles, q_tile, k, v, grad_out, delta, log_total, i, index):
+    """A sum over one tile with the gradient of `<grad_out, out>`, `log_total` and `delta = <grad_out, out>` held fixed.
+
+    The softmax rule `dS = P (grad_out V - delta)` comes out of the exponential, `dV = P grad_out` out of the second factor.
+    """
+    scores = _tile_scores(q_tile, k, mask_tiles, causal, i, index, tiles)
+    shape = (-1,) + (1,) * len(k)
+    weights = jnp.exp(scores - log_total.reshape(shape))
+    return jnp.sum(weights * (tuple_scores(grad_out, v, 1.0) - delta.reshape(shape)))
+
+
+def _rows(tiled: Array, like: Array) -> Array:
+    """Tiles joined again, without the padding."""
+    return tiled.reshape(-1, like.shape[1])[: like.shape[0]]
 
 
 _streamed.defvjp(_forward_rule, _backward_rule)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, ScalarLike
 
 from quire.common.checks import check_at_least, check_positive, floating, is_concrete
 from quire.common.layers.attention import merge_heads, split_heads
@@ -22,7 +22,13 @@ from quire.common.layers.polynomials import (
     monomial_features,
     multinomial_coefficients,
 )
-from quire.common.layers.streaming import default_tiles, dense_softmax_attention, streaming_softmax_attention
+from quire.common.layers.streaming import (
+    Block,
+    chosen_tiles,
+    dense_softmax_attention,
+    stream_batch,
+    streaming_softmax_attention,
+)
 
 MAX_CANCELLATION = 0.1
 """Share of a denominator that rounding may make up: `eps sum |terms|` over the denominator."""
@@ -59,10 +65,10 @@ def tensor_attention(
     ks: Sequence[Float[Array, "*batch _ d"]],
     vs: Sequence[Float[Array, "*batch _ c"]],
     *,
-    scale: float | Array | None = None,
+    scale: ScalarLike | None = None,
     masks: Sequence[Bool[Array, "..."]] | None = None,
     causal: bool = False,
-    block: int | Literal["auto"] | None = None,
+    block: Block = "auto",
 ) -> Float[Array, "*batch n c"]:
     """Exact tensor attention, `D^{-1} A (V1 (o) ... (o) Vm)` with `A = exp(scale * Q (K1 (o) ... (o) Km)^T)`, `D = diag(A 1)`.
 
@@ -75,13 +81,15 @@ def tensor_attention(
         scale: factor on the scores, `1 / d` by default (not `1 / sqrt(d)`); may be traced.
         masks: per memory, booleans `[n_l]` or `[n, n_l]`, True where attention is allowed.
         causal: attend only to tuples with every `j_l <= i`.
-        block: None holds all `n n_1 ... n_m` scores; "auto" or a tile length streams them in O(tile) memory.
+        block: None holds all `n n_1 ... n_m` scores; "tiles" or a tile length streams them in O(tile) memory; "auto" streams
+            where that is faster (`quire.common.layers.streaming.dense_loses`).
 
     Returns:
-        `[..., n, c]`; zeros for a query with nothing to attend to.
+        `[..., n, c]`; zeros for a query with nothing to attend to. Dense, all derivatives; streamed, first-order reverse-mode
+        ones only.
 
     Raises:
-        ValueError: if the shapes do not fit together, a memory is empty, or `block` is not positive.
+        ValueError: if the shapes do not fit together, a memory is empty, or for another `block`.
 
     >>> q = k = jnp.array([[0.], [1.]]); v = jnp.array([[1.], [3.]])
     >>> tensor_attention(q, [k, k], [v, v]).round(2)
@@ -94,23 +102,21 @@ def tensor_attention(
     q, ks, vs = _memories(q, ks, vs)
     masks = _check_masks(q, ks, masks)
     scale = jnp.asarray(_default_scale(q, scale), q.dtype)
-    if block not in (None, "auto") and (isinstance(block, str) or block < 1):
-        raise ValueError(f"block is {block}; it must be None, 'auto' or a positive tile length")
-    if 0 in q.shape[:-1]:
-        return jnp.zeros((*q.shape[:-1], vs[0].shape[-1]), q.dtype)
-    tiles = None
-    if block is not None:
-        tiles = default_tiles(q.shape[-2], [k.shape[-2] for k in ks], None if block == "auto" else block)
+    *batch, n = q.shape[:-1]
+    sizes = [k.shape[-2] for k in ks]
+    tiles = chosen_tiles(block, n, sizes, math.prod(batch))
+    if 0 in (*batch, n):
+        return jnp.zeros((*batch, n, vs[0].shape[-1]), q.dtype)
 
     def one(q, ks, vs):
         if tiles is None:
             return dense_softmax_attention(q, ks, vs, scale, masks, causal)[1]
         return streaming_softmax_attention(q, ks, vs, scale, masks, causal, tiles)
 
-    return _over_batch(one, q.ndim - 2)(q, ks, vs)
+    return _over_batch(one, len(batch))(q, ks, vs) if tiles is None else stream_batch(one, (q, ks, vs), batch, tiles)
 
 
-def low_rank_weights(dim: int, coefficients: Float[np.ndarray, " coefficients"], scale: float | Array) -> Float[np.ndarray, " r"]:
+def low_rank_weights(dim: int, coefficients: Float[np.ndarray, " coefficients"], scale: float) -> Float[np.ndarray, " r"]:
     """Weight of each monomial in `p(scale * <q, k1, ..., km>)`: `c_t t!/alpha! scale^t`, `t = |alpha|`, float64.
 
     With it `A ~= U1 (U2 (o) U3)^T`, where `U1 = Q^alpha * weight`, `U2 = K1^alpha`, `U3 = K2^alpha`.
@@ -128,7 +134,7 @@ def low_rank_tensor_attention(
     degree: int,
     radius: float | None = None,
     kind: Literal["taylor", "chebyshev"] = "taylor",
-    scale: float | Array | None = None,
+    scale: ScalarLike | None = None,
     masks: Sequence[Bool[Array, "..."]] | None = None,
     block: int | None = 1024,
 ) -> Float[Array, "*batch n c"]:
@@ -166,14 +172,13 @@ def low_rank_tensor_attention(
     if block is not None:
         check_at_least("block", block)
     _check_one_mask_per_memory(masks)
-    if scale is None or is_concrete(scale):
-        scale = _default_scale(q, scale)
+    factor = 1.0
+    if is_concrete(scale):
+        factor = float(np.asarray(_default_scale(q, scale)))
     else:
-        q, scale = q * scale, 1.0
-    coefficients = exp_polynomial(degree, radius, kind)
-    if kind != "taylor" or degree % 2:
-        _check_positive(coefficients, radius)
-    weights = jnp.asarray(low_rank_weights(q.shape[-1], coefficients, scale), q.dtype)[:, None]
+        q = q * jnp.asarray(scale, q.dtype)
+    coefficients = _positive_polynomial(degree, radius, kind)
+    weights = jnp.asarray(low_rank_weights(q.shape[-1], coefficients, factor), q.dtype)[:, None]
 
     def one(q, ks, vs):
         signed, absolute = weights, jnp.abs(weights)
@@ -260,7 +265,7 @@ class TensorAttention(nnx.Module):
         order: int = 3,
         out_bias: bool = True,
         causal: bool = False,
-        block: int | Literal["auto"] | None = None,
+        block: Block = "auto",
         rngs: nnx.Rngs,
     ):
         for name, size in (("in_features", in_features), ("num_heads", num_heads), ("head_dim", head_dim)):
@@ -287,7 +292,7 @@ def _over_batch(function, batch_axes: int):
     return function
 
 
-def _default_scale(q: Array, scale: float | Array | None) -> float | Array:
+def _default_scale(q: Array, scale: ScalarLike | None) -> ScalarLike:
     if q.shape[-1] == 0:
         raise ValueError("q has 0 channels; scores need at least one")
     return 1 / q.shape[-1] if scale is None else scale
@@ -344,6 +349,14 @@ def _check_masks(q: Array, ks: Sequence[Array], masks: Sequence[Array] | None) -
             raise ValueError(f"masks[{axis}] is {mask.dtype}{list(mask.shape)}; it must be boolean [{length}] or [{n}, {length}]")
         out.append(mask)
     return out
+
+
+def _positive_polynomial(degree: int, radius: float | None, kind: Literal["taylor", "chebyshev"]) -> np.ndarray:
+    """Coefficients of the polynomial in place of `exp`: an even Taylor degree is positive everywhere, others are checked."""
+    coefficients = exp_polynomial(degree, radius, kind)
+    if kind != "taylor" or degree % 2:
+        _check_positive(coefficients, radius)
+    return coefficients
 
 
 def _check_positive(coefficients: np.ndarray, radius: float | None) -> None:

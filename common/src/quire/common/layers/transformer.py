@@ -58,6 +58,7 @@ class TransformerBlock(nnx.Module):
     Args:
         dim: channels.
         num_heads: heads of the attention.
+        head_dim: channels of a head, `dim // num_heads` by default.
         mlp_dim: hidden width of the MLP, `4 * dim` by default.
         causal: attend only to the past.
         rngs: for the initial weights.
@@ -66,9 +67,18 @@ class TransformerBlock(nnx.Module):
         ValueError: if a size is below 1, or `num_heads` does not divide `dim`.
     """
 
-    def __init__(self, dim: int, num_heads: int, *, mlp_dim: int | None = None, causal: bool = False, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        *,
+        head_dim: int | None = None,
+        mlp_dim: int | None = None,
+        causal: bool = False,
+        rngs: nnx.Rngs,
+    ):
         self.attention_norm = nnx.LayerNorm(dim, epsilon=1e-5, rngs=rngs)
-        self.attention = MultiHeadAttention(dim, num_heads, causal=causal, rngs=rngs)
+        self.attention = MultiHeadAttention(dim, num_heads, head_dim=head_dim, causal=causal, rngs=rngs)
         self.mlp_norm = nnx.LayerNorm(dim, epsilon=1e-5, rngs=rngs)
         self.mlp = MLP(dim, 4 * dim if mlp_dim is None else mlp_dim, rngs=rngs)
 
@@ -170,9 +180,11 @@ class TokenLM(nnx.Module):
         return self.head(self.norm(x))
 
 
-def vit_block(dim: int, num_heads: int, *, mlp_dim: int | None = None, causal: bool = False) -> BlockFactory:
+def vit_block(
+    dim: int, num_heads: int, *, head_dim: int | None = None, mlp_dim: int | None = None, causal: bool = False
+) -> BlockFactory:
     """Factory of `TransformerBlock`: `TokenClassifier` with it is ViT, `TokenLM` with the causal one is GPT."""
-    return lambda rngs: TransformerBlock(dim, num_heads, mlp_dim=mlp_dim, causal=causal, rngs=rngs)
+    return lambda rngs: TransformerBlock(dim, num_heads, head_dim=head_dim, mlp_dim=mlp_dim, causal=causal, rngs=rngs)
 
 
 def next_token_loss(logits: Float[Array, "*batch t vocab"], targets: Int[Array, "*batch t"]) -> Float[Array, ""]:

@@ -22,6 +22,7 @@ class AblationBlock(nnx.Module):
     Args:
         dim: channels.
         num_heads: heads of the attention.
+        head_dim: channels of a head, `dim // num_heads` by default.
         attention: `"mssa"`, one map for query, key and value, or `"mhsa"`, three.
         sparsifier: `"ista"` or `"mlp"`.
         eta, lam: of ISTA.
@@ -35,6 +36,7 @@ class AblationBlock(nnx.Module):
         self,
         dim: int,
         num_heads: int,
+        head_dim: int | None = None,
         *,
         attention: str = "mssa",
         sparsifier: str = "ista",
@@ -48,7 +50,8 @@ class AblationBlock(nnx.Module):
             raise ValueError(f"sparsifier is {sparsifier!r}; it must be 'ista' or 'mlp'")
         self.skip = sparsifier == "mlp"
         self.attention_norm = nnx.LayerNorm(dim, epsilon=1e-5, rngs=rngs)
-        self.attention = (MSSA if attention == "mssa" else MultiHeadAttention)(dim, num_heads, rngs=rngs)
+        attend = MSSA if attention == "mssa" else MultiHeadAttention
+        self.attention = attend(dim, num_heads, head_dim=head_dim, rngs=rngs)
         self.sparsifier_norm = nnx.LayerNorm(dim, epsilon=1e-5, rngs=rngs)
         self.sparsifier = MLP(dim, 4 * dim, rngs=rngs) if self.skip else ISTA(dim, eta=eta, lam=lam, rngs=rngs)
 
@@ -64,7 +67,8 @@ def ablated(
     """The classifier of `cfg` with `AblationBlock`s; `mssa` with `ista` is `CRATE`, `mhsa` with `mlp` is `ViT`."""
 
     def block(r: nnx.Rngs) -> AblationBlock:
-        return AblationBlock(cfg.dim, cfg.num_heads, attention=attention, sparsifier=sparsifier, eta=cfg.eta, lam=cfg.lam, rngs=r)
+        steps = {"attention": attention, "sparsifier": sparsifier}
+        return AblationBlock(cfg.dim, cfg.num_heads, cfg.head_dim, eta=cfg.eta, lam=cfg.lam, rngs=r, **steps)
 
     return classifier(cfg, block, rngs=rngs)
 

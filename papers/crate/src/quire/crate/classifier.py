@@ -78,7 +78,7 @@ def ViT(cfg: CRATEConfig, *, mlp_dim: int | None = None, rngs: nnx.Rngs) -> Toke
     Returns:
         A module from images to logits, as `CRATE`.
     """
-    return classifier(cfg, vit_block(cfg.dim, cfg.num_heads, mlp_dim=mlp_dim), rngs=rngs)
+    return classifier(cfg, vit_block(cfg.dim, cfg.num_heads, head_dim=cfg.head_dim, mlp_dim=mlp_dim), rngs=rngs)
 
 
 def classifier(cfg: CRATEConfig, block: BlockFactory, *, rngs: nnx.Rngs) -> TokenClassifier:

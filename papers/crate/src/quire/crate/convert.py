@@ -230,7 +230,7 @@ def _children(module: nnx.Module, prefixes: Mapping[str, str]) -> Names:
     }
 
 
-def _blocks(module: nnx.Module, prefix: str) -> Names:
+def _blocks(module: CRATEEncoder | CRATEDecoder | TokenClassifier, prefix: str) -> Names:
     return {
         ("blocks", i, *path): f"{prefix.format(i)}.{name}"
         for i, block in enumerate(module.blocks)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from quire.common.checks import check_at_least, check_ids
 from quire.common.layers.crate import coding_rate_subspaces_grad
 
 
@@ -22,8 +23,10 @@ def orthogonal_subspaces(key: jax.Array, num_subspaces: int = 4, dim: int = 64, 
         `[K, d, p]`.
 
     Raises:
-        ValueError: if they do not fit, `K p > d`.
+        ValueError: if they do not fit, `K p > d`, or a size is below 1.
     """
+    for name, size in (("num_subspaces", num_subspaces), ("dim", dim), ("sub_dim", sub_dim)):
+        check_at_least(name, size)
     total = num_subspaces * sub_dim
     if total > dim:
         raise ValueError(f"num_subspaces * sub_dim is {total}; orthogonal subspaces of R^{dim} hold at most {dim} directions")
@@ -44,7 +47,13 @@ def noisy_tokens(
 
     Returns:
         Tokens `[N, d]` and the subspace of each `[N]`.
+
+    Raises:
+        ValueError: without tokens, or if `noise` is negative.
     """
+    check_at_least("num_tokens", num_tokens)
+    if not noise >= 0:
+        raise ValueError(f"noise is {noise}; a standard deviation must be at least 0")
     own, off = jax.random.split(key)
     labels = jnp.arange(num_tokens) % U.shape[0]
     clean = jnp.einsum("np,ndp->nd", jax.random.normal(own, (num_tokens, U.shape[-1])), U[labels])
@@ -61,15 +70,20 @@ def off_subspace_energy(Z: Float[Array, "N d"], U: Float[Array, "K d p"], labels
         Z: tokens `[N, d]`.
         U: bases `[K, d, p]`.
         labels: right subspace of every token `[N]`.
+
+    Raises:
+        ValueError: if a label names no subspace. NaN where no token has any energy in its own.
     """
+    check_ids("labels", labels, U.shape[0])
     energy = jnp.sum(jnp.einsum("nd,kdp->nkp", Z, U) ** 2, axis=-1)
     own = jnp.take_along_axis(energy, labels[:, None], axis=1).sum()
     return (energy.sum() - own) / own
 
 
 def shrunk_like(Z: Float[Array, "N d"], other: Float[Array, "N d"]) -> Float[Array, "N d"]:
-    """Z scaled to the Frobenius norm of `other`: the trivial way of lowering every coding rate."""
-    return Z * (jnp.linalg.norm(other) / jnp.linalg.norm(Z))
+    """Z scaled to the Frobenius norm of `other`: the trivial way of lowering every coding rate. Zeros stay zeros."""
+    norm = jnp.linalg.norm(Z)
+    return Z * (jnp.linalg.norm(other) / jnp.where(norm == 0, 1, norm))
 
 
 def gradient_step(Z: Float[Array, "N d"], U: Float[Array, "K d p"], eps: float, kappa: float) -> Float[Array, "N d"]:

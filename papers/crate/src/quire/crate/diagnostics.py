@@ -2,9 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
+from quire.common.checks import floating
 from quire.common.layers.crate import projection_rate
 from quire.common.layers.intermediates import capture
 from quire.common.layers.transformer import TokenClassifier
@@ -70,7 +72,7 @@ def class_attention(model: TokenClassifier, images: Float[Array, "batch h w c"])
     return maps.reshape((*maps.shape[:-1], rows, -1))
 
 
-def patch_components(tokens: Float[Array, "batch n d"], count: int = 3) -> Float[Array, "batch n count"]:
+def patch_components(tokens: Real[Array | np.ndarray, "batch n d"], count: int = 3) -> Float[Array, "batch n count"]:
     """Principal components of patch tokens, taken over all images together.
 
     Args:
@@ -81,8 +83,11 @@ def patch_components(tokens: Float[Array, "batch n d"], count: int = 3) -> Float
         Coordinates `[batch, n, count]`, largest variance first.
 
     Raises:
-        ValueError: if `count` is not between 1 and d.
+        ValueError: if `count` is not between 1 and d, or there is no token.
     """
+    (tokens,) = floating(tokens)
+    if 0 in tokens.shape[:-1]:
+        raise ValueError(f"tokens have shape {tokens.shape}; components need at least one token")
     d = tokens.shape[-1]
     if not 1 <= count <= d:
         raise ValueError(f"count is {count}; tokens of {d} channels have between 1 and {d} principal components")

@@ -9,8 +9,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Integer, UInt8
 
+from quire.common.checks import check_at_least, check_ids
 from quire.common.layers.crate import CRATEBlock
 from quire.common.layers.transformer import TokenLM, vit_block
+from quire.common.random import generator
 
 NUM_BYTES = 256
 MASK = NUM_BYTES
@@ -24,7 +26,7 @@ class CRATELMConfig:
     Attributes:
         dim, depth, num_heads: channels d, layers L, subspaces K.
         max_length: longest sequence.
-        vocab_size: token ids; 256 for bytes, 257 with the mask token.
+        vocab_size: token ids; 256 for bytes, 257 with the mask token, without which `mask_tokens` is of no use.
         eta, lam: step size and sparsity weight of ISTA.
     """
 
@@ -72,25 +74,33 @@ def _language_model(cfg: CRATELMConfig, block: Callable[[nnx.Rngs], nnx.Module],
 
 
 def mask_tokens(
-    key: jax.Array, tokens: Int[Array, "*batch t"], *, rate: float = 0.15, mask_id: int = MASK, vocab_size: int = NUM_BYTES
+    key: jax.Array,
+    tokens: Integer[Array | np.ndarray, "*batch t"],
+    *,
+    rate: float = 0.15,
+    mask_id: int = MASK,
+    vocab_size: int = NUM_BYTES,
 ) -> tuple[Int[Array, "*batch t"], Bool[Array, "*batch t"]]:
     """BERT's corruption: of the chosen positions 80 % become the mask token, 10 % a random token, 10 % stay.
 
     Args:
         key: random key.
-        tokens: `[..., t]`.
+        tokens: ids `[..., t]` of any integer dtype.
         rate: probability of a position to be chosen.
-        mask_id: id of the mask token.
-        vocab_size: random tokens are below it.
+        mask_id: id of the mask token, which the model's vocabulary must hold.
+        vocab_size: tokens and random tokens are below it.
 
     Returns:
-        Corrupted tokens and the chosen positions, both `[..., t]`.
+        Corrupted tokens in int32 and the chosen positions, both `[..., t]`.
 
     Raises:
-        ValueError: if `rate` is not in (0, 1].
+        ValueError: if `rate` is not in (0, 1], `mask_id` is negative, or a token is out of range.
     """
     if not 0 < rate <= 1:
         raise ValueError(f"rate is {rate}; it must be in (0, 1]")
+    check_at_least("mask_id", mask_id, 0)
+    check_ids("tokens", tokens, vocab_size)
+    tokens = jnp.asarray(tokens, jnp.int32)
     choose, fate, draw = jax.random.split(key, 3)
     chosen = jax.random.uniform(choose, tokens.shape) < rate
     u = jax.random.uniform(fate, tokens.shape)
@@ -100,9 +110,15 @@ def mask_tokens(
 
 
 def masked_lm_loss(
-    logits: Float[Array, "*batch t vocab"], tokens: Int[Array, "*batch t"], chosen: Bool[Array, "*batch t"]
+    logits: Float[Array, "*batch t vocab"], tokens: Integer[Array | np.ndarray, "*batch t"], chosen: Bool[Array, "*batch t"]
 ) -> Float[Array, ""]:
-    """Mean cross-entropy in nats over the chosen positions; zero if none is chosen."""
+    """Mean cross-entropy in nats over the chosen positions; zero if none is chosen.
+
+    Raises:
+        ValueError: if a token is outside the vocabulary of the logits.
+    """
+    check_ids("tokens", tokens, logits.shape[-1])
+    tokens = jnp.asarray(tokens, jnp.int32)
     log_probs = jnp.take_along_axis(jax.nn.log_softmax(logits), tokens[..., None], axis=-1)[..., 0]
     return -jnp.sum(jnp.where(chosen, log_probs, 0)) / jnp.maximum(chosen.sum(), 1)
 
@@ -124,8 +140,12 @@ def decode(tokens: Integer[np.ndarray, " n"]) -> str:
 
     >>> decode(encode("né"))
     'né'
+
+    Raises:
+        ValueError: if a token is no byte.
     """
-    return np.asarray(tokens, np.uint8).tobytes().decode(errors="replace")
+    check_ids("tokens", tokens, NUM_BYTES)
+    return np.asarray(tokens).astype(np.uint8).tobytes().decode(errors="replace")
 
 
 def spaced_windows(length: int, size: int, count: int) -> Int[np.ndarray, "count size"]:
@@ -134,22 +154,24 @@ def spaced_windows(length: int, size: int, count: int) -> Int[np.ndarray, "count
     Raises:
         ValueError: if no window fits or `count` is below 1.
     """
+    check_at_least("size", size)
     if count < 1 or size > length:
         raise ValueError(f"count is {count} and size {size}; a text of {length} tokens holds windows of at most {length}")
     starts = np.linspace(0, length - size, count).astype(np.int32)
     return starts[:, None] + np.arange(size, dtype=np.int32)
 
 
-def random_windows(key: jax.Array, length: int, size: int, shape: tuple[int, ...]) -> Int[Array, "*shape size"]:
-    """Positions of uniformly random windows of `size` tokens in a text of `length`.
+def random_windows(key: jax.Array, length: int, size: int, shape: tuple[int, ...]) -> Int[np.ndarray, "*shape size"]:
+    """Positions of uniformly random windows of `size` tokens in a text of `length`, drawn on the host.
 
     Raises:
         ValueError: if no window fits.
     """
+    check_at_least("size", size)
     if size > length:
         raise ValueError(f"size is {size}; a text of {length} tokens holds windows of at most {length}")
-    starts = jax.random.randint(key, (*shape, 1), 0, length - size + 1, jnp.int32)
-    return starts + jnp.arange(size, dtype=jnp.int32).reshape((1,) * len(shape) + (-1,))
+    starts = generator(key).integers(0, length - size + 1, (*shape, 1), np.int32)
+    return starts + np.arange(size, dtype=np.int32)
 
 
 def count_bits(train: UInt8[np.ndarray, " n"], windows: UInt8[np.ndarray, "count size"], order: int) -> float:
@@ -161,10 +183,14 @@ def count_bits(train: UInt8[np.ndarray, " n"], windows: UInt8[np.ndarray, "count
         order: 1 or 2.
 
     Raises:
-        ValueError: for another order.
+        ValueError: for another order, for what is no byte, or if there is nothing to predict.
     """
     if order not in (1, 2):
         raise ValueError(f"order is {order}; counts are of unigrams (1) or bigrams (2)")
+    if windows[:, 1:].size == 0:
+        raise ValueError(f"windows have shape {windows.shape}; they need a byte to predict after the first")
+    for name, tokens in (("train", train), ("windows", windows)):
+        check_ids(name, tokens, NUM_BYTES)
     counts = np.ones((NUM_BYTES,) * order)
     pairs = (train,) if order == 1 else (train[:-1], train[1:])
     np.add.at(counts, pairs, 1)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from quire.common.checks import check_at_least
 from quire.common.layers.patches import patch_grid, patchify, sincos_positions_2d, unpatchify
 from quire.crate.stacks import CRATEDecoder, CRATEEncoder
 
@@ -58,23 +59,25 @@ class CRATEMAE(nnx.Module):
         rngs: for the initial weights: Xavier-uniform linear maps, class and mask token `N(0, 0.02^2)`, dictionaries as elsewhere.
 
     Raises:
-        ValueError: if the patch size does not divide the image, the heads do not divide `dim`, `dim` is not a multiple of 4, or
-            the mask ratio leaves no patch on one side.
+        ValueError: if the patch size does not divide the image, the heads do not divide `dim`, `dim` is not a multiple of 4, a
+            size is below 1 (`depth`: below 0), or the mask ratio leaves no patch on one side.
     """
 
     def __init__(self, cfg: CRATEMAEConfig, *, rngs: nnx.Rngs):
         rows, columns = patch_grid(cfg.image_size, cfg.patch_size)
         self.cfg, self.num_patches = cfg, rows * columns
         num_removed(self.num_patches, cfg.mask_ratio)
+        sincos_positions_2d(rows, columns, check_at_least("dim", cfg.dim))  # refuses a width that has none
+        check_at_least("channels", cfg.channels)
         patch_dim = cfg.patch_size**2 * cfg.channels
         normal = nnx.initializers.normal(0.02)
         self.embed = nnx.Linear(patch_dim, cfg.dim, kernel_init=_XAVIER, rngs=rngs)
         self.cls = nnx.Param(normal(rngs.params(), (1, cfg.dim)))
         self.mask_token = nnx.Param(normal(rngs.params(), (1, cfg.dim)))
-        stack = {"kernel_init": _XAVIER, "rngs": rngs}
-        self.encoder = CRATEEncoder(cfg.dim, cfg.depth, cfg.num_heads, eta=cfg.eta, lam=cfg.lam, **stack)
+        sizes = cfg.dim, cfg.depth, cfg.num_heads
+        self.encoder = CRATEEncoder(*sizes, eta=cfg.eta, lam=cfg.lam, kernel_init=_XAVIER, rngs=rngs)
         self.encoder_norm = nnx.LayerNorm(cfg.dim, epsilon=1e-6, rngs=rngs)
-        self.decoder = CRATEDecoder(cfg.dim, cfg.depth, cfg.num_heads, **stack)
+        self.decoder = CRATEDecoder(*sizes, kernel_init=_XAVIER, rngs=rngs)
         self.decoder_norm = nnx.LayerNorm(cfg.dim, epsilon=1e-6, rngs=rngs)
         self.to_pixels = nnx.Linear(cfg.dim, patch_dim, kernel_init=_XAVIER, rngs=rngs)
 
@@ -138,7 +141,7 @@ def num_removed(num_patches: int, mask_ratio: float) -> int:
     >>> num_removed(16, 0.75)
     12
     """
-    kept = int(num_patches * (1 - mask_ratio))
+    kept = int(num_patches * (1 - mask_ratio)) if 0 < mask_ratio < 1 else 0
     if not 0 < kept < num_patches:
         raise ValueError(f"mask_ratio is {mask_ratio}; of {num_patches} patches it must remove some and keep some")
     return num_patches - kept
@@ -152,7 +155,12 @@ def random_mask(key: jax.Array, batch: int, num_patches: int, removed: int | Int
 
 
 def normalised_patches(patches: Float[Array, "batch n p"]) -> Float[Array, "batch n p"]:
-    """Every patch standardised, `(x - mean) / sqrt(var + 1e-6)`, with the unbiased variance."""
+    """Every patch standardised, `(x - mean) / sqrt(var + 1e-6)`, with the unbiased variance.
+
+    Raises:
+        ValueError: for patches of one number, whose unbiased variance is not defined.
+    """
+    check_at_least("numbers of a patch", patches.shape[-1], 2)
     mean = patches.mean(-1, keepdims=True)
     return (patches - mean) / jnp.sqrt(patches.var(-1, ddof=1, keepdims=True) + 1e-6)
 

@@ -1,8 +1,11 @@
 """Encoder and decoder: stacks of CRATE layers from tokens to tokens (paper, sections 2.4 and 3.2)."""
 
+from functools import partial
+
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
 from quire.common.layers.crate import CRATEBlock, CRATEDecoderBlock
 
 
@@ -18,6 +21,9 @@ class CRATEEncoder(nnx.Module):
         lam: sparsity weight of ISTA.
         kernel_init: of the attention maps; the authors' default for None.
         rngs: for the initial weights.
+
+    Raises:
+        ValueError: as for `quire.common.layers.attention.head_size`, or if `depth` is negative.
     """
 
     def __init__(
@@ -32,8 +38,8 @@ class CRATEEncoder(nnx.Module):
         kernel_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
     ):
-        options = {"eta": eta, "lam": lam, "kernel_init": kernel_init, "rngs": rngs}
-        self.blocks = nnx.List([CRATEBlock(dim, num_heads, head_dim, **options) for _ in range(depth)])
+        block = partial(CRATEBlock, dim, num_heads, head_dim, eta=eta, lam=lam, kernel_init=kernel_init, rngs=rngs)
+        self.blocks = nnx.List([block() for _ in range(check_at_least("depth", depth, 0))])
 
     def __call__(self, x: Float[Array, "*batch n dim"]) -> Float[Array, "*batch n dim"]:
         for block in self.blocks:
@@ -47,6 +53,9 @@ class CRATEDecoder(nnx.Module):
     Args:
         dim, depth, num_heads, head_dim, kernel_init, rngs: as for `CRATEEncoder`.
         softmax: False takes the scaled scores themselves as weights (linear attention).
+
+    Raises:
+        ValueError: as for `CRATEEncoder`.
     """
 
     def __init__(
@@ -60,8 +69,8 @@ class CRATEDecoder(nnx.Module):
         kernel_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
     ):
-        options = {"softmax": softmax, "kernel_init": kernel_init, "rngs": rngs}
-        self.blocks = nnx.List([CRATEDecoderBlock(dim, num_heads, head_dim, **options) for _ in range(depth)])
+        block = partial(CRATEDecoderBlock, dim, num_heads, head_dim, softmax=softmax, kernel_init=kernel_init, rngs=rngs)
+        self.blocks = nnx.List([block() for _ in range(check_at_least("depth", depth, 0))])
 
     def __call__(self, x: Float[Array, "*batch n dim"]) -> Float[Array, "*batch n dim"]:
         for block in self.blocks:

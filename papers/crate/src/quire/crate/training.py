@@ -49,7 +49,7 @@ def train_on_text(build: Build, loss: Callable, training: Training, text: Text, 
     if text.train.nbytes > MAX_RESIDENT_BYTES:
         return _train_streamed(build, loss, training, lambda seed: _windows(text, training.batch_size, window, seed), keys)
     shape = (training.steps, training.batch_size)
-    indices = jax.vmap(lambda key: random_windows(jax.random.fold_in(key, 1), len(text.train), window, shape))(keys)
+    indices = stack([random_windows(key, len(text.train), window, shape) for key in fold_keys(keys, 1)])
     return _train_resident(build, loss, training, text.train, indices, keys)
 
 
@@ -103,11 +103,8 @@ def classification_loss(label_smoothing: float, num_classes: int) -> Callable:
 def accuracy(graph: nnx.GraphDef, state: Any, data: Images, *, batch_size: int = 500) -> Float[np.ndarray, " seeds"]:
     """Fraction of right test images, per seed."""
     right = over_seeds(graph, lambda model, x, y: jnp.sum(model(pixels(x)).argmax(-1) == y))
-    counts, total = 0, 0
-    for images, labels in data.test(batch_size):
-        counts = counts + np.asarray(right(state, images, labels))
-        total += len(labels)
-    return counts / total
+    parts = [(np.asarray(right(state, images, labels)), len(labels)) for images, labels in data.test(batch_size)]
+    return np.sum([counts for counts, _ in parts], axis=0) / sum(size for _, size in parts)
 
 
 def majority_accuracy(data: Images) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least, floating
 from quire.common.layers.polynomials import exp_polynomial, num_monomials
 from quire.common.layers.streaming import tuple_scores, tuple_values
 from quire.common.layers.tensor_attention import low_rank_tensor_attention, tensor_attention
@@ -23,7 +24,7 @@ def max_entry(*arrays: Float[Array, "..."]) -> float:
     >>> max_entry(jnp.array([0.5, -2.0]), jnp.array([[1.0]]))
     2.0
     """
-    return max(float(jnp.max(jnp.abs(x))) for x in arrays)
+    return max(float(jnp.max(jnp.abs(x), initial=0)) for x in floating(*arrays))
 
 
 def score_radius(bound: float, order: int, *, dim: int | None = None, scale: float | None = None) -> float:
@@ -47,9 +48,11 @@ def score_radius(bound: float, order: int, *, dim: int | None = None, scale: flo
         raise ValueError(f"bound is {bound}; it must be the largest absolute entry, finite and not negative")
     if order < 2:
         raise ValueError(f"order is {order}; it must be at least 2 (ordinary attention)")
-    if (dim is None) != (scale is None):
+    if dim is None and scale is None:
+        return bound**order
+    if dim is None or scale is None:
         raise ValueError(f"dim is {dim} and scale {scale}; give both, or neither for the scale 1 / d")
-    return bound**order * (1.0 if dim is None else dim * abs(scale))
+    return bound**order * dim * abs(scale)
 
 
 def max_score(
@@ -68,6 +71,7 @@ def max_score(
     Returns:
         `R`.
     """
+    q, *ks = floating(q, *ks)
     scale = 1 / q.shape[-1] if scale is None else scale
     if exact:
         return max_entry(tuple_scores(q, ks, scale))
@@ -99,7 +103,7 @@ def entry_error(coefficients: Sequence[float] | Float[np.ndarray, " g"], radius:
     if not 0 <= radius < math.inf:
         raise ValueError(f"radius is {radius}; it must be finite and not negative")
     p = np.polynomial.Polynomial(np.asarray(coefficients, float))
-    slope = (p.deriv() - p).coef  # shorter than p's where its last coefficients are zero
+    slope = np.asarray((p.deriv() - p).coef, float)  # shorter than p's where its last coefficients are zero
     slope = slope * radius ** np.arange(len(slope))  # in u = x / R, so that roots of interest lie in [-1, 1]
     roots = np.polynomial.Polynomial(slope / max(abs(slope).max(), 1e-300)).trim(1e-15).roots()
     roots = roots.real[(abs(roots.imag) < 1e-6) & (abs(roots.real) <= 1)]
@@ -232,6 +236,7 @@ def rounding_error(q: Float[Array, "n d"], ks: Sequence[Float[Array, "_ d"]], sc
     >>> rounding_error(q, [k]) < 2e-7, rounding_error(-q, [k]) > 1  # float32
     (True, True)
     """
+    q, *ks = floating(q, *ks)
     scale = 1 / q.shape[-1] if scale is None else scale
     radius = abs(scale) * jnp.abs(q) @ math.prod(jnp.max(jnp.abs(k), axis=0) for k in ks)
     mean = scale * q @ math.prod(jnp.mean(k, axis=0) for k in ks)
@@ -293,6 +298,8 @@ def approximate_tensor_attention(
             f"q has {q.ndim} axes; it must be one problem [tokens, channels], since the degree depends on its entries"
         )
     jax.eval_shape(tensor_attention, q, ks, vs)  # its errors on shapes, before anything is measured
+    q, *kv = floating(q, *ks, *vs)
+    ks, vs = kv[: len(ks)], kv[len(ks) :]
     radius = max(max_score(q, ks, scale), 1e-300)
     eps = min(error / (2 * _max_value(vs) + error), 0.5)  # values that are all zero would let eps reach 1
     degree = _smallest_degree(radius, eps, kind, max_degree=100)
@@ -324,7 +331,13 @@ def truncation_errors(
 
     Returns:
         `[max_degree + 1]`. Odd degrees have no positivity to rely on: their normaliser may pass through zero.
+
+    Raises:
+        ValueError: if `max_degree` is negative.
     """
+    check_at_least("max_degree", max_degree, 0)
+    q, *kv = floating(q, *ks, *vs)
+    ks, vs = kv[: len(ks)], kv[len(ks) :]
     scores = factor * tuple_scores(q, ks, 1 / q.shape[-1])
     axes = tuple(range(1, scores.ndim))
     exact = tuple_values(jax.nn.softmax(scores, axis=axes), vs)
@@ -342,6 +355,6 @@ def truncation_errors(
 def _max_value(vs: Sequence[Array]) -> float:
     """`max |V1[j_1, c] ... Vm[j_m, c]|` over all tuples and channels."""
     tallest = 1.0
-    for v in vs:
+    for v in floating(*vs):
         tallest = tallest * jnp.max(jnp.abs(v), axis=0)
     return float(jnp.max(tallest))

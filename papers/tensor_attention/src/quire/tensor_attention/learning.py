@@ -4,15 +4,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from quire.common.layers.tensor_attention import TensorAttention
+from quire.common.random import generator
 from quire.common.train.batches import stacked_batch
-from quire.common.train.seeds import fit_seeds
+from quire.common.train.seeds import fit_seeds, stack
 from quire.tensor_attention.config import LearningConfig
-from quire.tensor_attention.match3 import angle_features, match3
+from quire.tensor_attention.match3 import angle_features, match3_labels
 
 
 class Match3Model(nnx.Module):
@@ -91,11 +93,13 @@ def bce(model: nnx.Module, batch: Any, key: Array) -> Array:
 def _sequences(keys, config: LearningConfig, batch: tuple[int, ...]) -> tuple[Array, Array]:
     """Features `[seeds, *batch, n, 3]` and labels `[seeds, *batch, n]`."""
 
-    def one(key):
-        x, labels = match3(key, config.tokens, config.modulus, batch)
-        return angle_features(x, config.modulus), labels.astype(jnp.float32)
+    x = stack([generator(key).integers(0, config.modulus, (*batch, config.tokens), np.int32) for key in keys])
+    return _examples(x, config.modulus)
 
-    return jax.jit(jax.vmap(one))(keys)
+
+@jax.jit(static_argnums=1)
+def _examples(x, modulus: int) -> tuple[Array, Array]:
+    return angle_features(x, modulus), match3_labels(x, modulus).astype(jnp.float32)
 
 
 def _train(config: LearningConfig, order: int, heads: int, data, test, keys) -> tuple[Array, int]:

@@ -5,8 +5,10 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from quire.common.checks import check_at_least, is_concrete
 from quire.common.layers.tensor_attention import tensor_attention
 
 
@@ -14,23 +16,23 @@ def match3_labels(x: Int[Array, "*batch n"] | Int[np.ndarray, "*batch n"], modul
     """`label_i = 1` iff some `j1, j2` have `x_i + x_j1 + x_j2 = 0 mod M`; `j1` and `j2` range over all tokens, `i` included.
 
     Args:
-        x: residues `[..., n]`.
+        x: integers `[..., n]` of any dtype, of which the residues count.
         modulus: `M`.
 
     Returns:
         `[..., n]`, by trying every triple.
 
     Raises:
-        ValueError: if `modulus` is below 2.
+        ValueError: if `modulus` is below 2 or beyond JAX's integers, or `x` holds no integers.
 
     >>> match3_labels(jnp.array([1, 2, 4]), 7).tolist(), match3_labels(jnp.array([1, 2, 3]), 31).tolist()
     ([True, True, True], [False, False, False])
     """
-    _check_modulus(modulus)
-    x = jnp.asarray(x)
-    pairs = x[..., :, None] + x[..., None, :]
-    triples = x[..., :, None, None] + pairs[..., None, :, :]
-    return jnp.any(triples % modulus == 0, axis=(-2, -1))
+    x = _residues(x, modulus)
+    over = x[..., :, None] - (modulus - x[..., None, :])  # a + b - M: no sum exceeds the integers, however large M is
+    pairs = jnp.where(over < 0, over + modulus, over)
+    missing = jnp.where(x == 0, 0, modulus - x)
+    return jnp.any(pairs[..., None, :, :] == missing[..., :, None, None], axis=(-2, -1))
 
 
 def balanced_length(modulus: int) -> int:
@@ -64,22 +66,20 @@ def match3(
         ValueError: if `n` is below 1 or `modulus` below 2.
     """
     _check_modulus(modulus)
-    n = balanced_length(modulus) if n is None else n
-    if n < 1:
-        raise ValueError(f"n is {n}; a sequence needs at least 1 token")
+    n = check_at_least("n", balanced_length(modulus) if n is None else n)
     x = jax.random.randint(key, (*batch, n), 0, modulus)
     return x, match3_labels(x, modulus)
 
 
 def angle_features(x: Int[Array, "*batch n"] | Int[np.ndarray, "*batch n"], modulus: int) -> Float[Array, "*batch n 3"]:
     """Token features `[cos a, sin a, 1]`, `a = 2 pi x / M`."""
-    angle = 2 * jnp.pi * (jnp.asarray(x) % modulus) / modulus
+    angle = 2 * jnp.pi * _residues(x, modulus) / modulus
     return jnp.stack([jnp.cos(angle), jnp.sin(angle), jnp.ones_like(angle)], axis=-1)
 
 
 def unit_sharpness(n: int, modulus: int) -> float:
     """`C = 2 log(40 (n + 1)^2) / ((1 - cos(2 pi / M)) / 2)`: scores of a match lead the null token's by enough to outvote all."""
-    return 2 * math.log(40 * (n + 1) ** 2) / ((1 - math.cos(2 * math.pi / modulus)) / 2)
+    return 2 * math.log(40 * (n + 1) ** 2) / math.sin(math.pi / modulus) ** 2  # (1 - cos 2a) / 2 = sin^2 a, without cancellation
 
 
 def unit_projections(x: Int[Array, " n"] | Int[np.ndarray, " n"], modulus: int) -> tuple[Array, list[Array], list[Array]]:
@@ -100,10 +100,10 @@ def unit_projections(x: Int[Array, " n"] | Int[np.ndarray, " n"], modulus: int) 
         `q` `[n, 5]`, `[k1, k2]` and `[v1, v2]`, each memory with `n + 1` tokens, null last.
 
     Raises:
-        ValueError: if `modulus` is below 2.
+        ValueError: if `modulus` is below 2, or so large that rounding of the scores reaches what a match leads by.
     """
-    _check_modulus(modulus)
     cos, sin, one = angle_features(x, modulus).T
+    _check_resolved(x.shape[-1], modulus, one.dtype)
     zero = jnp.zeros_like(one)
     theta = (1 + math.cos(2 * math.pi / modulus)) / 2
     q = unit_sharpness(x.shape[-1], modulus) * jnp.stack([cos, -cos, -sin, -sin, one], axis=-1)
@@ -125,7 +125,7 @@ def match3_unit(x: Int[Array, " n"] | Int[np.ndarray, " n"], modulus: int) -> Fl
         `[n]`, in `[0, 1]`.
 
     Raises:
-        ValueError: if `modulus` is below 2.
+        ValueError: as for `unit_projections`.
 
     >>> x = jnp.array([1, 2, 4, 9])
     >>> (match3_unit(x, 31) > 0.5).tolist(), match3_labels(x, 31).tolist()
@@ -137,6 +137,31 @@ def match3_unit(x: Int[Array, " n"] | Int[np.ndarray, " n"], modulus: int) -> Fl
     return tensor_attention(q, ks, vs, scale=1.0)[:, 0]
 
 
+def _residues(x: Array | np.ndarray, modulus: int) -> Array:
+    """`x mod M` in JAX's own integers, which must hold `M`; an array that is not traced is reduced on the host, in 64 bits."""
+    _check_modulus(modulus)
+    integers = jnp.iinfo(jnp.result_type(int))
+    if modulus > integers.max:
+        raise ValueError(f"modulus is {modulus}; integers end at {integers.max} here, beyond that use jax.enable_x64")
+    x = x if isinstance(x, jax.Array) else np.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.integer):
+        raise ValueError(f"x has dtype {x.dtype}; residues are integers")
+    if is_concrete(x):
+        numbers = np.asarray(x)
+        return jnp.asarray(numbers.astype(np.uint64 if x.dtype == np.uint64 else np.int64) % modulus, integers.dtype)
+    wide = jnp.promote_types(x.dtype, jnp.int32) if x.dtype.itemsize < 4 else x.dtype
+    return jnp.asarray(jnp.asarray(x, wide) % jnp.asarray(modulus, wide), integers.dtype)
+
+
+def _check_resolved(n: int, modulus: int, dtype: DTypeLike) -> None:
+    """Four products of three rounded numbers make a score of up to `C`; a match leads the null token by `2 log(40 (n + 1)^2)`."""
+    rounding = 4 * float(jnp.finfo(dtype).eps) * unit_sharpness(n, modulus)
+    lead = 2 * math.log(40 * (n + 1) ** 2)
+    if rounding > lead / 2:
+        raise ValueError(
+            f"modulus is {modulus}; {dtype} rounds scores by {rounding:.2g} where a match leads by {lead:.2g}: use float64"
+        )
+
+
 def _check_modulus(modulus: int) -> None:
-    if modulus < 2:
-        raise ValueError(f"modulus is {modulus}; it must be at least 2")
+    check_at_least("modulus", modulus, 2)

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from quire.common.checks import check_at_least
+from quire.common.random import generator
 from quire.tensor_attention.approximation import truncation_errors
 
 
@@ -23,14 +25,15 @@ def sign_problem(key: Key[Array, ""], order: int, n: int, dim: int) -> SignProbl
     """A random problem of entries +-1; times `B`, they are as large as the bound allows.
 
     Raises:
-        ValueError: if `order` is below 2.
+        ValueError: if `order` is below 2, or another size below 1.
     """
     if order < 2:
         raise ValueError(f"order is {order}; it must be at least 2 (ordinary attention)")
-    sign_key, value_key = jax.random.split(key)
-    q, *ks = jax.random.rademacher(sign_key, (order, n, dim), jnp.result_type(float))
-    vs = jax.random.uniform(value_key, (order - 1, n, dim), minval=-1, maxval=1)
-    return SignProblem(q, ks, list(vs))
+    check_at_least("n", n)
+    check_at_least("dim", dim)
+    draw = generator(key)
+    q, *ks = map(jnp.asarray, draw.choice([-1.0, 1.0], (order, n, dim)))
+    return SignProblem(q, ks, [jnp.asarray(v) for v in draw.uniform(-1, 1, (order - 1, n, dim))])
 
 
 def needed_degree(
@@ -50,10 +53,11 @@ def needed_degree(
         Degrees `[bounds]`; `max_degree + 2` (rounded up to even) where none suffices.
 
     Raises:
-        ValueError: if `error` is not positive.
+        ValueError: if `error` is not positive, or `max_degree` is negative.
     """
     if not error > 0:
         raise ValueError(f"error is {error}; it must be positive")
+    check_at_least("max_degree", max_degree, 0)
     factors = jnp.asarray(bounds) ** (1 + len(problem.ks))
     errors = np.asarray(_errors_of_factors(problem, factors, max_degree))[:, ::2]
     good = errors < error

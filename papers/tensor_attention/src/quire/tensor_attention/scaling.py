@@ -2,13 +2,17 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array
 
 from quire.common.bench import Benchmark, Case, measure
 from quire.common.layers.polynomials import num_monomials
 from quire.common.layers.tensor_attention import low_rank_tensor_attention, tensor_attention
+from quire.common.random import generator
 from quire.tensor_attention.config import ScalingConfig
 
 Series = tuple[list[float], list[float]]
@@ -17,14 +21,20 @@ Forms = Mapping[str, tuple[Callable[..., Any], Sequence[int]]]
 
 def uniform_problem(key: jax.Array, n: int, dim: int, order: int = 3, bound: float = 1.0):
     """Queries `[n, dim]`, keys and values of each memory, all uniform in `[-bound, bound]`."""
-    entries = jax.random.uniform(key, (2 * order - 1, n, dim), minval=-bound, maxval=bound)
-    q, *kv = entries
+    q, *kv = map(jnp.asarray, generator(key).uniform(-bound, bound, (2 * order - 1, n, dim)))
     return q, kv[: order - 1], kv[order - 1 :]
 
 
 def low_rank(degree: int, block: int | None = None):
     """The low-rank form as a function of `(q, ks, vs)`."""
     return lambda q, ks, vs: low_rank_tensor_attention(q, ks, vs, degree=degree, block=block)
+
+
+dense = partial(tensor_attention, block=None)
+"""The exact form, holding the whole cube of scores."""
+
+streamed = partial(tensor_attention, block="tiles")
+"""The exact form in tiles."""
 
 
 def count_flops(forms: Forms, dim: int) -> dict[str, Series]:
@@ -39,8 +49,9 @@ def count_flops(forms: Forms, dim: int) -> dict[str, Series]:
     """
 
     def flops(function, n):
-        shapes = jax.eval_shape(lambda key: uniform_problem(key, n, dim), jax.random.key(0))
-        return float(jax.jit(function).lower(*shapes).compile().cost_analysis()["flops"])
+        token = jax.ShapeDtypeStruct((n, dim), jnp.result_type(float))
+        shapes = token, [token] * 2, [token] * 2
+        return float((jax.jit(function).lower(*shapes).compile().cost_analysis() or {}).get("flops", math.nan))
 
     return {name: ([float(n) for n in sizes], [flops(f, n) for n in sizes]) for name, (f, sizes) in forms.items()}
 
@@ -82,7 +93,7 @@ def flop_forms(config: ScalingConfig) -> dict[str, tuple[Callable[..., Any], Seq
     return {
         "low rank": (low_rank(config.degree), config.low_rank_tokens),
         "degree 0": (low_rank(0), config.low_rank_tokens),
-        "dense exact": (tensor_attention, config.dense_tokens),
+        "dense exact": (dense, config.dense_tokens),
     }
 
 
@@ -91,8 +102,8 @@ def timed_forms(config: ScalingConfig) -> dict[str, tuple[Callable[..., Any], Se
     return {
         "low rank": (low_rank(config.degree, block=1024), config.low_rank_tokens),
         "degree 0": (low_rank(0, block=1024), config.low_rank_tokens),
-        "dense exact": (tensor_attention, config.dense_tokens),
-        "streamed exact": (lambda q, ks, vs: tensor_attention(q, ks, vs, block="auto"), config.streamed_tokens),
+        "dense exact": (dense, config.dense_tokens),
+        "streamed exact": (streamed, config.streamed_tokens),
     }
 
 
@@ -108,19 +119,32 @@ def exact_flops(n: int, dim: int, channels: int) -> float:
 
 
 def benchmark_cases(n: int, key: jax.Array) -> dict[str, Case]:
-    """Low rank (degree 4, `d = 4`) against exact at order 3, where exact still fits."""
+    """Order 3: low rank (degree 4, `d = 4`) against exact where it still fits; order 2: streamed against dense (`d = 64`)."""
     args = uniform_problem(key, n, 4)
     cases = {"low rank": Case(low_rank(4, block=1024), args, low_rank_flops(n, 4, 4, 4))}
     if n <= 512:
-        streamed = lambda q, ks, vs: tensor_attention(q, ks, vs, block="auto")  # noqa: E731
         cases["streamed exact"] = Case(streamed, args, exact_flops(n, 4, 4))
     if n <= 256:
-        cases["dense exact"] = Case(tensor_attention, args, exact_flops(n, 4, 4))
+        cases["dense exact"] = Case(dense, args, exact_flops(n, 4, 4))
+    if 512 <= n <= 8192:
+        args = uniform_problem(key, n, 64, order=2)
+        cases["order 2 streamed, with gradients"] = Case(with_gradients(streamed), args, 14 * n**2 * 64)
+        cases["order 2 dense, with gradients"] = Case(with_gradients(dense), args, 12 * n**2 * 64)
     return cases
 
 
+def with_gradients(form: Callable[..., Array]) -> Callable[..., Any]:
+    """Output of a form and the gradients of its sum by every argument."""
+
+    def values_and_gradients(*args):
+        out, pullback = jax.vjp(form, *args)
+        return out, pullback(jnp.ones_like(out))
+
+    return values_and_gradients
+
+
 benchmark = Benchmark(
-    "Order-3 attention, low rank (d = 4, g = 4) and exact",
+    "Order 3: low rank (d = 4, g = 4) and exact; order 2: streamed and dense (d = 64)",
     size="tokens n",
     sizes=(64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384),
     cases=benchmark_cases,
