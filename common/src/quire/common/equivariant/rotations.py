@@ -108,6 +108,32 @@ def rotate_azimuth(
     return c * x + s * x[..., (l * l + l - m).astype(np.int32)]
 
 
+def turning(x: Float[Array, "*batch n"], omega: Float[Array, "*batch 3"]) -> Float[Array, "*batch n"]:
+    """How fields change while they turn: the derivative of `wigner_d` of the rotation by `t omega`, at t = 0, times x.
+
+    Args:
+        x: coefficients `[..., (lmax + 1)^2]`.
+        omega: angular velocities `[..., 3]`, with the leading axes of x.
+
+    >>> x = jnp.array([0.0, 0, 0, 1])  # the x axis, which turns to y about z
+    >>> turning(x, jnp.array([0.0, 0, 1])).round(4).tolist()
+    [0.0, 1.0, 0.0, 0.0]
+    """
+    lmax = lmax_of(x)
+    l, m = degrees(lmax), orders(lmax)
+    flipped = (l * l + l - m).astype(np.int32)
+
+    def about_z(x):
+        return x[..., flipped] * (-m).astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+
+    def about_y(x):
+        return _turn_to_y(about_z(_turn_to_y(x, back=True)), back=False)
+
+    along_x, along_y, along_z = (omega[..., k, None] for k in range(3))
+    by_y = about_y(x)  # about x it is the commutator of the other two
+    return about_y(along_x * about_z(x) + along_y * x) + about_z(along_z * x - along_x * by_y)
+
+
 def _angles(r: Float[Array, "*batch 3"]):
     """Cosine and sine of azimuth and polar angle; at the poles, where any azimuth will do, azimuth 0; of zero, the pole."""
     unit, length = normalize(r)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from quire.common.claims.paper import PresetName
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -58,4 +60,4 @@ PAPER = Preset(
     ema=0.999,
     molecules="zinc-12k",
 )
-PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
+PRESETS: dict[PresetName, Preset] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}

@@ -145,7 +145,7 @@ def measured_costs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
 
 def _count(function: Any, *args: jax.Array) -> float:
     """Operations by the compiler's count."""
-    return float(jax.jit(function).lower(*args).cost_analysis()["flops"])
+    return float((jax.jit(function).lower(*args).cost_analysis() or {}).get("flops", float("nan")))
 
 
 def _fastest(case: Case, size: int) -> float:

@@ -14,6 +14,7 @@ from quire.common.equivariant.radial import bessel_basis
 from quire.common.equivariant.rotations import random_rotation
 from quire.common.equivariant.spherical_harmonics import normalize, spherical_harmonics
 from quire.gaunt_tensor_product.convolution import gaunt_convolution
+from quire.gaunt_tensor_product.initial import normal_weights
 from quire.gaunt_tensor_product.interaction import DegreeLinear, Selfmix
 
 SHAPES = np.array(
@@ -82,7 +83,7 @@ class ShapeClassifier(nnx.Module):
         channels, lmax, num_bessel = task.channels, task.lmax, 6
         mix = Selfmix if selfmix else LinearMix
         self.first_radial, self.second_radial = (
-            nnx.Param(rngs.params.normal((num_bessel, channels * (lmax + 1))) / num_bessel**0.5) for _ in range(2)
+            normal_weights(rngs, (num_bessel, channels * (lmax + 1)), num_bessel) for _ in range(2)
         )
         self.mixes = nnx.List(mix(lmax, channels, rngs=rngs) for _ in range(2))
         self.hidden = nnx.Linear(channels, 32, rngs=rngs)
@@ -115,7 +116,7 @@ def shape_batches(task: ShapeTask, keys: jax.Array) -> tuple[Float[Array, "..."]
     return jax.tree.map(lambda a: a.reshape(len(keys), task.steps, task.batch_size, *a.shape[2:]), draw(keys))
 
 
-def shape_loss(model: ShapeClassifier, batch: tuple[Array, Array], key: jax.Array) -> Float[Array, ""]:
+def shape_loss(model: nnx.Module, batch: tuple[Array, Array], key: jax.Array) -> Float[Array, ""]:
     """Cross-entropy of points and classes."""
     points, labels = batch
     return optax.softmax_cross_entropy_with_integer_labels(model(points), labels).mean()
