@@ -102,7 +102,7 @@ def test_frames_that_a_force_field_cannot_read(as_installed):
     """Another element and neighbours that were left out are errors; where they are traced, energy and forces are NaN."""
     model = MACE(MACEConfig(2, **(SMALL | {"num_layers": 1})), rngs=nnx.Rngs(0))
     x, species = jnp.asarray(np.random.default_rng(0).standard_normal((4, 3)), jnp.float32), jnp.array([0, 1, 1, -1], jnp.int32)
-    near, short = (neighbour_list(x, 9.0, places, species >= 0) for places in (2, 1))
+    near, short = (neighbour_list(x, 9.0, capacity, species >= 0) for capacity in (2, 1))
     for bad, message in ((2, "species runs from 1 to 2"), (-2, "species runs from -2 to 1")):
         with pytest.raises(ValueError, match=message):
             energy_and_forces(model, species.at[0].set(bad).at[3].set(1), x, near)

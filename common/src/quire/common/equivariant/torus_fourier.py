@@ -93,7 +93,7 @@ def _exponentials(m: int) -> list[tuple[int, complex]]:
 
 @cached_table()
 def _order_index(lmax: int, sign: int) -> np.ndarray:
-    """Place of `x[l, sign m]`, int32 `[m, l]`; places with `l < m` point at 0 and meet a zero of the table."""
+    """Index of `x[l, sign m]`, int32 `[m, l]`; entries with `l < m` point at 0 and meet a zero of the table."""
     m, l = np.meshgrid(np.arange(lmax + 1), np.arange(lmax + 1), indexing="ij")
     return np.where(l >= m, l * l + l + sign * m, 0).astype(np.int32)
 

@@ -198,7 +198,7 @@ class MACE(nnx.Module):
     def __call__(
         self,
         species: Integer[Array, " atoms"],
-        vectors: Float[Array, "atoms places 3"],
+        vectors: Float[Array, "atoms capacity 3"],
         neighbours: Neighbours,
     ) -> Float[Array, " atoms"]:
         """Interaction energy of every atom, without the energies of isolated atoms.
@@ -217,7 +217,7 @@ class MACE(nnx.Module):
         if vectors.shape[:2] != neighbours.mask.shape or len(species) != len(vectors):
             raise ValueError(
                 f"species has shape {species.shape}, vectors {vectors.shape} and the neighbour mask {neighbours.mask.shape}; "
-                "they must agree in atoms and places"
+                "they must agree in atoms and capacity"
             )
         return self.of_edges(species, edges_of(self.config, vectors), neighbours)
 
