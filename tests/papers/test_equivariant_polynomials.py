@@ -11,7 +11,7 @@ from flax import nnx
 from quire.common.errors import DatasetCorrupt
 from quire.common.graphs.basis import Output, enumerate_basis, graphs_of_degree, orbit_count, place_red
 from quire.common.graphs.contraction import EDGE_BANK, NODE_BANK, contraction_plan, is_computable
-from quire.common.graphs.dense import rook_4x4, shrikhande
+from quire.common.graphs.dense import random_graphs, rook_4x4, shrikhande
 from quire.common.graphs.evaluate import as_diagonal, evaluate, evaluate_by_loops, evaluate_by_slices
 from quire.common.graphs.multigraph import MultiGraph
 from quire.common.graphs.ppgn import PPGNPlusPlus, append_identity, read_only_first
@@ -106,7 +106,7 @@ def test_forms_agree():
 
 
 def test_features_are_equivariant_and_ignore_padding():
-    A, _ = clique_task(jax.random.key(0), 3, 6)
+    A = random_graphs(jax.random.key(0), 3, 6)
     padded = jnp.pad(A, ((0, 0), (0, 2), (0, 2)))
     mask = jnp.pad(jnp.ones((3, 1, 6, 6)), ((0, 0), (0, 0), (0, 2), (0, 2)))
     graphs = missing_polynomials(5) + missing_polynomials(6)[1:4]
@@ -144,7 +144,7 @@ def test_untrained_networks_of_several_families():
     assert_close(alone[0, 0], outputs[1, 0, 2:], 1e-10)
 
 
-@pytest.mark.parametrize("degree", [4, 5, 6])
+@pytest.mark.parametrize("degree", [4, 5])
 def test_the_hierarchy_is_as_known_up_to_any_degree(degree):
     assert claims.hierarchy(Preset(table_degree=degree), jax.random.key(0)).value == 0
 
@@ -158,7 +158,7 @@ def test_recipe_trains():
     with pytest.raises(ValueError, match="train holds 24 graphs; a batch needs 128"):
         train_regression(model, batch, batch, TrainingConfig(), jax.random.key(1))
     short = TrainingConfig(epochs=1, batch_size=8)
-    nothing, broken = jax.tree.map(lambda a: a[:0], batch), (*batch[:3], y.at[3].set(jnp.nan))
+    nothing, broken = jax.tree.map(lambda a: a[:0], batch), (*batch[:3], np.full(y.shape, np.nan, np.float32))
     with pytest.raises(ValueError, match="validation holds no graph"):
         train_regression(model, batch, nothing, short, jax.random.key(1))
     with jax.debug_nans(False):

@@ -18,7 +18,7 @@ from quire.common.equivariant.spherical_harmonics import normalize, spherical_ha
 from quire.gaunt_tensor_product.cg_product import cg_paths
 from quire.gaunt_tensor_product.initial import normal_weights
 from quire.gaunt_tensor_product.interaction import DegreeLinear
-from quire.gaunt_tensor_product.many_body import ManyBody, SymmetricContraction, of_element
+from quire.gaunt_tensor_product.many_body import ManyBody, SymmetricContraction
 
 SILU_GAIN = 1.679
 """Makes SiLU of a standard normal number have mean square 1."""
@@ -136,12 +136,14 @@ class Interaction(nnx.Module):
         weights = self.radial(edges.radial).reshape(*neighbours.mask.shape, len(self.paths), channels)
         weights = jnp.where(neighbours.mask[..., None, None], weights, 0)
         senders = self.up(h)[neighbours.index]
-        sums: list[list[Array]] = [[] for _ in self.kernels]
+        # scalar senders stand first, a path for each degree: one matrix product over the neighbours for all
+        scalars = weights[..., : len(self.kernels), :] * senders[..., None, :, 0]
+        products = jnp.einsum("nkpc,nkm->npcm", scalars, edges.harmonics)
+        sums: list[list[Array]] = [[products[:, l, :, l * l : (l + 1) ** 2]] for l in range(len(self.kernels))]
         for p, (l1, l2, l3) in enumerate(self.paths):
-            Y = edges.harmonics[..., l2 * l2 : (l2 + 1) ** 2]
-            if l1 == 0:  # a scalar sender: a matrix product over the neighbours
-                sums[l3].append(jnp.einsum("nkc,nkm->ncm", weights[..., p, :] * senders[..., 0], Y))
+            if l1 == 0:
                 continue
+            Y = edges.harmonics[..., l2 * l2 : (l2 + 1) ** 2]
             C = (real_clebsch_gordan(l1, l2, l3) * (2 * l3 + 1) ** 0.5).astype(h.dtype)
             coupled = jnp.einsum("nkj,ijm->nkim", Y, C)
             x = senders[..., l1 * l1 : (l1 + 1) ** 2] * weights[..., p, :, None]
@@ -170,11 +172,11 @@ class MACELayer(nnx.Module):
     def __call__(self, h, one_hot, edges, neighbours):
         """Features of atoms `[atoms, channels, (lmax_in + 1)^2]` to `[atoms, channels, (lmax_out + 1)^2]`."""
         out = self.linear(self.product(self.interaction(h, edges, neighbours), one_hot))
-        kernels = of_element(one_hot, self.skip[...])
-        kernels = kernels.reshape(*kernels.shape[:-1], h.shape[1], h.shape[1])
+        kernels = self.skip[...].reshape(*self.skip.shape[:2], h.shape[1], h.shape[1])
         for l in range(kernels.shape[1]):
             part = slice(l * l, (l + 1) ** 2)
-            out = out.at[..., part].add(jnp.einsum("ncm,ncd->ndm", h[..., part], kernels[:, l]))
+            by_element = jnp.einsum("ncm,ecd->nedm", h[..., part], kernels[:, l])
+            out = out.at[..., part].add(jnp.sum(one_hot[:, :, None, None] * by_element, axis=1))
         return out
 
 
@@ -295,9 +297,8 @@ def energy_and_forces_of_edges(
 ) -> tuple[Float[Array, ""], Float[Array, "atoms 3"]]:
     """`energy_and_forces` from what `edges_with_slopes` returns, by the chain rule."""
     value, gradient = jax.value_and_grad(lambda edges: jnp.sum(model.of_edges(species, edges, neighbours)))(edges)
-    along_harmonics, along_radial = (
-        jnp.einsum("nkf,nkfd->nkd", g, s, precision="highest") for g, s in zip(gradient, slopes, strict=True)
-    )
+    # by sums: as a product of matrices, this would be one small product for every edge
+    along_harmonics, along_radial = (jnp.sum(g[..., None] * s, axis=-2) for g, s in zip(gradient, slopes, strict=True))
     pulls = along_harmonics + along_radial
     positions = jax.ShapeDtypeStruct((len(species), 3), pulls.dtype)
     (forces,) = jax.linear_transpose(lambda x: edge_vectors(x, neighbours), positions)(-pulls)
