@@ -104,16 +104,16 @@ def test_frames_that_a_force_field_cannot_read(as_installed):
     x, species = jnp.asarray(np.random.default_rng(0).standard_normal((4, 3)), jnp.float32), jnp.array([0, 1, 1, -1], jnp.int32)
     near, short = (neighbour_list(x, 9.0, capacity, species >= 0) for capacity in (2, 1))
 
-    def forces(species, near):  # by shapes alone, with species and neighbours known
-        return jax.eval_shape(lambda x: energy_and_forces(model, jnp.asarray(species), x, near), x)
+    def trace(species, near):  # by shapes alone, with species and neighbours known
+        return jax.eval_shape(lambda x: energy_and_forces(model, species, x, near), x)
 
     for bad, message in ((2, "species runs from 1 to 2"), (-2, "species runs from -2 to 1")):
         with pytest.raises(ValueError, match=message):
-            forces(np.array([bad, 1, 1, 1], np.int32), near)
+            trace(jnp.array([bad, 1, 1, 1], jnp.int32), near)
     with pytest.raises(ValueError, match="species has dtype float32"):
-        forces(np.ones(4, np.float32), near)
+        trace(jnp.ones(4), near)
     with pytest.raises(ValueError, match="neighbours overflow by 3"):
-        forces(species, short)
+        trace(species, short)
     traced = jax.jit(lambda species, near: energy_and_forces(model, species, x, near))
     with jax.debug_nans(False):
         assert bool(jnp.isfinite(traced(species, near)[1]).all())

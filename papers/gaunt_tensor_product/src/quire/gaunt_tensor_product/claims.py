@@ -213,7 +213,7 @@ def cost_exponents(preset: Preset, key: jax.Array) -> Measurement:
     because="The band is one-sided here; that was decided after the measurement of C3.",
 )
 def cost_bound(preset: Preset, key: jax.Array) -> Measurement:
-    """The same measurements against the bound; `auto` takes the whole-matrix grid up to degree 10, the separable one beyond."""
+    """The same measurements against the bound; `auto` is the whole-matrix grid at degree 4 and the separable one beyond."""
     return _cost_measurement(preset, key)
 
 

@@ -80,17 +80,18 @@ def fastest_method(lmax: int, backend: str | None = None) -> Evaluator:
     """The evaluator that `method="auto"` takes for factors and result of degree up to `lmax`.
 
     Measured on one CPU core (`quire bench gaunt_tensor_product`): the definition up to degree 2, the whole-matrix grid up to
-    10, the separable grid beyond. Accelerators have matrix units and pay for every kernel, so that the whole matrix is taken
-    further there; their limits follow from operation counts, not from a measurement.
+    5, the separable grid beyond, which is ahead by a factor of two at degree 10. Accelerators have matrix units and pay for
+    every kernel, so that the whole matrix is preferred further there; their limits follow from operation counts, not from a
+    measurement.
 
     Args:
         lmax: highest of the three degrees.
         backend: `"cpu"`, `"gpu"` or `"tpu"`; None for the one in use.
 
-    >>> [fastest_method(l, "cpu") for l in (2, 6, 16)]
+    >>> [fastest_method(l, "cpu") for l in (2, 5, 6)]
     ['dense', 'grid', 'separable']
     """
-    dense_to, grid_to = (2, 10) if (backend or jax.default_backend()) == "cpu" else (2, 16)
+    dense_to, grid_to = (2, 5) if (backend or jax.default_backend()) == "cpu" else (2, 16)
     return "dense" if lmax <= dense_to else "grid" if lmax <= grid_to else "separable"
 
 
