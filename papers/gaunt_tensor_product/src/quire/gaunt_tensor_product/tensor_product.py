@@ -80,9 +80,8 @@ def fastest_method(lmax: int, backend: str | None = None) -> Evaluator:
     """The evaluator that `method="auto"` takes for factors and result of degree up to `lmax`.
 
     Measured on one CPU core (`quire bench gaunt_tensor_product`): the definition up to degree 2, the whole-matrix grid up to
-    5, the separable grid beyond, which is ahead by a factor of two at degree 10. Accelerators have matrix units and pay for
-    every kernel, so that the whole matrix is preferred further there; their limits follow from operation counts, not from a
-    measurement.
+    5, the separable grid beyond. Accelerators have matrix units and pay for every kernel, so that the whole matrix is preferred
+    further there; their limits follow from operation counts, not from a measurement.
 
     Args:
         lmax: highest of the three degrees.
