@@ -149,6 +149,17 @@ def test_the_hierarchy_is_as_known_up_to_any_degree(degree):
     assert claims.hierarchy(Preset(table_degree=degree), jax.random.key(0)).value == 0
 
 
+def test_networks_without_features_never_see_them(monkeypatch):
+    """Weights of zero would learn to read a feature that is not zero."""
+    seen = []
+    monkeypatch.setattr(claims, "_test_errors", lambda preset, build, Z, y, order, keys: seen.append(Z) or np.zeros(len(keys)))
+    claims.regression_errors(Preset(graphs=12, test_graphs=4, nodes=6, steps=2, batch_size=4), jax.random.key(0))
+    of_nodes, of_pairs = seen
+    assert of_nodes.shape == (1, 12, 1, 6, 6) and of_pairs.shape == (2, 12, 13, 6, 6)
+    assert not of_pairs[0, :, 1:].any() and of_pairs[1, :, 1:].any()
+    np.testing.assert_array_equal(of_pairs[:, :, 0], [of_nodes[0, :, 0]] * 2)
+
+
 def test_recipe_trains():
     A, y = clique_task(jax.random.key(0), 24, 6)
     batch = (A[:, None], jnp.ones((24, 1, 6, 6)), jnp.full(24, 6, jnp.int32), y)

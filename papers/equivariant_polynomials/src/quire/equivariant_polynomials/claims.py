@@ -301,7 +301,8 @@ def regression_errors(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
         return read_only_first(PPGNPlusPlus(13, preset.width, preset.depth, 1, rngs=rngs), next(reads))
 
     by_node = _test_errors(preset, node, A[:, :, None], y, order, keys)
-    both = (np.concatenate([a, a]) for a in (F, y, order))
+    blind = np.where(np.arange(F.shape[2])[:, None, None] < 1, F, 0)
+    both = (np.concatenate(halves) for halves in ((blind, F), (y, y), (order, order)))
     plain, featured = np.split(_test_errors(preset, pair, *both, jnp.concatenate([keys, keys])), 2)
     zero = np.abs(y[:, cut:]).mean((1, 2))
     squares = [_least_squares(*rows, cut) for rows in zip(F, y, strict=True)]
