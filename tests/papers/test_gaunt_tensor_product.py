@@ -38,6 +38,7 @@ from quire.gaunt_tensor_product.many_body import (
     gaunt_power,
     many_body_terms,
 )
+from quire.gaunt_tensor_product.shapes import SwitchedMix
 from quire.gaunt_tensor_product.tensor_product import EVALUATORS, fastest_method, gaunt_tensor_product
 from quire.gaunt_tensor_product.training import prepare
 
@@ -298,6 +299,13 @@ def test_products_at_the_edge(method):
     assert_dtypes(product, x, y)
     if method != "cg":
         assert product(jnp.asarray(x, jnp.bfloat16), jnp.asarray(y, jnp.bfloat16)).dtype == jnp.bfloat16
+
+
+def test_one_layer_with_and_without_the_product():
+    x = normal(0, 2, 3, 4)
+    with_product, without = (SwitchedMix(1, 3, selfmix=flag, rngs=nnx.Rngs(0)) for flag in (True, False))
+    assert_close(with_product(x), Selfmix(1, 3, rngs=nnx.Rngs(0))(x), 1e-6)
+    assert_close(without(x), x + without.out(without.left(x) + without.right(x)), 1e-6)
 
 
 def test_selfmix_is_equivariant():

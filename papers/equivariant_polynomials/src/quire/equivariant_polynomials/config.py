@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from quire.common.claims.paper import PresetName
-
 
 @dataclass(frozen=True)
 class Preset:
@@ -60,4 +58,4 @@ PAPER = Preset(
     ema=0.999,
     molecules="zinc-12k",
 )
-PRESETS: dict[PresetName, Preset] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
+PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from quire.common.claims.paper import PresetName
 from quire.gaunt_tensor_product.mace import MACEConfig
 from quire.gaunt_tensor_product.shapes import ShapeTask
 from quire.gaunt_tensor_product.training import Training
@@ -78,4 +77,4 @@ PAPER = Preset(
 )
 """The paper's force field: 256 channels, degree 3, two layers, 2000 epochs, on the 3BPA frames that can be had."""
 
-PRESETS: dict[PresetName, Preset] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
+PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
