@@ -199,6 +199,7 @@ def plans_execute(preset: Preset, key: jax.Array) -> Measurement:
             for count in (0, 1, 2)
             for h in place_red(g, count, simple=True)
         ]
+    graphs = list(dict.fromkeys(graphs))
     X = generator(key).standard_normal((6, 6))
     plans = {h: plan for h in graphs if (plan := contraction_plan(h, EDGE_BANK))}
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from quire.common.checks import floating
 from quire.common.equivariant.irreps import lmax_of, num_coefficients, per_degree
-from quire.common.equivariant.rotations import align_from_pole, align_to_pole, turning
+from quire.common.equivariant.rotations import align_from_pole, align_to_pole
 from quire.common.equivariant.sphere_grid import PRECISION, fold_index, polar_table, sphere_grid, unfold_index
 from quire.common.equivariant.spherical_harmonics import normalize, spherical_harmonics
 from quire.common.tables import cached_table
@@ -67,24 +67,9 @@ def gaunt_convolution(
     if frame == "aligned":
         unit, length = normalize(rhat)
         some = (length > 0) | (np.arange(lmax_filter + 1) == 0).reshape((1,) * (length.ndim - 1) + (-1,))
-        return _aligned(lmax_out, x, unit, jnp.where(some, weights, 0))
+        product = _along_the_pole(align_to_pole(x, unit), jnp.where(some, weights, 0), lmax_out)
+        return align_from_pole(product, unit)
     raise ValueError(f"frame is {frame!r}; choose from fixed, aligned")
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _aligned(lmax_out: int, x: Array, unit: Array, weights: Array) -> Array:
-    """The product in the frame where the direction `unit` is the pole."""
-    return align_from_pole(_along_the_pole(align_to_pole(x, unit), weights, lmax_out), unit)
-
-
-@_aligned.defjvp
-def _aligned_derivative(lmax_out, primals, tangents):
-    """Turning the direction is turning x the other way before and the product back after; no angle of the pole appears."""
-    (x, unit, weights), (dx, dunit, dweights) = primals, tangents
-    omega = jnp.cross(unit, dunit)
-    out = _aligned(lmax_out, x, unit, weights)
-    change = _aligned(lmax_out, dx - turning(x, omega), unit, weights) + _aligned(lmax_out, x, unit, dweights)
-    return out, change + turning(out, omega)
 
 
 @cached_table()
