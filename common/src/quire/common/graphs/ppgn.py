@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from quire.common.checks import check_ids
+from quire.common.checks import check_ids, is_concrete
 
 
 def _xavier(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
@@ -21,7 +21,7 @@ def _xavier(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) ->
         return np.random.default_rng(np.asarray(data)).uniform(-1, 1, shape).astype(dtype) * (6 / sum(shape)) ** 0.5
 
     data = jax.random.key_data(key)
-    if isinstance(data, jax.core.Tracer):
+    if not is_concrete(data):
         return jax.pure_callback(draw, jax.ShapeDtypeStruct(shape, dtype), data, vmap_method="sequential")
     return jnp.asarray(draw(data))
 
