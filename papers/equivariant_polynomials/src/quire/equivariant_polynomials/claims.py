@@ -270,6 +270,7 @@ def splits_strongly_regular(preset: Preset, key: jax.Array) -> Measurement:
             {
                 "WL-1": shares["WL-1 colours"],
                 "2-FWL": shares["2-FWL colours"],
+                "sorted entries": shares["sorted entries of the degree-5 polynomial"],
                 "PPGN++": shares["PPGN++ alone"],
                 "PPGN++(5)": value,
                 "PPGN++(6)": full,
