@@ -247,13 +247,15 @@ def _check_frame(config: MACEConfig, species: Array, neighbours: Neighbours) -> 
     """Raise a ValueError for elements that the network does not have and neighbours that were left out, where they are known."""
     if not jnp.issubdtype(species.dtype, jnp.integer):
         raise ValueError(f"species has dtype {species.dtype}; it holds indices of elements")
-    if is_concrete(species) and species.size and not (np.min(species) >= -1 and np.max(species) < config.num_elements):
-        raise ValueError(
-            f"species runs from {np.min(species)} to {np.max(species)}; it must lie between 0 and {config.num_elements - 1}, "
-            "or be -1 for padding"
-        )
-    if is_concrete(neighbours.overflow) and np.any(neighbours.overflow):
-        raise ValueError(f"neighbours overflow by {int(np.sum(neighbours.overflow))}; make the list with `most_neighbours`")
+    # by NumPy: inside `jit`, JAX traces what is computed from known arrays too
+    if is_concrete(species) and species.size:
+        lowest, highest = np.asarray(species).min(), np.asarray(species).max()
+        if lowest < -1 or highest >= config.num_elements:
+            raise ValueError(
+                f"species runs from {lowest} to {highest}; it must be below {config.num_elements}, or -1 for padding"
+            )
+    if is_concrete(neighbours.overflow) and (lost := int(np.asarray(neighbours.overflow).sum())):
+        raise ValueError(f"neighbours overflow by {lost}; make the list with `most_neighbours`")
 
 
 def energy_and_forces(
