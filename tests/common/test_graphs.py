@@ -175,6 +175,16 @@ def test_networks_are_invariant_ignore_padding_and_compile(build, as_installed):
         model(Z, mask, sizes[:1])
 
 
+def test_message_passing_sums_over_all_nodes():
+    """Without edges, what two nodes give is not the sum of what each gives: the bank sums over all nodes in every layer."""
+    model = NodePrototype(1, 8, 1, 1, rngs=nnx.Rngs(0))
+    model.hidden.bias[...] += 30  # its ReLU lets everything pass
+    a, b, c, d = 0.3, -1.2, 0.8, 2.0
+    Z = jnp.stack([jnp.diag(jnp.array(pair)) for pair in ((a, b), (c, d), (a, d), (c, b))])[:, None]
+    out = model(Z, jnp.ones_like(Z), jnp.full(4, 2, jnp.int32))[:, 0]
+    assert abs(float(out[0] + out[1] - out[2] - out[3])) > 1e-2
+
+
 def test_rematerialised_blocks_have_the_same_gradients():
     Z, mask, sizes = (a.astype(t) for a, t in zip(_batch(), (jnp.float32, jnp.float32, jnp.int32), strict=True))
 

@@ -9,17 +9,21 @@ import pytest
 from flax import nnx
 
 from quire.common.errors import DatasetCorrupt
-from quire.common.graphs.basis import graphs_of_degree, place_red
+from quire.common.graphs.basis import Output, enumerate_basis, graphs_of_degree, orbit_count, place_red
 from quire.common.graphs.contraction import EDGE_BANK, NODE_BANK, contraction_plan, is_computable
+from quire.common.graphs.dense import random_graphs, rook_4x4, shrikhande
 from quire.common.graphs.evaluate import as_diagonal, evaluate, evaluate_by_loops, evaluate_by_slices
 from quire.common.graphs.multigraph import MultiGraph
-from quire.common.graphs.ppgn import PPGNPlusPlus, append_identity
+from quire.common.graphs.ppgn import PPGNPlusPlus, append_identity, read_only_first
 from quire.common.testing import assert_close
+from quire.common.train.finite import TrainingDiverged
+from quire.equivariant_polynomials import claims
+from quire.equivariant_polynomials.config import Preset
 from quire.equivariant_polynomials.convert import load_ppgn
 from quire.equivariant_polynomials.features import missing_polynomials, normalise_features, polynomial_features
 from quire.equivariant_polynomials.molecules import MoleculeEncoder, molecule_errors, molecule_splits
 from quire.equivariant_polynomials.regression import TrainingConfig, clique_task, train_regression
-from quire.equivariant_polynomials.separation import indistinguishable_fraction
+from quire.equivariant_polynomials.separation import indistinguishable_fraction, scaled_features, untrained_embeddings
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float64, 1e-9), (jnp.float32, 1e-4)], ids=["f64", "f32"])
 
@@ -58,6 +62,14 @@ def test_golden_enumeration_and_decisions(vectors):
         assert (is_computable(H, EDGE_BANK), is_computable(H, NODE_BANK)) == (bool(edge), bool(node)), spec
 
 
+def test_golden_orbit_counts(vectors):
+    """Rows of the golden table: invariant, node and edge outputs; columns: degrees."""
+    outputs: tuple[Output, ...] = ("invariant", "node", "edge")
+    for output, known in zip(outputs, vectors["orbit_counts"], strict=True):
+        assert [len(enumerate_basis(d, output)) for d in range(min(3, len(known)))] == known[:3].tolist()
+        assert [orbit_count(d, output) for d in range(len(known))] == known.tolist()
+
+
 def test_golden_features(vectors):
     graphs = [MultiGraph.from_spec(str(s)) for s in vectors["sr_poly_specs"]]
     with jax.enable_x64():
@@ -94,7 +106,7 @@ def test_forms_agree():
 
 
 def test_features_are_equivariant_and_ignore_padding():
-    A, _ = clique_task(jax.random.key(0), 3, 6)
+    A = random_graphs(jax.random.key(0), 3, 6)
     padded = jnp.pad(A, ((0, 0), (0, 2), (0, 2)))
     mask = jnp.pad(jnp.ones((3, 1, 6, 6)), ((0, 0), (0, 0), (0, 2), (0, 2)))
     graphs = missing_polynomials(5) + missing_polynomials(6)[1:4]
@@ -105,6 +117,49 @@ def test_features_are_equivariant_and_ignore_padding():
     assert as_diagonal(jnp.ones(3)).shape == (3, 3)
 
 
+def test_networks_that_read_their_first_channels_only():
+    """What they ignore changes nothing, and their weights have the spread of a network of so many channels."""
+    Z, rest = jnp.asarray(np.random.default_rng(0).standard_normal((2, 3, 1, 4, 4)), jnp.float32)
+    mask, sizes = jnp.ones((3, 1, 4, 4)), jnp.full(3, 4, jnp.int32)
+    model = read_only_first(PPGNPlusPlus(5, 16, 1, 2, rngs=nnx.Rngs(0)), 1)
+    others = jnp.concatenate([rest] * 4, 1)
+    assert_close(model(jnp.concatenate([Z, others], 1), mask, sizes), model(jnp.concatenate([Z, 0 * others], 1), mask, sizes), 0)
+    block = model.blocks[0]
+    for linear, read in ((block.mlp1.convs[0], 4), (block.mlp2.convs[0], 2), (block.skip, 18)):
+        kernel = np.asarray(linear.kernel[...])
+        assert (np.abs(kernel).max(1) > 0).sum() == read
+        assert 0.9 < np.abs(kernel).max() / (6 / (read + 16)) ** 0.5 <= 1 + 1e-6
+    with pytest.raises(ValueError, match="channels is 6; it must lie between 1 and the 5"):
+        read_only_first(model, 6)
+
+
+def test_untrained_networks_of_several_families():
+    """Two families in one padded batch: the pair is split by polynomials only, and by each network as alone."""
+    sets = {"four": np.stack([rook_4x4(), shrikhande()]), "three": np.ones((2, 3, 3), np.uint8)}
+    keys, sizes = jax.random.split(jax.random.key(0), 2), dict(depth=2, width=4, out=3)
+    outputs = untrained_embeddings(scaled_features(sets, missing_polynomials(5)), [1, 2], keys, **sizes)
+    assert outputs.shape == (2, 2, 4, 3)
+    assert [[indistinguishable_fraction(e[:2]) for e in each] for each in outputs] == [[1, 1], [0, 0]]
+    alone = untrained_embeddings(scaled_features({"three": sets["three"]}, missing_polynomials(5)), [2], keys[:1], **sizes)
+    assert_close(alone[0, 0], outputs[1, 0, 2:], 1e-10)
+
+
+@pytest.mark.parametrize("degree", [4, 5])
+def test_the_hierarchy_is_as_known_up_to_any_degree(degree):
+    assert claims.hierarchy(Preset(table_degree=degree), jax.random.key(0)).value == 0
+
+
+def test_networks_without_features_never_see_them(monkeypatch):
+    """Weights of zero would learn to read a feature that is not zero."""
+    seen = []
+    monkeypatch.setattr(claims, "_test_errors", lambda preset, build, Z, y, order, keys: seen.append(Z) or np.zeros(len(keys)))
+    claims.regression_errors(Preset(graphs=12, test_graphs=4, nodes=6, steps=2, batch_size=4), jax.random.key(0))
+    of_nodes, of_pairs = seen
+    assert of_nodes.shape == (1, 12, 1, 6, 6) and of_pairs.shape == (2, 12, 13, 6, 6)
+    assert not of_pairs[0, :, 1:].any() and of_pairs[1, :, 1:].any()
+    np.testing.assert_array_equal(of_pairs[:, :, 0], [of_nodes[0, :, 0]] * 2)
+
+
 def test_recipe_trains():
     A, y = clique_task(jax.random.key(0), 24, 6)
     batch = (A[:, None], jnp.ones((24, 1, 6, 6)), jnp.full(24, 6, jnp.int32), y)
@@ -113,6 +168,22 @@ def test_recipe_trains():
     assert history[-1]["validation"] < history[0]["validation"]
     with pytest.raises(ValueError, match="train holds 24 graphs; a batch needs 128"):
         train_regression(model, batch, batch, TrainingConfig(), jax.random.key(1))
+    short = TrainingConfig(epochs=1, batch_size=8)
+    nothing, broken = jax.tree.map(lambda a: a[:0], batch), (*batch[:3], np.full(y.shape, np.nan, np.float32))
+    with pytest.raises(ValueError, match="validation holds no graph"):
+        train_regression(model, batch, nothing, short, jax.random.key(1))
+    with jax.debug_nans(False):
+        with pytest.raises(TrainingDiverged, match="the loss became nan"):
+            train_regression(model, broken, batch, short, jax.random.key(1))
+        assert np.isfinite(jax.tree.leaves(nnx.state(model))[0]).all()
+        with pytest.raises(TrainingDiverged, match="the validation error became nan in epoch 0"):
+            train_regression(model, batch, broken, short, jax.random.key(1))
+
+
+@pytest.mark.parametrize(("count", "n"), [(10, 3), (4, 8), (10, 1)])
+def test_a_clique_task_without_cliques_is_refused(count, n):
+    with pytest.raises(ValueError, match=f"count is {count} and n {n}"):
+        clique_task(jax.random.key(0), count, n)
 
 
 def test_errors(as_installed):

@@ -98,6 +98,33 @@ def test_force_field(tp):
         assert_close(known[1], forces, 1e-10)
 
 
+def test_frames_that_a_force_field_cannot_read(as_installed):
+    """Another element and neighbours that were left out are errors; where they are traced, energy and forces are NaN."""
+    model = MACE(MACEConfig(2, **(SMALL | {"num_layers": 1})), rngs=nnx.Rngs(0))
+    x, species = jnp.asarray(np.random.default_rng(0).standard_normal((4, 3)), jnp.float32), jnp.array([0, 1, 1, -1], jnp.int32)
+    near, short = (neighbour_list(x, 9.0, capacity, species >= 0) for capacity in (2, 1))
+
+    def trace(species, near):  # by shapes alone, with species and neighbours known
+        return jax.eval_shape(lambda x: energy_and_forces(model, species, x, near), x)
+
+    for bad, message in ((2, "species runs from 1 to 2"), (-2, "species runs from -2 to 1")):
+        with pytest.raises(ValueError, match=message):
+            trace(jnp.array([bad, 1, 1, 1], jnp.int32), near)
+    with pytest.raises(ValueError, match="species has dtype float32"):
+        trace(jnp.ones(4), near)
+    with pytest.raises(ValueError, match="neighbours overflow by 3"):
+        trace(species, short)
+    traced = jax.jit(lambda species, near: energy_and_forces(model, species, x, near))
+    with jax.debug_nans(False):
+        known = jax.jit(lambda x: energy_and_forces(model, species, x, near)[1])(x)
+        assert_close(traced(species, near)[1], known, 1e-5)
+        for energy, forces in (
+            traced(species.at[0].set(2), near),
+            traced(species, near._replace(overflow=short.overflow)),
+        ):
+            assert bool(jnp.isnan(energy)) and bool(jnp.isnan(forces[:3]).any())
+
+
 def test_clusters_have_exact_forces():
     frames = generate_clusters(1, 3, 4)
     with jax.enable_x64():

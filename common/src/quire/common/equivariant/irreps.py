@@ -45,6 +45,15 @@ def lmax_of(x: Array | np.ndarray, name: str = "x") -> int:
     return isqrt(size) - 1
 
 
+def at_least_float32(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
+    """The same coefficients, those of half precision in float32: sums over a sphere would lose what is left of them.
+
+    >>> at_least_float32(jnp.zeros(4, jnp.bfloat16)).dtype.name
+    'float32'
+    """
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 def degrees(lmax: int) -> np.ndarray:
     """Degree l of every coefficient, int32 `[(lmax + 1)^2]`.
 

@@ -1,4 +1,4 @@
-"""Padded neighbour lists of finite clusters: every atom has the same number of places for neighbours.
+"""Padded neighbour lists of finite clusters: every atom has room for the same number of neighbours.
 
 Sums over neighbours are then sums over an axis, which needs no scattering, and a list can be made under `jit` and `vmap`.
 """
@@ -16,25 +16,25 @@ class Neighbours(NamedTuple):
     """Who is within the cutoff of whom.
 
     Attributes:
-        index: neighbours of every atom, nearest first, int32 `[..., atoms, places]`; 0 in empty places.
-        mask: filled places, `[..., atoms, places]`.
-        overflow: neighbours that found no place, summed over atoms, int32 `[...]`.
+        index: neighbours of every atom, nearest first, int32 `[..., atoms, capacity]`; 0 where there is none.
+        mask: where there is one, `[..., atoms, capacity]`.
+        overflow: neighbours beyond the capacity, summed over atoms, int32 `[...]`.
     """
 
-    index: Int32[Array, "*batch atoms places"]
-    mask: Bool[Array, "*batch atoms places"]
+    index: Int32[Array, "*batch atoms capacity"]
+    mask: Bool[Array, "*batch atoms capacity"]
     overflow: Int32[Array, "*batch"]
 
 
 def neighbour_list(
-    positions: Float[Array, "atoms 3"], cutoff: float, places: int, present: Bool[Array, " atoms"] | None = None
+    positions: Float[Array, "atoms 3"], cutoff: float, capacity: int, present: Bool[Array, " atoms"] | None = None
 ) -> Neighbours:
     """Neighbours within a cutoff, by all pairs: for clusters and molecules.
 
     Args:
         positions: `[atoms, 3]`; `vmap` for several frames.
         cutoff: largest distance.
-        places: places for neighbours of each atom; `most_neighbours` finds how many are needed. What does not fit is counted in
+        capacity: neighbours kept of each atom; `most_neighbours` finds how many are needed. What does not fit is counted in
             `overflow`, the farthest first, since a compiled function cannot raise.
         present: False for atoms that only pad a batch.
 
@@ -42,8 +42,8 @@ def neighbour_list(
     an atom that silently had no neighbours would give a plausible number.
 
     Raises:
-        ValueError: if positions are not 3-dimensional, `present` is not one flag an atom, the cutoff is not positive, or `places`
-            lies outside `1 .. atoms - 1`.
+        ValueError: if positions are not 3-dimensional, `present` is not one flag an atom, the cutoff is not positive, or the
+            capacity lies outside `1 .. atoms - 1`.
 
     >>> near = neighbour_list(jnp.array([[0.0, 0, 0], [1, 0, 0], [5, 0, 0]]), 2.0, 1)
     >>> near.index[:, 0].tolist(), near.mask[:, 0].tolist(), int(near.overflow)
@@ -54,9 +54,10 @@ def neighbour_list(
         flags = None if present is None else present.shape
         raise ValueError(f"positions has shape {positions.shape} and present {flags}; they need (atoms, 3) and (atoms,)")
     atoms = positions.shape[0]
-    if not cutoff > 0 or not 1 <= places < max(atoms, 2) or not atoms:
+    if not cutoff > 0 or not 1 <= capacity < max(atoms, 2) or not atoms:
         raise ValueError(
-            f"cutoff is {cutoff} and places {places}; the cutoff must be positive and {atoms} atoms have 1 to {atoms - 1} places"
+            f"cutoff is {cutoff} and capacity {capacity}; the cutoff must be positive and {atoms} atoms have 1 to {atoms - 1} "
+            "neighbours"
         )
     present = jnp.ones(atoms, bool) if present is None else present
     difference = positions[:, None] - positions[None]
@@ -64,14 +65,14 @@ def neighbour_list(
     lost = ~jnp.isfinite(positions).all(axis=1)
     lost = lost[:, None] | lost[None]
     near = ((square < cutoff * cutoff) | lost) & present[:, None] & present[None] & ~np.eye(atoms, dtype=bool)
-    order = jnp.argsort(jnp.where(near, jnp.where(lost, -1, square), jnp.inf), axis=1)[:, :places].astype(jnp.int32)
+    order = jnp.argsort(jnp.where(near, jnp.where(lost, -1, square), jnp.inf), axis=1)[:, :capacity].astype(jnp.int32)
     count = near.sum(axis=1)
-    mask = jnp.arange(places)[None] < count[:, None]
-    return Neighbours(jnp.where(mask, order, 0), mask, jnp.sum(jnp.maximum(count - places, 0)).astype(jnp.int32))
+    mask = jnp.arange(capacity)[None] < count[:, None]
+    return Neighbours(jnp.where(mask, order, 0), mask, jnp.sum(jnp.maximum(count - capacity, 0)).astype(jnp.int32))
 
 
 def most_neighbours(positions: np.ndarray, cutoff: float, present: np.ndarray | None = None) -> int:
-    """Largest number of neighbours of an atom in any of several frames `[frames, atoms, 3]`, at least 1: the places to provide.
+    """Largest number of neighbours of an atom in any of several frames `[frames, atoms, 3]`, at least 1: the capacity to provide.
 
     Args:
         positions, cutoff: as for `neighbour_list`.
@@ -97,8 +98,8 @@ def most_neighbours(positions: np.ndarray, cutoff: float, present: np.ndarray | 
     return most
 
 
-def edge_vectors(positions: Float[Array, "atoms 3"], neighbours: Neighbours) -> Float[Array, "atoms places 3"]:
-    """From every atom to its neighbours, `r_j - r_i`; zero in empty places.
+def edge_vectors(positions: Float[Array, "atoms 3"], neighbours: Neighbours) -> Float[Array, "atoms capacity 3"]:
+    """From every atom to its neighbours, `r_j - r_i`; zero where there is none.
 
     Raises:
         ValueError: unless there is a row of neighbours for every position.

@@ -109,13 +109,19 @@ def rotate_azimuth(
 
 
 def _angles(r: Float[Array, "*batch 3"]):
-    """Cosine and sine of azimuth and polar angle; at the poles, where any azimuth will do, azimuth 0; of zero, the pole."""
+    """Cosine and sine of azimuth and polar angle, and whether they are those of `r` after a quarter turn about x.
+
+    That is so closer than 45 degrees to the z axis: away from it the angles are smooth, and so is what is computed with them. Of
+    a zero vector they are those of the pole.
+    """
     unit, length = normalize(r)
     x, y, z = unit[..., 0], unit[..., 1], jnp.where(length[..., 0] == 0, 1, unit[..., 2])
+    turned = unit[..., 2] ** 2 > 0.5
+    y, z = jnp.where(turned, z, y), jnp.where(turned, -y, z)
     square = x * x + y * y
-    at_pole = square == 0
-    rho = jnp.sqrt(jnp.where(at_pole, 1, square))
-    return (jnp.where(at_pole, 1, x / rho), jnp.where(at_pole, 0, y / rho)), (z, jnp.where(at_pole, 0, rho))
+    zero = square == 0
+    rho = jnp.sqrt(jnp.where(zero, 1, square))
+    return (jnp.where(zero, 1, x / rho), jnp.where(zero, 0, y / rho)), (z, jnp.where(zero, 0, rho)), turned[..., None]
 
 
 @jax.jit
@@ -123,21 +129,22 @@ def align_to_pole(x: Float[Array, "*batch n"], r: Float[Array, "*batch 3"]) -> F
     """Rotate fields so that the direction of `r` becomes the z axis: `R_y(-theta) R_z(-phi)`.
 
     Two rotations about z and two constant quarter turns, instead of a full Wigner matrix. No choice of such a
-    rotation is continuous on the whole sphere: derivatives in `r` grow like one over the distance from the z axis, and exactly
-    on it the azimuth is held fixed.
+    rotation is continuous on the whole sphere. This one jumps at 45 degrees from the z axis, where a quarter turn about x comes
+    first or not; in between, derivatives are right and bounded.
 
     Args:
         x: coefficients `[..., (lmax + 1)^2]`.
         r: vectors `[..., 3]` of any length; a zero vector turns nothing.
     """
-    (cos_phi, sin_phi), (cos_theta, sin_theta) = _angles(r)
-    x = rotate_azimuth(x, cos_phi, -sin_phi)
+    (cos_phi, sin_phi), (cos_theta, sin_theta), turned = _angles(r)
+    x = rotate_azimuth(jnp.where(turned, _turn_to_y(x, back=False), x), cos_phi, -sin_phi)
     return _turn_to_y(rotate_azimuth(_turn_to_y(x, back=True), cos_theta, -sin_theta), back=False)
 
 
 @jax.jit
 def align_from_pole(x: Float[Array, "*batch n"], r: Float[Array, "*batch 3"]) -> Float[Array, "*batch n"]:
     """Undo `align_to_pole`: the z axis becomes the direction of `r`."""
-    (cos_phi, sin_phi), (cos_theta, sin_theta) = _angles(r)
+    (cos_phi, sin_phi), (cos_theta, sin_theta), turned = _angles(r)
     x = _turn_to_y(rotate_azimuth(_turn_to_y(x, back=True), cos_theta, sin_theta), back=False)
-    return rotate_azimuth(x, cos_phi, sin_phi)
+    x = rotate_azimuth(x, cos_phi, sin_phi)
+    return jnp.where(turned, _turn_to_y(x, back=True), x)

@@ -101,14 +101,14 @@ def from_grid(values: Float[Array, "*batch points"], lmax: int, degree: int) -> 
 
 @cached_table()
 def fold_index(lmax: int) -> np.ndarray:
-    """Where `x[l, m]` stands, int32 `[2 lmax + 1, lmax + 1]`; places with `l < |m|` point at 0 and meet a zero of the table."""
+    """Where `x[l, m]` stands, int32 `[2 lmax + 1, lmax + 1]`; entries with `l < |m|` point at 0 and meet a zero of the table."""
     m, l = np.meshgrid(np.arange(-lmax, lmax + 1), np.arange(lmax + 1), indexing="ij")
     return np.where(l >= abs(m), l * l + l + m, 0).astype(np.int32)
 
 
 @cached_table()
 def unfold_index(lmax: int) -> np.ndarray:
-    """Inverse of `fold_index`: place of every coefficient in the folded array, int32 `[(lmax + 1)^2]`."""
+    """Inverse of `fold_index`: index of every coefficient in the folded array, int32 `[(lmax + 1)^2]`."""
     return ((orders(lmax) + lmax) * (lmax + 1) + degrees(lmax)).astype(np.int32)
 
 

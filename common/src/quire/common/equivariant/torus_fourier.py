@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 from scipy.fft import next_fast_len
 
-from quire.common.equivariant.irreps import degrees, lmax_of, num_coefficients, orders
+from quire.common.equivariant.irreps import at_least_float32, degrees, lmax_of, num_coefficients, orders
 from quire.common.equivariant.sphere_grid import PRECISION
 from quire.common.equivariant.spherical_harmonics import legendre_table
 from quire.common.tables import cached_table
@@ -93,7 +93,7 @@ def _exponentials(m: int) -> list[tuple[int, complex]]:
 
 @cached_table()
 def _order_index(lmax: int, sign: int) -> np.ndarray:
-    """Place of `x[l, sign m]`, int32 `[m, l]`; places with `l < m` point at 0 and meet a zero of the table."""
+    """Index of `x[l, sign m]`, int32 `[m, l]`; entries with `l < m` point at 0 and meet a zero of the table."""
     m, l = np.meshgrid(np.arange(lmax + 1), np.arange(lmax + 1), indexing="ij")
     return np.where(l >= m, l * l + l + sign * m, 0).astype(np.int32)
 
@@ -101,7 +101,7 @@ def _order_index(lmax: int, sign: int) -> np.ndarray:
 def half_series(x: Float[Array, "rows n"]) -> Complex[Array, "v u rows"]:
     """Series of real fields for `v >= 0`: `[v, u + lmax, rows]`; complex64 of half precision, which has no complex numbers."""
     lmax = lmax_of(x)
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = at_least_float32(x)
     columns = x.T
     scale = np.where(np.arange(lmax + 1) > 0, 1 / SQRT2, 1.0)[:, None, None].astype(x.dtype)
     sines = np.where(np.arange(lmax + 1) > 0, 1 / SQRT2, 0.0)[:, None, None].astype(x.dtype)

@@ -3,14 +3,27 @@
 Inside, tensors are `[B, n, n, C]`, so that 1x1 convolutions are products with a matrix.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from quire.common.checks import check_ids
+from quire.common.checks import check_ids, is_concrete
 
-_xavier = nnx.initializers.xavier_uniform()
+
+def _xavier(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+    """Xavier's uniform weights `[in, out]`, drawn on the host: for every shape, JAX would compile a generator."""
+
+    def draw(data):
+        return np.random.default_rng(np.asarray(data)).uniform(-1, 1, shape).astype(dtype) * (6 / sum(shape)) ** 0.5
+
+    data = jax.random.key_data(key)
+    if not is_concrete(data):
+        return jax.pure_callback(draw, jax.ShapeDtypeStruct(shape, dtype), data, vmap_method="sequential")
+    return jnp.asarray(draw(data))
 
 
 class PairMLP(nnx.Module):
@@ -134,6 +147,35 @@ def PPGNPlusPlus(
     return PPGN(in_channels, width, depth, out, head, plus=True, remat=remat, rngs=rngs)
 
 
+def read_only_first(model: PPGN, channels: int) -> PPGN:
+    """A network that ignores all but its first input channels, and starts as one of so many channels would.
+
+    Zeros stand for the weights of the others, and they stay zeros while those channels are zero: networks of several inputs are
+    then trained side by side by one program.
+
+    Args:
+        model: as it was built; its first block is changed.
+        channels: how many channels are read.
+
+    Returns:
+        The same network.
+
+    Raises:
+        ValueError: unless `channels` lies between 1 and the network's own number.
+    """
+    if not 1 <= channels <= model.in_channels:
+        raise ValueError(f"channels is {channels}; it must lie between 1 and the {model.in_channels} of the network")
+    read = np.arange(model.in_channels + model.plus) < channels
+    read[model.in_channels :] = True  # the identity
+    block = model.blocks[0]
+    for linear, copies in ((block.mlp1.convs[0], 1 + block.transpose), (block.mlp2.convs[0], 1), (block.skip, 1)):
+        fan_in, fan_out = linear.kernel.shape
+        rows = np.concatenate([np.tile(read, copies), np.ones(fan_in - copies * len(read), bool)])
+        scale = ((fan_in + fan_out) / (rows.sum() + fan_out)) ** 0.5  # from Xavier's bound to that of the smaller fan-in
+        linear.kernel[...] *= jnp.asarray(np.where(rows, scale, 0)[:, None], linear.kernel.dtype)
+    return model
+
+
 def check_batch(Z: Array, mask: Array, sizes: Array, in_channels: int) -> None:
     """Shapes and sizes of a padded batch.
 
@@ -150,7 +192,9 @@ def check_batch(Z: Array, mask: Array, sizes: Array, in_channels: int) -> None:
 
 
 class NodePrototype(nnx.Module):
-    """The prototypical node-based network: `h_i <- MLP(h_i, sum_j X_ij MLP(h_j))` for every channel of X; message passing.
+    """The prototypical node-based network: `h_i <- MLP(h_i, sum_j X_ij MLP(h_j), sum_j MLP(h_j))`; message passing.
+
+    The two sums are the contractions of the node-based bank: over the neighbours, for every channel of X, and over all nodes.
 
     Args:
         in_channels: channels of the input; their diagonals are the node features, a constant is appended.
@@ -168,7 +212,7 @@ class NodePrototype(nnx.Module):
         self.in_channels = in_channels
         inputs = [in_channels + 1] + [width] * (depth - 1)
         self.message = nnx.List([PairMLP(c, width, rngs=rngs) for c in inputs])
-        self.update = nnx.List([PairMLP(c + in_channels * width, width, rngs=rngs) for c in inputs])
+        self.update = nnx.List([PairMLP(c + (in_channels + 1) * width, width, rngs=rngs) for c in inputs])
         self.hidden = nnx.Linear(2 * width, width, kernel_init=_xavier, rngs=rngs)
         self.out = nnx.Linear(width, out, kernel_init=_xavier, rngs=rngs)
 
@@ -179,7 +223,7 @@ class NodePrototype(nnx.Module):
         check_batch(Z, mask, sizes, self.in_channels)
         nodes = jnp.diagonal(mask, axis1=2, axis2=3).swapaxes(1, 2)
         h = jnp.concatenate([jnp.diagonal(Z, axis1=2, axis2=3).swapaxes(1, 2), nodes], -1)
-        X = Z * mask
+        X = jnp.concatenate([Z * mask, mask], 1)
         for message, update in zip(self.message, self.update, strict=True):
             sums = jnp.einsum("bcij,bjw->bicw", X, message(h) * nodes)
             h = update(jnp.concatenate([h, sums.reshape(*sums.shape[:2], sums.shape[2] * sums.shape[3])], -1)) * nodes

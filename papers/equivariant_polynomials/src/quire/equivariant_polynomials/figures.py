@@ -45,7 +45,8 @@ def failing_shares(shares: Mapping[str, Sequence[int]]) -> Figure:
 def bars(values: Mapping[str, float], ylabel: str, best: str) -> Figure:
     """One bar for each name, one of them coloured."""
     figure, ((axes,),) = plots.axes(width=5.4, height=3)
-    drawn = axes.bar(list(values), list(values.values()), color=[RED if name == best else GREY for name in values])
+    labels = [name.replace(" ", "\n") for name in values]
+    drawn = axes.bar(labels, list(values.values()), color=[RED if name == best else GREY for name in values])
     axes.bar_label(drawn, fmt="%.3g", fontsize=9)
     axes.set_ylabel(ylabel)
     axes.tick_params(axis="x", labelsize=8)

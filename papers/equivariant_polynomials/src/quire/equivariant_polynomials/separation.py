@@ -3,16 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from quire.common.data.graph_sets import strongly_regular
 from quire.common.data.source import Source, open_or
-from quire.common.graphs.dense import rook_4x4, shrikhande, triangular_8_and_chang
+from quire.common.graphs.dense import pad_graphs, rook_4x4, shrikhande, triangular_8_and_chang
 from quire.common.graphs.multigraph import MultiGraph
-from quire.common.graphs.ppgn import PPGNPlusPlus
-from quire.common.train.seeds import stack
+from quire.common.graphs.ppgn import PPGNPlusPlus, read_only_first
+from quire.common.train.seeds import over_seeds, stack
 from quire.equivariant_polynomials.features import polynomial_features
 
 
@@ -45,30 +44,52 @@ def families(names: Sequence[str]) -> Source[Mapping[str, np.ndarray]]:
     )
 
 
-def untrained_embeddings(
-    A: np.ndarray, graphs: Sequence[MultiGraph], keys: jax.Array, *, depth: int, width: int, out: int = 16
-) -> np.ndarray:
-    """Outputs of untrained PPGN++ networks in float64, features divided by their largest entry in the family.
+def scaled_features(sets: Mapping[str, np.ndarray], graphs: Sequence[MultiGraph]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All families in one batch: adjacency and polynomials in float64, each channel divided by its largest entry in the family.
 
     Args:
-        A: one family `[graphs, n, n]`.
-        graphs: polynomials to add as channels, possibly none.
-        keys: one initialisation each.
-        depth, width, out: of the network.
+        sets: matrices `[graphs, n, n]` by family.
+        graphs: the polynomials.
 
     Returns:
-        `[inits, graphs, out]`.
+        Channels `[B, 1 + len(graphs), n, n]`, A first, padded to the largest n; mask and sizes as `pad_graphs`.
     """
+    Z, mask, sizes = pad_graphs([a[None].astype(np.float64) for A in sets.values() for a in A])
     with jax.enable_x64():
-        X = jnp.asarray(A, jnp.float64)
-        Z = X[:, None]
-        if graphs:
-            F = polynomial_features(X, graphs)
-            top = jnp.abs(F).max((0, 2, 3), keepdims=True)
-            Z = jnp.concatenate([F / jnp.where(top > 0, top, 1), Z], 1)
-        mask, sizes = jnp.ones((len(A), 1, *A.shape[1:])), jnp.full(len(A), A.shape[1], jnp.int32)
-        models = [PPGNPlusPlus(Z.shape[1], width, depth, out, rngs=nnx.Rngs(key)) for key in keys]
-        graph = nnx.split(models[0])[0]
-        state = jax.tree.map(lambda x: x.astype(np.float64), stack([nnx.split(m)[1] for m in models]))
-        outputs = jax.jit(jax.vmap(lambda s, *graphs: nnx.merge(graph, s)(*graphs), (0, None, None, None)))
-        return np.asarray(outputs(state, Z, mask, sizes))
+        F = np.asarray(jax.jit(polynomial_features, static_argnums=1)(Z[:, 0], tuple(graphs), mask))
+    Z = np.concatenate([Z, F], 1)
+    for family in np.split(Z, np.cumsum([len(A) for A in sets.values()])[:-1]):
+        top = np.abs(family).max((0, 2, 3), keepdims=True)
+        family /= np.where(top > 0, top, 1)
+    return Z, mask, sizes
+
+
+def untrained_embeddings(
+    inputs: tuple[np.ndarray, np.ndarray, np.ndarray],
+    reads: Sequence[int],
+    keys: jax.Array,
+    *,
+    depth: int,
+    width: int,
+    out: int = 16,
+) -> np.ndarray:
+    """Outputs of untrained PPGN++ networks in float64.
+
+    Args:
+        inputs: what `scaled_features` makes.
+        reads: numbers of channels, counted from the first: networks of each see no others.
+        keys: one initialisation each.
+        depth, width, out: of the networks.
+
+    Returns:
+        `[reads, inits, graphs, out]`.
+    """
+    channels = inputs[0].shape[1]
+    models = [
+        read_only_first(PPGNPlusPlus(channels, width, depth, out, rngs=nnx.Rngs(key)), count) for count in reads for key in keys
+    ]
+    graph = nnx.split(models[0])[0]
+    with jax.enable_x64():
+        states = jax.tree.map(lambda x: x.astype(np.float64), stack([nnx.split(m)[1] for m in models]))
+        outputs = over_seeds(graph, lambda model, *batch: model(*batch), one_by_one=True)(states, *inputs)
+        return np.asarray(outputs).reshape(len(reads), len(keys), *outputs.shape[1:])

@@ -79,7 +79,7 @@ def _path_by_path(x1, x2, lmax_out, weights, paths):
     for l1, l2, l3 in paths:
         C = real_clebsch_gordan(l1, l2, l3).astype(x1.dtype)
         pair = of_degree(x1, l1)[..., :, None] * of_degree(x2, l2)[..., None, :]
-        pair = pair.reshape(*pair.shape[:-2], -1)
+        pair = pair.reshape(*pair.shape[:-2], (2 * l1 + 1) * (2 * l2 + 1))
         coupled = jnp.matmul(pair, C.reshape(-1, 2 * l3 + 1), precision=PRECISION)
         parts[l3] += weights[l1, l2, l3] * coupled
     return jnp.concatenate(parts, axis=-1)
@@ -92,4 +92,4 @@ def _dense(x1, x2, lmax_out, weights, paths):
         block = weights[l1, l2, l3] * real_clebsch_gordan(l1, l2, l3).astype(x1.dtype)
         table = table.at[l1 * l1 : (l1 + 1) ** 2, l2 * l2 : (l2 + 1) ** 2, l3 * l3 : (l3 + 1) ** 2].set(block)
     pair = x1[..., :, None] * x2[..., None, :]
-    return jnp.matmul(pair.reshape(*x1.shape[:-1], -1), table.reshape(-1, shape[-1]), precision=PRECISION)
+    return jnp.matmul(pair.reshape(*x1.shape[:-1], shape[0] * shape[1]), table.reshape(-1, shape[-1]), precision=PRECISION)

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.checks import floating
 from quire.common.equivariant.irreps import lmax_of, num_coefficients, per_degree
 from quire.common.equivariant.rotations import align_from_pole, align_to_pole
 from quire.common.equivariant.sphere_grid import PRECISION, fold_index, polar_table, sphere_grid, unfold_index
-from quire.common.equivariant.spherical_harmonics import spherical_harmonics
+from quire.common.equivariant.spherical_harmonics import normalize, spherical_harmonics
 from quire.common.tables import cached_table
 from quire.gaunt_tensor_product.tensor_product import Method, gaunt_tensor_product
 
@@ -30,11 +31,12 @@ def gaunt_convolution(
 
     In the aligned frame rhat is the polar axis, where the filter does not depend on the azimuth: orders do
     not mix, and what remains is a
-    product of functions of the polar angle for each order, `O(L^3)` with rotation there and back.
+    product of functions of the polar angle for each order, `O(L^3)` with rotation there and back. Derivatives are right in every
+    direction, the poles included, although no choice of the rotation is continuous there.
 
     Args:
         x: coefficients `[..., (L + 1)^2]`.
-        rhat: unit vectors `[..., 3]`.
+        rhat: directions `[..., 3]`, vectors of any length; of a zero vector, the filter has degree 0 alone.
         weights: of the degrees of the filter, `[..., Lf + 1]`.
         lmax_out: highest degree of the result; L when None.
         frame: `"fixed"`, a Gaunt product by `method`, or `"aligned"`.
@@ -58,11 +60,15 @@ def gaunt_convolution(
     lmax_filter = weights.shape[-1] - 1
     if not 0 <= lmax_out <= lmax + lmax_filter:
         raise ValueError(f"lmax_out is {lmax_out}; degrees {lmax} and {lmax_filter} give 0 to {lmax + lmax_filter}")
+    x, rhat, weights = floating(x, rhat, weights)
     if frame == "fixed":
         filters = per_degree(weights) * spherical_harmonics(lmax_filter, rhat)
         return gaunt_tensor_product(x, filters, lmax_out, method)
     if frame == "aligned":
-        return align_from_pole(_along_the_pole(align_to_pole(x, rhat), weights, lmax_out), rhat)
+        unit, length = normalize(rhat)
+        some = (length > 0) | (np.arange(lmax_filter + 1) == 0).reshape((1,) * (length.ndim - 1) + (-1,))
+        product = _along_the_pole(align_to_pole(x, unit), jnp.where(some, weights, 0), lmax_out)
+        return align_from_pole(product, unit)
     raise ValueError(f"frame is {frame!r}; choose from fixed, aligned")
 
 

@@ -4,7 +4,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
 from quire.common.equivariant.irreps import lmax_of
+from quire.gaunt_tensor_product.initial import normal_weights
 from quire.gaunt_tensor_product.tensor_product import Method, gaunt_tensor_product
 
 
@@ -15,11 +17,15 @@ class DegreeLinear(nnx.Module):
         lmax: highest degree.
         channels_in, channels_out: channels.
         rngs: for the weights, normal with variance `1 / channels_in`.
+
+    Raises:
+        ValueError: for a negative degree or no channels.
     """
 
     def __init__(self, lmax: int, channels_in: int, channels_out: int, *, rngs: nnx.Rngs):
-        kernel = rngs.params.normal((lmax + 1, channels_in, channels_out))
-        self.kernel = nnx.Param(kernel / channels_in**0.5)
+        for name, size, least in (("lmax", lmax, 0), ("channels_in", channels_in, 1), ("channels_out", channels_out, 1)):
+            check_at_least(name, size, least)
+        self.kernel = normal_weights(rngs, (lmax + 1, channels_in, channels_out), channels_in)
 
     def __call__(self, x: Float[Array, "*batch channels n"]) -> Float[Array, "*batch out n"]:
         """`x [..., channels_in, (lmax + 1)^2]` to `[..., channels_out, (lmax + 1)^2]`.

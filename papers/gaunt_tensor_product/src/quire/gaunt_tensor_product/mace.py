@@ -6,16 +6,19 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Integer
 
+from quire.common.checks import check_at_least, check_positive, is_concrete
 from quire.common.equivariant.clebsch_gordan import real_clebsch_gordan
 from quire.common.equivariant.neighbours import Neighbours, edge_vectors
 from quire.common.equivariant.radial import bessel_basis, polynomial_cutoff
 from quire.common.equivariant.spherical_harmonics import normalize, spherical_harmonics
 from quire.gaunt_tensor_product.cg_product import cg_paths
+from quire.gaunt_tensor_product.initial import normal_weights
 from quire.gaunt_tensor_product.interaction import DegreeLinear
-from quire.gaunt_tensor_product.many_body import ManyBody, SymmetricContraction, of_element
+from quire.gaunt_tensor_product.many_body import ManyBody, SymmetricContraction
 
 SILU_GAIN = 1.679
 """Makes SiLU of a standard normal number have mean square 1."""
@@ -39,6 +42,9 @@ class MACEConfig:
         readout_width: hidden layer of the last readout.
         mean_neighbours: by which sums over neighbours are divided.
         scale, shift: of the site energies, eV.
+
+    Raises:
+        ValueError: for an unknown product, sizes below 1, negative degrees, or lengths that are not positive.
     """
 
     num_elements: int
@@ -59,9 +65,18 @@ class MACEConfig:
     def __post_init__(self):
         if self.tp not in ("gaunt", "cg"):
             raise ValueError(f"tp is {self.tp!r}; choose from gaunt, cg")
-        sizes = (self.num_elements, self.channels, self.nu, self.num_layers, self.num_bessel, self.readout_width)
-        if min(sizes) < 1 or not self.cutoff > 0 or not self.mean_neighbours > 0:
-            raise ValueError(f"sizes {sizes}, cutoff {self.cutoff} and mean_neighbours {self.mean_neighbours} must be positive")
+        for name in ("num_elements", "channels", "nu", "num_layers", "num_bessel", "readout_width"):
+            check_at_least(name, getattr(self, name))
+        for name in ("lmax_edge", "lmax_hidden"):
+            check_at_least(name, getattr(self, name), 0)
+        for name in ("cutoff", "mean_neighbours"):
+            check_positive(name, getattr(self, name))
+        if min(self.radial_widths, default=1) < 1:
+            raise ValueError(f"radial_widths is {self.radial_widths}; widths must be at least 1")
+        if self.num_layers > 1 and self.lmax_hidden > self.nu * self.lmax_edge:
+            raise ValueError(
+                f"lmax_hidden is {self.lmax_hidden}; products have degrees 0 to nu * lmax_edge = {self.nu * self.lmax_edge}"
+            )
 
 
 class Edges(NamedTuple):
@@ -88,7 +103,7 @@ class RadialMLP(nnx.Module):
 
     def __init__(self, config: MACEConfig, outputs: int, *, rngs: nnx.Rngs):
         widths = (config.num_bessel, *config.radial_widths, outputs)
-        self.kernels = nnx.List(nnx.Param(rngs.params.normal((a, b)) / a**0.5) for a, b in pairwise(widths))
+        self.kernels = nnx.List(normal_weights(rngs, (a, b), a) for a, b in pairwise(widths))
 
     def __call__(self, x: Float[Array, "*batch radial"]) -> Float[Array, "*batch outputs"]:
         """Radial functions `[..., num_bessel]` to weights `[..., outputs]`."""
@@ -107,7 +122,7 @@ class Interaction(nnx.Module):
         self.up = DegreeLinear(lmax_in, channels, channels, rngs=rngs)
         self.radial = RadialMLP(config, channels * len(self.paths), rngs=rngs)
         counts = [sum(path[2] == l for path in self.paths) * channels for l in range(lmax + 1)]
-        self.kernels = nnx.List(nnx.Param(rngs.params.normal((n, channels)) / n**0.5) for n in counts)
+        self.kernels = nnx.List(normal_weights(rngs, (n, channels), n) for n in counts)
         self.mean_neighbours = config.mean_neighbours
 
     def __call__(
@@ -121,12 +136,14 @@ class Interaction(nnx.Module):
         weights = self.radial(edges.radial).reshape(*neighbours.mask.shape, len(self.paths), channels)
         weights = jnp.where(neighbours.mask[..., None, None], weights, 0)
         senders = self.up(h)[neighbours.index]
-        sums: list[list[Array]] = [[] for _ in self.kernels]
+        # scalar senders stand first, a path for each degree: one matrix product over the neighbours for all
+        scalars = weights[..., : len(self.kernels), :] * senders[..., None, :, 0]
+        products = jnp.einsum("nkpc,nkm->npcm", scalars, edges.harmonics)
+        sums: list[list[Array]] = [[products[:, l, :, l * l : (l + 1) ** 2]] for l in range(len(self.kernels))]
         for p, (l1, l2, l3) in enumerate(self.paths):
-            Y = edges.harmonics[..., l2 * l2 : (l2 + 1) ** 2]
-            if l1 == 0:  # a scalar sender: a matrix product over the neighbours
-                sums[l3].append(jnp.einsum("nkc,nkm->ncm", weights[..., p, :] * senders[..., 0], Y))
+            if l1 == 0:
                 continue
+            Y = edges.harmonics[..., l2 * l2 : (l2 + 1) ** 2]
             C = (real_clebsch_gordan(l1, l2, l3) * (2 * l3 + 1) ** 0.5).astype(h.dtype)
             coupled = jnp.einsum("nkj,ijm->nkim", Y, C)
             x = senders[..., l1 * l1 : (l1 + 1) ** 2] * weights[..., p, :, None]
@@ -150,16 +167,16 @@ class MACELayer(nnx.Module):
         )
         self.linear = DegreeLinear(lmax_out, c.channels, c.channels, rngs=rngs)
         shared = min(lmax_in, lmax_out)
-        self.skip = nnx.Param(rngs.params.normal((c.num_elements, shared + 1, c.channels * c.channels)) / c.channels**0.5)
+        self.skip = normal_weights(rngs, (c.num_elements, shared + 1, c.channels * c.channels), c.channels)
 
     def __call__(self, h, one_hot, edges, neighbours):
         """Features of atoms `[atoms, channels, (lmax_in + 1)^2]` to `[atoms, channels, (lmax_out + 1)^2]`."""
         out = self.linear(self.product(self.interaction(h, edges, neighbours), one_hot))
-        kernels = of_element(one_hot, self.skip[...])
-        kernels = kernels.reshape(*kernels.shape[:-1], h.shape[1], h.shape[1])
+        kernels = self.skip[...].reshape(*self.skip.shape[:2], h.shape[1], h.shape[1])
         for l in range(kernels.shape[1]):
             part = slice(l * l, (l + 1) ** 2)
-            out = out.at[..., part].add(jnp.einsum("ncm,ncd->ndm", h[..., part], kernels[:, l]))
+            by_element = jnp.einsum("ncm,ecd->nedm", h[..., part], kernels[:, l])
+            out = out.at[..., part].add(jnp.sum(one_hot[:, :, None, None] * by_element, axis=1))
         return out
 
 
@@ -173,17 +190,17 @@ class MACE(nnx.Module):
 
     def __init__(self, config: MACEConfig, *, rngs: nnx.Rngs):
         c = self.config = config
-        self.embedding = nnx.Param(rngs.params.normal((c.num_elements, c.channels)))
+        self.embedding = normal_weights(rngs, (c.num_elements, c.channels))
         degrees = [0, *[c.lmax_hidden] * (c.num_layers - 1), 0]
         self.layers = nnx.List(MACELayer(c, a, b, rngs=rngs) for a, b in pairwise(degrees))
-        self.readouts = nnx.List(nnx.Param(rngs.params.normal((c.channels, 1)) / c.channels**0.5) for _ in self.layers[:-1])
-        self.hidden_kernel = nnx.Param(rngs.params.normal((c.channels, c.readout_width)) / c.channels**0.5)
-        self.last_kernel = nnx.Param(rngs.params.normal((c.readout_width, 1)) / c.readout_width**0.5)
+        self.readouts = nnx.List(normal_weights(rngs, (c.channels, 1), c.channels) for _ in self.layers[:-1])
+        self.hidden_kernel = normal_weights(rngs, (c.channels, c.readout_width), c.channels)
+        self.last_kernel = normal_weights(rngs, (c.readout_width, 1), c.readout_width)
 
     def __call__(
         self,
         species: Integer[Array, " atoms"],
-        vectors: Float[Array, "atoms places 3"],
+        vectors: Float[Array, "atoms capacity 3"],
         neighbours: Neighbours,
     ) -> Float[Array, " atoms"]:
         """Interaction energy of every atom, without the energies of isolated atoms.
@@ -193,19 +210,23 @@ class MACE(nnx.Module):
             vectors: from every atom to its neighbours.
             neighbours: who they are.
 
+        Returns:
+            Energies; NaN where a traced species is no element of the network, or traced neighbours overflow.
+
         Raises:
-            ValueError: if the arrays do not fit each other.
+            ValueError: if the arrays do not fit each other, a species is no element of the network, or neighbours overflow.
         """
         if vectors.shape[:2] != neighbours.mask.shape or len(species) != len(vectors):
             raise ValueError(
                 f"species has shape {species.shape}, vectors {vectors.shape} and the neighbour mask {neighbours.mask.shape}; "
-                "they must agree in atoms and places"
+                "they must agree in atoms and capacity"
             )
         return self.of_edges(species, edges_of(self.config, vectors), neighbours)
 
     def of_edges(self, species: Integer[Array, " atoms"], edges: Edges, neighbours: Neighbours) -> Float[Array, " atoms"]:
         """The same from harmonics and radial functions that are there already."""
         c = self.config
+        _check_frame(c, species, neighbours)
         one_hot = jax.nn.one_hot(species, c.num_elements, dtype=edges.radial.dtype)
         h = jnp.matmul(one_hot, self.embedding[...])[..., None]
         energy = jnp.zeros(len(species), edges.radial.dtype)
@@ -217,7 +238,24 @@ class MACE(nnx.Module):
             else:
                 hidden = SILU_GAIN * jax.nn.silu(jnp.matmul(scalars, self.hidden_kernel[...]))
                 energy += jnp.matmul(hidden, self.last_kernel[...])[:, 0]
-        return jnp.where(species >= 0, c.scale * energy + c.shift, 0)
+        # a factor, so that forces are NaN too
+        sound = (species >= -1) & (species < c.num_elements) & (neighbours.overflow == 0)
+        return jnp.where(species >= 0, c.scale * energy + c.shift, 0) * jnp.where(sound, 1, jnp.nan).astype(energy.dtype)
+
+
+def _check_frame(config: MACEConfig, species: Array, neighbours: Neighbours) -> None:
+    """Raise a ValueError for elements that the network does not have and neighbours that were left out, where they are known."""
+    if not jnp.issubdtype(species.dtype, jnp.integer):
+        raise ValueError(f"species has dtype {species.dtype}; it holds indices of elements")
+    # by NumPy: inside `jit`, JAX traces what is computed from known arrays too
+    if is_concrete(species) and species.size:
+        lowest, highest = np.asarray(species).min(), np.asarray(species).max()
+        if lowest < -1 or highest >= config.num_elements:
+            raise ValueError(
+                f"species runs from {lowest} to {highest}; it must be below {config.num_elements}, or -1 for padding"
+            )
+    if is_concrete(neighbours.overflow) and (lost := int(np.asarray(neighbours.overflow).sum())):
+        raise ValueError(f"neighbours overflow by {lost}; make the list with `most_neighbours`")
 
 
 def energy_and_forces(
@@ -261,7 +299,9 @@ def energy_and_forces_of_edges(
 ) -> tuple[Float[Array, ""], Float[Array, "atoms 3"]]:
     """`energy_and_forces` from what `edges_with_slopes` returns, by the chain rule."""
     value, gradient = jax.value_and_grad(lambda edges: jnp.sum(model.of_edges(species, edges, neighbours)))(edges)
-    pulls = sum(jnp.einsum("nkf,nkfd->nkd", g, s, precision="highest") for g, s in zip(gradient, slopes, strict=True))
+    # by sums: as a product of matrices, this would be one small product for every edge
+    along_harmonics, along_radial = (jnp.sum(g[..., None] * s, axis=-2) for g, s in zip(gradient, slopes, strict=True))
+    pulls = along_harmonics + along_radial
     positions = jax.ShapeDtypeStruct((len(species), 3), pulls.dtype)
     (forces,) = jax.linear_transpose(lambda x: edge_vectors(x, neighbours), positions)(-pulls)
     return value, forces

@@ -3,6 +3,7 @@
 `B_nu = proj_{l <= lmax_out}(f^nu)`: on a grid, the nu-th power of the values.
 """
 
+import math
 from functools import partial
 from itertools import combinations_with_replacement
 from typing import Literal
@@ -14,11 +15,13 @@ from flax import nnx
 from jaxtyping import Array, Float
 from scipy.fft import next_fast_len
 
+from quire.common.checks import check_at_least
 from quire.common.equivariant.clebsch_gordan import real_clebsch_gordan
-from quire.common.equivariant.irreps import lmax_of, num_coefficients, per_degree
+from quire.common.equivariant.irreps import at_least_float32, lmax_of, num_coefficients, per_degree
 from quire.common.equivariant.sphere_grid import PRECISION, from_grid, to_grid
 from quire.common.equivariant.torus_fourier import from_half_series, from_torus, half_series, to_torus
 from quire.common.tables import cached_table
+from quire.gaunt_tensor_product.initial import normal_weights
 
 
 @partial(jax.jit, static_argnames=("nu", "lmax_out", "method"))
@@ -48,11 +51,12 @@ def gaunt_power(
         raise ValueError(f"nu is {nu} and lmax_out {lmax_out}; nu is at least 1 and degrees go from 0 to nu * {lmax}")
     if method == "grid":
         degree = nu * lmax + lmax_out
-        return from_grid(to_grid(x, degree) ** nu, lmax_out, degree)
+        return from_grid(to_grid(at_least_float32(x), degree) ** nu, lmax_out, degree).astype(x.dtype)
     if method == "fft":
-        values = to_torus(half_series(x.reshape(-1, x.shape[-1])), next_fast_len(2 * nu * lmax + 1)) ** nu
+        rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+        values = to_torus(half_series(rows), next_fast_len(2 * nu * lmax + 1)) ** nu
         power = from_half_series(from_torus(values, nu * lmax, lmax_out), lmax_out)
-        return power.reshape(*x.shape[:-1], num_coefficients(lmax_out))
+        return power.astype(x.dtype).reshape(*x.shape[:-1], num_coefficients(lmax_out))
     raise ValueError(f"method is {method!r}; choose from grid, fft")
 
 
@@ -95,6 +99,9 @@ class ManyBody(nnx.Module):
         channels: channels of f.
         weigh_inputs: see above.
         rngs: for the weights, standard normal.
+
+    Raises:
+        ValueError: for a size below 1, or degrees that the powers do not have.
     """
 
     def __init__(
@@ -108,8 +115,9 @@ class ManyBody(nnx.Module):
         weigh_inputs: bool = False,
         rngs: nnx.Rngs,
     ):
-        self.weights = nnx.Param(rngs.params.normal((nu, num_elements, channels, lmax_out + 1)))
-        self.input_weights = nnx.Param(rngs.params.normal((nu, num_elements, channels, lmax_in + 1))) if weigh_inputs else None
+        check_block(nu, lmax_in, lmax_out, num_elements, channels)
+        self.weights = normal_weights(rngs, (nu, num_elements, channels, lmax_out + 1))
+        self.input_weights = normal_weights(rngs, (nu, num_elements, channels, lmax_in + 1)) if weigh_inputs else None
         self.lmax_in, self.lmax_out = lmax_in, lmax_out
 
     def __call__(
@@ -131,7 +139,7 @@ class ManyBody(nnx.Module):
             first = to_grid(jnp.stack([x * weights[..., k, :, :] for k in range(nu)]), degree)
         terms = from_grid(first * jnp.stack([values**k for k in range(nu)]), self.lmax_out, degree)
         weights = per_degree(of_element(one_hot, self.weights[...]))
-        return sum(terms[k] * weights[..., k, :, :] for k in range(nu))
+        return jnp.sum(terms * jnp.moveaxis(weights, -3, 0), axis=0)
 
 
 def of_element(one_hot: Float[Array, "*batch elements"], weights: Float[Array, "*orders elements channels k"]) -> Array:
@@ -140,8 +148,16 @@ def of_element(one_hot: Float[Array, "*batch elements"], weights: Float[Array, "
     They are zero for an atom that only pads.
     """
     by_element = jnp.moveaxis(weights, -3, 0)
-    flat = by_element.reshape(len(by_element), -1)
-    return jnp.matmul(one_hot, flat, precision=PRECISION).reshape(*one_hot.shape[:-1], *by_element.shape[1:])
+    flat = by_element.reshape(len(by_element), math.prod(by_element.shape[1:]))
+    return jnp.matmul(one_hot.astype(flat.dtype), flat, precision=PRECISION).reshape(*one_hot.shape[:-1], *by_element.shape[1:])
+
+
+def check_block(nu: int, lmax_in: int, lmax_out: int, num_elements: int, channels: int) -> None:
+    """Raise a ValueError for a size below 1, or degrees that products of nu fields do not have."""
+    for name, size in (("nu", nu), ("num_elements", num_elements), ("channels", channels)):
+        check_at_least(name, size)
+    if lmax_in < 0 or not 0 <= lmax_out <= nu * lmax_in:
+        raise ValueError(f"lmax_in is {lmax_in} and lmax_out {lmax_out}; degrees of the product go from 0 to nu * lmax_in")
 
 
 def check_features(x: Array, channels: int, lmax: int) -> None:
@@ -213,10 +229,9 @@ class SymmetricContraction(nnx.Module):
     """
 
     def __init__(self, nu: int, lmax_in: int, lmax_out: int, num_elements: int, channels: int, *, rngs: nnx.Rngs):
-        shapes = [[symmetric_couplings(lmax_in, k, l).shape[1] for l in range(lmax_out + 1)] for k in range(1, nu + 1)]
-        self.weights = nnx.List(
-            nnx.Param(rngs.params.normal((num_elements, channels, sum(paths))) / max(1, sum(paths)) ** 0.5) for paths in shapes
-        )
+        check_block(nu, lmax_in, lmax_out, num_elements, channels)
+        paths = [sum(symmetric_couplings(lmax_in, k, l).shape[1] for l in range(lmax_out + 1)) for k in range(1, nu + 1)]
+        self.weights = nnx.List(normal_weights(rngs, (num_elements, channels, count), max(1, count)) for count in paths)
         self.nu, self.lmax_in, self.lmax_out, self.channels = nu, lmax_in, lmax_out, channels
 
     def __call__(
@@ -272,7 +287,5 @@ def _monomials(x: Float[Array, "*batch n"], nu: int) -> Float[Array, "*batch mon
         return jnp.ones_like(x[..., :1])
     if nu == 1:
         return x
-    product = 1.0
-    for selection in _selections(x.shape[-1], nu):
-        product = product * jnp.matmul(x, selection.astype(x.dtype), precision=PRECISION)
-    return product
+    factors = [jnp.matmul(x, one.astype(x.dtype), precision=PRECISION) for one in _selections(x.shape[-1], nu)]
+    return math.prod(factors[1:], start=factors[0])

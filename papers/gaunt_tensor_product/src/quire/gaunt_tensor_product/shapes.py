@@ -14,7 +14,9 @@ from quire.common.equivariant.radial import bessel_basis
 from quire.common.equivariant.rotations import random_rotation
 from quire.common.equivariant.spherical_harmonics import normalize, spherical_harmonics
 from quire.gaunt_tensor_product.convolution import gaunt_convolution
-from quire.gaunt_tensor_product.interaction import DegreeLinear, Selfmix
+from quire.gaunt_tensor_product.initial import normal_weights
+from quire.gaunt_tensor_product.interaction import Selfmix
+from quire.gaunt_tensor_product.tensor_product import gaunt_tensor_product
 
 SHAPES = np.array(
     [
@@ -61,15 +63,21 @@ def sample_shapes(key: jax.Array, count: int, noise: float) -> tuple[Float[Array
     return jnp.einsum("bij,bnj->bni", random_rotation(third, (count,)), points, precision="highest"), labels
 
 
-class LinearMix(nnx.Module):
-    """Selfmix without its product, `x + W3 (W1 x + W2 x)`: as many parameters, no interaction."""
+class SwitchedMix(Selfmix):
+    """Selfmix, or linear layers in its place, `x + W3 (W1 x + W2 x)`: as many parameters, no interaction.
 
-    def __init__(self, lmax: int, channels: int, *, rngs: nnx.Rngs):
-        self.left, self.right, self.out = (DegreeLinear(lmax, channels, channels, rngs=rngs) for _ in range(3))
+    Which of them is a number that the layer holds, so that networks of both kinds are trained by one program.
+    """
 
-    def __call__(self, x):
+    def __init__(self, lmax: int, channels: int, *, selfmix: bool, rngs: nnx.Rngs):
+        super().__init__(lmax, channels, rngs=rngs)
+        self.selfmix = nnx.Variable(jnp.asarray(selfmix))
+
+    def __call__(self, x: Float[Array, "*batch channels n"]) -> Float[Array, "*batch channels n"]:
         """`[..., channels, (lmax + 1)^2]` to the same shape."""
-        return x + self.out(self.left(x) + self.right(x))
+        left, right = self.left(x), self.right(x)
+        mixed = jnp.where(self.selfmix[...], gaunt_tensor_product(left, right, self.lmax, self.method), left + right)
+        return x + self.out(mixed)
 
 
 class ShapeClassifier(nnx.Module):
@@ -80,11 +88,10 @@ class ShapeClassifier(nnx.Module):
 
     def __init__(self, task: ShapeTask, *, selfmix: bool, rngs: nnx.Rngs):
         channels, lmax, num_bessel = task.channels, task.lmax, 6
-        mix = Selfmix if selfmix else LinearMix
         self.first_radial, self.second_radial = (
-            nnx.Param(rngs.params.normal((num_bessel, channels * (lmax + 1))) / num_bessel**0.5) for _ in range(2)
+            normal_weights(rngs, (num_bessel, channels * (lmax + 1)), num_bessel) for _ in range(2)
         )
-        self.mixes = nnx.List(mix(lmax, channels, rngs=rngs) for _ in range(2))
+        self.mixes = nnx.List(SwitchedMix(lmax, channels, selfmix=selfmix, rngs=rngs) for _ in range(2))
         self.hidden = nnx.Linear(channels, 32, rngs=rngs)
         self.out = nnx.Linear(32, len(SHAPES), rngs=rngs)
         self.channels, self.lmax, self.num_bessel = channels, lmax, num_bessel
@@ -115,7 +122,22 @@ def shape_batches(task: ShapeTask, keys: jax.Array) -> tuple[Float[Array, "..."]
     return jax.tree.map(lambda a: a.reshape(len(keys), task.steps, task.batch_size, *a.shape[2:]), draw(keys))
 
 
-def shape_loss(model: ShapeClassifier, batch: tuple[Array, Array], key: jax.Array) -> Float[Array, ""]:
+def nearest_shape(points: Float[Array | np.ndarray, "count atoms 3"]) -> Int32[np.ndarray, " count"]:
+    """Classes by the nearest of the seven lists of sorted distances: no network, no training.
+
+    >>> nearest_shape(SHAPES).tolist()
+    [0, 1, 2, 3, 4, 5, 6]
+    """
+
+    def distances(x):
+        rows, columns = np.triu_indices(x.shape[1], 1)
+        return np.sort(np.linalg.norm(x[:, rows] - x[:, columns], axis=-1), axis=1)
+
+    gaps = distances(np.asarray(points))[:, None] - distances(SHAPES)[None]
+    return np.argmin(np.sum(gaps**2, axis=-1), axis=1).astype(np.int32)
+
+
+def shape_loss(model: nnx.Module, batch: tuple[Array, Array], key: jax.Array) -> Float[Array, ""]:
     """Cross-entropy of points and classes."""
     points, labels = batch
     return optax.softmax_cross_entropy_with_integer_labels(model(points), labels).mean()

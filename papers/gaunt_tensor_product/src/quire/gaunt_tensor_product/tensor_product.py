@@ -3,6 +3,7 @@
 `(x1 o x2)_a3 = sum_{a1 a2} G_{a1 a2 a3} x1_a1 x2_a2` with Gaunt coefficients G. One result, five ways to compute it.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -13,7 +14,7 @@ from jaxtyping import Array, Float
 from scipy.fft import next_fast_len
 
 from quire.common.equivariant.clebsch_gordan import gaunt
-from quire.common.equivariant.irreps import lmax_of, num_coefficients, per_degree
+from quire.common.equivariant.irreps import at_least_float32, lmax_of, num_coefficients, per_degree
 from quire.common.equivariant.sphere_grid import PRECISION, from_grid, from_grid_separable, to_grid, to_grid_separable
 from quire.common.equivariant.torus_fourier import (
     fourier_product,
@@ -25,14 +26,15 @@ from quire.common.equivariant.torus_fourier import (
     to_torus,
 )
 
-Method = Literal["auto", "dense", "fourier", "fft", "grid", "separable"]
+Evaluator = Literal["dense", "fourier", "fft", "grid", "separable"]
+Method = Literal["auto", Evaluator]
 Rows = Float[Array, "rows _"]
 
 
 def dense(x1: Rows, x2: Rows, lmax_out: int) -> Rows:
     """The definition: one contraction with the table of Gaunt coefficients, `O(L^6)`."""
     G = gaunt(lmax_of(x1), lmax_of(x2), lmax_out).astype(x1.dtype)
-    outer = (x1[:, :, None] * x2[:, None, :]).reshape(len(x1), -1)
+    outer = (x1[:, :, None] * x2[:, None, :]).reshape(len(x1), len(G) * G.shape[1])
     return jnp.matmul(outer, G.reshape(-1, G.shape[-1]), precision=PRECISION)
 
 
@@ -74,21 +76,21 @@ EVALUATORS: dict[str, Callable[[Rows, Rows, int], Rows]] = {
 }
 
 
-def fastest_method(lmax: int, backend: str | None = None) -> str:
+def fastest_method(lmax: int, backend: str | None = None) -> Evaluator:
     """The evaluator that `method="auto"` takes for factors and result of degree up to `lmax`.
 
     Measured on one CPU core (`quire bench gaunt_tensor_product`): the definition up to degree 2, the whole-matrix grid up to
-    10, the separable grid beyond. Accelerators have matrix units and pay for every kernel, so that the whole matrix is taken
+    5, the separable grid beyond. Accelerators have matrix units and pay for every kernel, so that the whole matrix is preferred
     further there; their limits follow from operation counts, not from a measurement.
 
     Args:
         lmax: highest of the three degrees.
         backend: `"cpu"`, `"gpu"` or `"tpu"`; None for the one in use.
 
-    >>> [fastest_method(l, "cpu") for l in (2, 6, 16)]
+    >>> [fastest_method(l, "cpu") for l in (2, 5, 6)]
     ['dense', 'grid', 'separable']
     """
-    dense_to, grid_to = (2, 10) if (backend or jax.default_backend()) == "cpu" else (2, 16)
+    dense_to, grid_to = (2, 5) if (backend or jax.default_backend()) == "cpu" else (2, 16)
     return "dense" if lmax <= dense_to else "grid" if lmax <= grid_to else "separable"
 
 
@@ -116,7 +118,7 @@ def gaunt_tensor_product(
         w1, w2, w3: weights per degree of the factors and of the result, `[L + 1]` or with the leading axes of x1.
 
     Returns:
-        `[..., (lmax_out + 1)^2]`.
+        `[..., (lmax_out + 1)^2]` in the dtype of the factors; halves are multiplied in float32.
 
     Raises:
         ValueError: for coefficients that are not real or not a square in number, leading axes or dtypes that
@@ -138,9 +140,9 @@ def gaunt_tensor_product(
     if method not in EVALUATORS:
         raise ValueError(f"method is {method!r}; choose from auto, {', '.join(EVALUATORS)}")
     x1, x2 = scale_degrees(x1, w1, "w1"), scale_degrees(x2, w2, "w2")
-    rows = (x.reshape(-1, x.shape[-1]) for x in (x1, x2))
+    rows = (at_least_float32(x).reshape(math.prod(x.shape[:-1]), x.shape[-1]) for x in (x1, x2))
     product = EVALUATORS[method](*rows, lmax_out).reshape(*x1.shape[:-1], num_coefficients(lmax_out))
-    return scale_degrees(product, w3, "w3")
+    return scale_degrees(product.astype(x1.dtype), w3, "w3")
 
 
 def scale_degrees(x: Float[Array, "*batch n"], weights: Float[Array, "..."] | None, name: str) -> Float[Array, "*batch n"]:

@@ -51,17 +51,17 @@ class Frames(NamedTuple):
 
 
 def find_neighbours(molecules: Molecules, cutoff: float, dtype: Any = np.float32) -> Neighbours:
-    """Neighbour lists of all frames, with as many places as they need."""
-    places = most_neighbours(molecules.positions, cutoff)
-    near = _neighbours(jnp.asarray(molecules.positions, dtype), cutoff, places)
+    """Neighbour lists of all frames, with the capacity that they need."""
+    capacity = most_neighbours(molecules.positions, cutoff)
+    near = _neighbours(jnp.asarray(molecules.positions, dtype), cutoff, capacity)
     if int(near.overflow.max()):
-        raise ValueError(f"{int(near.overflow.max())} neighbours at the cutoff {cutoff} found no place")
+        raise ValueError(f"{int(near.overflow.max())} neighbours at the cutoff {cutoff} are beyond the capacity {capacity}")
     return near
 
 
 @partial(jax.jit, static_argnums=(1, 2))
-def _neighbours(positions: Array, cutoff: float, places: int) -> Neighbours:
-    return jax.vmap(lambda x: neighbour_list(x, cutoff, places))(positions)
+def _neighbours(positions: Array, cutoff: float, capacity: int) -> Neighbours:
+    return jax.vmap(lambda x: neighbour_list(x, cutoff, capacity))(positions)
 
 
 def prepare(config: MACEConfig, molecules: Molecules, mean_energy: float, dtype: Any = np.float32) -> Frames:
