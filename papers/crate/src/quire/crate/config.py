@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from quire.common.claims.paper import PresetName
 from quire.common.train.recipe import Recipe
 from quire.crate.classifier import TINY, CRATEConfig
 from quire.crate.language_model import CRATELMConfig
@@ -108,4 +107,4 @@ PAPER = Preset(
 """The paper's sizes and data: CRATE-T on ImageNet-1K with Lion as in its section 4.1, CRATE-MAE-B with the schedule of MAE
 (He et al. 2022), CRATE-GPT on OpenWebText with that of GPT-2."""
 
-PRESETS: dict[PresetName, Preset] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
+PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
