@@ -65,11 +65,11 @@ class RadianceField(nnx.Module):
 
     def features(self, x: Float[Array, "n 3"]) -> Float[Array, "n m"]:
         """The log-density and the numbers that the colour is made of, before they are clipped."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not say what it is made of")
 
     def colour(self, features: Float[Array, "n m"], directions: Float[Array, "n 3"]) -> Float[Array, "n 3"]:
         """Red, green and blue in 0..1."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not say what it is made of")
 
     def __call__(
         self, x: Float[Array, "n 3"], directions: Float[Array, "n 3"], *, clip: tuple[float, float] | Array = CLIP
