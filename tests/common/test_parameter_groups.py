@@ -14,7 +14,7 @@ FIELDS = {
         {"table": 0, "sigma_net": 1, "color_net": 1},
     ),
     "mlp": (
-        lambda rngs: MlpField(1, 2, 4, skip=1, encoded=4, hidden=4, rngs=rngs),
+        lambda rngs: MlpField(1, 2, 4, skip=0, encoded=4, hidden=4, rngs=rngs),
         {"kernels": 0, "biases": 0, "sigma_net": 1, "color_net": 1},
     ),
     "voxel": (lambda rngs: VoxelSHField((3, 3, 3), 1, rngs=rngs), {"grid": 0}),

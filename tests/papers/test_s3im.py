@@ -11,6 +11,7 @@ from flax import nnx
 
 from quire.common.claims import run
 from quire.common.data.blob_scene import blob_scene
+from quire.common.data.source import Source
 from quire.common.errors import DatasetUnavailable
 from quire.common.fields.ray_batches import PhotoBatch
 from quire.common.testing import (
@@ -164,7 +165,9 @@ def test_constants_see_the_border():
     np.testing.assert_allclose(free, 1 - luminance, rtol=1e-5)
     bordered = s3im_loss(a, b, repeats=1, patch=(4, 4))
     assert abs(bordered - free) > 1e-3
-    np.testing.assert_allclose(bordered, brute_force.loss(a, b, np.arange(16)[None], (4, 4), 4, 4, "code"), atol=1e-6)
+    np.testing.assert_allclose(
+        bordered, brute_force.loss(np.asarray(a), np.asarray(b), np.arange(16)[None], (4, 4), 4, 4, "code"), atol=1e-6
+    )
 
 
 def test_bounds_and_gradient_at_equal_colours():
@@ -217,8 +220,8 @@ def test_jit_vmap_and_precision(as_installed):
     assert_jit_consistent(loss, colours(16, 3), colours(16, 3, seed=1))
     assert_vmap_consistent(loss, colours(2, 16, 3), colours(2, 16, 3, seed=1))
     assert_dtypes(loss, colours(16, 3) - 0.2, colours(16, 3, seed=1))
-    near = 0.9 + 1e-3 * colours(16, 3)
-    assert_matches_float64(loss, near, near[::-1].copy())
+    near = 0.9 + 1e-2 * colours(64, 3)
+    assert_matches_float64(partial(s3im_loss, patch=(8, 8), repeats=1), near, near[::-1].copy())
 
 
 def test_degenerate_colours(as_installed):
@@ -226,7 +229,7 @@ def test_degenerate_colours(as_installed):
         loss = partial(s3im_loss, patch=(4, 4), repeats=2, key=KEY, method=method)
         assert_degenerate(loss, colours(16, 3), colours(16, 3, seed=1), scales=(1e-30, 1e3))
     poisoned = colours(16, 3)
-    poisoned[3] = np.nan
+    poisoned[0] = np.nan
     assert np.isnan(s3im_loss(poisoned, colours(16, 3), patch=(4, 4), repeats=1))
 
 
@@ -300,13 +303,13 @@ def test_both_terms_fall(kind):
 def test_a_weight_of_zero_is_the_squared_error():
     host = build_host("voxel", SIZES, rngs=nnx.Rngs(0))
     rays = [np.asarray(a, np.float32) for a in (np.tile([[0, 0, 3.0]], (64, 1)), np.tile([[0, 0, -1.0]], (64, 1)))]
-    photo = PhotoBatch(*rays, np.full(64, 0.5, np.float32), colours(64, 3))
+    photo = PhotoBatch(*map(jnp.asarray, (*rays, np.full(64, 0.5, np.float32), colours(64, 3))))
     batch = Batch(photo, jnp.asarray(drawn_orders(np.random.default_rng(0), 1, 2, 64)[0]))
     seen = look(host, *rays, samples=8)
     squared = np.mean((seen.rgb - photo.rgb) ** 2)
     similar = s3im_loss(seen.rgb, photo.rgb, patch=(8, 8), perms=batch.orders)
     for weight in (0.0, 0.7):
-        constants = Constants(weight, 0.5, np.array([-5.0, 7.0]), shared_places(LOSS, 2), taps_of(4))
+        constants = Constants(np.array(weight), np.array(0.5), np.array([-5.0, 7.0]), shared_places(LOSS, 2), taps_of(4))
         np.testing.assert_allclose(field_loss(8)(host, batch, constants), squared + weight * similar, rtol=1e-5)
 
 
@@ -368,7 +371,7 @@ def test_scenes(monkeypatch, tmp_path):
 
 
 def test_the_sweep_names_every_setting(monkeypatch):
-    monkeypatch.setattr("quire.s3im.experiments.open_scene", lambda config: type("S", (), {"value": SCENE, "stand_in_for": ""}))
+    monkeypatch.setattr("quire.s3im.experiments.open_scene", lambda config: Source(SCENE))
     small = replace(PRESETS["quick"], similarity=LOSS, training=SHORT, field=SIZES, sweep=(replace(LOSS, weight=2.0),))
     found = list(sweep(small, KEY))
     assert [loss.weight for loss, _ in found] == [0, 1, 2]
