@@ -234,7 +234,7 @@ def test_sparse_and_dense_solvers_take_the_same_steps():
     assert_close(sparse_info.losses, dense_info.losses, 1e-9)
     assert_close(sparse, dense, 1e-8)
     assert_close(sparse_info.terms, dense_info.terms, 1e-7)
-    assert (sparse_info.taken == dense_info.taken).all() and sparse_info.steps == 12
+    assert (sparse_info.accepted == dense_info.accepted).all() and sparse_info.steps == 12
     assert sparse_info.terms["kinematics"] > 0 and "collision" in sparse_info.terms
 
 
