@@ -153,9 +153,9 @@ def test_networks_without_features_never_see_them(monkeypatch):
     """Weights of zero would learn to read a feature that is not zero."""
     seen = []
     monkeypatch.setattr(claims, "_test_errors", lambda preset, build, Z, y, order, keys: seen.append(Z) or np.zeros(len(keys)))
-    claims.regression_errors(Preset(graphs=12, test_graphs=4, nodes=6, steps=2, batch_size=4), jax.random.key(0))
+    claims.regression_errors(Preset(graphs=30, test_graphs=4, nodes=6, steps=2, batch_size=4), jax.random.key(0))
     of_nodes, of_pairs = seen
-    assert of_nodes.shape == (1, 12, 1, 6, 6) and of_pairs.shape == (2, 12, 13, 6, 6)
+    assert of_nodes.shape == (1, 30, 1, 6, 6) and of_pairs.shape == (2, 30, 13, 6, 6)
     assert not of_pairs[0, :, 1:].any() and of_pairs[1, :, 1:].any()
     np.testing.assert_array_equal(of_pairs[:, :, 0], [of_nodes[0, :, 0]] * 2)
 
@@ -169,7 +169,7 @@ def test_recipe_trains():
     with pytest.raises(ValueError, match="train holds 24 graphs; a batch needs 128"):
         train_regression(model, batch, batch, TrainingConfig(), jax.random.key(1))
     short = TrainingConfig(epochs=1, batch_size=8)
-    nothing, broken = jax.tree.map(lambda a: a[:0], batch), (*batch[:3], np.full(y.shape, np.nan, np.float32))
+    nothing, broken = jax.tree.map(lambda a: a[:0], batch), (*batch[:3], jax.device_put(np.full(y.shape, np.nan, np.float32)))
     with pytest.raises(ValueError, match="validation holds no graph"):
         train_regression(model, batch, nothing, short, jax.random.key(1))
     with jax.debug_nans(False):

@@ -108,7 +108,9 @@ def search_scores(encoded: EncodedCorpus, top_n: int) -> dict[str, Float[Array, 
 
 
 @partial(jax.jit, static_argnames="documents")
-def of_documents(scores: Real[np.ndarray | Array, "q p"], owner: Int[np.ndarray, " p"], documents: int) -> Float[Array, "q d"]:
+def of_documents(
+    scores: Real[np.ndarray | Array, "q p"], owner: Int[np.ndarray | Array, " p"], documents: int
+) -> Float[Array, "q d"]:
     """A document is as good as its best passage; one without passages comes last."""
     best = jnp.full((len(scores), documents), jnp.finfo(jnp.float32).min)
     return best.at[:, owner].max(jnp.asarray(scores, jnp.float32))
