@@ -40,7 +40,7 @@ def neighbour_rows(pairs: Int[np.ndarray, "2 m"], num_nodes: int) -> NeighbourRo
 
     >>> rows = neighbour_rows(np.array([[0, 1], [1, 2]]), 3)
     >>> rows.node.tolist(), [row[:2] for row in rows.neighbour.tolist()]
-    ([0, 1, 2], [[1, 3], [0, 2], [1, 3]])
+    ([0, 1, 2], [[1, 3], [2, 0], [1, 3]])
     """
     m = pairs.shape[1]
     own, other, edge = np.concatenate(pairs), np.concatenate(pairs[::-1]), np.tile(np.arange(m), 2)
