@@ -55,8 +55,8 @@ class Encoder(nnx.Module):
     score: Callable[[Array, Array], Array] = staticmethod(inner_product)
 
     def __call__(self, graph: Graph, key: jax.Array | None = None) -> Float[Array, "n out"]:
-        """Vectors of the nodes; a key makes it training."""
-        raise NotImplementedError
+        """Vectors of the nodes, the embedding itself where a model makes no more of it; a key makes it training."""
+        return self.embedding[...]
 
 
 class BPRMF(Encoder):
@@ -70,9 +70,6 @@ class BPRMF(Encoder):
 
     def __init__(self, num_nodes: int, dim: int = 64, *, rngs: nnx.Rngs):
         self.embedding = embedding(num_nodes, dim, rngs)
-
-    def __call__(self, graph: Graph, key: jax.Array | None = None) -> Float[Array, "n dim"]:
-        return self.embedding[...]
 
 
 class LightGCN(Encoder):
