@@ -71,7 +71,7 @@ from quire.flexround.layer_study import LayerSizes, layer_problem, variant_rates
 from quire.flexround.layer_weights import input_steps, layer_weights, with_weights
 from quire.flexround.methods import rates
 from quire.flexround.peers import qwix_gptq, qwix_nearest
-from quire.flexround.sources import Text, open_images, open_text
+from quire.flexround.sources import open_images, open_text
 from quire.flexround.vision import build, load_published, published_names
 
 quantize = jax.jit(flexround, static_argnames=("bits", "symmetric"))
@@ -682,9 +682,6 @@ def test_data_of_the_presets(as_installed):
     assert sum(len(labels) for _, labels in images.test(100)) == 597
     text = open_text(replace(presets.QUICK.language, letters=600), jax.random.key(0)).value
     assert len(text.train) == 500
-    assert text.windows(jax.random.key(0), 3, 7).shape == (3, 7)
-    with pytest.raises(ValueError, match="size is 9"):
-        Text("short", np.arange(4), np.arange(4)).windows(jax.random.key(0), 1, 9)
     with pytest.raises(ValueError, match="image_set is 'faces'"):
         open_images(replace(presets.QUICK.vision, image_set="faces"))
     with pytest.raises(ValueError, match="corpus is 'novels'"):

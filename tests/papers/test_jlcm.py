@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from quire.common.claims import run
+from quire.common.data.token_text import TokenText
 from quire.common.layers.permute import permute_units
 from quire.common.quant.scalar_codebooks import kmeans_1d, kmeans_1d_exact
 from quire.common.testing import assert_close, assert_degenerate, assert_dtypes, assert_jit_consistent, assert_vmap_consistent
@@ -55,7 +56,7 @@ from quire.jlcm import (
 )
 from quire.jlcm.codebook_tensor import sorted_codebooks
 from quire.jlcm.config import LanguageSizes, VisionSizes
-from quire.jlcm.language import Text, build, study
+from quire.jlcm.language import build, study
 from quire.jlcm.layer_study import LayerSizes, layer_problem
 from quire.jlcm.networks import kernels
 from quire.jlcm.vision import open_images
@@ -401,7 +402,7 @@ TINY_TEXT = LanguageSizes(
 
 def test_a_language_model_is_compressed():
     ids = np.random.default_rng(0).integers(0, 6, 600)
-    found = study(TINY_TEXT, Text("random", ids[:500], ids[500:]), KEY)
+    found = study(TINY_TEXT, TokenText("random", ids[:500], ids[500:]), KEY)
     assert set(found) == {"float32", "JLCM", "k-means", "RTN", "pairs of tokens"}
     assert np.isfinite(list(found.values())).all()
     assert found["float32"] != found["RTN"]

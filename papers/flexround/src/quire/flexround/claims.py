@@ -8,6 +8,7 @@ import numpy as np
 
 from quire.common.claims import Measurement, above, all_of, at_least, at_most, beats, below, every_seed, on_average, shared
 from quire.common.claims.identity import identity
+from quire.common.metrics.perplexity import pair_perplexity, perplexity
 from quire.common.metrics.rank_correlation import spearman
 from quire.common.random import generator
 from quire.common.testing import max_relative_error
@@ -316,9 +317,9 @@ def language_study(preset: Preset, keys: jax.Array):
     windows = text.windows(jax.random.fold_in(keys[0], 3), c.windows, c.max_length + 1, test=True)
     methods: dict[str, MethodName] = {"RTN": "rtn", "FlexRound": "flexround"}
     every = [each.model for m in methods.values() for each in language.quantized_models(model, text, c, m, keys)]
-    full, *quantized = language.perplexity([model, *every], windows)
+    full, *quantized = perplexity([model, *every], windows)
     found = dict(zip(methods, np.reshape(quantized, (len(methods), len(c.bits), len(keys))).swapaxes(1, 2), strict=True))
-    pairs, seeds = language.pair_perplexity(text, windows, c.vocab_size), np.ones(len(keys))
+    pairs, seeds = pair_perplexity(text.train, windows, c.vocab_size), np.ones(len(keys))
     return found | {"full precision": full * seeds, "pairs": pairs * seeds}
 
 

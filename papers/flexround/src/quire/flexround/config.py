@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from quire.common.data.token_text import Corpus
 from quire.common.train.recipe import Recipe
 from quire.flexround.layer_study import LayerSizes
 from quire.flexround.scheme import Scheme
 
 ImageSet = Literal["digits", "cifar10", "imagenet-1k"]
-Corpus = Literal["markov", "wikitext-2", "openwebtext"]
 
 
 @dataclass(frozen=True)

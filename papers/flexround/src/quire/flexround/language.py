@@ -1,21 +1,19 @@
 """A causal language model: trained, its blocks quantised at several widths, scored by its perplexity."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import jax
 import numpy as np
-from flax import nnx
 
-from quire.common.layers.transformer import next_token_loss
+from quire.common.data.token_text import TokenText
+from quire.common.metrics.perplexity import window_loss
 from quire.common.train.batches import HostBatches, epoch_indices, take_batch
 from quire.common.train.fit import fit
-from quire.common.train.seeds import fold_keys, over_seeds, stack
+from quire.common.train.seeds import fold_keys
 from quire.flexround.blockwise import QuantizedModel, quantize_models
 from quire.flexround.config import LanguageSizes
 from quire.flexround.methods import MethodName
 from quire.flexround.networks import Chain, decoder, drawn
-from quire.flexround.sources import Text
 
 FULL_PRECISION = (-1,)
 """The head keeps its weights, as the embedding does."""
@@ -27,12 +25,7 @@ HOST_CHUNK = 100
 """Steps whose batches are then in memory at a time."""
 
 
-def language_loss(model: Chain, windows: jax.Array, key: jax.Array | None = None) -> jax.Array:
-    """Cross-entropy of every token of `windows [n, t + 1]` but the first, in nats."""
-    return next_token_loss(model(windows[:, :-1]), windows[:, 1:])
-
-
-def trained_model(sizes: LanguageSizes, text: Text, key: jax.Array) -> Chain:
+def trained_model(sizes: LanguageSizes, text: TokenText, key: jax.Array) -> Chain:
     """A GPT, trained on windows of a text."""
     training, size = sizes.training, sizes.max_length + 1
 
@@ -48,29 +41,13 @@ def trained_model(sizes: LanguageSizes, text: Text, key: jax.Array) -> Chain:
         batches = HostBatches(lambda step: text.windows(jax.random.fold_in(own, step), training.batch_size, size))
         data, chunk = None, HOST_CHUNK
     tx = training.transformation(flat=True)
-    fit(model, tx, language_loss, batches, data, steps=training.steps, key=own, chunk_steps=chunk)
+    fit(model, tx, window_loss, batches, data, steps=training.steps, key=own, chunk_steps=chunk)
     return model
 
 
-def perplexity(models: Sequence[Chain], windows: np.ndarray, *, batch_size: int = 250) -> np.ndarray:
-    """`exp` of the mean cross-entropy of windows `[n, t + 1]`, for every model."""
-    graphs, states = zip(*map(nnx.split, models), strict=True)
-    loss, state, total = over_seeds(graphs[0], language_loss), stack(states), np.zeros(len(models))
-    for start in range(0, len(windows), batch_size):
-        part = windows[start : start + batch_size]
-        total += len(part) * np.asarray(loss(state, part), float)
-    return np.exp(total / len(windows))
-
-
-def pair_perplexity(text: Text, windows: np.ndarray, vocab_size: int) -> float:
-    """That of counts of pairs of tokens, each begun at one: the trivial model."""
-    counts = np.ones((vocab_size, vocab_size))
-    np.add.at(counts, (text.train[:-1], text.train[1:]), 1)
-    probabilities = counts / counts.sum(1, keepdims=True)
-    return float(np.exp(-np.log(probabilities[windows[:, :-1], windows[:, 1:]]).mean()))
-
-
-def quantized_models(model: Chain, text: Text, sizes: LanguageSizes, method: MethodName, keys: jax.Array) -> list[QuantizedModel]:
+def quantized_models(
+    model: Chain, text: TokenText, sizes: LanguageSizes, method: MethodName, keys: jax.Array
+) -> list[QuantizedModel]:
     """One model, quantised for every width and, within it, every key, on sequences of the training text of its own."""
     inputs = [text.windows(key, sizes.calibration, sizes.max_length) for key in fold_keys(keys, 2)]
     widths = len(sizes.bits)

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from quire.common.data.imagenet import imagenet_batches, imagenet_files
 from quire.common.data.images import ImageData, ImageSplit, cifar10, digits, pixels
-from quire.common.data.markov import markov_text
-from quire.common.data.registry import provided
 from quire.common.data.source import Source, open_or
-from quire.common.data.text import wikitext2
-from quire.common.random import generator
+from quire.common.data.token_text import TokenText, token_text
 from quire.flexround.config import LanguageSizes, VisionSizes
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -92,53 +89,14 @@ def _imagenet(side: int = 224) -> Images:
 # --- Text ---
 
 
-@dataclass(frozen=True)
-class Text:
-    """Token ids for training and for the test, and the name that tables show."""
-
-    name: str
-    train: Int[np.ndarray, " n"]
-    test: Int[np.ndarray, " m"]
-
-    def windows(self, key: jax.Array, count: int, size: int, *, test: bool = False) -> Int[np.ndarray, "count size"]:
-        """Windows from random places, int32.
-
-        Raises:
-            ValueError: if the text is shorter than a window.
-        """
-        ids = self.test if test else self.train
-        if len(ids) < size:
-            raise ValueError(f"size is {size}; the text has {len(ids)} tokens")
-        starts = generator(key).integers(0, len(ids) - size + 1, (count, 1))
-        return np.asarray(ids[starts + np.arange(size)], np.int32)
-
-
-def open_text(sizes: LanguageSizes, key: jax.Array) -> Source[Text]:
+def open_text(sizes: LanguageSizes, key: jax.Array) -> Source[TokenText]:
     """The text of a preset: generated from the key, bytes of WikiText-2, or bytes of OpenWebText.
 
     Raises:
         DatasetUnavailable: if it is not on this machine and cannot be downloaded.
         ValueError: for another corpus.
     """
-    openers = {"markov": lambda: _generated(sizes, key), "wikitext-2": _wikitext2, "openwebtext": _openwebtext}
-    if sizes.corpus not in openers:
-        raise ValueError(f"corpus is {sizes.corpus!r}; it must be one of {', '.join(openers)}")
-    return open_or(openers[sizes.corpus], stand_in_for="C4 and WikiText-2" if sizes.corpus == "markov" else "C4")
-
-
-def _generated(sizes: LanguageSizes, key: jax.Array) -> Text:
-    letters = markov_text(key, sizes.letters, sizes.vocab_size).letters
-    cut = len(letters) * 5 // 6
-    return Text(
-        f"order-2 Markov text, {sizes.vocab_size} letters, {cut} train / {len(letters) - cut} test", letters[:cut], letters[cut:]
+    return open_or(
+        lambda: token_text(sizes.corpus, key, vocab_size=sizes.vocab_size, letters=sizes.letters),
+        stand_in_for="C4 and WikiText-2" if sizes.corpus == "markov" else "C4",
     )
-
-
-def _wikitext2() -> Text:
-    train, test = (np.frombuffer(wikitext2(split).encode(), np.uint8) for split in ("valid", "test"))
-    return Text(f"WikiText-2, {len(train)} bytes (valid) train / {len(test)} test", train, test)
-
-
-def _openwebtext() -> Text:
-    train, test = (np.memmap(provided("openwebtext", f"{split}.txt"), np.uint8, "r") for split in ("train", "test"))
-    return Text(f"OpenWebText, {len(train)} bytes train", train, test)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from quire.common.data.token_text import Corpus
 from quire.common.train.recipe import Recipe
 from quire.jlcm.layer_study import LayerSizes
 
 ImageSet = Literal["digits", "cifar10"]
-Corpus = Literal["markov", "wikitext-2", "openwebtext"]
 
 
 @dataclass(frozen=True)
