@@ -210,6 +210,8 @@ def test_product_is_bilinear_symmetric_and_differentiable(method):
 def test_auto_follows_degree_and_backend():
     assert [fastest_method(n, "cpu") for n in (1, 2, 3, 5, 6, 24)] == ["dense"] * 2 + ["grid"] * 2 + ["separable"] * 2
     assert fastest_method(16, "gpu") == "grid" and fastest_method(17, "tpu") == "separable"
+    with pytest.raises(ValueError, match="lmax is -1"):
+        fastest_method(-1)
 
 
 @pytest.mark.parametrize(

@@ -331,6 +331,11 @@ def test_training_errors(as_installed, small):
             opener("netflix")
     with pytest.raises(ValueError, match="form is 'heat'"):
         diffuse(two_classes(0), "heat", 1)
+    with pytest.raises(ValueError, match="steps is -1"):
+        diffuse(two_classes(0), "plain", -1)
+    for name, value in (("num_users", 1), ("num_items", 1), ("channels", 0), ("density", 1.5), ("density", np.nan)):
+        with pytest.raises(ValueError, match=f"{name} is {value}"):
+            two_classes(0, **{name: value})
 
 
 def test_evaluation_in_portions_is_the_dense_one(small, monkeypatch):

@@ -180,8 +180,8 @@ def symmetric_product(graph: Graph, weight: Float[Array, " m"], x: Float[Array, 
 
     The derivative by x is the same product of the cotangents. The derivative by the weights,
     `dw_e = <dout_i, x_j> + <dout_j, x_i>`, reads `4 m c` numbers; left to itself, XLA fuses it into everything that is computed
-    from it and evaluates it again in each place, ten times the cost of the product. A loop over parts of the edges is a border
-    that fusion does not cross, and keeps the gathered rows small.
+    from it and evaluates it again in each place. A loop over parts of the edges is a border that fusion does not cross, and keeps
+    the gathered rows small.
 
     Args:
         graph: the edges.

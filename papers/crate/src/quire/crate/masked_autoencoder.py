@@ -45,10 +45,7 @@ class CRATEMAEConfig:
     normalise_targets: bool = False
 
 
-MAE_TINY = CRATEMAEConfig(384, 12, 6)
-MAE_SMALL = CRATEMAEConfig(576, 12, 12)
 MAE_BASE = CRATEMAEConfig(768, 12, 12)
-MAE_LARGE = CRATEMAEConfig(1024, 24, 16)
 
 
 class CRATEMAE(nnx.Module):

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from scipy.fft import next_fast_len
 
+from quire.common.checks import check_at_least
 from quire.common.equivariant.clebsch_gordan import gaunt
 from quire.common.equivariant.irreps import at_least_float32, lmax_of, num_coefficients, per_degree
 from quire.common.equivariant.sphere_grid import PRECISION, from_grid, from_grid_separable, to_grid, to_grid_separable
@@ -87,9 +88,13 @@ def fastest_method(lmax: int, backend: str | None = None) -> Evaluator:
         lmax: highest of the three degrees.
         backend: `"cpu"`, `"gpu"` or `"tpu"`; None for the one in use.
 
+    Raises:
+        ValueError: for a negative degree.
+
     >>> [fastest_method(l, "cpu") for l in (2, 5, 6)]
     ['dense', 'grid', 'separable']
     """
+    check_at_least("lmax", lmax, 0)
     dense_to, grid_to = (2, 5) if (backend or jax.default_backend()) == "cpu" else (2, 16)
     return "dense" if lmax <= dense_to else "grid" if lmax <= grid_to else "separable"
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from quire.common.checks import check_at_least
 from quire.common.graphs.edges import Graph, bipartite
 from quire.common.graphs.propagation import lightgcn_propagate
 from quire.common.graphs.sheaf_layers import sheaf_step
@@ -49,7 +50,15 @@ def two_classes(seed: int, num_users: int = 20, num_items: int = 30, *, density:
         num_users, num_items: sizes of the sides.
         density: share of the pairs that are edges.
         channels: of the features.
+
+    Raises:
+        ValueError: for a side of fewer than two, which would lack a class, no channels, or a density outside of 0 .. 1.
     """
+    check_at_least("num_users", num_users, 2)
+    check_at_least("num_items", num_items, 2)
+    check_at_least("channels", channels)
+    if not 0 <= density <= 1:
+        raise ValueError(f"density is {density}; it must lie in [0, 1]")
     rng = np.random.default_rng(seed)
     n = num_users + num_items
     second = rng.integers(0, 2, n).astype(bool)
@@ -76,10 +85,11 @@ def diffuse(case: TwoClasses, form: str, steps: int) -> Float[Array, "steps n ch
         steps: number of steps.
 
     Raises:
-        ValueError: for another form.
+        ValueError: for another form, or a negative number of steps.
     """
     if form not in ("sheaf", "plain", "LightGCN"):
         raise ValueError(f"form is {form!r}; it must be 'sheaf', 'plain' or 'LightGCN'")
+    check_at_least("steps", steps, 0)
     maps = class_maps(case) if form == "sheaf" else jnp.ones(2 * case.graph.num_edges, case.x.dtype)
     laplacian = sheaf_laplacian(case.graph, maps, "scalar")
 
