@@ -467,6 +467,8 @@ def test_ways_from_codes_agree():
         (lambda: compress_model(mlp((2, 3), rngs=nnx.Rngs(0)), np.zeros((0, 2)), key=KEY), "at least 1 input"),
         (lambda: compress_model(mlp((2, 3), rngs=nnx.Rngs(0)), np.full((64, 2), np.nan), key=KEY), "finite"),
         (lambda: compress_model(mlp((2, 3), rngs=nnx.Rngs(0)), np.zeros((9, 2)), key=KEY), "a batch takes 64"),
+        (lambda: compress_model(mlp((2, 3), rngs=nnx.Rngs(0)), np.zeros((64, 5)), key=KEY), "inputs of shape .5,., which"),
+        (lambda: compress_model(nnx.Linear(2, 3, rngs=nnx.Rngs(0)), np.zeros((64, 2)), key=KEY), "models are Linear"),
         (lambda: hidden_units(nnx.Linear(2, 2, rngs=nnx.Rngs(0))), "model is a Linear"),
         (lambda: sizes({}), "tensors is empty"),
         (lambda: VisionSizes(groups=65), "groups 65"),

@@ -110,12 +110,7 @@ def compress_models(
     """
     how = Compression() if how is None else how
     calib = np.asarray(calib)
-    if calib.ndim < 2 or len(calib) != len(models) or not models or calib.shape[1] < 1:
-        raise ValueError(f"calib has shape {calib.shape}; it needs [{len(models)} models, at least 1 input, ...]")
-    if not np.isfinite(calib).all():
-        raise ValueError("calib has numbers that are not finite")
-    if how.fit == "learn" and calib.shape[1] < how.learning.batch_size:
-        raise ValueError(f"calib has {calib.shape[1]} inputs a model; a batch takes {how.learning.batch_size}")
+    _check(models, calib, how)
     prepared = [_ordered(model, how, key) for model, key in zip(models, keys, strict=True)]
     room = "blocks" if isinstance(models[0], TokenLM) else "layers"
     x = x_full = _entered(models, calib)
@@ -130,6 +125,21 @@ def compress_models(
             mine |= new
     models = [_with_blocks(model, room, [b[i] for b in blocks]) for i, (model, _) in enumerate(prepared)]
     return [Compressed(*parts) for parts in zip(models, tensors, np.stack(losses, axis=1), strict=True)]
+
+
+def _check(models: Sequence[nnx.Module], calib: np.ndarray, how: Compression) -> None:
+    if calib.ndim < 2 or len(calib) != len(models) or not models or calib.shape[1] < 1:
+        raise ValueError(f"calib has shape {calib.shape}; it needs [{len(models)} models, at least 1 input, ...]")
+    if not isinstance(models[0], nnx.Sequential | TokenLM):
+        raise ValueError(f"models are {type(models[0]).__name__}; layers are known of nnx.Sequential and TokenLM")
+    if not np.isfinite(calib).all():
+        raise ValueError("calib has numbers that are not finite")
+    if how.fit == "learn" and calib.shape[1] < how.learning.batch_size:
+        raise ValueError(f"calib has {calib.shape[1]} inputs a model; a batch takes {how.learning.batch_size}")
+    try:
+        nnx.eval_shape(lambda model, x: model(x), models[0], calib[0, :1])
+    except TypeError as error:
+        raise ValueError(f"calib has inputs of shape {calib.shape[2:]}, which the model does not take: {error}") from None
 
 
 def _ordered(model: nnx.Module, how: Compression, key: jax.Array) -> tuple[nnx.Module, dict[str, tuple[int, ...]]]:
