@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, ScalarLike
 
 from quire.common.checks import check_at_least, floating
 from quire.common.layers.intermediates import captured, sow
+from quire.common.layers.softmax import masked_softmax
 from quire.common.layers.streaming import Block, chosen_tiles, default_tiles, stream_batch, streaming_softmax_attention
 
 
@@ -47,15 +48,6 @@ def attention_weights(
     if mask is None:
         return jax.nn.softmax(scores, axis=-1)
     return masked_softmax(scores, jnp.broadcast_to(mask, scores.shape))
-
-
-def masked_softmax(scores: Float[Array, "*tokens m"], mask: Bool[Array, "*tokens m"]) -> Float[Array, "*tokens m"]:
-    """Softmax over the last axis among the entries that `mask` allows, at least one entry; zeros where it allows none."""
-    scores = jnp.where(mask, scores, -jnp.inf)
-    top = jnp.max(scores, axis=-1, keepdims=True)
-    exp = jnp.exp(scores - jnp.where(jnp.isfinite(top), top, 0))
-    total = jnp.sum(exp, axis=-1, keepdims=True)
-    return exp / jnp.where(total > 0, total, 1)
 
 
 def attention(

@@ -17,6 +17,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, ScalarLike
 
+from quire.common.layers.softmax import masked_softmax
+from quire.common.tensors.multilinear import khatri_rao
+
 Block = int | Literal["auto", "tiles"] | None
 """A tile length; tiles of default lengths; no tiles; or tiles where they are faster."""
 
@@ -24,7 +27,7 @@ TILE_ELEMENTS = 2**18
 """Scores held at once by the streamed form: 1 MB in float32, about the level-2 cache of a CPU core."""
 
 TILE_COLUMNS = 256
-"""Longest tile of the last memory: the products of the backward pass read tiles along both axes, and slow down beyond it."""
+"""Most tuples in a tile: the products of the backward pass read tiles along both axes, and slow down beyond it."""
 
 DENSE_ELEMENTS = {"one": 2**18, "all": 2**22}
 """Scores of one problem and of a whole batch from which dense attention loses on a CPU: 1 MB and 16 MB in float32."""
@@ -48,8 +51,8 @@ def dense_loses(scores: int, problems: int) -> bool:
     return scores >= DENSE_ELEMENTS["one"] or scores * problems >= DENSE_ELEMENTS["all"]
 
 
-def tuple_scores(q: Float[Array, "n d"], ks: Sequence[Float[Array, "_ d"]], scale: ScalarLike) -> Float[Array, "n *tuples"]:
-    """Scores of every query with every tuple, `scale * sum_t Q_it prod_l K_l[j_l, t]`, one matrix product with the last memory.
+def tuple_scores(q: Float[Array, "n d"], ks: Sequence[Float[Array, "_ d"]], scale: ScalarLike) -> Float[Array, "n tuples"]:
+    """Scores of every query with every tuple, `scale * sum_t Q_it prod_l K_l[j_l, t]`: `scale * Q (K1 (o) ... (o) Km)^T`.
 
     Args:
         q: queries `[n, d]`.
@@ -57,33 +60,27 @@ def tuple_scores(q: Float[Array, "n d"], ks: Sequence[Float[Array, "_ d"]], scal
         scale: factor on the scores.
 
     Returns:
-        `[n, n_1, ..., n_m]`.
+        `[n, n_1 * ... * n_m]`, the last memory's index fastest.
     """
-    folded = q * scale
-    for k in ks[:-1]:
-        folded = folded[..., None, :] * k.reshape((1,) * (folded.ndim - 1) + k.shape)
-    return jnp.einsum("...d,jd->...j", folded, ks[-1])
+    return (q * scale) @ khatri_rao(ks).T
 
 
-def tuple_values(weights: Float[Array, "n *tuples"], vs: Sequence[Float[Array, "_ c"]]) -> Float[Array, "n c"]:
-    """Weighted sum of the elementwise products of values, `sum_{j} W_{i,j} prod_l V_l[j_l, c]`.
+def tuple_values(weights: Float[Array, "n tuples"], vs: Sequence[Float[Array, "_ c"]]) -> Float[Array, "n c"]:
+    """Weighted sum of the elementwise products of values, `sum_{j} W_{i,j} prod_l V_l[j_l, c]`: `W (V1 (o) ... (o) Vm)`.
 
     Args:
-        weights: `[n, n_1, ..., n_m]`.
+        weights: `[n, n_1 * ... * n_m]`.
         vs: the values of each memory, `[n_l, c]`.
 
     Returns:
         `[n, c]`.
     """
-    out = weights @ vs[-1]
-    for v in reversed(vs[:-1]):
-        out = jnp.einsum("...jc,jc->...c", out, v)
-    return out
+    return weights @ khatri_rao(vs)
 
 
 def allowed_tuples(
     masks: Sequence[Bool[Array, "_ _"]] | None, causal: bool, rows: Array, columns: Sequence[Array]
-) -> Bool[Array, "n *tuples"] | None:
+) -> Bool[Array, "n tuples"] | None:
     """Which tuples each query may attend to: every `j_l` passes its memory's mask and, if `causal`, `j_l <= i`.
 
     Args:
@@ -92,55 +89,44 @@ def allowed_tuples(
         rows, columns: absolute positions of the queries and of each memory's tokens.
 
     Returns:
-        Boolean `[n or 1, n_1, ..., n_m]`, or None when everything is allowed.
+        Boolean `[n or 1, n_1 * ... * n_m]`, or None when everything is allowed.
     """
     if masks is None and not causal:
         return None
-    order = len(columns)
-    allowed = jnp.ones((1,) * (order + 1), bool)
-    for axis, position in enumerate(columns):
-        one = jnp.ones((1, position.size), bool) if masks is None else masks[axis]
+    allowed = jnp.ones((1, 1), bool)
+    for memory, position in enumerate(columns):
+        one = jnp.ones((1, position.size), bool) if masks is None else masks[memory]
         if causal:
             one = one & (position[None] <= rows[:, None])
-        shape = [1] * order
-        shape[axis] = position.size
-        allowed = allowed & one.reshape((one.shape[0], *shape))
+        allowed = (allowed[:, :, None] & one[:, None]).reshape(max(allowed.shape[0], one.shape[0]), -1)
     return allowed
 
 
 def dense_softmax_attention(q, ks, vs, scale, masks=None, causal=False):
-    """Weights `[n, n_1, ..., n_m]` and output `[n, c]`, holding every score at once. Rows that attend to nothing give zeros."""
+    """Output `[n, c]`, holding every score at once. Rows that attend to nothing give zeros."""
     scores = tuple_scores(q, ks, scale)
     allowed = allowed_tuples(masks, causal, jnp.arange(q.shape[0]), [jnp.arange(k.shape[0]) for k in ks])
-    axes = tuple(range(1, scores.ndim))
     if allowed is None:
-        weights = jax.nn.softmax(scores, axis=axes)
+        weights = jax.nn.softmax(scores, axis=1)
     else:
-        scores = jnp.where(allowed, scores, -jnp.inf)
-        top = jnp.max(scores, axis=axes, keepdims=True)
-        exp = jnp.exp(scores - jnp.where(jnp.isfinite(top), top, 0))
-        total = jnp.sum(exp, axis=axes, keepdims=True)
-        weights = exp / jnp.where(total > 0, total, 1)
-    return weights, tuple_values(weights, vs)
+        weights = masked_softmax(scores, jnp.broadcast_to(allowed, scores.shape))
+    return tuple_values(weights, vs)
 
 
 def default_tiles(n: int, sizes: Sequence[int], block: int | None = None) -> tuple[int, ...]:
     """Tile lengths (queries, memory 1, ..., memory m) whose score tile holds about `TILE_ELEMENTS` numbers.
 
-    Long tiles of the last memory make the matrix products large; earlier memories only multiply the number of rows. Every tile
+    A tile has up to `TILE_COLUMNS` tuples, whole runs of the last memory first, and as many queries as then fit. Every tile
     length is evened out so that the padding of the last tile stays small.
     """
     if block is not None:
         wanted = [block] * (len(sizes) + 1)
     else:
-        last = min(sizes[-1], TILE_COLUMNS)
-        rows = TILE_ELEMENTS // last
-        wanted = [last]
-        for size in reversed(sizes[:-1]):
-            tile = min(size, max(8, math.isqrt(rows)))
-            rows = max(1, rows // tile)
-            wanted.insert(0, tile)
-        wanted.insert(0, max(1, rows))
+        wanted, columns = [], TILE_COLUMNS
+        for size in reversed(sizes):
+            wanted.insert(0, min(size, columns))
+            columns //= wanted[0]
+        wanted.insert(0, TILE_ELEMENTS // math.prod(wanted))
     return tuple(math.ceil(size / math.ceil(size / tile)) for size, tile in zip((n, *sizes), wanted, strict=True))
 
 
@@ -221,7 +207,9 @@ def stream_batch(function: Callable[..., Array], args: Any, batch: Sequence[int]
     args = jax.tree.map(lambda x: x.reshape((count, *x.shape[len(batch) :])), args)
     together = max(1, TILE_ELEMENTS // math.prod(tiles)) if jax.default_backend() == "cpu" else count
     steps = -(-count // together)
-    if steps == 1:
+    if count == 1:  # a batch axis of length one costs a transposition of every tile
+        out = function(*jax.tree.map(lambda x: x[0], args))[None]
+    elif steps == 1:
         out = jax.vmap(function)(*args)
     elif together == 1:
         out = lax.map(lambda each: function(*each), args)
@@ -269,12 +257,11 @@ def _forward(q, ks, vs, masks, causal, tiles):
             k = [tile[j] for tile, j in zip(k_tiles, index, strict=True)]
             v = [tile[j] for tile, j in zip(v_tiles, index, strict=True)]
             scores = _tile_scores(q_tile, k, mask_tiles, causal, i, index, tiles)
-            axes = tuple(range(1, scores.ndim))
-            new_top = jnp.maximum(top, scores.max(axes))
+            new_top = jnp.maximum(top, scores.max(1))
             shift = jnp.where(jnp.isfinite(new_top), new_top, 0)  # a row that has seen nothing yet has top = -inf
-            weights = jnp.exp(scores - shift.reshape((-1,) + (1,) * len(axes)))
+            weights = jnp.exp(scores - shift[:, None])
             decay = jnp.exp(top - shift)
-            return (new_top, decay * total + weights.sum(axes), decay[:, None] * acc + tuple_values(weights, v)), None
+            return (new_top, decay * total + weights.sum(1), decay[:, None] * acc + tuple_values(weights, v)), None
 
         rows = q_tile.shape[0]
         start = (jnp.full(rows, -jnp.inf, q.dtype), jnp.zeros(rows, q.dtype), jnp.zeros((rows, vs[0].shape[1]), q.dtype))
@@ -328,9 +315,8 @@ def _tile_loss(mask_tiles, causal, tiles, q_tile, k, v, grad_out, delta, log_tot
     The softmax rule `dS = P (grad_out V - delta)` comes out of the exponential, `dV = P grad_out` out of the second factor.
     """
     scores = _tile_scores(q_tile, k, mask_tiles, causal, i, index, tiles)
-    shape = (-1,) + (1,) * len(k)
-    weights = jnp.exp(scores - log_total.reshape(shape))
-    return jnp.sum(weights * (tuple_scores(grad_out, v, 1.0) - delta.reshape(shape)))
+    weights = jnp.exp(scores - log_total[:, None])
+    return jnp.sum(weights * (tuple_scores(grad_out, v, 1.0) - delta[:, None]))
 
 
 def _rows(tiled: Array, like: Array) -> Array:

@@ -34,32 +34,6 @@ MAX_CANCELLATION = 0.1
 """Share of a denominator that rounding may make up: `eps sum |terms|` over the denominator."""
 
 
-def khatri_rao(*mats: Float[Array, "_ d"]) -> Float[Array, "rows d"]:
-    """Column-wise Kronecker product: row `(j_1, ..., j_m)` is `A_1[j_1] * ... * A_m[j_m]`, the last index fastest.
-
-    Args:
-        mats: matrices `[n_l, d]`.
-
-    Returns:
-        `[n_1 * ... * n_m, d]`.
-
-    Raises:
-        ValueError: without matrices, or if their numbers of columns differ.
-
-    >>> khatri_rao(jnp.array([[1., 2.], [3., 4.]]), jnp.array([[1., 1.], [0., 5.]])).tolist()
-    [[1.0, 2.0], [0.0, 10.0], [3.0, 4.0], [0.0, 20.0]]
-    """
-    if not mats:
-        raise ValueError("khatri_rao needs at least one matrix, got none")
-    columns = [a.shape[-1] for a in mats]
-    if len(set(columns)) > 1:
-        raise ValueError(f"mats have {columns} columns; khatri_rao needs the same number in each")
-    out = mats[0]
-    for a in mats[1:]:
-        out = (out[:, None] * a[None]).reshape(out.shape[0] * a.shape[0], a.shape[-1])
-    return out
-
-
 def tensor_attention(
     q: Float[Array, "*batch n d"],
     ks: Sequence[Float[Array, "*batch _ d"]],
@@ -110,7 +84,7 @@ def tensor_attention(
 
     def one(q, ks, vs):
         if tiles is None:
-            return dense_softmax_attention(q, ks, vs, scale, masks, causal)[1]
+            return dense_softmax_attention(q, ks, vs, scale, masks, causal)
         return streaming_softmax_attention(q, ks, vs, scale, masks, causal, tiles)
 
     return _over_batch(one, len(batch))(q, ks, vs) if tiles is None else stream_batch(one, (q, ks, vs), batch, tiles)

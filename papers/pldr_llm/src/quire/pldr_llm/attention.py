@@ -7,10 +7,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from quire.common.layers.attention import masked_softmax, merge_heads, split_heads
+from quire.common.layers.attention import merge_heads, split_heads
 from quire.common.layers.intermediates import sow
 from quire.common.layers.kv_cache import KVCache
 from quire.common.layers.rotary import rotary
+from quire.common.layers.softmax import masked_softmax
 from quire.pldr_llm.config import PLDRConfig
 from quire.pldr_llm.metric_learner import MetricLearner, density_matrix
 from quire.pldr_llm.power_law import Deductive, PowerLaw, power_law_tensor

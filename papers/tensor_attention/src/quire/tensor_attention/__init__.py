@@ -14,11 +14,11 @@ can be approximated in almost linear time, and the higher the order, the smaller
 from quire.common.layers.polynomials import exp_polynomial, monomial_exponents, monomial_features
 from quire.common.layers.tensor_attention import (
     TensorAttention,
-    khatri_rao,
     low_rank_tensor_attention,
     low_rank_weights,
     tensor_attention,
 )
+from quire.common.tensors.multilinear import khatri_rao
 from quire.tensor_attention import claims
 from quire.tensor_attention.approximation import (
     Approximation,

@@ -339,14 +339,13 @@ def truncation_errors(
     q, *kv = floating(q, *ks, *vs)
     ks, vs = kv[: len(ks)], kv[len(ks) :]
     scores = factor * tuple_scores(q, ks, 1 / q.shape[-1])
-    axes = tuple(range(1, scores.ndim))
-    exact = tuple_values(jax.nn.softmax(scores, axis=axes), vs)
+    exact = tuple_values(jax.nn.softmax(scores, axis=1), vs)
 
     def add(carry, degree):
         term, total = carry
         term = jnp.where(degree > 0, term * scores / jnp.maximum(degree, 1), term)
         total = total + term
-        out = tuple_values(total, vs) / total.sum(axes)[:, None]
+        out = tuple_values(total, vs) / total.sum(1)[:, None]
         return (term, total), jnp.max(jnp.abs(out - exact))
 
     return lax.scan(add, (jnp.ones_like(scores), jnp.zeros_like(scores)), jnp.arange(max_degree + 1))[1]

@@ -23,8 +23,9 @@ from quire.common.claims import (
 )
 from quire.common.claims.identity import identity
 from quire.common.layers.polynomials import exp_polynomial, monomial_features
-from quire.common.layers.tensor_attention import khatri_rao, low_rank_tensor_attention, low_rank_weights, tensor_attention
+from quire.common.layers.tensor_attention import low_rank_tensor_attention, low_rank_weights, tensor_attention
 from quire.common.random import generator
+from quire.common.tensors.multilinear import khatri_rao
 from quire.common.testing import max_relative_error
 from quire.tensor_attention import figures, scaling
 from quire.tensor_attention.approximation import Kind, compiled_low_rank, error_bound, max_score, truncation_errors
@@ -146,13 +147,13 @@ def _low_rank_errors(q, ks, vs, degree: int) -> list[float]:
 def _low_rank_forms(q, ks, vs, degree, radius):
     """By kind `U1 (U2 (o) ...)^T` and the output; then both sides of `(U2 (o) ...)^T (V1 (o) ...) = (U2^T V1) * ...`."""
     us = [monomial_features(k, degree) for k in ks]
-    pairs = khatri_rao(*us)
+    pairs = khatri_rao(us)
     factored, outputs = {}, {}
     for kind in KINDS:
         weights = jnp.asarray(low_rank_weights(q.shape[1], exp_polynomial(degree, radius, kind), 1 / q.shape[1]))
         factored[kind] = (monomial_features(q, degree) * weights[None]) @ pairs.T
         outputs[kind] = low_rank_tensor_attention(q, ks, vs, degree=degree, radius=radius, kind=kind)
-    return factored, outputs, pairs.T @ khatri_rao(*vs), math.prod(u.T @ v for u, v in zip(us, vs, strict=True))
+    return factored, outputs, pairs.T @ khatri_rao(vs), math.prod(u.T @ v for u, v in zip(us, vs, strict=True))
 
 
 # --- T3: truncation error ----------------------------------------------------------------------------------------------------
@@ -212,8 +213,8 @@ _truncation_errors = jax.jit(truncation_errors, static_argnums=3)
 def _polynomial_output(q, ks, vs, degree):
     """Output with the Taylor polynomial of the dense scores in place of `exp`."""
     p = np.polynomial.Polynomial(exp_polynomial(degree))
-    entries = p(np.asarray(q @ khatri_rao(*ks).T) / q.shape[1])
-    return entries @ np.asarray(khatri_rao(*vs)) / entries.sum(1, keepdims=True)
+    entries = p(np.asarray(q @ khatri_rao(ks).T) / q.shape[1])
+    return entries @ np.asarray(khatri_rao(vs)) / entries.sum(1, keepdims=True)
 
 
 # --- T4: near-linear against cubic -------------------------------------------------------------------------------------------
