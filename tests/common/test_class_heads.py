@@ -148,3 +148,27 @@ def test_effective_rank_of_known_spectra():
         np.testing.assert_allclose(log_singular_values(z), expected, rtol=1e-9)
     with pytest.raises(ValueError, match="rows"):
         effective_rank(jnp.ones((0, 3)))
+
+
+def test_ranks_of_nan_are_nan_and_of_equal_rows_zero(as_installed):
+    with jax.debug_nans(False):
+        assert jnp.isnan(effective_rank(jnp.array([[jnp.nan, 1.0], [2.0, 3.0]])))
+    assert effective_rank(jnp.full((5, 3), 1 / 3)) == 0
+    z = normal(6, 3)
+    np.testing.assert_allclose(effective_rank(jnp.asarray(z, jnp.bfloat16)), effective_rank(z), rtol=0.05)
+    assert effective_rank(z > 0) > 1
+
+
+def test_counterparts_need_each_other(as_installed):
+    z = normal(4, 3)
+    for function in (lambda a, b: neighbour_jaccard(a, b, 2), counterpart_mrr):
+        with pytest.raises(ValueError, match="row by row"):
+            function(z, z[:1])
+        with pytest.raises(ValueError, match="database has 1 numbers that are not finite"):
+            function(z, z.at[0, 0].set(jnp.nan) if isinstance(z, jax.Array) else np.where(np.eye(4, 3) * [1, 0, 0], np.nan, z))
+
+
+def test_heads_name_what_does_not_fit(as_installed):
+    for call in (lambda: FixedHead(np.eye(4))(jnp.ones((2, 3))), lambda: cosine_logits(jnp.ones((2, 4)), jnp.ones(4))):
+        with pytest.raises(ValueError, match="z has shape"):
+            call()

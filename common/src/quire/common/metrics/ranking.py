@@ -135,10 +135,12 @@ def hits_at_k(positive: Float[Array, " p"], negative: Float[Array, " q"], k: int
     NaN if a score is.
 
     Raises:
-        ValueError: for k below 1 or no positive score.
+        ValueError: for k below 1, no positive score, or scores that are no lists.
     """
     check_at_least("k", k)
-    check_at_least("number of positive scores", positive.shape[0])
+    if positive.ndim != 1 or negative.ndim != 1:
+        raise ValueError(f"positive has shape {positive.shape} and negative {negative.shape}; they need [p] and [q]")
+    check_at_least("number of positive scores", len(positive))
     positive, negative = floating(positive, negative)
     few = negative.shape[0] < k
     above = jnp.ones(positive.shape, bool) if few else positive > jax.lax.top_k(negative, k)[0][-1]
@@ -155,7 +157,7 @@ def filtered_ranks(scores: Real[Array, "q n"], target: Int[Array, " _"], known: 
         known: which candidates are right as well and therefore no rivals; none by default.
 
     Returns:
-        `1 + rivals that score higher + rivals that score the same / 2`, NaN if a score of the query is.
+        `1 + rivals that score higher + rivals that score the same / 2`, at least in float32; NaN if a score of the query is.
 
     Raises:
         ValueError: if shapes do not fit, or a target is out of range.
@@ -177,7 +179,8 @@ def filtered_ranks(scores: Real[Array, "q n"], target: Int[Array, " _"], known: 
     own = jnp.take_along_axis(scores, target[:, None], axis=1)
     rival = ~known & (jnp.arange(scores.shape[1])[None] != target[:, None])
     rank = 1 + jnp.sum(rival & (scores > own), axis=1) + jnp.sum(rival & (scores == own), axis=1) / 2
-    return jnp.where(jnp.isnan(scores).any(1), jnp.nan, rank).astype(scores.dtype)
+    rank = jnp.where(jnp.isnan(scores).any(1), jnp.nan, rank)
+    return rank.astype(jnp.promote_types(scores.dtype, jnp.float32))  # half precision does not count beyond 256
 
 
 def mrr(ranks: Real[Array, " q"]) -> Float[Array, ""]:

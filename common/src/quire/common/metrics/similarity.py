@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from quire.common.checks import check_at_least, floating
+from quire.common.checks import check_at_least, check_finite, floating
 from quire.common.layers.nested import unit_rows
 from quire.common.retrieval.search import top_k_inner
 
@@ -82,11 +82,12 @@ def neighbour_jaccard(queries: Float[Array, "n dim"], database: Float[Array, "n 
         k: how many.
 
     Raises:
-        ValueError: see `top_k_inner`.
+        ValueError: see `top_k_inner`; for other shapes, or numbers that are not finite (of arrays that hold numbers).
 
     >>> print(neighbour_jaccard(jnp.eye(3), jnp.eye(3), 1))
     1.0
     """
+    _check_counterparts(queries, database)
     rows = unit_rows(database)
     found, expected = (top_k_inner(unit_rows(z), rows, k)[1] for z in (queries, database))
     common = (found[:, :, None] == expected[:, None]).sum((1, 2))
@@ -104,7 +105,8 @@ def counterpart_mrr(queries: Float[Array, "n dim"], database: Float[Array, "n di
         k: lowest rank that counts; all by default.
 
     Raises:
-        ValueError: if there are no rows, or k is below 1.
+        ValueError: if there are no rows, or k is below 1; for other shapes, or numbers that are not finite (of arrays that hold
+            numbers).
 
     >>> print(counterpart_mrr(jnp.eye(2)[::-1], jnp.eye(2)))
     0.5
@@ -112,6 +114,14 @@ def counterpart_mrr(queries: Float[Array, "n dim"], database: Float[Array, "n di
     check_at_least("number of rows", len(database))
     if k is not None:
         check_at_least("k", k)
+    _check_counterparts(queries, database)
     scores = unit_rows(queries) @ unit_rows(database).T
     rank = jnp.sum(scores >= jnp.diagonal(scores)[:, None], axis=1)
     return jnp.mean(jnp.where(rank <= (len(scores) if k is None else k), 1 / rank, 0))
+
+
+def _check_counterparts(queries: Array, database: Array) -> None:
+    if queries.ndim != 2 or queries.shape != database.shape:
+        raise ValueError(f"queries has shape {queries.shape} and database {database.shape}; they need [n, dim], row by row")
+    check_finite("queries", queries)
+    check_finite("database", database)

@@ -6,6 +6,8 @@ from typing import Any, Literal, get_args
 import jax
 import optax
 
+from quire.common.checks import check_positive
+
 Schedule = Literal["constant", "cosine", "halve", "linear"]
 Optimiser = Literal["adam", "adamw", "amsgrad", "lion", "radam", "sgd"]
 
@@ -65,10 +67,12 @@ class Recipe:
         lengths = {name: getattr(self, name) for name in ("steps", "batch_size", "epochs")}
         if min(lengths.values()) < 1 or self.steps % self.epochs:
             raise ValueError(f"{lengths}: all must be at least 1, and epochs divide steps")
-        ranges = {"learning_rate": (0, float("inf")), "weight_decay": (0, float("inf")), "warmup": (0, 1), "ema": (0, 1)}
-        for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) < high:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in [{low}, {high})")
+        shares, sizes = ("warmup", "ema", "b1", "b2"), ("learning_rate", "weight_decay")
+        for name, high in {**dict.fromkeys(shares, 1), **dict.fromkeys(sizes, float("inf"))}.items():
+            if not 0 <= (value := getattr(self, name) or 0) < high:
+                raise ValueError(f"{name} is {value}; it must lie in [0, {high})")
+        if self.clip is not None:
+            check_positive("clip", self.clip)
 
     def rate(self) -> optax.Schedule:
         """The learning rate of every step."""
