@@ -443,7 +443,7 @@ def test_cifar10_names_what_its_archive_lacks(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
         archive.writestr("cifar/data_batch_1.bin", b"")
     monkeypatch.setattr(image_sets, "fetch", lambda *names: tmp_path / "c.zip")
-    with pytest.raises(DatasetCorrupt, match="lacks data_batch_2.bin; it holds data_batch_1.bin"):
+    with pytest.raises(DatasetCorrupt, match=r"lacks data_batch_2\.bin; it holds data_batch_1\.bin"):
         cifar10()
 
 
@@ -463,7 +463,7 @@ def test_a_photograph_that_is_none_is_named(tmp_path, monkeypatch):
     folder = tmp_path / "imagenet-1k/train/n01"
     folder.mkdir(parents=True)
     (folder / "a.JPEG").write_bytes(b"not a photograph")
-    with pytest.raises(DatasetCorrupt, match="a.JPEG cannot be read as an image"):
+    with pytest.raises(DatasetCorrupt, match=r"a\.JPEG cannot be read as an image"):
         next(imagenet_batches("train", image_size=8, batch_size=1))
 
 

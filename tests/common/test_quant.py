@@ -169,6 +169,20 @@ class TestCodebooks:
         queries = jnp.asarray(rng.normal(size=(3, 6)), jnp.float32)
         np.testing.assert_allclose(codebooks.product_score(codebook, codes, queries), queries @ x.T, rtol=1e-4, atol=1e-5)
 
+    def test_what_is_nan_has_no_nearest_centre(self, as_installed):
+        x = jnp.ones((3, 4))
+        book = codebooks.product_fit(x, 2, 1, key=jax.random.key(0), iters=1)
+        bad = x.at[0, 0].set(jnp.nan)
+        for call in (
+            lambda: codebooks.assign(bad, x),
+            lambda: codebooks.product_encode(book, bad),
+            lambda: codebooks.product_fit(bad, 2, 1, key=jax.random.key(0)),
+        ):
+            with pytest.raises(ValueError, match="x has 1 numbers that are not finite"):
+                call()
+        with pytest.raises(ValueError, match="centres has 1 numbers"):
+            codebooks.assign(x, bad)
+
     def test_refuses(self):
         x = jnp.ones((3, 4))
         with pytest.raises(ValueError, match="k is 4"):

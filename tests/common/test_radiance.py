@@ -358,5 +358,5 @@ def test_rates_fall():
 def test_a_run_that_ends_in_infinity_is_refused():
     run = start(nnx.Linear(1, 1, use_bias=False, rngs=nnx.Rngs(0)))
     loss = lambda model, batch, _: batch * jnp.sum(model.kernel[...])  # noqa: E731
-    with jax.debug_nans(False), pytest.raises(TrainingDiverged, match="params.kernel is not finite after steps 4 to 4"):
+    with jax.debug_nans(False), pytest.raises(TrainingDiverged, match=r"params\.kernel is not finite after steps 4 to 4"):
         train_chunk(run, loss, np.ones(1, np.float32), np.full((1, 1), 3e38), decay=1e5, first_step=4)

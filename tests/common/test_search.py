@@ -106,6 +106,7 @@ def test_principal_axes_are_those_of_scikit_learn(rng):
 def test_spearman(rng):
     x, y = rng.integers(0, 5, 50), rng.normal(size=50)
     assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert spearman(np.array([False, True, False]), np.array([0, 2, 0])) == pytest.approx(1)
     assert np.isnan(spearman(np.ones(5), y[:5])) and np.isnan(spearman(np.array([1.0, np.nan]), y[:2]))
     with pytest.raises(ValueError, match="one length"):
         spearman(x, y[:3])

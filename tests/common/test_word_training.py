@@ -54,6 +54,8 @@ def test_sampled_loss_at_the_edges(as_installed):
         negative_sampling_loss(numbers(3), numbers(2, 4))
     with pytest.raises(ValueError, match=r"weight has shape \(4,\)"):
         negative_sampling_loss(numbers(3), numbers(3, 4), numbers(4))
+    with pytest.raises(ValueError, match=r"weight has shape \(2, 4\)"):
+        negative_sampling_loss(numbers(3), numbers(3, 4), numbers(2, 4))
     with pytest.raises(ValueError, match="saturation is 0"):
         negative_sampling_loss(numbers(3), numbers(3, 4), saturation=0.0)
 

@@ -5,9 +5,10 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Real
 
-from quire.common.checks import check_at_least, check_ids, floating
+from quire.common.checks import check_at_least, check_ids, floating, is_concrete
 
 Masking = Literal["exclude", "zero"]
 
@@ -187,10 +188,9 @@ def mrr(ranks: Real[Array, " q"]) -> Float[Array, ""]:
     """Mean of `1 / rank`.
 
     Raises:
-        ValueError: without a rank.
+        ValueError: without a rank, or for one below 1 (of ranks that hold numbers).
     """
-    check_at_least("number of ranks", len(ranks))
-    (ranks,) = floating(ranks)
+    (ranks,) = _checked_ranks(ranks)
     return jnp.mean(1 / ranks)
 
 
@@ -198,12 +198,18 @@ def hits(ranks: Real[Array, " q"], k: int) -> Float[Array, ""]:
     """Share of ranks up to k.
 
     Raises:
-        ValueError: without a rank, or for k below 1.
+        ValueError: without a rank, for one below 1, or for k below 1.
 
     >>> float(hits(jnp.array([1.0, 2.5, 4.0, 3.0]), 3))
     0.75
     """
-    check_at_least("number of ranks", len(ranks))
     check_at_least("k", k)
-    (ranks,) = floating(ranks)
+    (ranks,) = _checked_ranks(ranks)
     return jnp.where(jnp.isnan(ranks).any(), jnp.nan, jnp.mean(ranks <= k, dtype=ranks.dtype))
+
+
+def _checked_ranks(ranks: Array) -> tuple[Array, ...]:
+    check_at_least("number of ranks", len(ranks))
+    if is_concrete(ranks) and (np.asarray(ranks) < 1).any():
+        raise ValueError(f"ranks fall to {ranks.min()}; they count from 1")
+    return floating(ranks)

@@ -7,7 +7,7 @@ References:
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from quire.common.checks import at_least_float32, check_at_least
+from quire.common.checks import at_least_float32
 
 
 def singular_values(z: Float[Array, "n dim"]) -> Float[Array, " k"]:
@@ -16,7 +16,8 @@ def singular_values(z: Float[Array, "n dim"]) -> Float[Array, " k"]:
     Raises:
         ValueError: if there are no rows.
     """
-    check_at_least("number of rows", len(z))
+    if z.ndim != 2 or not len(z):
+        raise ValueError(f"z has shape {z.shape}; it needs rows [n, dim], at least one")
     (z,) = at_least_float32(z)
     z = z - z[:1]  # exact where all are equal, and the mean that is left costs no digits
     return jnp.linalg.svd(z - z.mean(axis=0, keepdims=True), compute_uv=False)

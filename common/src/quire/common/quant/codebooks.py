@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from quire.common.checks import check_ids, floating
+from quire.common.checks import check_finite, check_ids, floating
 from quire.common.random import generator
 
 
@@ -25,7 +25,6 @@ class Clusters(NamedTuple):
     inertia: Array
 
 
-@partial(jax.jit, static_argnames="block")
 def assign(x: Float[Array, "n dim"], centres: Float[Array, "k dim"], block: int = 8192) -> Int[Array, " n"]:
     """Index of the nearest centre of every row; the first of equally near ones.
 
@@ -35,13 +34,21 @@ def assign(x: Float[Array, "n dim"], centres: Float[Array, "k dim"], block: int 
         block: rows compared at once, which bounds memory at `block * k`.
 
     Raises:
-        ValueError: if dimensions differ, there is no centre, or block is below 1.
+        ValueError: if dimensions differ, there is no centre, block is below 1, or a number is not finite (of arrays that hold
+            numbers).
 
     >>> assign(jnp.array([[0.1], [0.9]]), jnp.array([[0.0], [1.0]])).tolist()
     [0, 1]
     """
     if len(centres) == 0 or x.shape[1] != centres.shape[1] or block < 1:
         raise ValueError(f"x, centres and block are {x.shape}, {centres.shape}, {block}; see the docstring")
+    check_finite("x", x)
+    check_finite("centres", centres)
+    return _nearest(x, centres, block)
+
+
+@partial(jax.jit, static_argnames="block")
+def _nearest(x: Array, centres: Array, block: int) -> Int[Array, " n"]:
     # about a common origin, so that squares of large offsets do not drown the differences
     origin = centres.mean(0)
     centred = centres - origin[None]
@@ -156,8 +163,9 @@ def product_fit(x: Float[Array, "n dim"], group_dim: int, k: int, *, key: jax.Ar
         iters: Lloyd iterations.
 
     Raises:
-        ValueError: if `group_dim` does not divide the dimension, or k lies outside 1..n.
+        ValueError: if `group_dim` does not divide the dimension, k lies outside 1..n, or a number is not finite.
     """
+    check_finite("x", x)
     parts = _groups(*floating(x), group_dim)
     if not 1 <= k <= len(x):
         raise ValueError(f"k is {k}; it must be between 1 and the {len(x)} rows of x")
@@ -175,11 +183,12 @@ def product_encode(codebook: ProductCodebook, x: Float[Array, "n dim"]) -> Int[A
     """Index of the nearest centre in every group.
 
     Raises:
-        ValueError: if the dimension is not that of the codebook.
+        ValueError: if the dimension is not that of the codebook, or a number is not finite.
     """
     groups, _, group_dim = codebook.centres.shape
     if x.shape[1] != groups * group_dim:
         raise ValueError(f"x has dimension {x.shape[1]}; the codebook has {groups} groups of {group_dim}")
+    check_finite("x", x)
     return jax.vmap(assign)(_groups(x, group_dim), codebook.centres).T
 
 

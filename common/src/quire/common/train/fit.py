@@ -83,8 +83,8 @@ def fit(
         Losses and evaluations.
 
     Raises:
-        ValueError: for `steps` or `chunk_steps` below 1, steps that a checkpoint has passed or `take_batch` has no batches for, an
-            `ema` outside `[0, 1)`, or a loss that makes variables.
+        ValueError: for `steps` or `chunk_steps` below 1, steps that a checkpoint has passed or `take_batch` has no batches for,
+            an `ema` outside `[0, 1)`, or a loss that makes variables.
         TrainingDiverged: at the end of the first chunk with a loss, parameter, other variable or state of the optimiser that is
             not finite, naming it and the steps. Nothing of that chunk is saved. Infinities that a variable other than a parameter
             had from the start (a mask) are let pass.
