@@ -50,6 +50,8 @@ def test_transmittance_does_not_round_to_zero():
     sigma = jnp.array([[46.0, 1.0]])
     weights = composite(sigma, jnp.zeros((1, 2, 1)), jnp.ones((1, 2))).weights
     np.testing.assert_allclose(weights[0, 1], np.exp(-46.0) * (1 - np.exp(-1.0)), rtol=1e-4)
+    weights = composite(jnp.array([[0.5, 1e9, 1.0, jnp.inf]]), jnp.zeros((1, 4, 1)), jnp.ones((1, 4))).weights
+    np.testing.assert_allclose(weights, [[1 - np.exp(-0.5), np.exp(-0.5), 0, 0]], rtol=1e-6)
     empty = composite(jnp.zeros((2, 3)), jnp.ones((2, 3, 1)), jnp.ones((2, 3)), 0.25)
     np.testing.assert_allclose(empty.rgb, 0.25)
     assert float(jnp.abs(empty.opacity).max()) == 0

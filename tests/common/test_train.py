@@ -429,6 +429,8 @@ def test_schedules():
         ({"clip": -1.0}, "clip is -1.0"),
         ({"clip": 0.0}, "clip is 0.0"),
         ({"b1": 1.0}, "b1 is 1.0"),
+        ({"warmup": 0.96}, "none of the 10 steps"),
+        ({"steps": 1, "warmup": 0.5, "schedule": "linear"}, "none of the 1 steps"),
         ({"b2": -0.1}, "b2 is -0.1"),
         ({"ema": float("nan")}, "ema is nan"),
     ],
@@ -624,3 +626,11 @@ def test_a_run_does_not_go_back(tmp_path):
     fit(model, optax.sgd(0.1), loss, take_batch, data, steps=4, key=KEY, checkpoints=tmp_path / "run")
     with pytest.raises(ValueError, match="steps is 3; the newest checkpoint is that of step 4"):
         fit(model, optax.sgd(0.1), loss, take_batch, data, steps=3, key=KEY, checkpoints=tmp_path / "run")
+
+
+def test_checkpoints_need_a_folder_and_one_to_keep(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="that is a file"):
+        Checkpoints(tmp_path / "file")
+    with pytest.raises(ValueError, match="keep is 0"):
+        Checkpoints(tmp_path, keep=0)

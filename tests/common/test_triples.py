@@ -84,3 +84,9 @@ def test_unknown_subjects_are_refused():
             known_mask(triples, np.array(queries), 2)
     with pytest.raises(ValueError, match="entities runs"):
         known_mask(np.array([[5, 0, 0]]), np.zeros((0, 2), int), 2)
+
+
+def test_ranks_count_from_one(as_installed):
+    for call in (mrr, lambda ranks: hits(ranks, 1)):
+        with pytest.raises(ValueError, match="ranks fall to 0"):
+            call(jnp.array([2, 0]))

@@ -71,6 +71,8 @@ class Recipe:
         for name, high in {**dict.fromkeys(shares, 1), **dict.fromkeys(sizes, float("inf"))}.items():
             if not 0 <= (value := getattr(self, name) or 0) < high:
                 raise ValueError(f"{name} is {value}; it must lie in [0, {high})")
+        if self.warmup and self._rise() >= self.steps:
+            raise ValueError(f"warmup is {self.warmup}; that leaves none of the {self.steps} steps for its fall")
         if self.clip is not None:
             check_positive("clip", self.clip)
 
@@ -80,13 +82,16 @@ class Recipe:
             return optax.constant_schedule(self.learning_rate)
         if self.schedule == "halve":
             return optax.exponential_decay(self.learning_rate, self.steps // self.epochs, 0.5, staircase=True)
-        rise = max(1, round(self.warmup * self.steps)) if self.warmup else 0
+        rise = self._rise()
         if self.schedule == "linear":
             fall = optax.linear_schedule(self.learning_rate, 0.0, self.steps - rise)
             return optax.join_schedules([optax.linear_schedule(0.0, self.learning_rate, rise), fall], [rise]) if rise else fall
         if not rise:
             return optax.cosine_decay_schedule(self.learning_rate, self.steps)
         return optax.warmup_cosine_decay_schedule(0.0, self.learning_rate, rise, self.steps)
+
+    def _rise(self) -> int:
+        return max(1, round(self.warmup * self.steps)) if self.warmup else 0
 
     def transformation(self, *, flat: bool = False) -> optax.GradientTransformation:
         """The optimiser.
