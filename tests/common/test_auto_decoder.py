@@ -80,3 +80,8 @@ def test_parts_may_have_optimisers_of_their_own():
     np.testing.assert_array_equal(code["b"], 1)
     with pytest.raises(ValueError, match="steps is 0"):
         fit_code(jnp.sum, jnp.ones(1), 0)
+
+
+def test_whole_numbers_are_shortened_too(as_installed):
+    np.testing.assert_allclose(bounded(np.array([[3, 4]]), 1.0), [[0.6, 0.8]], rtol=1e-6)
+    np.testing.assert_allclose(bounded(np.array([[300, 400]], np.float16), 1.0), [[0.6, 0.8]], rtol=1e-3)

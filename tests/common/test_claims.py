@@ -316,3 +316,14 @@ def test_the_scorecard_carries_the_record():
     shown = Scorecard(record)._repr_mimebundle_()
     assert shown[RECORD_TYPE] == record.as_json()
     assert json.loads(json.dumps(shown))["text/html"].startswith("2 claims")
+
+
+def test_no_measurement_is_no_verdict():
+    for criterion in (every_seed(above(0.0)), on_average(above(0.0)), above(0.0)):
+        with pytest.raises(ValueError, match="samples is empty"):
+            criterion.judge([])
+
+
+def test_a_slope_needs_different_sizes():
+    with pytest.raises(ValueError, match="x is 2 at all 3 points"):
+        log_log_slope([2, 2, 2], [1, 3, 9])

@@ -71,3 +71,22 @@ def test_mixed_images_carry_the_targets_of_their_pixels(mix, as_installed):
         mix(images, jnp.eye(3), jax.random.key(0), 0.0)
     with pytest.raises(ValueError, match="2 targets"):
         mix(images, jnp.eye(3)[:2], jax.random.key(0), 1.0)
+
+
+def test_a_class_that_is_left_out_costs_nothing():
+    logits = jnp.array([[0.0, -jnp.inf, 1.0]])
+    for labels in (jnp.array([0]), jnp.array([[1.0, 0.0, 0.0]])):
+        loss, slope = jax.value_and_grad(smoothed_cross_entropy)(logits, labels)
+        np.testing.assert_allclose(loss, np.log1p(np.e), rtol=1e-6)
+        np.testing.assert_allclose(slope, [[1 / (1 + np.e) - 1, 0, np.e / (1 + np.e)]], rtol=1e-5)
+
+
+def test_bytes_are_mixed_as_numbers(as_installed):
+    images, targets = np.array([[0], [200]], np.uint8), np.eye(2, dtype=int)
+    for key in jax.random.split(jax.random.key(0), 3):
+        x, t = mixup(images, targets, key, 1.0)
+        np.testing.assert_allclose(x[:, 0], 200 * t[:, 1], rtol=1e-5)
+        x, t = cutmix(np.stack([np.zeros((4, 4, 1), np.uint8), np.ones((4, 4, 1), np.uint8)]), targets, key, 1.0)
+        np.testing.assert_allclose(x[0].mean(), t[0, 1], rtol=1e-5)
+    with pytest.raises(ValueError, match="alpha is nan"):
+        mixup(images, targets, jax.random.key(0), float("nan"))

@@ -327,3 +327,10 @@ def test_readmes_say_what_the_records_say():
 def test_console_goes_to_stdout_only():
     assert not cli.out.stderr
     assert cli.err.stderr
+
+
+def test_timings_are_no_records(tmp_path):
+    (tmp_path / "crate.bench.json").write_text('{"paper": "crate", "title": "a benchmark", "variants": {}}')
+    assert read_records(ROOT, tmp_path) == {}
+    with pytest.raises(UsageError, match="no records in"):
+        write_report(ROOT, tmp_path / "site", tmp_path)

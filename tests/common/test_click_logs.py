@@ -165,3 +165,11 @@ def test_damaged_logs(load, text, tmp_path):
     (tmp_path / "file").write_text(text)
     with pytest.raises(DatasetCorrupt):
         load(9, tmp_path / "file")
+
+
+def test_categories_are_read_as_utf_8(tmp_path, monkeypatch):
+    monkeypatch.setattr("io.text_encoding", lambda encoding, level=2: encoding or "ascii", raising=False)
+    for name, opened in (("train.txt", open), ("train.txt.gz", gzip.open)):
+        with opened(tmp_path / name, "wb") as file:
+            file.write("\t".join(["1", *["5"] * 13, *["é"] * 26]).encode() + b"\n")
+        assert set(criteo(1, tmp_path / name).sizes) == {1}

@@ -154,3 +154,29 @@ def test_wrong_arguments(as_installed):
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_nan_is_no_loss_of_zero():
+    logits, positive = jnp.array([[1.0, jnp.nan], [1.0, 1.0]]), jnp.eye(2, dtype=bool)
+    with jax.debug_nans(False):
+        assert jnp.isnan(multi_positive_nce(logits, positive, ~positive))
+        assert jnp.isnan(masked_logsumexp(logits, ~positive)[0])
+    assert masked_logsumexp(logits, jnp.zeros((2, 2), bool)).tolist() == [-np.inf, -np.inf]
+
+
+def test_views_and_labels_do_not_broadcast(as_installed):
+    a = jnp.ones((3, 2))
+    for call in (
+        lambda: nt_xent(a, a[:1]),
+        lambda: hoc_loss(a, a, jnp.array([0])),
+        lambda: hoc_loss(a, a[:1], jnp.array([0, 1, 2])),
+        lambda: hoc_loss(a[:0], a[:0], jnp.zeros(0, int)),
+    ):
+        with pytest.raises(ValueError, match=r"shape"):
+            call()
+
+
+def test_triplets_of_bytes_do_not_wrap_around(as_installed):
+    a, p, n = (np.array([row], np.uint8) for row in ([0, 200], [255, 0], [1, 1]))
+    assert triplet_sqeuclidean(a, p, n, 1.0) == 255**2 + 200**2 - 1 - 199**2 + 1
+    assert triplet_cosine(a, p, n, 0.5) == 200.5

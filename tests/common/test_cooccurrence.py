@@ -60,3 +60,8 @@ def test_ppmi_and_its_vectors(rng):
         ppmi(counts, 0)
     with pytest.raises(ValueError, match="dim is 7"):
         ppmi_svd(counts, 7, jax.random.key(0))
+
+
+def test_words_are_whole_numbers(as_installed):
+    with pytest.raises(ValueError, match="ids are integers"):
+        cooccurrence(np.array([0.5, 1.2]), None, 1, vocab_size=3)

@@ -30,5 +30,6 @@ def test_costs_of_a_convolution_in_a_scan():
     assert count_params(nnx.eval_shape(lambda: nnx.Linear(1000, 7, rngs=nnx.Rngs(0)))) == 7007
     shared = np.zeros(4, np.float16)
     assert tree_bytes([shared, shared, jnp.zeros(3, jnp.float8_e4m3fn)]) == 11
+    assert tree_bytes({"keys": jax.random.split(jax.random.key(0), 3)}) == 24
     with pytest.raises(ValueError, match="while loop"):
         macs(lambda a: jax.lax.while_loop(lambda a: a.sum() < 9, lambda a: a @ a, a), jnp.ones((2, 2)))

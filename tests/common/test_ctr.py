@@ -93,3 +93,9 @@ def test_log_loss_is_the_cross_entropy():
 def test_wrong_arguments(call, message, as_installed):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_dense_features_are_those_of_the_batch(as_installed):
+    net = CtrNet(FeatureTable(10, 4, rngs=nnx.Rngs(0)), 9, (8,), rngs=nnx.Rngs(1))
+    with pytest.raises(ValueError, match="dense has 1 rows; the batch has 2"):
+        net(jnp.array([[0, 3], [9, 0]]), dense=jnp.ones((1, 1)))

@@ -431,3 +431,43 @@ def test_cifar100_keeps_the_fine_classes(monkeypatch, tmp_path):
             stream.addfile(member, io.BytesIO(rows[:count].tobytes()))
     monkeypatch.setattr("quire.common.data.cifar100.fetch", lambda *_: archive)
     assert (len(cifar100().train), len(cifar100().test)) == (2, 1)
+
+
+@pytest.mark.parametrize("content", [b"\0\0\x08\x03", b"\0\0\x08\x03\0\0", b"\0\0\x08\x02\0\0\0\1"])
+def test_idx_headers_that_are_cut_short(content):
+    with pytest.raises(DatasetCorrupt, match="ends within its header"):
+        read_idx(content)
+
+
+def test_cifar10_names_what_its_archive_lacks(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        archive.writestr("cifar/data_batch_1.bin", b"")
+    monkeypatch.setattr(image_sets, "fetch", lambda *names: tmp_path / "c.zip")
+    with pytest.raises(DatasetCorrupt, match=r"lacks data_batch_2\.bin; it holds data_batch_1\.bin"):
+        cifar10()
+
+
+def test_a_locked_archive_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("u.data", "1 1 5 0\n")
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    for start, flags in ((content.find(b"PK\x03\x04"), 6), (content.find(b"PK\x01\x02"), 8)):
+        content[start + flags] |= 1  # says that it is encrypted
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(DatasetCorrupt, match="is not a whole archive"):
+        read_archive(tmp_path / "a.zip")
+
+
+def test_a_photograph_that_is_none_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUIRE_DATA", str(tmp_path))
+    folder = tmp_path / "imagenet-1k/train/n01"
+    folder.mkdir(parents=True)
+    (folder / "a.JPEG").write_bytes(b"not a photograph")
+    with pytest.raises(DatasetCorrupt, match=r"a\.JPEG cannot be read as an image"):
+        next(imagenet_batches("train", image_size=8, batch_size=1))
+
+
+def test_a_folder_below_no_home_is_no_folder(monkeypatch):
+    monkeypatch.setenv("QUIRE_DATA", "~nobody-of-this-name/data")
+    with pytest.raises(UsageError, match="is not a directory"):
+        data_dir()

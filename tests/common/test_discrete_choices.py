@@ -161,3 +161,8 @@ def test_semeval2013():
     assert len({x.lemma for x in instances}) == 50
     assert all(x.sense.startswith(x.lemma) for x in instances)
     assert sum(not (x.left or x.right) for x in instances) < 60
+
+
+def test_every_logit_has_noise_of_its_own(as_installed):
+    with pytest.raises(ValueError, match="a number of its own"):
+        relaxed_one_hot(jnp.zeros((2, 3)), jnp.full(3, 0.5), 1.0)

@@ -73,3 +73,10 @@ def test_a_killed_search_goes_on_from_its_log(tmp_path):
     path.write_text("no score\n")
     with pytest.raises(ValueError, match="line 1 of"):
         ScoreLog(len, str, path)
+
+
+@pytest.mark.parametrize("line", ["5", "[[1], 2]", "[1]", "{}"])
+def test_a_log_of_something_else_is_refused(tmp_path, line):
+    (tmp_path / "log").write_text(line + "\n")
+    with pytest.raises(ValueError, match="line 1 of"):
+        ScoreLog(str, str, tmp_path / "log")

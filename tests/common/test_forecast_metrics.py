@@ -248,8 +248,19 @@ def test_cka_forgets_rotations(as_installed):
         assert_close(linear_cka(x @ turn * 3 + 1, y), linear_cka(x, y), 1e-12)
         assert float(linear_cka(x, x)) == pytest.approx(1) and 0 < float(linear_cka(x, y)) < 1
         assert_jit_consistent(linear_cka, x, y)
-    with pytest.raises(ValueError, match="20 examples and y 19"):
+    with pytest.raises(ValueError, match="they need"):
         linear_cka(x, y[:19])
+    with pytest.raises(ValueError, match=r"x has shape \(4,\)"):
+        linear_cka(jnp.ones(4), jnp.ones((4, 1)))
+
+
+def test_cka_leaves_no_range_of_its_floats(as_installed):
+    x, y = np.random.default_rng(0).standard_normal((2, 1000, 3)).astype(np.float16)
+    for cka in (linear_cka, rbf_cka):
+        wide = cka(jnp.asarray(x, jnp.float32), jnp.asarray(x + y, jnp.float32))
+        np.testing.assert_allclose(cka(jnp.asarray(x), jnp.asarray(x + y)), wide, rtol=1e-3)
+    big = jnp.asarray(x, jnp.float32) * 1e4  # Gram matrices of 1e11, squares of 1e22, whose product is no float32
+    np.testing.assert_allclose(linear_cka(big, big), 1, rtol=1e-5)
 
 
 def test_constant_features_are_similar_to_nothing():

@@ -64,3 +64,10 @@ def test_sparse_products_are_those_of_dense_vectors():
     for call in (lambda: top_entries(jnp.ones(3), 4), lambda: a.dense(2), lambda: sparse_dense_dot(a, y[:, :2])):
         with pytest.raises(ValueError, match=r"n is|index"):
             call()
+
+
+def test_codes_of_half_precision_and_of_nan(as_installed):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(9, 4)), jnp.bfloat16)
+    assert itq(x, 2, jax.random.key(0))[1].dtype == np.float32
+    with pytest.raises(ValueError, match="numbers that are not finite"):
+        itq(x * jnp.nan, 2, jax.random.key(0))

@@ -166,3 +166,20 @@ def test_nearest_on_a_lattice_takes_the_first_of_equals():
     for kwargs, name in (({"k": 10}, "k is"), ({"k": 0}, "k is"), ({"k": 1, "block": 0}, "block")):
         with pytest.raises(ValueError, match=name):
             nearest(lattice, lattice, **kwargs)
+
+
+def test_a_place_that_is_nan_has_no_features():
+    levels, table = hash_levels(2, 4, 8, 6, 2), np.ones((2, 3), np.float32)
+    x = jnp.array([[jnp.nan, 0.5], [0.5, 0.5], [2.0, 0.5]])
+    with jax.debug_nans(False):
+        assert np.isnan(hash_encode(jnp.ones((levels.size, 1)), x, levels)).any(1).tolist() == [True, False, False]
+        for outside in ("zero", "border"):
+            assert np.isnan(sample_grid(table, x[:, :1], outside=outside)).all(1).tolist() == [True, False, False]
+
+
+def test_grids_and_neighbours_of_bytes(as_installed):
+    np.testing.assert_array_equal(sample_grid(np.arange(3)[:, None], np.array([[0], [1]]))[:, 0], [1, 2])
+    with pytest.raises(ValueError, match="each needs a node"):
+        sample_grid(jnp.ones((0, 1)), jnp.zeros((1, 1)))
+    squared, index = nearest(np.array([[3]], np.uint8), np.array([[250], [9]], np.uint8), 1)
+    assert (squared.item(), index.item()) == (36, 1)

@@ -233,3 +233,20 @@ def test_padded_subspaces_move_as_they_do_alone():
         narrow, padded = narrow + updates, padded + wide_updates
         np.testing.assert_allclose(padded[:, :2], narrow, atol=1e-12)
         np.testing.assert_array_equal(padded[:, 2:], 0)
+
+
+def test_angles_have_slopes_where_subspaces_meet_or_are_orthogonal():
+    here, across = jnp.eye(4, dtype=jnp.float32)[:, :2], jnp.eye(4, dtype=jnp.float32)[:, 2:]
+    for other in (here, across):
+        for function in (grassmann.distance, lambda a, b: grassmann.principal_angles(a, b).sum()):
+            assert np.isfinite(jax.grad(function, 1)(here, other)).all()
+    np.testing.assert_allclose(grassmann.principal_angles(here, across), [np.pi / 2] * 2, rtol=1e-6)
+    assert grassmann.distance(here, here) == 0
+
+
+def test_procrustes_of_half_precision_and_of_other_rows(as_installed):
+    a = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2)), jnp.bfloat16)
+    found = procrustes(a, a[:, ::-1])
+    np.testing.assert_allclose(found, [[0, 1], [1, 0]], atol=1e-6)
+    with pytest.raises(ValueError, match="row by row"):
+        procrustes(a, a[:1])

@@ -118,3 +118,9 @@ def test_evenly_spaced_points_cover_all_lines():
     assert np.isnan(evenly_spaced([], 3)).all()
     with pytest.raises(ValueError, match="count is 0"):
         evenly_spaced([circle], 0)
+
+
+def test_nowhere_is_at_no_distance():
+    square = jnp.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0]])
+    with jax.debug_nans(False):
+        assert jnp.isnan(polygon_sdf(square, jnp.array([jnp.nan, 0.0])))

@@ -169,6 +169,20 @@ class TestCodebooks:
         queries = jnp.asarray(rng.normal(size=(3, 6)), jnp.float32)
         np.testing.assert_allclose(codebooks.product_score(codebook, codes, queries), queries @ x.T, rtol=1e-4, atol=1e-5)
 
+    def test_what_is_nan_has_no_nearest_centre(self, as_installed):
+        x = jnp.ones((3, 4))
+        book = codebooks.product_fit(x, 2, 1, key=jax.random.key(0), iters=1)
+        bad = x.at[0, 0].set(jnp.nan)
+        for call in (
+            lambda: codebooks.assign(bad, x),
+            lambda: codebooks.product_encode(book, bad),
+            lambda: codebooks.product_fit(bad, 2, 1, key=jax.random.key(0)),
+        ):
+            with pytest.raises(ValueError, match="x has 1 numbers that are not finite"):
+                call()
+        with pytest.raises(ValueError, match="centres has 1 numbers"):
+            codebooks.assign(x, bad)
+
     def test_refuses(self):
         x = jnp.ones((3, 4))
         with pytest.raises(ValueError, match="k is 4"):
@@ -181,3 +195,39 @@ class TestCodebooks:
             codebooks.kmeans(x, 1, start=x[:1], weights=jnp.zeros(3))
         with pytest.raises(ValueError, match="group_dim is 3"):
             codebooks.product_fit(x, 3, 2, key=jax.random.key(0))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "bool", "bfloat16"])
+def test_codebooks_of_whole_numbers(dtype, as_installed):
+    x = jnp.asarray(np.array([[0], [1], [200], [201]]) > 100 if dtype == "bool" else [[0], [1], [200], [201]], dtype)
+    wide, key = x.astype(jnp.float32), jax.random.key(0)
+    for options in ({"key": key}, {"start": x[1:3]}, {"key": key, "weights": np.array([0.2, 0.5, 0.5, 0.5])}):
+        found, expected = (codebooks.kmeans(rows, 2, **options) for rows in (x, wide))
+        np.testing.assert_allclose(found.centres.astype(float), expected.centres, rtol=1e-2)
+    codes = codebooks.product_encode(codebooks.product_fit(x, 1, 2, key=key), x)[:, 0]
+    assert codes[1] == codes[0] != codes[2]
+
+
+def test_codes_that_do_not_exist_are_refused(as_installed):
+    book, queries = codebooks.ProductCodebook(jnp.ones((2, 3, 1))), jnp.ones((1, 2))
+    for codes, message in (
+        (np.array([[0, 3]]), "codes runs"),
+        (np.array([[-1, 0]]), "codes runs"),
+        (np.array([[0]]), "codes has shape"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            codebooks.product_decode(book, codes)
+        with pytest.raises(ValueError, match=message):
+            codebooks.product_score(book, codes, queries)
+
+
+def test_groups_are_read_as_they_were_written(as_installed):
+    q = fp8.quantize_groups(jnp.ones((1, 4)), 2)
+    for group in (0, 4):
+        with pytest.raises(ValueError, match=f"group is {group}"):
+            fp8.dequantize_groups(q, group)
+
+
+def test_ranges_of_whole_numbers_are_searched(as_installed):
+    w = np.array([[-3, 1, 4, 7]])
+    np.testing.assert_array_equal(uniform.search_range(w, 4).scale, uniform.search_range(w.astype(np.float32), 4).scale)

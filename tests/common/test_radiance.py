@@ -353,3 +353,10 @@ def test_rates_fall():
         np.concatenate([cosine_rates([2.0, 1.0], 5, total=10, first=f, floor=0.1) for f in (0, 5)]), rates
     )
     assert (np.diff(rates, axis=0) < 0).all() and rates[-1, 0] > 0.2
+
+
+def test_a_run_that_ends_in_infinity_is_refused():
+    run = start(nnx.Linear(1, 1, use_bias=False, rngs=nnx.Rngs(0)))
+    loss = lambda model, batch, _: batch * jnp.sum(model.kernel[...])  # noqa: E731
+    with jax.debug_nans(False), pytest.raises(TrainingDiverged, match=r"params\.kernel is not finite after steps 4 to 4"):
+        train_chunk(run, loss, np.ones(1, np.float32), np.full((1, 1), 3e38), decay=1e5, first_step=4)

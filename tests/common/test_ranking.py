@@ -187,3 +187,8 @@ def test_loss_errors(as_installed):
         bpr_loss(jnp.ones(2), jnp.ones(1))
     with pytest.raises(ValueError, match=r"rows hold \[1, 2\] embeddings"):
         embedding_penalty(jnp.ones((2, 3)), jnp.ones((1, 3)))
+
+
+def test_scores_are_lists(as_installed):
+    with pytest.raises(ValueError, match="they need"):
+        hits_at_k(jnp.ones((2, 3)), jnp.ones((2, 3)), 1)

@@ -50,6 +50,8 @@ def test_transmittance_does_not_round_to_zero():
     sigma = jnp.array([[46.0, 1.0]])
     weights = composite(sigma, jnp.zeros((1, 2, 1)), jnp.ones((1, 2))).weights
     np.testing.assert_allclose(weights[0, 1], np.exp(-46.0) * (1 - np.exp(-1.0)), rtol=1e-4)
+    weights = composite(jnp.array([[0.5, 1e9, 1.0, jnp.inf]]), jnp.zeros((1, 4, 1)), jnp.ones((1, 4))).weights
+    np.testing.assert_allclose(weights, [[1 - np.exp(-0.5), np.exp(-0.5), 0, 0]], rtol=1e-6)
     empty = composite(jnp.zeros((2, 3)), jnp.ones((2, 3, 1)), jnp.ones((2, 3)), 0.25)
     np.testing.assert_allclose(empty.rgb, 0.25)
     assert float(jnp.abs(empty.opacity).max()) == 0
@@ -218,3 +220,35 @@ def test_photographs_are_averages_of_blocks():
 def test_views_over_a_background():
     views = Views(np.array([[[[1.0, 0.0, 0.0, 0.5]]]], np.float32), np.eye(4, dtype=np.float32)[None])
     np.testing.assert_allclose(views.over(1.0)[0, 0, 0], [1, 0.5, 0.5])
+
+
+def test_images_of_bytes_do_not_wrap_around(as_installed):
+    a, b = (np.random.default_rng(seed).integers(0, 256, (1, 12, 12, 1)).astype(np.uint8) for seed in (0, 1))
+    wide = a.astype(np.float32), b.astype(np.float32)
+    np.testing.assert_allclose(psnr(a, b, peak=255.0), psnr(*wide, peak=255.0), rtol=1e-6)
+    np.testing.assert_allclose(ssim(a, b, peak=255.0), ssim(*wide, peak=255.0), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"images need \[n, h, w, c\]"):
+        ssim(a[0], b[0])
+
+
+def test_shapes_have_slopes_at_their_middles_and_take_whole_numbers(as_installed):
+    middle = jnp.zeros((1, 3))
+    for sdf in (sphere_sdf, torus_sdf, lambda x: box_sdf(x, (0.5, 0.5, 0.5))):
+        assert np.isfinite(jax.grad(lambda x, sdf=sdf: sdf(x).sum())(middle)).all()
+    assert box_sdf(np.zeros((1, 2), int), (0.5, 0.5)).tolist() == [-0.5]
+    with jax.debug_nans(False):
+        assert np.isnan(box_sdf(jnp.full((1, 2), jnp.nan), (0.5, 0.5))).all()
+
+
+def test_a_mesh_has_slopes_on_its_surface_and_no_vertices_beyond(as_installed):
+    corners = jnp.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    slope = jax.grad(lambda x: mesh_sdf(corners, jnp.array([[0, 1, 2]]), x).sum())(jnp.array([[0.2, 0.2, 0.0]]))
+    assert np.isfinite(slope).all()
+    with pytest.raises(ValueError, match="faces runs from 0 to 3"):
+        mesh_sdf(corners, jnp.array([[0, 1, 3]]), jnp.zeros((1, 3)))
+    with pytest.raises(ValueError, match="values has shape"):
+        marching_cubes(np.ones((2, 2, 1)))
+
+
+def test_a_pose_of_whole_numbers_keeps_its_rays(as_installed):
+    np.testing.assert_array_equal(rays(np.eye(4, dtype=int), (2, 3), 1.5)[1], rays(jnp.eye(4), (2, 3), 1.5)[1])

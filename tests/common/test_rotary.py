@@ -38,3 +38,8 @@ def test_refuses(as_installed):
         rotary(jnp.ones((2, 4)), jnp.zeros(1))
     with pytest.raises(ValueError, match="layout is 'pairs'"):
         rotary(jnp.ones((2, 4)), jnp.zeros(2), layout="pairs")
+
+
+def test_whole_numbers_are_turned_and_not_cut_off(as_installed):
+    x = np.array([[1, 0], [2, 3]])
+    np.testing.assert_array_equal(rotary(x, np.arange(2)), rotary(x.astype(np.float32), np.arange(2)))

@@ -106,6 +106,7 @@ def test_principal_axes_are_those_of_scikit_learn(rng):
 def test_spearman(rng):
     x, y = rng.integers(0, 5, 50), rng.normal(size=50)
     assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert spearman(np.array([False, True, False]), np.array([0, 2, 0])) == pytest.approx(1)
     assert np.isnan(spearman(np.ones(5), y[:5])) and np.isnan(spearman(np.array([1.0, np.nan]), y[:2]))
     with pytest.raises(ValueError, match="one length"):
         spearman(x, y[:3])
@@ -132,3 +133,47 @@ def test_unit_rows_have_finite_derivatives_at_any_scale():
     derivative = jax.grad(lambda z: jnp.sum(unit_rows(z) * direction))
     for scale in (1e-30, 1e-15, 1e15):
         np.testing.assert_allclose(scale * derivative(scale * z), derivative(z), rtol=1e-5)
+
+
+@pytest.mark.parametrize("block", [None, 3])
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "float16"])
+def test_searches_take_what_counts_as_numbers(rng, block, dtype, as_installed):
+    queries, database = (rng.integers(0, 2 if dtype == "bool" else 255, (n, 3)).astype(dtype) for n in (2, 9))
+    wide = queries.astype(np.float32), database.astype(np.float32)
+    assert top_k_inner(queries, database, 4, block)[1].tolist() == top_k_inner(*wide, 4, block)[1].tolist()
+    if dtype != "float16":  # whose squares end at 65504
+        lifted = lift_euclidean(queries, database)
+        assert top_k_inner(*lifted, 9)[1].tolist() == top_k_inner(*lift_euclidean(*wide), 9)[1].tolist()
+    candidates = jnp.tile(jnp.arange(9)[None], (2, 1))
+    assert rerank(queries, database, candidates, 3)[1].tolist() == rerank(*wide, candidates, 3)[1].tolist()
+
+
+def test_knn_finds_itself_far_from_the_origin(rng):
+    x = (1e4 + rng.normal(size=(20, 3))).astype(np.float32)
+    assert knn_predict(x, x, np.arange(20), num_classes=20).tolist() == list(range(20))
+
+
+def test_knn_refuses_what_has_no_class(as_installed):
+    x, labels = np.eye(3, dtype=np.float32), np.array([0, 1, 1])
+    for changed, message in (
+        ({"labels": labels + 1}, "labels runs from 1 to 2"),
+        ({"labels": labels[:1]}, "labels has shape"),
+        ({"labels": labels / 1}, "ids are integers"),
+        ({"num_classes": 0}, "num_classes is 0"),
+        ({"queries": x * np.nan}, "queries has 9 numbers that are not finite"),
+        ({"database": x + np.inf}, "database has 9"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            knn_predict(**{"queries": x, "database": x, "labels": labels, "num_classes": 2} | changed)
+    with pytest.raises(ValueError, match="test have shapes"):
+        ridge_probe(x, labels, x[0])
+
+
+def test_principal_axes_of_bytes_booleans_and_half_precision(rng, as_installed):
+    x = rng.integers(0, 2, (8, 3))
+    expected = principal_axes(x.astype(float), 2)
+    for dtype in (np.uint8, bool, np.float16):
+        for centre in (True, False):
+            found = principal_axes(x.astype(dtype), 2, centre=centre)
+            np.testing.assert_allclose(found.variance, principal_axes(x.astype(float), 2, centre=centre).variance, rtol=1e-5)
+    np.testing.assert_allclose(expected.mean, x.mean(0))

@@ -80,3 +80,14 @@ def test_errors(as_installed):
     ):
         with pytest.raises((ValueError, TypeError), match=match):
             call()
+
+
+def test_a_row_that_is_nan_moves_no_centre_unseen():
+    with jax.debug_nans(False):
+        found = dkm(jnp.array([[0.0], [jnp.nan]]), jnp.array([[0.0], [1.0]]), 0.1)
+    assert np.isnan(found.centres).all() and np.isnan(found.rows).all()
+
+
+def test_the_temperature_follows_the_rows():
+    with jax.enable_x64():
+        assert dkm(jnp.zeros((2, 1), jnp.float32), jnp.ones((1, 1), jnp.float32), np.float64(0.1)).centres.dtype == np.float32

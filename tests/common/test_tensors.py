@@ -152,3 +152,8 @@ def test_influence_is_the_first_order_effect_of_a_step():
         tracin(gradients, gradients)
     with pytest.raises(ValueError, match="residual"):
         last_layer_gradients(jnp.ones(2), jnp.ones((3, 1)))
+
+
+def test_cells_are_drawn_inside_jit():
+    cells = jax.jit(lambda p: sample_cells([p], 3, jax.random.key(0)))(jnp.array([0.0, 1.0]))
+    assert cells.tolist() == [[1], [1], [1]]

@@ -73,3 +73,11 @@ def test_nothing_to_score_is_an_error(as_installed):
     for train, rows, name in ((np.array([0, 2]), windows, "train"), (np.array([0, 1]), windows - 1, "windows")):
         with pytest.raises(ValueError, match=name):
             pair_perplexity(train, rows, 2)
+    with pytest.raises(ValueError, match=r"windows has shape \(3, 1\)"):
+        pair_perplexity(windows[0], windows[:, :1], 2)
+
+
+@pytest.mark.parametrize(("count", "size", "message"), [(2, 0, "size is 0"), (2, -3, "size is -3"), (-1, 3, "count is -1")])
+def test_windows_have_tokens(count, size, message):
+    with pytest.raises(ValueError, match=message):
+        TokenText("t", np.arange(9), np.arange(9)).windows(jax.random.key(0), count, size)

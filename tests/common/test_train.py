@@ -426,11 +426,52 @@ def test_schedules():
         ({"learning_rate": -1.0}, "learning_rate is -1.0"),
         ({"schedule": "constant", "warmup": 0.1}, "only 'cosine' and 'linear' have a warm-up"),
         ({"optimiser": "sgd", "b2": 0.9}, "SGD has no second moment"),
+        ({"clip": -1.0}, "clip is -1.0"),
+        ({"clip": 0.0}, "clip is 0.0"),
+        ({"b1": 1.0}, "b1 is 1.0"),
+        ({"warmup": 0.96}, "none of the 10 steps"),
+        ({"steps": 1, "warmup": 0.5, "schedule": "linear"}, "none of the 1 steps"),
+        ({"b2": -0.1}, "b2 is -0.1"),
+        ({"ema": float("nan")}, "ema is nan"),
     ],
 )
 def test_recipe_errors(as_installed, change, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**{"steps": 10, "batch_size": 2, "learning_rate": 0.1} | change)
+
+
+def test_every_step_has_a_batch_of_rows_that_exist():
+    model, loss, (arrays, indices) = regression()
+    for steps, order, message in (
+        (41, indices, "batches for 40 steps; steps is 41"),
+        (40, indices + 1, "indices runs from 1 to 64"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fit(model, optax.sgd(0.1), loss, take_batch, (arrays, order), steps=steps, key=KEY)
+        data = jax.tree.map(lambda a: np.stack([a, a]), (arrays, order))
+        with pytest.raises(ValueError, match=message):
+            fit_seeds(lambda rngs: model, optax.sgd(0.1), loss, take_batch, data, steps=steps, keys=jax.random.split(KEY))
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_every_seed_has_data_of_its_own(one_by_one):
+    model, loss, data = regression()
+    for count in (1, 3):
+        stacked = jax.tree.map(lambda a, n=count: np.stack([a] * n), data)
+        with pytest.raises(ValueError, match="a row for each of 2 seeds"):
+            fit_seeds(
+                lambda rngs: model,
+                optax.sgd(0.1),
+                loss,
+                take_batch,
+                stacked,
+                steps=2,
+                keys=jax.random.split(KEY),
+                one_by_one=one_by_one,
+            )
+    for keys in (KEY, jax.random.split(KEY)[:0]):
+        with pytest.raises(ValueError, match="one key a seed"):
+            fit_seeds(lambda rngs: model, optax.sgd(0.1), loss, take_batch, data, steps=2, keys=keys)
 
 
 # --- Checkpoints ---
@@ -578,3 +619,18 @@ def test_two_processes_train_one_model(tmp_path):
     assert results[0]["losses"] == results[1]["losses"]
     assert results[0]["digest"] == results[1]["digest"]
     np.testing.assert_allclose(results[0]["losses"], one["losses"], rtol=2e-5)
+
+
+def test_a_run_does_not_go_back(tmp_path):
+    model, loss, data = regression()
+    fit(model, optax.sgd(0.1), loss, take_batch, data, steps=4, key=KEY, checkpoints=tmp_path / "run")
+    with pytest.raises(ValueError, match="steps is 3; the newest checkpoint is that of step 4"):
+        fit(model, optax.sgd(0.1), loss, take_batch, data, steps=3, key=KEY, checkpoints=tmp_path / "run")
+
+
+def test_checkpoints_need_a_folder_and_one_to_keep(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="that is a file"):
+        Checkpoints(tmp_path / "file")
+    with pytest.raises(ValueError, match="keep is 0"):
+        Checkpoints(tmp_path, keep=0)

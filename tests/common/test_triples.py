@@ -69,3 +69,24 @@ def test_ranks_refuse_what_does_not_fit():
         with pytest.raises(ValueError, match=r"scores|target|ranks|k is"):
             call()
     assert_dtypes(lambda s: filtered_ranks(s, jnp.array([0, 1])), scores)
+
+
+def test_half_precision_counts_far_ranks(as_installed):
+    scores = jnp.asarray(np.linspace(2, -2, 1000)[None], jnp.float32)
+    near = jnp.concatenate([jnp.full((1, 700), 2), scores[:, :1] * 0], axis=1).astype(jnp.bfloat16)
+    assert filtered_ranks(near, jnp.array([700])).tolist() == [701]
+
+
+def test_unknown_subjects_are_refused():
+    triples = np.array([[0, 0, 0]])
+    for queries in ([[7, 0]], [[-1, 0]]):
+        with pytest.raises(ValueError, match="subjects runs"):
+            known_mask(triples, np.array(queries), 2)
+    with pytest.raises(ValueError, match="entities runs"):
+        known_mask(np.array([[5, 0, 0]]), np.zeros((0, 2), int), 2)
+
+
+def test_ranks_count_from_one(as_installed):
+    for call in (mrr, lambda ranks: hits(ranks, 1)):
+        with pytest.raises(ValueError, match="ranks fall to 0"):
+            call(jnp.array([2, 0]))

@@ -54,6 +54,8 @@ def test_sampled_loss_at_the_edges(as_installed):
         negative_sampling_loss(numbers(3), numbers(2, 4))
     with pytest.raises(ValueError, match=r"weight has shape \(4,\)"):
         negative_sampling_loss(numbers(3), numbers(3, 4), numbers(4))
+    with pytest.raises(ValueError, match=r"weight has shape \(2, 4\)"):
+        negative_sampling_loss(numbers(3), numbers(3, 4), numbers(2, 4))
     with pytest.raises(ValueError, match="saturation is 0"):
         negative_sampling_loss(numbers(3), numbers(3, 4), saturation=0.0)
 
@@ -208,3 +210,15 @@ def test_real_treebanks(quire_data):
     assert (len(english), len(chinese)) == (2001, 500)
     assert sum(map(len, chinese)) == 12012
     assert chinese[0][0][1].isupper()
+
+
+def test_a_state_begins_in_the_type_that_the_cell_gives(as_installed):
+    def add(state, x):
+        return state + x, state
+
+    last, outputs = scan_rnn(add, jnp.zeros(2, int), jnp.full((2, 3), 0.5))
+    assert last.tolist() == [1.5, 1.5] and outputs[0].tolist() == [0, 0.5, 1]
+    with jax.enable_x64():
+        assert scan_rnn(add, jnp.zeros(2, jnp.float32), np.ones((2, 3)))[0].dtype == np.float64
+    with pytest.raises(ValueError, match="needs 2 rows"):
+        scan_rnn(add, jnp.zeros(1), jnp.ones((2, 3)))

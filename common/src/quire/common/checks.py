@@ -85,3 +85,27 @@ def floating(*arrays: Any) -> tuple[Array, ...]:
     dtype = jnp.result_type(*arrays)
     dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
     return tuple(jnp.asarray(x, dtype) for x in arrays)
+
+
+def at_least_float32(*arrays: Any) -> tuple[Array, ...]:
+    """As `floating`, half precision as float32: LAPACK has no other, and long sums and counts need its digits.
+
+    >>> [x.dtype.name for x in at_least_float32(jnp.zeros(1, jnp.bfloat16), np.array([True]))]
+    ['float32', 'float32']
+
+    Raises:
+        ValueError: as for `floating`.
+    """
+    arrays = floating(*arrays)
+    return tuple(x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in arrays)
+
+
+def check_finite(name: str, x: Any) -> None:
+    """All numbers are finite, of an array that can be looked at: what is chosen by comparisons would make an answer of NaN.
+
+    >>> check_finite("queries", np.array([1.0, np.nan]))
+    Traceback (most recent call last):
+    ValueError: queries has 1 numbers that are not finite; it must have none
+    """
+    if is_concrete(x) and (count := int((~np.isfinite(np.asarray(x, np.float64))).sum())):
+        raise ValueError(f"{name} has {count} numbers that are not finite; it must have none")

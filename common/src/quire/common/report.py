@@ -43,8 +43,8 @@ def read_records(root: Path, records: Path | None = None, preset: str = "quick")
     for file in files:
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
-            found[record["paper"]] = record | {"file": str(file)}
             assert isinstance(record["claims"], list)
+            found[record["paper"]] = record | {"file": str(file)}
         except (ValueError, KeyError, TypeError, AssertionError):
             if not file.name.endswith(".bench.json"):
                 raise UsageError(f"{file} is not a record of quire; move it out of the way") from None

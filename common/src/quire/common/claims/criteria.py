@@ -48,7 +48,13 @@ class Criterion:
         return self.words + {"interval": "", "every seed": " in every seed", "mean": " on average"}[self.over]
 
     def judge(self, samples: Sequence[Measurement]) -> Judgement:
-        """Judge the measurements of all seeds. A NaN is never on the right side."""
+        """Judge the measurements of all seeds. A NaN is never on the right side.
+
+        Raises:
+            ValueError: without a measurement.
+        """
+        if not len(samples):
+            raise ValueError("samples is empty; a verdict needs at least one measurement")
         margins = np.array([self.margin(m) for m in samples], float)
         mean, interval = confidence_interval(margins)
         good = margins > 0

@@ -66,7 +66,7 @@ def log_log_slope(x: Numbers, y: Numbers) -> float:
         x, y: at least two positive numbers each.
 
     Raises:
-        ValueError: if the lengths differ, fewer than two points are given or one is not positive.
+        ValueError: if the lengths differ, fewer than two points are given, one is not positive, or all x are equal.
 
     >>> round(log_log_slope([1, 2, 4], [3, 12, 48]), 6)
     2.0
@@ -76,6 +76,8 @@ def log_log_slope(x: Numbers, y: Numbers) -> float:
         raise ValueError(f"x has {x.size} points and y {y.size}; a slope needs the same number, at least 2")
     if not (np.all(x > 0) and np.all(y > 0)):
         raise ValueError("x and y must be positive to take logarithms")
+    if np.ptp(x) == 0:
+        raise ValueError(f"x is {x[0]:g} at all {x.size} points; a slope needs different ones")
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 

@@ -62,7 +62,7 @@ def read_archive(path: Path, *, limit: int = MAX_UNPACKED) -> Mapping[str, bytes
             _check_total(path, members, limit)
             # ty: ignore[missing-union-attribute]  # a regular file is never None
             return {name: archive.extractfile(member).read(size) for name, size, member in members}
-    except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, RuntimeError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:  # encrypted zips too
         raise DatasetCorrupt(f"{path} is not a whole archive ({error})") from None
 
 
@@ -116,5 +116,5 @@ def read_npz(path: Path, *names: str) -> dict[str, np.ndarray]:
             if missing := [name for name in names if name not in arrays.files]:
                 raise DatasetCorrupt(f"{path} holds no array {missing[0]!r}; it holds {', '.join(arrays.files) or 'none'}")
             return {name: arrays[name] for name in names or arrays.files}
-    except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile) as error:
         raise DatasetCorrupt(f"{path} is not a whole .npz file of numbers ({error})") from None

@@ -61,7 +61,7 @@ def avazu(rows: int, path: str | Path | None = None) -> ClickLog:
 
 def _lines(path: Path) -> Iterator[str]:
     try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as stream:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as stream:
             yield from stream
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DatasetCorrupt(f"{path} cannot be read as text ({error})") from None

@@ -69,10 +69,17 @@ def _batches(
         whole = len(order) - len(order) % batch_size if training else len(order)
         for start in range(0, whole, batch_size):
             chosen = [files[i] for i in order[start : start + batch_size]]
-            images = np.stack([crop(Image.open(file).convert("RGB"), image_size, rng) for file, _ in chosen])
+            images = np.stack([crop(_photograph(file), image_size, rng) for file, _ in chosen])
             yield images, np.array([label for _, label in chosen], np.int32)
         if not training:
             return
+
+
+def _photograph(file: Path) -> Image.Image:
+    try:
+        return Image.open(file).convert("RGB")
+    except OSError as error:
+        raise DatasetCorrupt(f"{file} cannot be read as an image ({error})") from None
 
 
 def _random_crop(image: Image.Image, size: int, rng: np.random.Generator) -> np.ndarray:

@@ -128,7 +128,10 @@ def cifar10() -> ImageData:
         DatasetUnavailable, DatasetCorrupt: as for every data set.
     """
     files = {Path(name).name: content for name, content in read_archive(fetch("cifar10", "cifar-10-binary.tar.gz")).items()}
-    train = _cifar_records(b"".join(files[f"data_batch_{i}.bin"] for i in range(1, 6)))
+    parts = [f"data_batch_{i}.bin" for i in range(1, 6)]
+    if missing := [name for name in (*parts, "test_batch.bin") if name not in files]:
+        raise DatasetCorrupt(f"cifar-10-binary.tar.gz lacks {missing[0]}; it holds {', '.join(sorted(files)) or 'nothing'}")
+    train = _cifar_records(b"".join(files[name] for name in parts))
     return ImageData("CIFAR-10, 50000 train / 10000 test", train, _cifar_records(files["test_batch.bin"]), 10)
 
 
@@ -173,6 +176,8 @@ def read_idx(content: bytes) -> np.ndarray:
     if len(content) < 4 or content[:3] != b"\0\0\x08":
         raise DatasetCorrupt("this is not an idx file of unsigned bytes")
     header = 4 + 4 * content[3]
+    if len(content) < header:
+        raise DatasetCorrupt(f"this idx file ends within its header: {len(content)} of {header} bytes")
     shape = tuple(int(n) for n in np.frombuffer(content[4:header], ">u4"))
     if len(content) != header + np.prod(shape, dtype=np.int64):
         raise DatasetCorrupt(f"this idx file promises an array of shape {shape} and holds {len(content) - header} bytes")

@@ -124,7 +124,10 @@ def data_dir() -> Path | None:
     value = os.environ.get("QUIRE_DATA")
     if not value:
         return None
-    path = Path(value).expanduser()
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError:  # "~" without a home
+        path = Path(value)
     if not path.is_dir():
         raise UsageError(f"QUIRE_DATA is {value!r}, which is not a directory; point it at a folder of data sets, or unset it")
     return path

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
+from quire.common.checks import check_at_least
 from quire.common.data.markov import markov_text
 from quire.common.data.registry import provided
 from quire.common.data.text import wikitext2
@@ -28,8 +29,10 @@ class TokenText:
         """Windows from random places, int32.
 
         Raises:
-            ValueError: if the text is shorter than a window.
+            ValueError: for a window without tokens, or a text shorter than a window.
         """
+        check_at_least("count", count, 0)
+        check_at_least("size", size)
         ids = self.test if test else self.train
         if len(ids) < size:
             raise ValueError(f"size is {size}; the text has {len(ids)} tokens")

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from quire.common.checks import check_at_least, check_positive
+from quire.common.checks import check_at_least, check_positive, floating
 
 
 def rays(pose: Float[Array, "4 4"], size: tuple[int, int], focal: float) -> tuple[Float[Array, "n 3"], Float[Array, "n 3"]]:
@@ -24,6 +24,7 @@ def rays(pose: Float[Array, "4 4"], size: tuple[int, int], focal: float) -> tupl
     """
     height, width = (check_at_least(name, n) for name, n in zip(("height", "width"), size, strict=True))
     check_positive("focal", focal)
+    (pose,) = floating(pose)
     row, column = np.mgrid[:height, :width] + 0.5
     local = np.stack([(column - width / 2) / focal, (height / 2 - row) / focal, np.full_like(row, -1)], axis=-1)
     local = jnp.asarray(local.reshape(-1, 3), pose.dtype)

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.checks import floating
+
 
 def sample_grid(
     values: Float[Array | np.ndarray, "*sizes c"], x: Float[Array | np.ndarray, "n d"], *, outside: str = "zero"
@@ -14,18 +16,19 @@ def sample_grid(
 
     Args:
         values: one to three axes of nodes, in the order of the coordinates, then channels.
-        x: points.
+        x: points; NaN gives NaN.
         outside: `"zero"` (nodes beyond the border are zero, so values fade within one cell) or `"border"` (those of the border).
 
     Raises:
-        ValueError: if there are not as many axes as coordinates, or for another `outside`.
+        ValueError: if there are not as many axes as coordinates, an axis has no node, or for another `outside`.
 
     >>> sample_grid(jnp.array([[0.0], [1.0], [4.0]]), jnp.array([[-1.0], [0.5], [1.0], [1.5]])).ravel().tolist()
     [0.0, 2.5, 4.0, 2.0]
     """
+    values, x = floating(values)[0], floating(x)[0]
     sizes, dim = values.shape[:-1], x.shape[-1]
-    if len(sizes) != dim:
-        raise ValueError(f"values has {len(sizes)} axes of nodes; x has {dim} coordinates")
+    if len(sizes) != dim or 0 in sizes:
+        raise ValueError(f"values has axes of {sizes} nodes; x has {dim} coordinates, each needs a node")
     if outside not in ("zero", "border"):
         raise ValueError(f"outside is {outside!r}; choose from 'zero', 'border'")
     last = jnp.asarray([size - 1 for size in sizes], x.dtype)[None]
@@ -39,9 +42,9 @@ def sample_grid(
         step = jnp.asarray(corner, x.dtype)[None]
         node = cell + step
         weight = jnp.prod(jnp.where(step > 0, fraction, 1 - fraction), axis=-1)
-        exists = ((node >= 0) & (node <= last)).all(-1)
+        beyond = ((node < 0) | (node > last)).any(-1)  # not that of NaN, which stays NaN
         index = jnp.clip(node, 0, last).astype(jnp.int32)
-        out += jnp.where(exists, weight, 0)[:, None] * values[tuple(jnp.moveaxis(index, -1, 0))]
+        out += jnp.where(beyond, 0, weight)[:, None] * values[tuple(jnp.moveaxis(index, -1, 0))]
     return out
 
 

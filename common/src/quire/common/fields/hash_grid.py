@@ -94,7 +94,7 @@ def hash_corners(x: Float[Array, "n d"], levels: HashLevels) -> Corners:
     """The corners of the cell around every point at every level, and their (bi-, tri-)linear weights.
 
     A level whose nodes fit its rows has one row a node; in the others nodes share rows by
-    `(i xor 2654435761 j xor 805459861 k) mod rows` in 32 bits. Points outside the unit cube have weights of zero.
+    `(i xor 2654435761 j xor 805459861 k) mod rows` in 32 bits. Points outside the unit cube have weights of zero; NaN gives NaN.
 
     Args:
         x: in the unit cube.
@@ -114,11 +114,11 @@ def hash_corners(x: Float[Array, "n d"], levels: HashLevels) -> Corners:
     fraction = (position - cell)[:, :, None]
     bits = np.array([[corner >> axis & 1 for axis in range(levels.dim)] for corner in range(2**levels.dim)])
     weight = jnp.prod(jnp.where(bits[None, None].astype(bool), fraction, 1 - fraction), axis=-1)
-    inside = ((x >= 0) & (x <= 1)).all(-1)
+    outside = ((x < 0) | (x > 1)).any(-1)
     # int32 first: a negative cell of a point outside has no unsigned value
     node = (cell.astype(jnp.int32)[:, :, None] + bits[None, None].astype(np.int32)).astype(jnp.uint32)
     index = _rows(node, levels)
-    return Corners(index, jnp.where(inside[None, :, None], weight, 0))
+    return Corners(index, jnp.where(outside[None, :, None], 0, weight))
 
 
 def _rows(node: Array, levels: HashLevels) -> Int[Array, "levels n corners"]:

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from quire.common.checks import floating
+
 SPARE = 4
 """Candidates beyond k whose distances are computed again, since expanded squares err in their last digits."""
 
@@ -39,6 +41,7 @@ def nearest(
         raise ValueError(f"k is {k}; it must be between 1 and the {len(centres)} centres")
     if block is not None and block < 1:
         raise ValueError(f"block is {block}; it must be at least 1")
+    x, centres = floating(x, centres)
     origin = centres.mean(0, keepdims=True)
     about = centres - origin
     half_norms = 0.5 * jnp.sum(about**2, axis=1)

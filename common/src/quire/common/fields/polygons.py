@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float
 
 from quire.common.checks import check_at_least, floating
 from quire.common.random import generator
+from quire.common.roots import root
 
 
 def inside_polygon(vertices: Float[Array, "v 2"], x: Float[Array, "n 2"]) -> Bool[Array, " n"]:
@@ -44,7 +45,7 @@ def polygon_sdf(vertices: Float[Array, "v 2"], x: Float[Array, "*batch 2"], *, b
         away = point[None] - vertices
         along = jnp.sum(away * edge, axis=1) / jnp.where(lengths > 0, lengths, 1)
         nearest = jnp.min(jnp.sum((away - jnp.clip(along, 0, 1)[:, None] * edge) ** 2, axis=1))
-        distance = jnp.where(nearest > 0, jnp.sqrt(jnp.where(nearest > 0, nearest, 1)), 0)  # a root has no slope at zero
+        distance = root(nearest)
         return jnp.where(inside_polygon(vertices, point[None])[0], -distance, distance)
 
     points = x.reshape(-1, 2)

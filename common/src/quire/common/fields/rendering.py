@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from quire.common.checks import check_at_least
+from quire.common.checks import check_at_least, floating
 
 
 class Pixels(NamedTuple):
@@ -39,6 +39,7 @@ def ray_box(
     >>> near.item(), far.item(), hit.item()
     (2.0, 4.0, True)
     """
+    origins, directions = floating(origins, directions)
     moves = directions != 0
     safe = jnp.where(moves, directions, 1)
     low, high = (-half_width - origins) / safe, (half_width - origins) / safe
@@ -103,7 +104,8 @@ def composite(
     """
     depth = sigma * delta
     behind = jnp.cumsum(depth, axis=1)
-    weights = jnp.exp(-(behind - depth)) * -jnp.expm1(-depth)
+    before = jnp.pad(behind[:, :-1], ((0, 0), (1, 0)))  # `behind - depth` would lose what lies before a dense sample
+    weights = jnp.exp(-before) * -jnp.expm1(-depth)
     left = jnp.exp(-behind[:, -1])
     colour = jnp.einsum("ns,nsc->nc", weights, rgb) + left[:, None] * background
     return Pixels(colour, 1 - left, weights)

@@ -7,15 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
-from quire.common.checks import check_at_least, floating, is_concrete
+from quire.common.checks import check_at_least, check_ids, floating, is_concrete
 from quire.common.data.meshes import Surface
 from quire.common.fields.winding_number import winding_number
 from quire.common.random import generator
+from quire.common.roots import length, root
 
 
 def sphere_sdf(x: Float[Array, "*batch d"], radius: float = 1.0) -> Float[Array, "*batch"]:
     """Signed distance to a sphere about 0, negative inside: `|x| - radius`."""
-    return jnp.linalg.norm(x, axis=-1) - radius
+    return length(x) - radius
 
 
 def box_sdf(x: Float[Array | np.ndarray, "*batch d"], half_sizes: tuple[float, ...]) -> Float[Array, "*batch"]:
@@ -24,17 +25,16 @@ def box_sdf(x: Float[Array | np.ndarray, "*batch d"], half_sizes: tuple[float, .
     >>> box_sdf(jnp.array([[0.0, 0.0], [4.0, 5.0]]), (1.0, 1.0)).tolist()
     [-1.0, 5.0]
     """
+    (x,) = floating(x)
     q = jnp.abs(x) - jnp.asarray(half_sizes, x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
-    outside = jnp.sum(jnp.maximum(q, 0) ** 2, axis=-1)
-    # the root of zero has no derivative
-    length = jnp.where(outside > 0, jnp.sqrt(jnp.where(outside > 0, outside, 1)), 0)
-    return length + jnp.minimum(q.max(-1), 0)
+    return length(jnp.maximum(q, 0)) + jnp.minimum(q.max(-1), 0)
 
 
 def torus_sdf(x: Float[Array, "*batch 3"], radius: float = 0.6, tube: float = 0.25) -> Float[Array, "*batch"]:
     """Signed distance to a torus in the plane of the first two coordinates: `|(|(x, y)| - radius, z)| - tube`."""
-    ring = jnp.linalg.norm(x[..., :2], axis=-1) - radius
-    return jnp.sqrt(ring**2 + x[..., 2] ** 2) - tube
+    (x,) = floating(x)
+    ring = length(x[..., :2]) - radius
+    return root(ring**2 + x[..., 2] ** 2) - tube
 
 
 def squared_distance(x: Float[Array, "n 3"], corners: Float[Array, "f 3 3"]) -> Float[Array, "n f"]:
@@ -68,14 +68,15 @@ def mesh_sdf(
         batch_size: points that are worked on at a time.
 
     Raises:
-        ValueError: if there is no face.
+        ValueError: if there is no face, or one names a vertex that does not exist.
     """
     if len(faces) == 0:
         raise ValueError("faces is empty; a distance needs at least one triangle")
+    check_ids("faces", faces, len(vertices))
     corners = vertices[faces]
     squared = jax.lax.map(lambda point: squared_distance(point[None], corners).min(), x, batch_size=batch_size)
     inside = winding_number(x, vertices, faces, batch_size=batch_size) > 0.5
-    return jnp.where(inside, -1, 1) * jnp.sqrt(squared)
+    return jnp.where(inside, -1, 1) * root(squared)
 
 
 def points_on(key: jax.Array, surface: Surface, count: int) -> Float[np.ndarray, "count 3"]:
@@ -143,12 +144,14 @@ def marching_cubes(values: Float[np.ndarray, "a b c"], *, level: float = 0.0, ha
         half_width: of the box.
 
     Raises:
-        ValueError: if the field does not cross the level, or has numbers that are not finite.
+        ValueError: if the field does not cross the level, has numbers that are not finite, or is no grid.
         ImportError: without scikit-image (`pip install "quire-common[images]"`).
     """
     from skimage.measure import marching_cubes as extract
 
     values = np.asarray(values)
+    if values.ndim != 3 or min(values.shape) < 2:
+        raise ValueError(f"values has shape {values.shape}; a grid needs three axes of two nodes or more")
     if not np.isfinite(values).all() or not values.min() < level < values.max():
         raise ValueError(f"values runs from {values.min()} to {values.max()}; it must be finite and cross {level}")
     spacing = [2 * half_width / (size - 1) for size in values.shape]

@@ -116,13 +116,14 @@ def known_mask(triples: Triples, queries: Int[np.ndarray, "_ 2"], num_entities: 
         num_entities: of the graph.
 
     Raises:
-        ValueError: if an entity is out of range.
+        ValueError: if a subject or an object is out of range.
 
     >>> known_mask(np.array([[0, 1, 2], [0, 1, 0], [1, 1, 1]]), np.array([[0, 1], [2, 0]]), 3).tolist()
     [[True, False, True], [False, False, False]]
     """
     check_at_least("num_entities", num_entities)
-    check_ids("objects", triples[:, 2], num_entities)
+    check_ids("entities", triples[:, ::2], num_entities)
+    check_ids("subjects", np.asarray(queries)[:, 0], num_entities)
     objects: dict[tuple[int, int], list[int]] = {}
     for s, r, o in triples.tolist():
         objects.setdefault((s, r), []).append(o)

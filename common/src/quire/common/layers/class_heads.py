@@ -39,13 +39,13 @@ def cosine_logits(
     """`scale <z / |z|, w / |w|>`; a vector of zeros is similar to nothing.
 
     Raises:
-        ValueError: if the dimensions differ.
+        ValueError: if the dimensions differ, or weights is no `[classes, dim]`.
 
     >>> cosine_logits(jnp.array([[3.0, 0.0]]), jnp.array([[2.0, 0.0], [0.0, -1.0]]), 10.0).tolist()
     [[10.0, 0.0]]
     """
-    if z.shape[-1] != weights.shape[-1]:
-        raise ValueError(f"z has dimension {z.shape[-1]}; the weights have {weights.shape[-1]}")
+    if weights.ndim != 2 or z.shape[-1:] != weights.shape[1:]:
+        raise ValueError(f"z has shape {z.shape}; weights {weights.shape} need [classes, dim] of the same dimension")
     return scale * unit_rows(z) @ unit_rows(weights).T
 
 
@@ -98,6 +98,8 @@ class FixedHead(nnx.Module):
 
     def __call__(self, z: Num[Array, "*batch dim"]) -> Float[Array, "*batch classes"]:
         """Scores of all classes, in the dtype of z where it is floating."""
+        if z.shape[-1:] != self.weights.shape[1:]:
+            raise ValueError(f"z has shape {z.shape}; the class vectors have {self.weights.shape[1]} numbers")
         (z,) = floating(z)
         weights = jax.lax.stop_gradient(self.weights[...]).astype(z.dtype)
         return z @ weights.T if self.scale is None else cosine_logits(z, weights, self.scale)

@@ -169,6 +169,8 @@ class CtrNet(nnx.Module):
         """
         found = self.embedding(*inputs)
         x0 = found.reshape(len(found), -1) if len(found) else jnp.zeros((0, self.width), found.dtype)
+        if dense is not None and len(dense) != len(found):
+            raise ValueError(f"dense has {len(dense)} rows; the batch has {len(found)}")
         if dense is not None and len(found):
             x0 = jnp.concatenate(floating(x0, dense), axis=1)
         if x0.shape[1] != self.width:

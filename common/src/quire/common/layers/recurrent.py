@@ -21,7 +21,7 @@ def scan_rnn(
 
     Args:
         step: the cell.
-        initial: state, arrays `[batch, ...]`.
+        initial: state, arrays `[batch, ...]`; in a narrower type than the cell gives, it is widened.
         x: inputs, arrays `[batch, time, ...]`.
         mask: steps that count; all by default.
         reverse: from the last step to the first.
@@ -31,7 +31,7 @@ def scan_rnn(
         masked steps mean nothing.
 
     Raises:
-        ValueError: if the mask and the inputs differ in batch or time, or there is no input.
+        ValueError: if the mask and the inputs differ in batch or time, there is no input, or the state has another batch.
 
     >>> add = lambda state, x: (state + x, state + x)
     >>> mask = jnp.array([[True, True, False]])
@@ -47,6 +47,9 @@ def scan_rnn(
         mask = jnp.ones(shape, bool)
     if mask.shape != shape:
         raise ValueError(f"mask has shape {mask.shape}; it needs that of x, {shape}")
+    if wrong := [leaf.shape for leaf in jax.tree.leaves(initial) if leaf.shape[:1] != shape[:1]]:
+        raise ValueError(f"initial has a state of shape {wrong[0]}; it needs {shape[0]} rows, one for each sequence")
+    initial = _widened(step, initial, x)
 
     def masked_step(state, inputs):
         x, keep = inputs
@@ -56,6 +59,13 @@ def scan_rnn(
     by_time = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), (x, mask))
     last, outputs = jax.lax.scan(masked_step, initial, by_time, reverse=reverse)
     return last, jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), outputs)
+
+
+def _widened(step: Step, initial: Any, x: Any) -> Any:
+    """The state in the types that the cell promotes it to, which a loop has to begin with."""
+    first = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((leaf.shape[0], *leaf.shape[2:]), leaf.dtype), x)
+    moved, _ = jax.eval_shape(step, initial, first)
+    return jax.tree.map(lambda old, new: jnp.asarray(old, jnp.promote_types(old.dtype, new.dtype)), initial, moved)
 
 
 def _like(keep: Array, state: Array) -> Array:

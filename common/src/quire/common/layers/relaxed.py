@@ -34,7 +34,7 @@ def relaxed_one_hot(
         temperature: T.
 
     Raises:
-        ValueError: for a temperature that is not positive.
+        ValueError: for a temperature that is not positive, or shapes that differ.
 
     >>> print(relaxed_one_hot(jnp.array([0.0, 0.0]), jnp.array([0.5, 0.5]), 0.7))
     [0.5 0.5]
@@ -43,6 +43,8 @@ def relaxed_one_hot(
         Maddison et al. 2017; Jang et al. 2017.
     """
     check_positive("temperature", temperature)
+    if logits.shape != uniform.shape:
+        raise ValueError(f"logits has shape {logits.shape} and uniform {uniform.shape}; every logit needs a number of its own")
     logits, uniform = floating(logits, uniform)
     limits = jnp.finfo(uniform.dtype)
     noise = -jnp.log(-jnp.log(jnp.clip(uniform, limits.tiny, 1 - limits.epsneg)))

@@ -5,6 +5,8 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Real
 
+from quire.common.checks import floating
+
 Layout = Literal["half", "interleaved"]
 
 
@@ -36,6 +38,7 @@ def rotary(
         raise ValueError(f"x has dimension {dim}, layout is {layout!r}, base {base}; they need an even one, a known one, above 0")
     if positions.shape != (n,):
         raise ValueError(f"positions has shape {positions.shape}; x needs {(n,)}")
+    (x,) = floating(x)
     dtype = jnp.promote_types(x.dtype, jnp.float32)
     frequencies = base ** (-jnp.arange(0, dim, 2, dtype=dtype) / dim)
     angles = positions.astype(dtype)[:, None] * frequencies[None]

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from quire.common.checks import floating
+
 
 def smoothed_cross_entropy(
     logits: Float[Array, "*batch classes"],
@@ -13,7 +15,7 @@ def smoothed_cross_entropy(
     """Mean of `-sum_c t_c log p_c` with targets `t = (1 - s) onehot(y) + s / C` (Szegedy et al. 2016, section 7).
 
     Args:
-        logits: scores of `classes` classes; at least one row.
+        logits: scores of `classes` classes; at least one row. Without smoothing, minus infinity leaves a class out.
         labels: class of every row; one outside `0..classes - 1` makes the loss NaN, where it cannot raise. Or floating
             targets in place of `onehot(y)`, a distribution over classes for every row, as mixtures of images have.
         smoothing: s, in `[0, 1)`.
@@ -33,11 +35,11 @@ def smoothed_cross_entropy(
         log_probs = _log_probabilities(logits, jnp.asarray(labels)[..., 0])
         if labels.shape != logits.shape:
             raise ValueError(f"labels has shape {labels.shape}; targets need that of logits, {logits.shape}")
-        picked = jnp.sum(labels * log_probs, axis=-1)
+        picked = jnp.sum(jnp.where(labels == 0, 0, labels * log_probs), axis=-1)  # a class left out may score minus infinity
     else:
         log_probs = _log_probabilities(logits, labels)
         picked = _picked(log_probs, labels)
-    return -jnp.mean((1 - smoothing) * picked + smoothing * log_probs.mean(-1))
+    return -jnp.mean(picked if smoothing == 0 else (1 - smoothing) * picked + smoothing * log_probs.mean(-1))
 
 
 def masked_cross_entropy(
@@ -73,7 +75,7 @@ def mixup(
     """`l x + (1 - l) x'` of every image with the one in its place counted from the end, and of their targets (Zhang et al. 2018).
 
     Args:
-        images: the batch.
+        images: the batch; whole numbers become floating.
         targets: probabilities of the classes.
         key: draws `l`, one for the batch.
         alpha: `l` is of `Beta(alpha, alpha)`.
@@ -86,6 +88,7 @@ def mixup(
     (True, True)
     """
     _check_mixed(images, targets, alpha)
+    (images,), (targets,) = floating(images), floating(targets)
     share = jax.random.beta(key, alpha, alpha, dtype=targets.dtype)
 
     def mixed(x):
@@ -115,6 +118,7 @@ def cutmix(
     True
     """
     _check_mixed(images, targets, alpha)
+    (targets,) = floating(targets)
     share_key, centre_key = jax.random.split(key)
     side = jnp.sqrt(1 - jax.random.beta(share_key, alpha, alpha, dtype=targets.dtype))
     centre = jax.random.uniform(centre_key, (2,))
@@ -128,7 +132,7 @@ def cutmix(
 
 
 def _check_mixed(images: Array, targets: Array, alpha: float) -> None:
-    if alpha <= 0 or len(images) != len(targets):
+    if not alpha > 0 or len(images) != len(targets):
         raise ValueError(
             f"alpha is {alpha} for {len(images)} images and {len(targets)} targets; it must be positive, they as many"
         )

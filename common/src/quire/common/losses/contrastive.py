@@ -52,12 +52,15 @@ def multi_positive_nce(
 
 
 def masked_logsumexp(logits: Float[Array, "n m"], keep: Bool[Array, "n m"]) -> Float[Array, " n"]:
-    """`log sum exp` over the entries that `keep` marks; minus infinity where it marks none. Others have the derivative 0."""
+    """`log sum exp` over the entries that `keep` marks, NaN if one is; minus infinity where it marks none.
+
+    Others have the derivative 0.
+    """
     top = jax.lax.stop_gradient(jnp.where(keep, logits, -jnp.inf).max(axis=1))
     top = jnp.where(jnp.isfinite(top), top, 0)
     total = jnp.where(keep, jnp.exp(jnp.where(keep, logits, 0) - top[:, None]), 0).sum(axis=1)
-    some = total > 0
-    return jnp.where(some, jnp.log(jnp.where(some, total, 1)) + top, -jnp.inf)
+    none = total == 0
+    return jnp.where(none, -jnp.inf, jnp.log(jnp.where(none, 1, total)) + top)
 
 
 def nt_xent(a: Float[Array, "n dim"], b: Float[Array, "n dim"], temperature: float = 0.5) -> Float[Array, ""]:
@@ -68,14 +71,14 @@ def nt_xent(a: Float[Array, "n dim"], b: Float[Array, "n dim"], temperature: flo
         temperature: positive.
 
     Raises:
-        ValueError: for fewer than one pair, or a temperature that is not positive.
+        ValueError: for fewer than one pair, views of different shapes, or a temperature that is not positive.
 
     >>> print(f"{nt_xent(jnp.eye(2), jnp.eye(2), 0.1):.5f}")
     0.00009
     """
     check_positive("temperature", temperature)
-    if len(a) == 0:
-        raise ValueError("a has no rows; the loss needs at least one pair")
+    if a.ndim != 2 or a.shape != b.shape or len(a) == 0:
+        raise ValueError(f"a has shape {a.shape} and b {b.shape}; they need one shape [n, dim], n at least 1")
     z = unit_rows(jnp.concatenate([a, b]))
     row = jnp.arange(2 * len(a))
     partner = (row + len(a)) % (2 * len(a))
@@ -97,10 +100,16 @@ def hoc_loss(
         mu: inverse temperature.
         exact: sum over other classes only; then a batch of one class has no loss (minus infinity).
 
+    Raises:
+        ValueError: unless there is a label and an old row for every new one, at least one.
+
     References:
         Biondi et al., *Stationary Representations: Optimally Approximating Compatibility and Implications for Improved Model
         Replacements*, 2024.
     """
+    if new.ndim != 2 or new.shape != old.shape or labels.shape != new.shape[:1] or len(new) == 0:
+        shapes = new.shape, old.shape, labels.shape
+        raise ValueError(f"new, old and labels have shapes {shapes}; they need [n, dim] twice and [n], n at least 1")
     scores = mu * old @ new.T
     others = labels[:, None] != labels[None]
     rest = masked_logsumexp(scores, others) if exact else jax.nn.logsumexp(jnp.where(others, scores, 0), axis=1)

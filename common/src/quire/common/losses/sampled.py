@@ -48,8 +48,8 @@ def negative_sampling_loss(
         raise ValueError(
             f"negative has shape {negative.shape}; it needs that of positive and one axis more, {positive.shape} + (k,)"
         )
-    if weight.ndim not in (0, negative.ndim):
-        raise ValueError(f"weight has shape {weight.shape}; it needs as many axes as negative, {negative.ndim}, or none")
+    if weight.ndim not in (0, negative.ndim) or any(w not in (1, n) for w, n in zip(weight.shape, negative.shape, strict=False)):
+        raise ValueError(f"weight has shape {weight.shape}; it needs none, or {negative.shape} with sizes of one")
     log_sigmoid = jax.nn.log_sigmoid
     if saturation is not None:
         log_sigmoid = partial(_saturated_log_sigmoid, check_positive("saturation", saturation))

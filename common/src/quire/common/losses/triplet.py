@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from quire.common.checks import floating
+
 Rows = Float[Array, "n dim"]
 Weights = Float[Array, " n"] | Bool[Array, " n"] | None
 
@@ -24,6 +26,7 @@ def triplet_cosine(
     0.2
     """
     _check_alike(anchor, positive, negative)
+    anchor, positive, negative = floating(anchor, positive, negative)
     gap = jnp.sum(anchor * (negative - positive), axis=-1)
     return _mean(jnp.maximum(gap + margin, 0), weights)
 
@@ -39,6 +42,7 @@ def triplet_sqeuclidean(
     3.0
     """
     _check_alike(anchor, positive, negative)
+    anchor, positive, negative = floating(anchor, positive, negative)
     gap = jnp.sum((anchor - positive) ** 2, axis=-1) - jnp.sum((anchor - negative) ** 2, axis=-1)
     return _mean(jnp.maximum(gap + margin, 0), weights)
 

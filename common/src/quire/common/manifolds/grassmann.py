@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from quire.common.roots import length
+
 Basis = Float[Array, "*batch d k"]
 
 
@@ -99,12 +101,14 @@ def principal_angles(a: Basis, b: Basis) -> Float[Array, "*batch k"]:
     across = _t(a) @ b
     cosines = jnp.clip(jnp.linalg.svd(across, compute_uv=False), 0, 1)
     sines = jnp.clip(jnp.linalg.svd(b - a @ across, compute_uv=False), 0, 1)[..., ::-1]
-    return jnp.where(cosines**2 < 0.5, jnp.arccos(cosines), jnp.arcsin(sines))
+    wide = cosines**2 < 0.5
+    # each function is kept from its end, where its slope is infinite
+    return jnp.where(wide, jnp.arccos(jnp.where(wide, cosines, 0)), jnp.arcsin(jnp.where(wide, 0, sines)))
 
 
 def distance(a: Basis, b: Basis) -> Float[Array, "*batch"]:
-    """Length of the shortest geodesic: the 2-norm of the principal angles."""
-    return jnp.linalg.norm(principal_angles(a, b), axis=-1)
+    """Length of the shortest geodesic: the 2-norm of the principal angles, with the derivative 0 where they are all 0."""
+    return length(principal_angles(a, b))
 
 
 def qr_retract(basis: Basis) -> Basis:

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jax.scipy.linalg import expm
 from jaxtyping import Array, Float
 
+from quire.common.checks import at_least_float32
+
 
 def skew(a: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """`L - L^T`, where L is the part of `a` strictly below the diagonal: every skew matrix, from free parameters.
@@ -53,14 +55,15 @@ def procrustes(a: Float[Array, "m n"], b: Float[Array, "m n"]) -> Float[Array, "
         Q, which may reflect. Where directions are missing from `a^T b`, it is one of many.
 
     Raises:
-        ValueError: if there are no rows.
+        ValueError: if there are no rows, or the shapes differ.
 
     >>> turn = jnp.array([[0.0, 1.0], [-1.0, 0.0]])
     >>> bool(jnp.allclose(procrustes(jnp.eye(2), turn), turn, atol=1e-6))
     True
     """
-    if len(a) == 0:
-        raise ValueError("a has no rows; a map needs at least one pair of vectors")
+    if a.ndim != 2 or a.shape != b.shape or len(a) == 0:
+        raise ValueError(f"a has shape {a.shape} and b {b.shape}; they need [m, n], row by row, m at least 1")
+    a, b = at_least_float32(a, b)
     left, _, right = jnp.linalg.svd(a.T @ b)
     return left @ right
 

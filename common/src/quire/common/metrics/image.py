@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from quire.common.checks import check_at_least, check_positive
+from quire.common.checks import check_at_least, check_positive, floating
 
 
 def psnr(a: Float[Array, "*shape"], b: Float[Array, "..."], *, peak: float = 1.0) -> Float[Array, ""]:
-    """`10 log10(peak^2 / mean (a - b)^2)` in decibels; infinite for equal images.
+    """`10 log10(peak^2 / mean (a - b)^2)` in decibels; infinite for equal images. Bytes want a peak of 255.
 
     Raises:
         ValueError: if the shapes differ, there are no numbers, or the peak is not positive.
@@ -25,6 +25,7 @@ def psnr(a: Float[Array, "*shape"], b: Float[Array, "..."], *, peak: float = 1.0
     """
     _check_alike(a, b)
     check_positive("peak", peak)
+    a, b = floating(a, b)
     return -10 * jnp.log10(jnp.mean((a - b) ** 2) / peak**2)
 
 
@@ -57,7 +58,7 @@ def ssim(
     Means, variances and the covariance are those under a Gaussian window, `C1 = (0.01 peak)^2` and `C2 = (0.03 peak)^2`.
 
     Args:
-        a, b: images.
+        a, b: images; bytes become floating, and want a peak of 255.
         window: side of the window.
         stride: of the window, in pixels.
         padding: zeros around the images; 0 keeps to windows that lie inside.
@@ -71,11 +72,14 @@ def ssim(
         ValueError: if shapes differ, no window fits, or a size is out of range.
     """
     _check_alike(a, b)
+    if a.ndim != 4:
+        raise ValueError(f"a has shape {a.shape}; images need [n, h, w, c]")
     check_at_least("stride", stride)
     check_at_least("padding", padding, 0)
     check_positive("peak", peak)
     if min(a.shape[1:3]) + 2 * padding < window:
         raise ValueError(f"a window of {window} does not fit into images of shape {a.shape} with padding {padding}")
+    a, b = floating(a, b)
     line = np.sqrt(np.diagonal(gaussian_window(window, sigma)))  # the window is the product of two lines
     blur = lambda x: _windows(_windows(x, line, stride, padding, 1), line, stride, padding, 2)  # noqa: E731
     mean_a, mean_b, aa, bb, ab = (blur(x) for x in (a, b, a * a, b * b, a * b))

@@ -33,6 +33,7 @@ def principal_axes(x: Real[np.ndarray, "n dim"], k: int, *, centre: bool = True)
     [[1.0, 0.0]]
     """
     x = np.asarray(x)
+    x = x.astype(np.promote_types(x.dtype, np.float32), copy=False)  # LAPACK has no half precision
     if x.ndim != 2 or len(x) < 2 or not 1 <= k <= min(x.shape):
         raise ValueError(f"k is {k} for x of shape {x.shape}; it needs [n >= 2, dim] and 1 <= k <= {min(x.shape or (0,))}")
     if not np.isfinite(x).all():

@@ -50,13 +50,15 @@ def pair_perplexity(train: Int[np.ndarray, " m"], windows: Int[np.ndarray, "n si
         vocab_size: number of tokens.
 
     Raises:
-        ValueError: for token ids out of range.
+        ValueError: for token ids out of range, or without a pair to score.
 
     >>> f"{pair_perplexity(np.array([0, 1, 0, 1]), np.array([[0, 1, 0]]), 2):.3f}"
     '1.414'
     """
     check_ids("train", train, vocab_size)
     check_ids("windows", windows, vocab_size)
+    if windows.ndim != 2 or len(windows) < 1 or windows.shape[1] < 2:
+        raise ValueError(f"windows has shape {windows.shape}; it needs [n, t + 1] with n and t from 1")
     counts = np.ones((vocab_size, vocab_size))
     np.add.at(counts, (train[:-1], train[1:]), 1)
     probabilities = counts / counts.sum(1, keepdims=True)

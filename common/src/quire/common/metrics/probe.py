@@ -4,16 +4,16 @@ from functools import partial
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int, Real
+from jaxtyping import Array, Int, Real
 
+from quire.common.checks import check_at_least, check_finite, check_ids, floating
 from quire.common.retrieval.search import lift_euclidean, top_k_inner
 
 
-@partial(jax.jit, static_argnames=("k", "num_classes", "block"))
 def knn_predict(
-    queries: Float[Array, "q dim"],
-    database: Float[Array, "n dim"],
-    labels: Int[Array, " n"],
+    queries: Real[Array | np.ndarray, "q dim"],
+    database: Real[Array | np.ndarray, "n dim"],
+    labels: Int[Array | np.ndarray, " _"],
     *,
     k: int = 1,
     num_classes: int,
@@ -31,14 +31,26 @@ def knn_predict(
         block: see `top_k_inner`.
 
     Raises:
-        ValueError: see `top_k_inner`; if there is not one label for every row.
+        ValueError: see `top_k_inner`; if there is not one label for every row; for labels out of range or features that are not
+            finite (of arrays that hold numbers).
 
     >>> knn_predict(np.array([[0.9]]), np.array([[0.0], [1.0]]), np.array([0, 1]), num_classes=2).tolist()
     [1]
     """
-    if len(labels) != len(database):
-        raise ValueError(f"labels has {len(labels)} entries; it needs one for each of the {len(database)} rows of the database")
-    _, nearest = top_k_inner(*lift_euclidean(queries, database), k, block)
+    if labels.shape != database.shape[:1]:
+        raise ValueError(f"labels has shape {labels.shape}; it needs one for each of the {len(database)} rows of the database")
+    check_at_least("num_classes", num_classes)
+    check_ids("labels", labels, num_classes)
+    check_finite("queries", queries)
+    check_finite("database", database)
+    return _vote(queries, database, labels, k, num_classes, block)
+
+
+@partial(jax.jit, static_argnames=("k", "num_classes", "block"))
+def _vote(queries, database, labels, k, num_classes, block):
+    queries, database = floating(queries, database)
+    origin = database.mean(axis=0, keepdims=True)  # so that squares of large offsets do not drown the differences
+    _, nearest = top_k_inner(*lift_euclidean(queries - origin, database - origin), k, block)
     return jax.nn.one_hot(labels[nearest], num_classes).sum(axis=1).argmax(axis=-1)
 
 
@@ -63,7 +75,13 @@ def ridge_probe(
     train, test, labels = np.asarray(train, np.float64), np.asarray(test, np.float64), np.asarray(labels)
     if not ridge > 0:
         raise ValueError(f"ridge is {ridge}; it must be positive")
-    if len(train) == 0 or labels.shape != (len(train),) or train.shape[1] != test.shape[1]:
+    if (
+        train.ndim != 2
+        or test.ndim != 2
+        or not len(train)
+        or labels.shape != train.shape[:1]
+        or train.shape[1:] != test.shape[1:]
+    ):
         raise ValueError(f"train, labels and test have shapes {train.shape}, {labels.shape}, {test.shape}; see the docstring")
     if not (np.isfinite(train).all() and np.isfinite(test).all()):
         raise ValueError("train or test has features that are not finite")

@@ -17,7 +17,7 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
     """
     from scipy.stats import rankdata
 
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = (z.astype(float) if z.dtype == bool else z for z in map(np.asarray, (x, y)))
     if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
         raise ValueError(f"x and y have shapes {x.shape} and {y.shape}; they need one length of at least 2")
     if np.isnan(x).any() or np.isnan(y).any() or np.ptp(x) == 0 or np.ptp(y) == 0:

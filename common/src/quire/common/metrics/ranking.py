@@ -5,9 +5,10 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Real
 
-from quire.common.checks import check_at_least, check_ids, floating
+from quire.common.checks import check_at_least, check_ids, floating, is_concrete
 
 Masking = Literal["exclude", "zero"]
 
@@ -135,10 +136,12 @@ def hits_at_k(positive: Float[Array, " p"], negative: Float[Array, " q"], k: int
     NaN if a score is.
 
     Raises:
-        ValueError: for k below 1 or no positive score.
+        ValueError: for k below 1, no positive score, or scores that are no lists.
     """
     check_at_least("k", k)
-    check_at_least("number of positive scores", positive.shape[0])
+    if positive.ndim != 1 or negative.ndim != 1:
+        raise ValueError(f"positive has shape {positive.shape} and negative {negative.shape}; they need [p] and [q]")
+    check_at_least("number of positive scores", len(positive))
     positive, negative = floating(positive, negative)
     few = negative.shape[0] < k
     above = jnp.ones(positive.shape, bool) if few else positive > jax.lax.top_k(negative, k)[0][-1]
@@ -155,7 +158,7 @@ def filtered_ranks(scores: Real[Array, "q n"], target: Int[Array, " _"], known: 
         known: which candidates are right as well and therefore no rivals; none by default.
 
     Returns:
-        `1 + rivals that score higher + rivals that score the same / 2`, NaN if a score of the query is.
+        `1 + rivals that score higher + rivals that score the same / 2`, at least in float32; NaN if a score of the query is.
 
     Raises:
         ValueError: if shapes do not fit, or a target is out of range.
@@ -177,17 +180,17 @@ def filtered_ranks(scores: Real[Array, "q n"], target: Int[Array, " _"], known: 
     own = jnp.take_along_axis(scores, target[:, None], axis=1)
     rival = ~known & (jnp.arange(scores.shape[1])[None] != target[:, None])
     rank = 1 + jnp.sum(rival & (scores > own), axis=1) + jnp.sum(rival & (scores == own), axis=1) / 2
-    return jnp.where(jnp.isnan(scores).any(1), jnp.nan, rank).astype(scores.dtype)
+    rank = jnp.where(jnp.isnan(scores).any(1), jnp.nan, rank)
+    return rank.astype(jnp.promote_types(scores.dtype, jnp.float32))  # half precision does not count beyond 256
 
 
 def mrr(ranks: Real[Array, " q"]) -> Float[Array, ""]:
     """Mean of `1 / rank`.
 
     Raises:
-        ValueError: without a rank.
+        ValueError: without a rank, or for one below 1 (of ranks that hold numbers).
     """
-    check_at_least("number of ranks", len(ranks))
-    (ranks,) = floating(ranks)
+    (ranks,) = _checked_ranks(ranks)
     return jnp.mean(1 / ranks)
 
 
@@ -195,12 +198,18 @@ def hits(ranks: Real[Array, " q"], k: int) -> Float[Array, ""]:
     """Share of ranks up to k.
 
     Raises:
-        ValueError: without a rank, or for k below 1.
+        ValueError: without a rank, for one below 1, or for k below 1.
 
     >>> float(hits(jnp.array([1.0, 2.5, 4.0, 3.0]), 3))
     0.75
     """
-    check_at_least("number of ranks", len(ranks))
     check_at_least("k", k)
-    (ranks,) = floating(ranks)
+    (ranks,) = _checked_ranks(ranks)
     return jnp.where(jnp.isnan(ranks).any(), jnp.nan, jnp.mean(ranks <= k, dtype=ranks.dtype))
+
+
+def _checked_ranks(ranks: Array) -> tuple[Array, ...]:
+    check_at_least("number of ranks", len(ranks))
+    if is_concrete(ranks) and (np.asarray(ranks) < 1).any():
+        raise ValueError(f"ranks fall to {ranks.min()}; they count from 1")
+    return floating(ranks)

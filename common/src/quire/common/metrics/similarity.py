@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from quire.common.checks import check_at_least, floating
+from quire.common.checks import at_least_float32, check_at_least, check_finite
 from quire.common.layers.nested import unit_rows
 from quire.common.retrieval.search import top_k_inner
+from quire.common.roots import root
 
 
 def linear_cka(x: Float[Array, "n p"], y: Float[Array, "n q"]) -> Float[Array, ""]:
@@ -27,12 +28,22 @@ def linear_cka(x: Float[Array, "n p"], y: Float[Array, "n q"]) -> Float[Array, "
     >>> print(linear_cka(x, 5 * x[:, ::-1]).round(5))
     1.0
     """
-    if x.shape[0] != y.shape[0]:
-        raise ValueError(f"x has {x.shape[0]} examples and y {y.shape[0]}; they must be the same")
-    check_at_least("number of examples", x.shape[0])
-    x, y = (_centred(z) for z in floating(x, y))
-    squared = jnp.sum((x.T @ x) ** 2) * jnp.sum((y.T @ y) ** 2)
-    return jnp.sum((y.T @ x) ** 2) / jnp.sqrt(jnp.where(squared == 0, 1, squared))
+    x, y = (_centred(z) for z in _same_examples(x, y))
+    return _aligned(jnp.sum((y.T @ x) ** 2), jnp.sum((x.T @ x) ** 2), jnp.sum((y.T @ y) ** 2))
+
+
+def _same_examples(x: Array, y: Array) -> tuple[Array, ...]:
+    """Both sides at least in float32: squares of Gram matrices leave the range of half precision."""
+    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y):
+        raise ValueError(f"x has shape {x.shape} and y {y.shape}; they need [n, p] and [n, q], one n")
+    check_at_least("number of examples", len(x))
+    return at_least_float32(x, y)
+
+
+def _aligned(both: Array, x: Array, y: Array) -> Float[Array, ""]:
+    """`both / sqrt(x y)`, 0 where a side is; the roots are taken apart, since the product may be beyond all numbers."""
+    roots = root(x) * root(y)
+    return both / jnp.where(roots == 0, 1, roots)
 
 
 def _centred(x: Float[Array, "n p"]) -> Float[Array, "n p"]:
@@ -54,12 +65,8 @@ def rbf_cka(x: Float[Array, "n p"], y: Float[Array, "n q"]) -> Float[Array, ""]:
     Raises:
         ValueError: if the numbers of examples differ or are 0.
     """
-    if x.shape[0] != y.shape[0]:
-        raise ValueError(f"x has {x.shape[0]} examples and y {y.shape[0]}; they must be the same")
-    check_at_least("number of examples", x.shape[0])
-    a, b = (_gram(z) for z in floating(x, y))
-    squared = jnp.sum(a * a) * jnp.sum(b * b)
-    return jnp.sum(a * b) / jnp.sqrt(jnp.where(squared == 0, 1, squared))
+    a, b = (_gram(z) for z in _same_examples(x, y))
+    return _aligned(jnp.sum(a * b), jnp.sum(a * a), jnp.sum(b * b))
 
 
 def _gram(x: Float[Array, "n p"]) -> Float[Array, "n n"]:
@@ -82,11 +89,12 @@ def neighbour_jaccard(queries: Float[Array, "n dim"], database: Float[Array, "n 
         k: how many.
 
     Raises:
-        ValueError: see `top_k_inner`.
+        ValueError: see `top_k_inner`; for other shapes, or numbers that are not finite (of arrays that hold numbers).
 
     >>> print(neighbour_jaccard(jnp.eye(3), jnp.eye(3), 1))
     1.0
     """
+    _check_counterparts(queries, database)
     rows = unit_rows(database)
     found, expected = (top_k_inner(unit_rows(z), rows, k)[1] for z in (queries, database))
     common = (found[:, :, None] == expected[:, None]).sum((1, 2))
@@ -104,7 +112,8 @@ def counterpart_mrr(queries: Float[Array, "n dim"], database: Float[Array, "n di
         k: lowest rank that counts; all by default.
 
     Raises:
-        ValueError: if there are no rows, or k is below 1.
+        ValueError: if there are no rows, or k is below 1; for other shapes, or numbers that are not finite (of arrays that hold
+            numbers).
 
     >>> print(counterpart_mrr(jnp.eye(2)[::-1], jnp.eye(2)))
     0.5
@@ -112,6 +121,14 @@ def counterpart_mrr(queries: Float[Array, "n dim"], database: Float[Array, "n di
     check_at_least("number of rows", len(database))
     if k is not None:
         check_at_least("k", k)
+    _check_counterparts(queries, database)
     scores = unit_rows(queries) @ unit_rows(database).T
     rank = jnp.sum(scores >= jnp.diagonal(scores)[:, None], axis=1)
     return jnp.mean(jnp.where(rank <= (len(scores) if k is None else k), 1 / rank, 0))
+
+
+def _check_counterparts(queries: Array, database: Array) -> None:
+    if queries.ndim != 2 or queries.shape != database.shape:
+        raise ValueError(f"queries has shape {queries.shape} and database {database.shape}; they need [n, dim], row by row")
+    check_finite("queries", queries)
+    check_finite("database", database)

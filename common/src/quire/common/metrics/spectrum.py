@@ -7,16 +7,19 @@ References:
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from quire.common.checks import check_at_least
+from quire.common.checks import at_least_float32
 
 
 def singular_values(z: Float[Array, "n dim"]) -> Float[Array, " k"]:
-    """Singular values of the centred rows, descending; `k = min(n, dim)`.
+    """Singular values of the centred rows, descending; `k = min(n, dim)`. Rows that are all equal give exact zeros.
 
     Raises:
         ValueError: if there are no rows.
     """
-    check_at_least("number of rows", len(z))
+    if z.ndim != 2 or not len(z):
+        raise ValueError(f"z has shape {z.shape}; it needs rows [n, dim], at least one")
+    (z,) = at_least_float32(z)
+    z = z - z[:1]  # exact where all are equal, and the mean that is left costs no digits
     return jnp.linalg.svd(z - z.mean(axis=0, keepdims=True), compute_uv=False)
 
 
@@ -26,13 +29,14 @@ def log_singular_values(z: Float[Array, "n dim"]) -> Float[Array, " k"]:
 
 
 def effective_rank(z: Float[Array, "n dim"]) -> Float[Array, ""]:
-    """`exp(-sum p log p)` with p the singular values over their sum: 1 for a line, dim for a ball; 0 if all rows are equal.
+    """`exp(-sum p log p)` with p the singular values over their sum: 1 for a line, dim for a ball; 0 if all are equal.
 
     >>> print(f"{effective_rank(jnp.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])):.3f}")
     2.000
     """
     values = singular_values(z)
     total = values.sum()
-    p = values / jnp.where(total > 0, total, 1)
-    entropy = -jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1)), 0))
-    return jnp.where(total > 0, jnp.exp(entropy), 0)
+    equal = total == 0
+    p = values / jnp.where(equal, 1, total)
+    entropy = -jnp.sum(p * jnp.log(jnp.where(p == 0, 1, p)))
+    return jnp.where(equal, total, jnp.exp(entropy))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from quire.common.checks import check_finite, check_ids, floating
 from quire.common.random import generator
 
 
@@ -24,7 +25,6 @@ class Clusters(NamedTuple):
     inertia: Array
 
 
-@partial(jax.jit, static_argnames="block")
 def assign(x: Float[Array, "n dim"], centres: Float[Array, "k dim"], block: int = 8192) -> Int[Array, " n"]:
     """Index of the nearest centre of every row; the first of equally near ones.
 
@@ -34,13 +34,21 @@ def assign(x: Float[Array, "n dim"], centres: Float[Array, "k dim"], block: int 
         block: rows compared at once, which bounds memory at `block * k`.
 
     Raises:
-        ValueError: if dimensions differ, there is no centre, or block is below 1.
+        ValueError: if dimensions differ, there is no centre, block is below 1, or a number is not finite (of arrays that hold
+            numbers).
 
     >>> assign(jnp.array([[0.1], [0.9]]), jnp.array([[0.0], [1.0]])).tolist()
     [0, 1]
     """
     if len(centres) == 0 or x.shape[1] != centres.shape[1] or block < 1:
         raise ValueError(f"x, centres and block are {x.shape}, {centres.shape}, {block}; see the docstring")
+    check_finite("x", x)
+    check_finite("centres", centres)
+    return _nearest(x, centres, block)
+
+
+@partial(jax.jit, static_argnames="block")
+def _nearest(x: Array, centres: Array, block: int) -> Int[Array, " n"]:
     # about a common origin, so that squares of large offsets do not drown the differences
     origin = centres.mean(0)
     centred = centres - origin[None]
@@ -62,6 +70,7 @@ def kmeans_start(x: np.ndarray, k: int, key: jax.Array, weights: np.ndarray | Ar
     Rows that coincide with all centres so far are drawn only when no other is left.
     """
     x, rng = np.asarray(x), generator(key)
+    x = x if np.issubdtype(x.dtype, np.inexact) else x.astype(float)  # differences of bytes would wrap around
     weights = np.ones(len(x)) if weights is None else np.asarray(weights, float)
     chosen = [int(rng.choice(len(x), p=weights / weights.sum()))]
     distance = ((x - x[chosen[0]]) ** 2).sum(1, dtype=float)
@@ -105,13 +114,14 @@ def kmeans(
         raise ValueError("give either key or start, and not both")
     if start is not None and start.shape != (k, x.shape[1]):
         raise ValueError(f"start has shape {start.shape}; it needs {(k, x.shape[1])}")
+    (x,) = floating(x)
     if not isinstance(x, jax.core.Tracer) and not np.isfinite(np.asarray(x)).all():
         raise ValueError("x has numbers that are not finite")
     mass = jnp.ones(len(x), x.dtype) if weights is None else jnp.asarray(weights, x.dtype)
     if not isinstance(mass, jax.core.Tracer) and (mass.shape != (len(x),) or (mass < 0).any() or not (mass > 0).any()):
         raise ValueError(f"weights has shape {mass.shape}; it needs one weight that is not negative a row, not all zero")
     centres = jnp.asarray(start if key is None else kmeans_start(np.asarray(x), k, key, weights), x.dtype)
-    return _lloyd(jnp.asarray(x), centres, mass, iters)
+    return _lloyd(x, centres, mass, iters)
 
 
 @partial(jax.jit, static_argnames="iters")
@@ -153,9 +163,10 @@ def product_fit(x: Float[Array, "n dim"], group_dim: int, k: int, *, key: jax.Ar
         iters: Lloyd iterations.
 
     Raises:
-        ValueError: if `group_dim` does not divide the dimension, or k lies outside 1..n.
+        ValueError: if `group_dim` does not divide the dimension, k lies outside 1..n, or a number is not finite.
     """
-    parts = _groups(x, group_dim)
+    check_finite("x", x)
+    parts = _groups(*floating(x), group_dim)
     if not 1 <= k <= len(x):
         raise ValueError(f"k is {k}; it must be between 1 and the {len(x)} rows of x")
     start = parts[:, np.sort(generator(key).choice(len(x), k, replace=False))]
@@ -172,16 +183,22 @@ def product_encode(codebook: ProductCodebook, x: Float[Array, "n dim"]) -> Int[A
     """Index of the nearest centre in every group.
 
     Raises:
-        ValueError: if the dimension is not that of the codebook.
+        ValueError: if the dimension is not that of the codebook, or a number is not finite.
     """
     groups, _, group_dim = codebook.centres.shape
     if x.shape[1] != groups * group_dim:
         raise ValueError(f"x has dimension {x.shape[1]}; the codebook has {groups} groups of {group_dim}")
+    check_finite("x", x)
     return jax.vmap(assign)(_groups(x, group_dim), codebook.centres).T
 
 
 def product_decode(codebook: ProductCodebook, codes: Int[Array, "n groups"]) -> Float[Array, "n dim"]:
-    """The vectors that codes stand for."""
+    """The vectors that codes stand for.
+
+    Raises:
+        ValueError: unless there is a code for every group, below the number of its centres.
+    """
+    _check_codes(codebook, codes)
     centres = codebook.centres[jnp.arange(codebook.centres.shape[0])[None], codes]
     return centres.reshape(len(codes), -1)
 
@@ -192,11 +209,12 @@ def product_score(
     """Inner products of exact queries with coded vectors (asymmetric): a table a group and query, then one look-up a code.
 
     Raises:
-        ValueError: if the dimension of the queries is not that of the codebook.
+        ValueError: if the dimension of the queries is not that of the codebook; for codes as `product_decode`.
     """
     groups, _, group_dim = codebook.centres.shape
     if queries.shape[1] != groups * group_dim:
         raise ValueError(f"queries have dimension {queries.shape[1]}; the codebook has {groups} groups of {group_dim}")
+    _check_codes(codebook, codes)
     tables = jnp.einsum("qgd,gkd->gqk", queries.reshape(len(queries), groups, group_dim), codebook.centres)
 
     def add(total, part):
@@ -205,6 +223,13 @@ def product_score(
 
     total = jnp.zeros((len(queries), len(codes)), tables.dtype)
     return jax.lax.scan(add, total, (tables, codes.T))[0]
+
+
+def _check_codes(codebook: ProductCodebook, codes: Array) -> None:
+    groups, size, _ = codebook.centres.shape
+    if codes.ndim != 2 or codes.shape[1] != groups:
+        raise ValueError(f"codes has shape {codes.shape}; the codebook needs [n, {groups}]")
+    check_ids("codes", codes, size)
 
 
 def _groups(x: Array, group_dim: int) -> Array:

@@ -111,7 +111,13 @@ def quantize_groups(
 
 
 def dequantize_groups(q: Groups, group: int) -> Float[Array, "*shape dim"]:
-    """Numbers of codes, `codes S`, float32."""
+    """Numbers of codes, `codes S`, float32.
+
+    Raises:
+        ValueError: unless there is one scale for each group.
+    """
+    if group < 1 or q.scale.shape != (*q.codes.shape[:-1], -(-q.codes.shape[-1] // group)):
+        raise ValueError(f"group is {group}; codes of shape {q.codes.shape} have scales of shape {q.scale.shape}")
     values = split_groups(q.codes.astype(jnp.float32), group) * q.scale.astype(jnp.float32)[..., None]
     return join_groups(values, q.codes.shape[-1])
 

@@ -68,13 +68,15 @@ def dkm(x: Real[AnyArray, "n dim"], centres: Real[AnyArray, "..."], tau: ScalarL
     """
     check_at_least("iters", iters, 0)
     x, centres = floating(x, centres)
+    tau = jnp.asarray(check_positive("tau", tau), x.dtype)
 
     @jax.checkpoint
     def step(centres, _):
         attention = soft_assign(x, centres, tau)
         mass = attention.sum(0)
-        means = attention.T @ x / jnp.where(mass > 0, mass, 1)[:, None]
-        return jnp.where((mass > 0)[:, None], means, centres), None
+        unused = mass == 0
+        means = attention.T @ x / jnp.where(unused, 1, mass)[:, None]
+        return jnp.where(unused[:, None], centres, means), None
 
     centres = jax.lax.scan(step, centres, None, length=iters)[0]
     attention = soft_assign(x, centres, tau)

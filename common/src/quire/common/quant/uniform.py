@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from quire.common.checks import is_concrete
+from quire.common.checks import floating, is_concrete
 
 SMALLEST_SCALE = 1e-8
 """Scale of a tensor of zeros, whose codes are all the zero point."""
@@ -147,6 +147,7 @@ def search_range(
     """
     if not 2 <= bits <= 8 or num < 1 or w.size == 0:
         raise ValueError(f"bits is {bits}, num {num} and w has shape {w.shape}; they need 2..8, at least 1, and a weight")
+    (w,) = floating(w)
     one_sided = (w.min() >= 0) | (w.max() <= 0)
     if not per_channel:
         return _search_tensor(w, one_sided, bits, symmetric, num, power)

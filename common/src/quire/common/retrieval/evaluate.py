@@ -80,7 +80,8 @@ def list_metrics(hits: Hits) -> dict[str, Float[Array, ""]]:
     >>> {name: round(float(x), 3) for name, x in list_metrics(jnp.array([[1, 0], [0, 1]])).items()}
     {'mAP': 0.375, 'precision': 0.5, 'hit_rate': 1.0, 'top1': 0.5}
     """
-    check_at_least("number of queries", len(hits))
+    if hits.ndim != 2 or 0 in hits.shape:
+        raise ValueError(f"hits has shape {hits.shape}; it needs [queries, places], at least one of each")
     average = list_precision(hits)
     hits = hits.astype(average.dtype)
     return {"mAP": average.mean(), "precision": hits.mean(), "hit_rate": hits.max(-1).mean(), "top1": hits[:, 0].mean()}

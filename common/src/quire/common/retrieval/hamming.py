@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Real, UInt32
 
-from quire.common.checks import check_at_least, floating
+from quire.common.checks import at_least_float32, check_at_least, check_finite
 from quire.common.manifolds.orthogonal import procrustes
 
 WORD = 32
@@ -85,15 +85,17 @@ def itq(
         The mean and the map.
 
     Raises:
-        ValueError: if bits is not between 1 and the smaller of dimension and number of rows, or iters is below 0.
+        ValueError: if bits is not between 1 and the smaller of dimension and number of rows, iters is below 0, or x
+            has numbers that are not finite.
 
     References:
         Gong and Lazebnik, *Iterative quantization: a Procrustean approach to learning binary codes*, 2011.
     """
     check_at_least("iters", iters, 0)
-    if not 1 <= bits <= min(x.shape):
-        raise ValueError(f"bits is {bits}; it must lie between 1 and {min(x.shape)}, the smaller size of x")
-    (x,) = floating(x)
+    if x.ndim != 2 or not 1 <= bits <= min(x.shape):
+        raise ValueError(f"bits is {bits} and x has shape {x.shape}; bits lies between 1 and the smaller size of x")
+    check_finite("x", x)
+    (x,) = at_least_float32(x)
     mean = x.mean(0)
     centred = x - mean[None]
     components = jnp.linalg.svd(centred, full_matrices=False)[2][:bits].T

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from quire.common.checks import floating
+
 
 @partial(jax.jit, static_argnames=("k", "block"))
 def top_k_inner(
@@ -20,7 +22,7 @@ def top_k_inner(
         block: rows of the database scored at once (at least k are), which bounds memory at `q * block` scores; all by default.
 
     Returns:
-        Scores and row indices (int32). A score that is NaN sorts first, as `lax.top_k` has it, and shows.
+        Floating-point scores and row indices (int32). A score that is NaN sorts first, as `lax.top_k` has it, and shows.
 
     Raises:
         ValueError: if k is not between 1 and the number of rows, the dimensions differ, or block is below 1.
@@ -36,6 +38,7 @@ def top_k_inner(
         raise ValueError(f"k is {k}; it must be between 1 and the {size} rows of the database")
     if block is not None and block < 1:
         raise ValueError(f"block is {block}; it must be at least 1")
+    queries, database = floating(queries, database)
     block = size if block is None else max(block, k)
     if block >= size:
         return tuple(jax.lax.top_k(queries @ database.T, k))
@@ -67,6 +70,7 @@ def lift_euclidean(
     >>> top_k_inner(queries, database, 1)[1].tolist()
     [[1]]
     """
+    queries, database = floating(queries, database)
     ones = jnp.ones((len(queries), 1), queries.dtype)
     halved_norms = -0.5 * jnp.sum(database**2, axis=1, keepdims=True)
     return jnp.concatenate([queries, ones], axis=1), jnp.concatenate([database, halved_norms], axis=1)
@@ -100,6 +104,7 @@ def rerank(
         )
     if not 1 <= k <= candidates.shape[1]:
         raise ValueError(f"k is {k}; it must be between 1 and the {candidates.shape[1]} candidates of a query")
+    queries, database = floating(queries, database)
     known = (candidates >= 0) & (candidates < len(database))
     scores = jnp.einsum("qd,qcd->qc", queries, database[jnp.where(known, candidates, 0)])
     scores, place = jax.lax.top_k(jnp.where(known, scores, jnp.nan), k)

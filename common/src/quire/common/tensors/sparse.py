@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Real
 
-from quire.common.checks import check_at_least
+from quire.common.checks import check_at_least, is_concrete
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,9 @@ def sample_cells(probabilities: Sequence[Real[np.ndarray | Array, " _"]], n: int
     check_at_least("n", n, 0)
     check_at_least("number of modes", len(probabilities))
     for mode, p in enumerate(probabilities):
-        p = np.asarray(p)
-        if not (np.isfinite(p).all() and (p >= 0).all() and p.sum() > 0):
+        if is_concrete(p) and not (np.isfinite(p).all() and (np.asarray(p) >= 0).all() and np.sum(p) > 0):
             raise ValueError(
-                f"probabilities of mode {mode} sum to {p.sum()}; they need to be finite, not negative, and not all 0"
+                f"probabilities of mode {mode} sum to {np.sum(p)}; they need to be finite, not negative, and not all 0"
             )
     keys = jax.random.split(key, len(probabilities))
     draws = [jax.random.choice(k, len(p), (n,), p=jnp.asarray(p) / jnp.sum(p)) for k, p in zip(keys, probabilities, strict=True)]

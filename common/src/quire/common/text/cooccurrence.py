@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, Real
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
+from quire.common.checks import check_ids
 from quire.common.random import generator
 
 Weighting = Literal["uniform", "harmonic"]
@@ -47,8 +48,7 @@ def cooccurrence(
     lengths = np.array([len(ids)]) if lengths is None else np.asarray(lengths)
     if window < 1 or weighting not in ("uniform", "harmonic"):
         raise ValueError(f"window is {window} and weighting {weighting!r}; they need at least 1, and uniform or harmonic")
-    if ids.size and not 0 <= ids.min() <= ids.max() < vocab_size:
-        raise ValueError(f"ids run from {ids.min()} to {ids.max()}; they must lie between 0 and {vocab_size - 1}")
+    check_ids("ids", ids, vocab_size)
     if (lengths < 0).any() or lengths.sum() != len(ids):
         raise ValueError(f"lengths sum to {lengths.sum()}; the text has {len(ids)} words")
     sentence = np.repeat(np.arange(len(lengths)), lengths)

@@ -10,7 +10,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from quire.common.checks import check_at_least, check_ids, check_positive
+from quire.common.checks import at_least_float32, check_at_least, check_ids, check_positive, floating
 from quire.common.random import generator
 
 
@@ -20,9 +20,11 @@ def bounded(codes: Float[Array | np.ndarray, "*n d"], max_norm: float) -> Float[
     >>> print(" ".join(f"{x:.2f}" for x in bounded(jnp.array([[3.0, 4.0], [0.3, 0.4]]), 1.0).ravel().tolist()))
     0.60 0.80 0.30 0.40
     """
-    squared = jnp.sum(codes**2, axis=-1, keepdims=True)
+    (codes,) = floating(codes)
+    (wide,) = at_least_float32(codes)
+    squared = jnp.sum(wide**2, axis=-1, keepdims=True)
     long = squared > max_norm**2
-    return jnp.where(long, codes * (max_norm * jax.lax.rsqrt(jnp.where(long, squared, 1))), codes)
+    return jnp.where(long, wide * (max_norm * jax.lax.rsqrt(jnp.where(long, squared, 1))), wide).astype(codes.dtype)
 
 
 class CodeTable(nnx.Module):

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from quire.common.checks import check_ids
 from quire.common.random import generator
 
 Batch = Any
@@ -58,3 +59,33 @@ def take_batch(data: tuple[Any, jax.Array | np.ndarray], step: jax.Array | int) 
 def stacked_batch(data: Any, step: jax.Array | int) -> Batch:
     """`BatchAt` for data that are drawn for every step beforehand, `[steps, batch, ...]`."""
     return jax.tree.map(lambda a: a[step], data)
+
+
+def check_batches(batch_at: Any, data: Any, steps: int, *, seeds: int | None = None) -> None:
+    """`take_batch` and `stacked_batch` find a batch for every step, of rows that exist; JAX would take the last one instead.
+
+    Args:
+        batch_at: how batches are picked; other functions are not looked into.
+        data: what they are picked from.
+        steps: how many are needed.
+        seeds: length of a leading axis of all arrays, where every seed has its own.
+
+    Raises:
+        ValueError: for too few steps, rows out of range, or another number of seeds.
+
+    >>> check_batches(take_batch, (np.zeros((5, 2)), np.zeros((3, 2), int)), 4)
+    Traceback (most recent call last):
+    ValueError: data has batches for 3 steps; steps is 4
+    """
+    lengths = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(data)}
+    if seeds is not None and not lengths <= {(seeds,)}:
+        raise ValueError(f"data has leading axes {sorted(lengths)}; every array needs a row for each of {seeds} seeds")
+    if batch_at not in (take_batch, stacked_batch):
+        return
+    axis = 0 if seeds is None else 1
+    arrays, planned = data if batch_at is take_batch else ((), data)
+    for leaf in jax.tree.leaves(planned):
+        if leaf.shape[axis] < steps:
+            raise ValueError(f"data has batches for {leaf.shape[axis]} steps; steps is {steps}")
+    for leaf in jax.tree.leaves(arrays):
+        check_ids("indices", planned, leaf.shape[axis])

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from quire.common.checks import check_at_least
 from quire.common.errors import QuireError
 from quire.common.train.keys import with_keys, without_keys
 
@@ -25,10 +26,16 @@ class Checkpoints:
     Args:
         folder: where they live; made when missing.
         keep: how many to keep.
+
+    Raises:
+        ValueError: for none to keep, or a folder that is a file.
     """
 
     def __init__(self, folder: Path | str, *, keep: int = 3):
+        check_at_least("keep", keep)
         self.folder = Path(folder).absolute()
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"folder is {folder}; that is a file")
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 

@@ -157,9 +157,9 @@ class ScoreLog:
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
                 name, result = json.loads(line)
-            except ValueError:
+                self.found[name] = result
+            except (ValueError, TypeError):
                 raise ValueError(f"line {number} of {path} is no score; delete the file to start anew") from None
-            self.found[name] = result
         if whole != text:
             path.write_text(whole, encoding="utf-8")
 

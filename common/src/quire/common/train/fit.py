@@ -18,7 +18,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.progress import Progress
 
-from quire.common.train.batches import BatchAt, HostBatches
+from quire.common.train.batches import BatchAt, HostBatches, check_batches
 from quire.common.train.checkpoint import Checkpoints
 from quire.common.train.finite import check_losses, check_state, infinite_leaves
 from quire.common.train.keys import with_keys, without_keys
@@ -83,7 +83,8 @@ def fit(
         Losses and evaluations.
 
     Raises:
-        ValueError: for `steps` or `chunk_steps` below 1, an `ema` outside `[0, 1)`, or a loss that makes variables.
+        ValueError: for `steps` or `chunk_steps` below 1, steps that a checkpoint has passed or `take_batch` has no batches for,
+            an `ema` outside `[0, 1)`, or a loss that makes variables.
         TrainingDiverged: at the end of the first chunk with a loss, parameter, other variable or state of the optimiser that is
             not finite, naming it and the steps. Nothing of that chunk is saved. Infinities that a variable other than a parameter
             had from the start (a mask) are let pass.
@@ -91,6 +92,7 @@ def fit(
     """
     if steps < 1 or chunk_steps < 1:
         raise ValueError(f"steps is {steps} and chunk_steps {chunk_steps}; both must be at least 1")
+    check_batches(batches, data, steps)
     if isinstance(checkpoints, (str, Path)):
         checkpoints = Checkpoints(checkpoints)
     graph, fixed, weights = split_model(model, ema)
@@ -99,6 +101,8 @@ def fit(
     first = 0
     if checkpoints is not None and (found := checkpoints.restore_latest((weights, opt_state))) is not None:
         first, (weights, opt_state) = found
+        if first > steps:
+            raise ValueError(f"steps is {steps}; the newest checkpoint is that of step {first}, so it must be as many")
         nnx.update(model, *weights.shown())
     run_chunk = _compiled_chunk(make_step(graph, fixed, tx, loss, ema), batches, mesh)
     history, losses = History(np.zeros(0, np.float32), first), []

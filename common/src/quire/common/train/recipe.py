@@ -6,6 +6,8 @@ from typing import Any, Literal, get_args
 import jax
 import optax
 
+from quire.common.checks import check_positive
+
 Schedule = Literal["constant", "cosine", "halve", "linear"]
 Optimiser = Literal["adam", "adamw", "amsgrad", "lion", "radam", "sgd"]
 
@@ -65,10 +67,14 @@ class Recipe:
         lengths = {name: getattr(self, name) for name in ("steps", "batch_size", "epochs")}
         if min(lengths.values()) < 1 or self.steps % self.epochs:
             raise ValueError(f"{lengths}: all must be at least 1, and epochs divide steps")
-        ranges = {"learning_rate": (0, float("inf")), "weight_decay": (0, float("inf")), "warmup": (0, 1), "ema": (0, 1)}
-        for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) < high:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in [{low}, {high})")
+        shares, sizes = ("warmup", "ema", "b1", "b2"), ("learning_rate", "weight_decay")
+        for name, high in {**dict.fromkeys(shares, 1), **dict.fromkeys(sizes, float("inf"))}.items():
+            if not 0 <= (value := getattr(self, name) or 0) < high:
+                raise ValueError(f"{name} is {value}; it must lie in [0, {high})")
+        if self.warmup and self._rise() >= self.steps:
+            raise ValueError(f"warmup is {self.warmup}; that leaves none of the {self.steps} steps for its fall")
+        if self.clip is not None:
+            check_positive("clip", self.clip)
 
     def rate(self) -> optax.Schedule:
         """The learning rate of every step."""
@@ -76,13 +82,16 @@ class Recipe:
             return optax.constant_schedule(self.learning_rate)
         if self.schedule == "halve":
             return optax.exponential_decay(self.learning_rate, self.steps // self.epochs, 0.5, staircase=True)
-        rise = max(1, round(self.warmup * self.steps)) if self.warmup else 0
+        rise = self._rise()
         if self.schedule == "linear":
             fall = optax.linear_schedule(self.learning_rate, 0.0, self.steps - rise)
             return optax.join_schedules([optax.linear_schedule(0.0, self.learning_rate, rise), fall], [rise]) if rise else fall
         if not rise:
             return optax.cosine_decay_schedule(self.learning_rate, self.steps)
         return optax.warmup_cosine_decay_schedule(0.0, self.learning_rate, rise, self.steps)
+
+    def _rise(self) -> int:
+        return max(1, round(self.warmup * self.steps)) if self.warmup else 0
 
     def transformation(self, *, flat: bool = False) -> optax.GradientTransformation:
         """The optimiser.

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from quire.common.train.batches import BatchAt
+from quire.common.train.batches import BatchAt, check_batches
 from quire.common.train.finite import check_losses, check_state, infinite_leaves
 from quire.common.train.keys import with_keys, without_keys
 from quire.common.train.step import Loss, Model, make_step, split_model
@@ -47,13 +47,16 @@ def fit_seeds(
         `[seeds, steps]`. `nnx.merge(graph, state)` of one seed's slice is a model.
 
     Raises:
-        ValueError: if `snapshots` does not divide `steps`, `ema` lies outside `[0, 1)`, the loss makes variables, or `build`
-            makes NumPy arrays that differ between seeds.
+        ValueError: without a key, if `snapshots` does not divide `steps`, `ema` lies outside `[0, 1)`, the data are not those of
+            so many seeds and steps, the loss makes variables, or `build` makes NumPy arrays that differ between seeds.
         TrainingDiverged: naming the seed, if a loss, or at a snapshot a parameter, another variable or the state of the
             optimiser, is not finite.
     """
     if steps < 1 or snapshots < 1 or steps % snapshots:
         raise ValueError(f"steps is {steps} and snapshots {snapshots}; snapshots must divide steps")
+    if not np.ndim(keys) or not len(keys):
+        raise ValueError(f"keys has shape {np.shape(keys)}; there must be one key a seed, at least one")
+    check_batches(batch_at, data, steps, seeds=len(keys))
     # Built outside the compiled loop: inside it, compiling the initialisers takes longer than training a small model.
     graphs, fixed, weights = zip(*[split_model(build(nnx.Rngs(key)), ema) for key in keys], strict=True)
     numbers = np.arange(steps, dtype=np.int32).reshape(snapshots, -1)

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from quire.common.train.finite import check_losses
+from quire.common.train.finite import check_losses, check_state
 
 Loss = Callable[[Any, Any, Any], jax.Array]
 """`loss(model, batch, constants) -> scalar`, traced."""
@@ -90,7 +90,7 @@ def train_chunk(
 
     Raises:
         ValueError: if `rates` is not `[steps, groups]`, or a batch has another number of steps.
-        TrainingDiverged: naming the step, if a loss is not finite.
+        TrainingDiverged: naming the step, if a loss, or after the last step a parameter or a moment, is not finite.
     """
     rates = np.asarray(rates, np.float32)
     lengths = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(batches)}
@@ -103,6 +103,7 @@ def train_chunk(
     )
     course = Course(np.asarray(losses), np.asarray(gradients))
     check_losses(course.losses, first_step)
+    check_state({"params": params, "moments": moments}, first_step, first_step + len(rates))
     return Run(run.graph, params, moments), course
 
 

@@ -42,7 +42,7 @@ def factor_errors(key: jax.Array, dtype: Any) -> dict[str, float]:
             reference_mu(x, start, SWEEPS, mask),
         ),
     }
-    return {name: max(map(max_relative_error, *pair)) for name, pair in cases.items()}
+    return {name: float(np.max(list(map(max_relative_error, *pair)))) for name, pair in cases.items()}  # NaN if one is
 
 
 def _cast(x, start, dtype):
@@ -57,6 +57,6 @@ def length_errors(key: jax.Array, dtype: Any) -> dict[str, float]:
     for model, deg_corr in (("", False), (", degrees", True)):
         terms = weighted_sbm_dl((w > 0).astype(dtype), w.astype(dtype), labels, deg_corr)
         expected = reference_length(w, labels, deg_corr)
-        worst = max(abs(terms[name] - value) for name, value in expected.items())
+        worst = float(np.max([abs(terms[name] - value) for name, value in expected.items()]))
         found[f"description length{model}"] = worst / sum(expected.values())
     return found

@@ -88,7 +88,7 @@ class MoleculeEncoder:
         Raises:
             ValueError: as `pad_graphs`.
         """
-        size = max(self.size, *(len(m.tags) for m in group))
+        size = max([self.size, *(len(m.tags) for m in group)])
         Z, mask, sizes = pad_graphs([_channels(m) for m in group], size)
         if self.graphs:
             Z = np.concatenate([normalise_features(jnp.asarray(_polynomials(Z[:, 0], self.graphs, mask))), Z], 1)

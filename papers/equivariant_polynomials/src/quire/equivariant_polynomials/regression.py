@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from flax import nnx
 
+from quire.common.checks import check_at_least, check_positive
 from quire.common.graphs.dense import random_graphs
 from quire.common.graphs.evaluate import evaluate
 from quire.common.graphs.multigraph import MultiGraph
@@ -67,6 +68,9 @@ class TrainingConfig:
         patience: epochs without a better validation error before the rate is halved.
         min_learning_rate: the run stops below it.
         epochs, batch_size: length.
+
+    Raises:
+        ValueError: for a rate that is not positive, a size below 1 or a negative patience.
     """
 
     learning_rate: float = 2e-3
@@ -74,6 +78,12 @@ class TrainingConfig:
     min_learning_rate: float = 1e-5
     epochs: int = 1000
     batch_size: int = 128
+
+    def __post_init__(self):
+        for name in ("learning_rate", "min_learning_rate"):
+            check_positive(name, getattr(self, name))
+        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0)):
+            check_at_least(name, getattr(self, name), least)
 
 
 def train_regression(

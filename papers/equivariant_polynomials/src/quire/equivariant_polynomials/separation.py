@@ -25,7 +25,7 @@ def indistinguishable_fraction(embeddings: np.ndarray, tol: float = 1e-8) -> flo
     Raises:
         ValueError: for fewer than two rows or numbers that are not finite.
     """
-    embeddings = np.asarray(embeddings)
+    embeddings = np.asarray(embeddings, float)
     if embeddings.ndim != 2 or len(embeddings) < 2:
         raise ValueError(f"embeddings has shape {embeddings.shape}; it needs [graphs, out] with at least 2 graphs")
     if not np.isfinite(embeddings).all():

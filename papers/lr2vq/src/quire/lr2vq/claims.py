@@ -42,7 +42,8 @@ def errors_add_up(preset: Preset, key: jax.Array) -> Measurement:
             clusters = kmeans(factors.rows, 6, start=factors.rows[:6])
             for name, labels in (("k-means", clusters.labels), ("random codes", codes)):
                 e = error_decomposition(rows, factors.basis, clusters.centres, labels)
-                found[name] = max(found[name], float(abs(e.total - e.low_rank - e.clustering) / e.total))
+                error = float(abs(e.total - e.low_rank - e.clustering) / e.total)
+                found[name] = float(np.maximum(found[name], error))  # NaN stays the largest
         return found
 
     return identity(errors, "60 rows of 8 normal numbers, 6 codewords, ranks 1 to 8")

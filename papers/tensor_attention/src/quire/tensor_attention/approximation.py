@@ -19,12 +19,12 @@ Kind = Literal["taylor", "chebyshev"]
 
 
 def max_entry(*arrays: Float[Array, "..."]) -> float:
-    """The bound `B` of the paper, measured: the largest absolute entry of all arrays.
+    """The bound `B` of the paper, measured: the largest absolute entry of all arrays, NaN if one is.
 
     >>> max_entry(jnp.array([0.5, -2.0]), jnp.array([[1.0]]))
     2.0
     """
-    return max(float(jnp.max(jnp.abs(x), initial=0)) for x in floating(*arrays))
+    return float(np.max([jnp.max(jnp.abs(x), initial=0) for x in floating(*arrays)]))  # NaN if any is, unlike Python's max
 
 
 def score_radius(bound: float, order: int, *, dim: int | None = None, scale: float | None = None) -> float:

@@ -75,8 +75,14 @@ def threshold(bounds: Sequence[float] | Float[np.ndarray, " bounds"], degrees: I
     Returns:
         `B*`, at most the end of the grid; NaN if no bound stays within it.
 
+    Raises:
+        ValueError: if there is not one degree for each bound.
+
     >>> threshold([1.0, 1.5, 2.0], np.array([6, 12, 30]), budget=20)
     1.5
     """
-    within = np.asarray(bounds)[degrees <= budget]
+    bounds, degrees = np.asarray(bounds), np.asarray(degrees)
+    if bounds.shape != degrees.shape:
+        raise ValueError(f"bounds has shape {bounds.shape} and degrees {degrees.shape}; each bound has a degree")
+    within = bounds[degrees <= budget]
     return float(within.max()) if within.size else float("nan")
