@@ -146,7 +146,7 @@ def test_wrong_arguments(as_installed):
         (lambda: multi_positive_nce(two, two > 0, two > 0, "sum"), "reduction is 'sum'"),
         (lambda: multi_positive_nce(two, two[:1] > 0, two > 0), "need the same one"),
         (lambda: nt_xent(two, two, 0.0), "temperature is 0.0"),
-        (lambda: nt_xent(two[:0], two[:0]), "no rows"),
+        (lambda: nt_xent(two[:0], two[:0]), "n at least 1"),
         (lambda: cosent_loss(two, pairs), "two rows for every pair"),
         (lambda: angle_loss(jnp.ones((4, 3)), pairs), "dimension 3"),
         (lambda: triplet_cosine(two, two, two[:1]), "shapes"),
@@ -157,11 +157,11 @@ def test_wrong_arguments(as_installed):
 
 
 def test_nan_is_no_loss_of_zero():
-    logits, positive = jnp.array([[1.0, jnp.nan], [1.0, 1.0]]), jnp.eye(2, dtype=bool)
     with jax.debug_nans(False):
+        logits, positive = jnp.array([[1.0, jnp.nan], [1.0, 1.0]]), jnp.eye(2, dtype=bool)
         assert jnp.isnan(multi_positive_nce(logits, positive, ~positive))
         assert jnp.isnan(masked_logsumexp(logits, ~positive)[0])
-    assert masked_logsumexp(logits, jnp.zeros((2, 2), bool)).tolist() == [-np.inf, -np.inf]
+        assert masked_logsumexp(logits, jnp.zeros((2, 2), bool)).tolist() == [-np.inf, -np.inf]
 
 
 def test_views_and_labels_do_not_broadcast(as_installed):

@@ -21,7 +21,7 @@ from quire.common.metrics.forecast import (
     seasonal_indices,
     smape,
 )
-from quire.common.metrics.similarity import linear_cka
+from quire.common.metrics.similarity import linear_cka, rbf_cka
 from quire.common.testing import (
     assert_close,
     assert_degenerate,

@@ -70,7 +70,7 @@ def test_procrustes_finds_the_map_and_nothing_is_better():
     for seed in range(5):
         other = best @ expm_orthogonal(0.1 * jax.random.normal(jax.random.key(seed), (4, 4)))
         assert jnp.linalg.norm(a @ best - b) < jnp.linalg.norm(a @ other - b)
-    with pytest.raises(ValueError, match="no rows"):
+    with pytest.raises(ValueError, match="m at least 1"):
         procrustes(a[:0], a[:0])
 
 

@@ -38,7 +38,7 @@ def test_a_query_for_a_subject_is_one_for_the_object_of_the_inverse():
     assert known_mask(both, np.array([[1, 2]]), 3).tolist() == [[True, False, True]]
     with pytest.raises(ValueError, match="relations"):
         with_inverses(triples, 1)
-    with pytest.raises(ValueError, match="objects"):
+    with pytest.raises(ValueError, match="entities"):
         known_mask(triples, np.array([[0, 0]]), 1)
 
 

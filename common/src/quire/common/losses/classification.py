@@ -35,7 +35,7 @@ def smoothed_cross_entropy(
         log_probs = _log_probabilities(logits, jnp.asarray(labels)[..., 0])
         if labels.shape != logits.shape:
             raise ValueError(f"labels has shape {labels.shape}; targets need that of logits, {logits.shape}")
-        picked = jnp.sum(jnp.where(labels == 0, 0, labels * log_probs), axis=-1)  # a class left out may score minus infinity
+        picked = jnp.sum(labels * jnp.where(labels == 0, 0, log_probs), axis=-1)  # a class left out may score minus infinity
     else:
         log_probs = _log_probabilities(logits, labels)
         picked = _picked(log_probs, labels)
