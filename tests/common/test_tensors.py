@@ -79,6 +79,14 @@ def test_multilinear_algebra_refuses_what_does_not_fit():
     assert_degenerate(lambda a, b: cp_score(a, b), x, x)
 
 
+def test_products_of_bytes_are_no_bytes(as_installed):
+    x = np.full((1, 1), 200, np.uint8)
+    assert khatri_rao([x, x]).tolist() == [[40000]]
+    assert cp_score(x, x).tolist() == [40000] and tucker_score(np.array([[2]], np.int8), x, x).tolist() == [80000]
+    with pytest.raises(ValueError, match="matrices"):
+        khatri_rao([x[0], x[0]])
+
+
 def test_sparse_tensors_hold_cells_in_range_and_split_into_disjoint_parts():
     indices = np.stack([np.arange(50) % 7, np.arange(50) % 3, np.arange(50) % 5], axis=1)
     x = SparseTensor.of(indices, np.arange(50.0))

@@ -20,7 +20,7 @@ from quire.common.train.finite import TrainingDiverged
 from quire.equivariant_polynomials import claims
 from quire.equivariant_polynomials.config import Preset
 from quire.equivariant_polynomials.convert import load_ppgn
-from quire.equivariant_polynomials.features import missing_polynomials, normalise_features, polynomial_features
+from quire.equivariant_polynomials.features import missing_polynomials, normalise_features, occurring, polynomial_features
 from quire.equivariant_polynomials.molecules import MoleculeEncoder, molecule_errors, molecule_splits
 from quire.equivariant_polynomials.regression import TrainingConfig, clique_task, train_regression
 from quire.equivariant_polynomials.separation import indistinguishable_fraction, scaled_features, untrained_embeddings
@@ -166,6 +166,8 @@ def test_recipe_trains():
     model = PPGNPlusPlus(1, 4, 1, 1, rngs=nnx.Rngs(0))
     history = train_regression(model, batch, batch, TrainingConfig(epochs=8, batch_size=8, patience=0), jax.random.key(1))
     assert history[-1]["validation"] < history[0]["validation"]
+    with pytest.raises(ValueError, match="train is empty"):
+        MoleculeEncoder.fit([])
     with pytest.raises(ValueError, match="train holds 24 graphs; a batch needs 128"):
         train_regression(model, batch, batch, TrainingConfig(), jax.random.key(1))
     short = TrainingConfig(epochs=1, batch_size=8)
@@ -186,7 +188,55 @@ def test_a_clique_task_without_cliques_is_refused(count, n):
         clique_task(jax.random.key(0), count, n)
 
 
+def test_features_are_normalised_whatever_their_size():
+    F = np.random.default_rng(0).integers(0, 3, (2, 3, 3)).astype(np.float32) + np.eye(3, dtype=np.float32)
+    expected = normalise_features(jnp.asarray(F))
+    np.testing.assert_allclose(np.linalg.norm(expected, axis=(1, 2)), 1, rtol=1e-6)
+    for scale in (1e-30, 1e30):
+        np.testing.assert_allclose(normalise_features(jnp.asarray(F * np.float32(scale))), expected, rtol=1e-5)
+    half = normalise_features(jnp.asarray(F * 300, jnp.float16))
+    np.testing.assert_allclose(half, expected, atol=1e-3)
+    assert half.dtype == jnp.float16
+    assert np.isfinite(jax.grad(lambda F: normalise_features(F).sum())(jnp.zeros((2, 2, 2)))).all()
+    with jax.debug_nans(False):
+        assert jnp.isnan(normalise_features(jnp.asarray(F).at[0, 1, 2].set(jnp.nan))).all()
+
+
+def test_targets_do_not_broadcast(as_installed):
+    A, y = clique_task(jax.random.key(0), 8, 6)
+    inputs = A[:, None], jnp.ones((8, 1, 6, 6)), jnp.full(8, 6, jnp.int32)
+    model, config = PPGNPlusPlus(1, 4, 1, 1, rngs=nnx.Rngs(0)), TrainingConfig(epochs=1, batch_size=8)
+    for train, validation in (((*inputs, y[:, 0]), (*inputs, y)), ((*inputs, y), (*inputs, y[:, 0]))):
+        with pytest.raises(ValueError, match=r"targets have shape \(8,\) and outputs \(8, 1\)"):
+            train_regression(model, train, validation, config, jax.random.key(1))
+    with pytest.raises(ValueError, match=r"train has arrays of \[4, 8\] graphs"):
+        train_regression(model, (*inputs, y[:4]), (*inputs, y), config, jax.random.key(1))
+
+
+def test_no_nodes_give_no_polynomials(as_installed):
+    for spec, shape in (("ab,bc->ac", (0, 0)), ("ab,bc->a", (0,)), ("ab,bc,ca->", ())):
+        graph = MultiGraph.from_spec(spec)
+        for function in (evaluate, evaluate_by_slices):
+            assert function(graph, jnp.zeros((0, 0))).shape == shape
+        assert evaluate_by_loops(graph, np.zeros((0, 0))).shape == shape
+
+
 def test_errors(as_installed):
+    for name, value in {"learning_rate": 0.0, "min_learning_rate": -1.0, "epochs": 0, "batch_size": 0, "patience": -1}.items():
+        with pytest.raises(ValueError, match=name):
+            TrainingConfig(**{name: value})
+    with pytest.raises(ValueError, match="max_degree is -1"):
+        missing_polynomials(-1)
+    with pytest.raises(ValueError, match="tol is nan"):
+        indistinguishable_fraction(np.ones((2, 2)), float("nan"))
+    with pytest.raises(ValueError, match=r"X has shape \(2, 3\)"):
+        evaluate_by_loops(MultiGraph.from_spec("ab->"), np.ones((2, 3)))
+    for function in (normalise_features, lambda F: occurring([MultiGraph.from_spec("ab->")], F)):
+        with pytest.raises(ValueError, match=r"F has shape \(3, 3\)"):
+            function(jnp.ones((3, 3)))
+    flat = {f"{name}.weight": np.ones(3) for name in ("reg_blocks.0.mlp1.convs.0", "reg_blocks.0.mlp2.convs.0")}
+    with pytest.raises(ValueError, match="weights have shapes"):
+        load_ppgn(flat | {f"fc_layers.{i}.fc.weight": np.ones(3) for i in (0, 1)})
     with pytest.raises(ValueError, match="red names node 3"):
         MultiGraph(3, ((0, 1),), (3,))
     with pytest.raises(ValueError, match=r"X has shape \(2, 3\)"):

@@ -544,6 +544,19 @@ def test_bounds_of_integers_do_not_overflow(as_installed):
     assert rounding_error(q // 100, [k // 100]) < 1e-6
     with pytest.raises(ValueError, match="max_degree is -1"):
         truncation_errors(q, [k], [v], -1)
+    problem = sign_problem(jax.random.key(0), 3, 4, 2)
+    with jax.debug_nans(False):  # the scores of the larger bound leave float32
+        assert needed_degree(problem, np.array([1, 2000]), error=0.1, max_degree=6)[1] == 8
+
+
+def test_no_query_asks_for_nothing():
+    found = approximate_tensor_attention(Q[:0], K, V, error=0.1)
+    assert found.out.shape == (0, V[0].shape[1]) and found.degree == 0
+
+
+def test_a_bound_that_is_nan_is_no_bound():
+    with jax.debug_nans(False):
+        assert math.isnan(max_entry(jnp.ones(2), jnp.array([jnp.nan])))
 
 
 def test_threshold():
@@ -780,6 +793,23 @@ Q, K, V = jnp.ones((3, 2)), [jnp.ones((4, 2))] * 2, [jnp.ones((4, 5))] * 2
         ("modulus is 1", lambda: match3_unit(np.array([0]), 1)),
         ("modulus is 1", lambda: balanced_length(1)),
         ("n is 0", lambda: match3(jax.random.key(0), 0, 5)),
+        ("modulus is 1099511627776", lambda: match3(jax.random.key(0), 3, 2**40)),
+        (r"x has shape \(2, 3\)", lambda: match3_unit(np.zeros((2, 3), int), 5)),
+        (r"ks\[0\] has 1 channels", lambda: max_score(Q, [K[0][:, :1]])),
+        ("memory 0 is empty", lambda: max_score(Q, [K[0][:0]])),
+        ("ks is empty", lambda: max_score(Q, [])),
+        ("q has 0 channels", lambda: max_score(Q[:, :0], [K[0][:, :0]])),
+        ("one number of channels", lambda: output_bound(0.1, [V[0], V[0][:, :1]])),
+        ("ks holds 1 memories and vs 2", lambda: error_bound(Q, K[:1], V, degree=2)),
+        (r"vs\[0\] 1;", lambda: truncation_errors(Q, K[:1], [V[0][:1]], 2)),
+        ("number of queries is 0", lambda: truncation_errors(Q[:0], K, V, 2)),
+        ("error is inf", lambda: approximate_tensor_attention(Q, K, V, error=math.inf)),
+        ("as many values", lambda: enumerate_tensor_attention(np.asarray(Q), [np.asarray(K[0])], [np.asarray(V[0])[:2]])),
+        (
+            "bounds has shape",
+            lambda: needed_degree(sign_problem(jax.random.key(0), 2, 2, 2), np.ones(()), error=1.0, max_degree=2),
+        ),
+        ("degrees", lambda: threshold([1.0, 2.0], np.array([1]), 4)),
     ],
 )
 def test_value_errors(as_installed, message, call):

@@ -23,13 +23,17 @@ def as_matrices(graph: MultiGraph, X: Array | np.ndarray) -> Array:
     Raises:
         ValueError: if they do not fit.
     """
+    _check_square(graph, X)
+    return jnp.asarray(X) if jnp.issubdtype(X.dtype, jnp.inexact) else floating(X)[0]
+
+
+def _check_square(graph: MultiGraph, X: Array | np.ndarray) -> None:
     if X.ndim < 2 or X.shape[-1] != X.shape[-2]:
         raise ValueError(f"X has shape {X.shape}; it needs square matrices [..., n, n]")
     if graph.colors and (X.ndim < 3 or X.shape[-3] <= max(graph.colors)):
         raise ValueError(
             f"X has shape {X.shape}; edges of colour {max(graph.colors)} need [..., channels, n, n] with that channel"
         )
-    return jnp.asarray(X) if jnp.issubdtype(X.dtype, jnp.inexact) else floating(X)[0]
 
 
 def edge_matrices(graph: MultiGraph, X: Array) -> list[Array]:
@@ -112,13 +116,16 @@ def evaluate_by_slices(graph: MultiGraph, X: Float[Array, "n n"]) -> Array:
         loops = X[i, i] ** sum(r == s == fixed for r, s in graph.edges)
         return loops * jnp.einsum(f"{','.join(terms)}->{out}", *[X] * len(kept), *vectors, optimize=ORDER)
 
+    if X.shape[-1] == 0:
+        return jnp.zeros((0,) * len(graph.red), X.dtype)
     slices = jax.lax.map(slice_at, jnp.arange(X.shape[-1]))
     return slices if graph.red else slices.sum(0)
 
 
 def evaluate_by_loops(graph: MultiGraph, X: np.ndarray, *, distinct: bool = False) -> np.ndarray:
-    """The definition, map by map, in NumPy: `n^m` terms. Arguments and result as `evaluate`, without leading axes."""
+    """The definition, map by map, in NumPy: `n^m` terms. Arguments, result and errors as `evaluate`, without leading axes."""
     X = np.asarray(X)
+    _check_square(graph, X)
     X = X.astype(np.result_type(X, np.float64))
     n = X.shape[-1]
     out = np.zeros((n,) * len(graph.red), X.dtype)

@@ -53,7 +53,9 @@ def khatri_rao(factors: Sequence[Real[AnyArray, "_ _"]]) -> Real[Array, "product
     [[3.0], [5.0], [6.0], [10.0]]
     """
     _check_ranks("factors", factors)
-    return reduce(lambda a, b: (a[:, None] * b[None]).reshape(-1, a.shape[1]), map(jnp.asarray, factors))
+    if any(x.ndim != 2 for x in factors):
+        raise ValueError(f"factors have shapes {[x.shape for x in factors]}; they need to be matrices [_, rank]")
+    return reduce(lambda a, b: (a[:, None] * b[None]).reshape(-1, a.shape[1]), map(_wide, factors))
 
 
 def cp_score(*rows: Real[AnyArray, "*_ _"]) -> Real[Array, "*batch"]:
@@ -66,7 +68,7 @@ def cp_score(*rows: Real[AnyArray, "*_ _"]) -> Real[Array, "*batch"]:
     11.0
     """
     _check_ranks("rows", rows)
-    return jnp.sum(reduce(jnp.multiply, jnp.broadcast_arrays(*rows)), axis=-1)
+    return jnp.sum(reduce(jnp.multiply, jnp.broadcast_arrays(*map(_wide, rows))), axis=-1)
 
 
 def tucker_score(core: Real[AnyArray, "*ranks"], *rows: Real[AnyArray, "*_ _"]) -> Real[Array, "*batch"]:
@@ -82,7 +84,14 @@ def tucker_score(core: Real[AnyArray, "*ranks"], *rows: Real[AnyArray, "*_ _"]) 
     if core.shape != ranks:
         raise ValueError(f"core has shape {core.shape}; the rows need {ranks}")
     letters = "abcdefghijklmnopqrstuvwxyz"[: core.ndim]
-    return jnp.einsum(f"{letters},{','.join('...' + letter for letter in letters)}->...", core, *rows, optimize="optimal")
+    spec = f"{letters},{','.join('...' + letter for letter in letters)}->..."
+    return jnp.einsum(spec, *map(_wide, (core, *rows)), optimize="optimal")
+
+
+def _wide(x: AnyArray) -> Array:
+    """Whole numbers in 32 bits at least: products of bytes are no bytes."""
+    x = jnp.asarray(x)
+    return x.astype(jnp.int32) if jnp.issubdtype(x.dtype, jnp.integer) and x.dtype.itemsize < 4 else x
 
 
 def hadamard_moments(means: Sequence[Float[AnyArray, "*_ _"]], covariances: Sequence[Float[AnyArray, "*_ _ _"]]):
@@ -149,6 +158,6 @@ def _axis(mode: int, ndim: int) -> int:
 
 
 def _check_ranks(name: str, arrays: Sequence[AnyArray]) -> None:
-    ranks = {x.shape[-1] for x in arrays}
+    ranks = {x.shape[-1] if x.ndim else 0 for x in arrays}
     if len(ranks) != 1:
         raise ValueError(f"{name} have ranks {sorted(ranks)}; they need one rank, and at least one of them")

@@ -34,6 +34,8 @@ def load_ppgn(state: Mapping[str, np.ndarray], *, dtype=jnp.float32) -> PPGN:
     if missing := [name for name in needed if name not in state]:
         raise ValueError(f"state dictionary does not fit the model; missing: {', '.join(missing)}")
     left, right, head, out = (state[name].shape for name in needed)
+    if any(len(shape) < 2 for shape in (left, right, head, out)):
+        raise ValueError(f"weights have shapes {left}, {right}, {head}, {out}; each needs [out, in], or [out, in, 1, 1]")
     plus = left[1] == 2 * right[1]
     sizes = right[1] - plus, right[0], depth, out[0], head[0]
     model = nnx.eval_shape(lambda: PPGN(*sizes, plus=plus, rngs=nnx.Rngs(0)))

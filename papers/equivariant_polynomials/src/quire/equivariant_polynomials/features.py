@@ -5,11 +5,14 @@ from functools import cache
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
+from quire.common.checks import at_least_float32, check_at_least, floating
 from quire.common.graphs.contraction import EDGE_BANK, failures
 from quire.common.graphs.evaluate import as_diagonal, evaluate
 from quire.common.graphs.multigraph import MultiGraph
+from quire.common.roots import root
 
 
 @cache
@@ -17,7 +20,11 @@ def missing_polynomials(max_degree: int = 6) -> tuple[MultiGraph, ...]:
     """Connected simple multigraphs up to this degree that the edge-based bank cannot compute, by degree and number of red nodes.
 
     One at degree 5 and eleven at degree 6, both orientations of a red pair included.
+
+    Raises:
+        ValueError: for a negative degree.
     """
+    check_at_least("max_degree", max_degree, 0)
     return tuple(h for d in range(1, max_degree + 1) for red in (0, 1, 2) for h in failures(EDGE_BANK, d, red))
 
 
@@ -54,13 +61,23 @@ def polynomial_features(
 
 
 def normalise_features(F: Float[Array, "*batch k n n"]) -> Float[Array, "*batch k n n"]:
-    """Divide by the norm across channels at every pair, then every channel by its Frobenius norm; zeros stay zeros."""
+    """Divide by the norm across channels at every pair, then every channel by its Frobenius norm.
 
-    def divided(x, norm):
-        return x / jnp.where(norm > 0, norm, 1)
+    Zeros stay zeros, with a finite derivative, and squares of large counts or of small ones cost no digits.
 
-    F = divided(F, jnp.linalg.norm(F, axis=-3, keepdims=True))
-    return divided(F, jnp.sqrt((F**2).sum((-2, -1), keepdims=True)))
+    Raises:
+        ValueError: for fewer than three axes.
+    """
+    if F.ndim < 3:
+        raise ValueError(f"F has shape {F.shape}; it needs [..., k, n, n]")
+    (F,) = floating(F)
+    (wide,) = at_least_float32(F)
+    for axes in (-3, (-2, -1)):
+        largest = lax.stop_gradient(jnp.max(jnp.abs(wide), axis=axes, keepdims=True, initial=0))
+        wide = wide / jnp.where(largest == 0, 1, largest)  # the norm that follows does not see this factor
+        norm = root(jnp.sum(wide**2, axis=axes, keepdims=True))
+        wide = wide / jnp.where(norm == 0, 1, norm)
+    return wide.astype(F.dtype)
 
 
 def occurring(graphs: Sequence[MultiGraph], F: Float[Array | np.ndarray, "*batch k n n"]) -> tuple[MultiGraph, ...]:
@@ -69,7 +86,7 @@ def occurring(graphs: Sequence[MultiGraph], F: Float[Array | np.ndarray, "*batch
     Raises:
         ValueError: if `F` does not have one channel for each multigraph.
     """
-    if F.shape[-3] != len(graphs):
-        raise ValueError(f"F has {F.shape[-3]} channels; it needs one for each of the {len(graphs)} multigraphs")
+    if F.ndim < 3 or F.shape[-3] != len(graphs):
+        raise ValueError(f"F has shape {F.shape}; it needs a channel for each of the {len(graphs)} multigraphs, [..., k, n, n]")
     found = (F != 0).any((*range(F.ndim - 3), -2, -1))
     return tuple(graph for graph, there in zip(graphs, found.tolist(), strict=True) if there)

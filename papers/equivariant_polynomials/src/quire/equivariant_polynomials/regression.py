@@ -47,9 +47,19 @@ def clique_task(key: jax.Array, count: int, n: int) -> tuple[jax.Array, jax.Arra
 
 
 def l1_loss(model: nnx.Module, batch: Batch, key: jax.Array | None = None) -> jax.Array:
-    """Mean absolute error."""
+    """Mean absolute error.
+
+    Raises:
+        ValueError: unless there is a target for every output.
+    """
     *inputs, target = batch
-    return jnp.abs(model(*inputs) - target).mean()
+    return _apart(model(*inputs), target)
+
+
+def _apart(out: jax.Array, target: jax.Array) -> jax.Array:
+    if out.shape != target.shape:
+        raise ValueError(f"targets have shape {target.shape} and outputs {out.shape}; they need the same one")
+    return jnp.abs(out - target).mean()
 
 
 @nnx.jit(static_argnums=2)
@@ -101,9 +111,13 @@ def train_regression(
         Training and validation error and learning rate of every epoch.
 
     Raises:
-        ValueError: if there are fewer training graphs than a batch holds, or none to validate on.
+        ValueError: if there are fewer training graphs than a batch holds, or none to validate on; if arrays differ in their
+            numbers of graphs, or targets in shape from outputs.
         TrainingDiverged: if a loss, a parameter or a validation error is not finite.
     """
+    for name, batch in (("train", train), ("validation", validation)):
+        if len(counts := {len(part) for part in batch}) > 1:
+            raise ValueError(f"{name} has arrays of {sorted(counts)} graphs; they need the same number")
     count = len(train[-1])
     steps = count // config.batch_size
     if steps < 1:
@@ -122,7 +136,7 @@ def train_regression(
         check_losses(np.asarray(losses), number * steps)
         check_state(params, number * steps, (number + 1) * steps)
         nnx.update(model, params)
-        value = float(jnp.abs(predict(model, validation[:-1], config.batch_size) - validation[-1]).mean())
+        value = float(_apart(predict(model, validation[:-1], config.batch_size), validation[-1]))
         if not np.isfinite(value):
             raise TrainingDiverged(f"the validation error became {value} in epoch {number}", number * steps)
         history.append({"train": float(losses.mean()), "validation": value, "learning rate": rate})

@@ -23,8 +23,10 @@ def indistinguishable_fraction(embeddings: np.ndarray, tol: float = 1e-8) -> flo
         tol: relative tolerance.
 
     Raises:
-        ValueError: for fewer than two rows or numbers that are not finite.
+        ValueError: for fewer than two rows, numbers that are not finite, or a negative tolerance.
     """
+    if not tol >= 0:
+        raise ValueError(f"tol is {tol}; it must not be negative")
     embeddings = np.asarray(embeddings, float)
     if embeddings.ndim != 2 or len(embeddings) < 2:
         raise ValueError(f"embeddings has shape {embeddings.shape}; it needs [graphs, out] with at least 2 graphs")

@@ -69,16 +69,30 @@ def max_score(
         exact: form every score.
 
     Returns:
-        `R`.
+        `R`, 0 without a query.
+
+    Raises:
+        ValueError: for shapes that do not fit together, or without a memory, a channel or a token in a memory.
     """
-    q, *ks = floating(q, *ks)
+    q, ks, _ = _checked(q, ks)
     scale = 1 / q.shape[-1] if scale is None else scale
     if exact:
         return max_entry(tuple_scores(q, ks, scale))
-    tallest = jnp.max(jnp.abs(q), axis=0)
-    for k in ks:
-        tallest = tallest * jnp.max(jnp.abs(k), axis=0)
-    return float(abs(scale) * tallest.sum())
+    return float(abs(scale) * math.prod(map(_tallest, [q, *ks])).sum())
+
+
+def _tallest(x: Array) -> Array:
+    """Largest absolute entry of every channel."""
+    return jnp.max(jnp.abs(x), axis=0, initial=0)
+
+
+def _checked(q: Array, ks: Sequence[Array], vs: Sequence[Array] | None = None) -> tuple[Array, list[Array], list[Array]]:
+    """One problem in one dtype; the operation's own errors for shapes that do not fit, here of measurements without values."""
+    jax.eval_shape(tensor_attention, q, list(ks), list(ks if vs is None else vs))
+    if q.ndim != 2:
+        raise ValueError(f"q has {q.ndim} axes; it must be one problem [tokens, channels]")
+    q, *kv = floating(q, *ks, *(vs or []))
+    return q, kv[: len(ks)], kv[len(ks) :]
 
 
 def entry_error(coefficients: Sequence[float] | Float[np.ndarray, " g"], radius: float) -> float:
@@ -178,7 +192,7 @@ def output_bound(eps: float, vs: Sequence[Float[Array, "_ c"]]) -> float:
         Bound on the largest absolute error of the output.
 
     Raises:
-        ValueError: if `eps` is negative.
+        ValueError: if `eps` is negative, there is no memory, or the numbers of channels differ.
 
     >>> round(output_bound(0.01, [jnp.array([[2.0], [-3.0]]), jnp.array([[5.0]])]), 6)
     0.30303
@@ -212,8 +226,9 @@ def error_bound(
         The bound; infinity where `eps >= 1`.
 
     Raises:
-        ValueError: for a negative degree or an unknown kind.
+        ValueError: for a negative degree, an unknown kind, or shapes that do not fit together.
     """
+    q, ks, vs = _checked(q, ks, vs)
     radius = max_score(q, ks, scale) if radius is None else radius
     return output_bound(entry_error(exp_polynomial(degree, radius, kind), radius), vs)
 
@@ -236,12 +251,12 @@ def rounding_error(q: Float[Array, "n d"], ks: Sequence[Float[Array, "_ d"]], sc
     >>> rounding_error(q, [k]) < 2e-7, rounding_error(-q, [k]) > 1  # float32
     (True, True)
     """
-    q, *ks = floating(q, *ks)
+    q, ks, _ = _checked(q, ks)
     scale = 1 / q.shape[-1] if scale is None else scale
-    radius = abs(scale) * jnp.abs(q) @ math.prod(jnp.max(jnp.abs(k), axis=0) for k in ks)
+    radius = abs(scale) * jnp.abs(q) @ math.prod(map(_tallest, ks))
     mean = scale * q @ math.prod(jnp.mean(k, axis=0) for k in ks)
     with np.errstate(over="ignore"):
-        return float(jnp.finfo(q.dtype).eps * np.exp(np.float64(jnp.max(radius - mean))))
+        return float(jnp.finfo(q.dtype).eps * np.exp(np.float64(jnp.max(radius - mean, initial=0))))
 
 
 compiled_low_rank = jax.jit(low_rank_tensor_attention, static_argnames=("degree", "radius", "kind", "scale", "block"))
@@ -284,22 +299,20 @@ def approximate_tensor_attention(
         Output, degree `g`, rank `C(d + g, g)`, interval half-width `R` and guaranteed error.
 
     Raises:
-        ValueError: if `error` is not positive, no degree reaches it, the rank is too large, or large negative scores would
-            cancel too many digits of this precision; for batch axes, and for shapes as `tensor_attention`.
+        ValueError: if `error` is not positive and finite, no degree reaches it, the rank is too large, or large negative scores
+            would cancel too many digits of this precision; for batch axes, and for shapes as `tensor_attention`.
 
     >>> q = k = v = jnp.linspace(-1, 1, 12).reshape(6, 2)
     >>> approximate_tensor_attention(q, [k, k], [v, v], error=1e-3)._replace(out=None)[1:3]
     (6, 28)
     """
-    if not error > 0:
-        raise ValueError(f"error is {error}; it must be positive")
+    if not 0 < error < math.inf:
+        raise ValueError(f"error is {error}; it must be positive and finite")
     if q.ndim != 2:
         raise ValueError(
             f"q has {q.ndim} axes; it must be one problem [tokens, channels], since the degree depends on its entries"
         )
-    jax.eval_shape(tensor_attention, q, ks, vs)  # its errors on shapes, before anything is measured
-    q, *kv = floating(q, *ks, *vs)
-    ks, vs = kv[: len(ks)], kv[len(ks) :]
+    q, ks, vs = _checked(q, ks, vs)
     radius = max(max_score(q, ks, scale), 1e-300)
     eps = min(error / (2 * _max_value(vs) + error), 0.5)  # values that are all zero would let eps reach 1
     degree = _smallest_degree(radius, eps, kind, max_degree=100)
@@ -333,11 +346,11 @@ def truncation_errors(
         `[max_degree + 1]`. Odd degrees have no positivity to rely on: their normaliser may pass through zero.
 
     Raises:
-        ValueError: if `max_degree` is negative.
+        ValueError: if `max_degree` is negative, there is no query, or shapes do not fit together.
     """
     check_at_least("max_degree", max_degree, 0)
-    q, *kv = floating(q, *ks, *vs)
-    ks, vs = kv[: len(ks)], kv[len(ks) :]
+    q, ks, vs = _checked(q, ks, vs)
+    check_at_least("number of queries", len(q))
     scores = factor * tuple_scores(q, ks, 1 / q.shape[-1])
     exact = tuple_values(jax.nn.softmax(scores, axis=1), vs)
 
@@ -353,7 +366,6 @@ def truncation_errors(
 
 def _max_value(vs: Sequence[Array]) -> float:
     """`max |V1[j_1, c] ... Vm[j_m, c]|` over all tuples and channels."""
-    tallest = 1.0
-    for v in floating(*vs):
-        tallest = tallest * jnp.max(jnp.abs(v), axis=0)
-    return float(jnp.max(tallest))
+    if not vs or len({v.shape[-1] for v in vs}) > 1:
+        raise ValueError(f"vs have shapes {[v.shape for v in vs]}; they need one number of channels, and at least one of them")
+    return float(jnp.max(math.prod(map(_tallest, floating(*vs))), initial=0))

@@ -75,6 +75,9 @@ def enumerate_gradients(
 
 def _in_double(q, ks, vs, scale):
     q, *rest = (np.asarray(x, np.float64) for x in (q, *ks, *vs))
+    if len(ks) != len(vs) or not ks or any(k.shape[1:] != q.shape[1:] or len(k) != len(v) for k, v in zip(ks, vs, strict=True)):
+        shapes = [k.shape for k in ks], [v.shape for v in vs]
+        raise ValueError(f"q has shape {q.shape}, ks and vs {shapes}; every memory needs keys [n_l, d] and as many values")
     return q, rest[: len(ks)], rest[len(ks) :], 1 / q.shape[1] if scale is None else scale
 
 

@@ -63,9 +63,10 @@ def match3(
         Residues `[*batch, n]`, uniform in `0 .. M - 1`, and labels `[*batch, n]`.
 
     Raises:
-        ValueError: if `n` is below 1 or `modulus` below 2.
+        ValueError: if `n` is below 1, or `modulus` below 2 or beyond JAX's integers.
     """
     _check_modulus(modulus)
+    _check_holds(modulus)
     n = check_at_least("n", balanced_length(modulus) if n is None else n)
     x = jax.random.randint(key, (*batch, n), 0, modulus)
     return x, match3_labels(x, modulus)
@@ -100,8 +101,11 @@ def unit_projections(x: Int[Array, " n"] | Int[np.ndarray, " n"], modulus: int) 
         `q` `[n, 5]`, `[k1, k2]` and `[v1, v2]`, each memory with `n + 1` tokens, null last.
 
     Raises:
-        ValueError: if `modulus` is below 2, or so large that rounding of the scores reaches what a match leads by.
+        ValueError: if `modulus` is below 2, or so large that rounding of the scores reaches what a match leads by; if `x` is
+            not one sequence.
     """
+    if x.ndim != 1:
+        raise ValueError(f"x has shape {x.shape}; it needs one sequence [n]")
     cos, sin, one = angle_features(x, modulus).T
     _check_resolved(x.shape[-1], modulus, one.dtype)
     zero = jnp.zeros_like(one)
@@ -140,9 +144,7 @@ def match3_unit(x: Int[Array, " n"] | Int[np.ndarray, " n"], modulus: int) -> Fl
 def _residues(x: Array | np.ndarray, modulus: int) -> Array:
     """`x mod M` in JAX's own integers, which must hold `M`; an array that is not traced is reduced on the host, in 64 bits."""
     _check_modulus(modulus)
-    integers = jnp.iinfo(jnp.result_type(int))
-    if modulus > integers.max:
-        raise ValueError(f"modulus is {modulus}; integers end at {integers.max} here, beyond that use jax.enable_x64")
+    integers = _check_holds(modulus)
     x = x if isinstance(x, jax.Array) else np.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.integer):
         raise ValueError(f"x has dtype {x.dtype}; residues are integers")
@@ -151,6 +153,14 @@ def _residues(x: Array | np.ndarray, modulus: int) -> Array:
         return jnp.asarray(numbers.astype(np.uint64 if x.dtype == np.uint64 else np.int64) % modulus, integers.dtype)
     wide = jnp.promote_types(x.dtype, jnp.int32) if x.dtype.itemsize < 4 else x.dtype
     return jnp.asarray(jnp.asarray(x, wide) % jnp.asarray(modulus, wide), integers.dtype)
+
+
+def _check_holds(modulus: int) -> jnp.iinfo:
+    """JAX's own integers, if they hold the modulus."""
+    integers = jnp.iinfo(jnp.result_type(int))
+    if modulus > integers.max:
+        raise ValueError(f"modulus is {modulus}; integers end at {integers.max} here, beyond that use jax.enable_x64")
+    return integers
 
 
 def _check_resolved(n: int, modulus: int, dtype: DTypeLike) -> None:

@@ -53,8 +53,11 @@ def needed_degree(
         Degrees `[bounds]`; `max_degree + 2` (rounded up to even) where none suffices.
 
     Raises:
-        ValueError: if `error` is not positive, or `max_degree` is negative.
+        ValueError: if `error` is not positive, `max_degree` is negative, or `bounds` is no vector.
     """
+    bounds = np.asarray(bounds, float)  # powers of whole numbers would leave JAX's integers
+    if bounds.ndim != 1:
+        raise ValueError(f"bounds has shape {bounds.shape}; it needs a vector")
     if not error > 0:
         raise ValueError(f"error is {error}; it must be positive")
     check_at_least("max_degree", max_degree, 0)
