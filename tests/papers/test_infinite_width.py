@@ -17,6 +17,7 @@ from quire.common.mup import (
     TensorProgram,
     gauss_hermite,
     gaussian_particles,
+    mup_adam,
     mup_sgd,
     padded_normals,
     relu_covariance,
@@ -51,6 +52,7 @@ from quire.infinite_width.maml import (
     cross_entropy,
     finite_net,
     linear_limit,
+    linear_logits,
     linear_meta_gradient,
     meta_gradient,
     meta_train,
@@ -489,6 +491,48 @@ def no_data(monkeypatch, tmp_path):
     monkeypatch.delenv("QUIRE_DATA", raising=False)
     monkeypatch.setenv("QUIRE_OFFLINE", "1")
     monkeypatch.setattr("quire.common.data.registry.cache_dir", lambda: tmp_path / "cache")
+
+
+def test_tasks_of_bytes_adapt_as_tasks_of_floats():
+    """Products of bytes would overflow."""
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 3)).astype(np.uint8)
+    labels = np.array([0, 1, 0, 1])
+    net, linear = linear_limit(3, 2), LinearClassifier(jnp.ones((2, 3)), jnp.zeros(2))
+    found = []
+    for dtype in (np.uint8, np.float32):
+        support, query = images.astype(dtype)
+        task = TaskBatch(support, labels, query, labels)
+        adapted = adapt(net, task, bias_alpha=1.0, step_size=1e-6, steps=2)
+        found.append((adapted.logits, linear_logits(linear, task, step_size=1e-6, steps=2)))
+    for bytes_, floats in zip(*found, strict=True):
+        assert_close(bytes_, floats, 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: cross_entropy(jnp.zeros((4, 3)), jnp.zeros(1, int)), r"labels has shape \(1,\); logits of shape \(4, 3\)"),
+        (lambda: accuracy(jnp.zeros((2, 4, 3)), jnp.zeros(4, int)), r"labels has shape \(4,\)"),
+        (lambda: append(kernel_machine(2, 1, 4), jnp.zeros((3, 2)), jnp.zeros((1, 1))), "change has 1 rows; x has 3"),
+        (lambda: linear_limit(2, 2, sigma_v=-1.0), "sigma_v -1"),
+        (lambda: neuron_law(np.zeros((4, 2)), np.ones(1), 2), r"weights \(1,\); they need \[nodes, k\]"),
+        (lambda: chain_limit(np.ones((2, 2)), np.ones(2), np.ones(2), 0.1), r"X_test has shape \(2,\); it needs \[tests, 2\]"),
+        (lambda: deep_linear_limit(np.ones((2, 2)), np.ones(2), np.ones((1, 3)), depth=2, eta=0.1), "X_test has shape"),
+        (lambda: frequency_loss(np.array([3, 0]), _one_event()), "counts run down to 0"),
+        (lambda: frequency_loss(np.array([3, 1]), _one_event(target=-1)), "targets runs from -1"),
+        (lambda: held_out_loss(initial_embeddings(2, None), _one_event(), batch=0), "batch is 0"),
+        (lambda: held_out_loss(initial_embeddings(2, None), _one_event(events=3)), "they need as many events"),
+        (lambda: mup_sgd(-0.1, {}), "learning_rate is -0.1"),
+        (lambda: mup_adam(float("nan"), {}), "learning_rate is nan"),
+    ],
+)
+def test_what_does_not_fit_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def _one_event(target: int = 1, events: int = 1) -> Events:
+    return Events(np.zeros((events, 2), np.int32), np.array([[target, 0]], np.int32))
 
 
 def test_patterns_of_omniglot(quire_data):

@@ -77,12 +77,8 @@ def coord_check(
     movements: dict[str, list[float]] = {}
     for width in widths:
         model = build(width)
-        before = _activations(model, x)
-        if not before:
-            raise ValueError("the model sows no activations; offer them with quire.common.layers.intermediates.sow")
-        _train(model, loss, optimiser(model), steps)
-        for name, value in _activations(model, x).items():
-            movements.setdefault(name, []).append(float(jnp.sqrt(jnp.mean((value - before[name]) ** 2))))
+        for name, value in _movement(model, x, loss, optimiser(model), steps).items():
+            movements.setdefault(name, []).append(float(value))
     return CoordinateCheck(tuple(widths), {name: np.asarray(values) for name, values in movements.items()})
 
 
@@ -92,16 +88,25 @@ def _activations(model: nnx.Module, x: Array) -> dict[str, Any]:
     return {".".join(str(part.key) for part in path if hasattr(part, "key")): value for path, value in leaves}
 
 
-def _train(model: nnx.Module, loss: Callable[[nnx.Module], Array], tx: optax.GradientTransformation, steps: int) -> None:
+def _movement(
+    model: nnx.Module, x: Array, loss: Callable[[nnx.Module], Array], tx: optax.GradientTransformation, steps: int
+) -> dict[str, Array]:
+    """Root mean square change of every activation by training, as one program."""
     graph, params, rest = nnx.split(model, nnx.Param, ...)
 
-    @jax.jit
-    def step(params, state):
+    def step(carry, _):
+        params, state = carry
         gradients = jax.grad(lambda p: loss(nnx.merge(graph, p, rest)))(params)
         updates, state = tx.update(gradients, state, params)
-        return optax.apply_updates(params, updates), state
+        return (optax.apply_updates(params, updates), state), None
 
-    state = tx.init(params)
-    for _ in range(steps):
-        params, state = step(params, state)
-    nnx.update(model, params)
+    @jax.jit
+    def moved(params):
+        before = _activations(nnx.merge(graph, params, rest), x)
+        if not before:
+            raise ValueError("the model sows no activations; offer them with quire.common.layers.intermediates.sow")
+        (trained, _), _ = jax.lax.scan(step, (params, tx.init(params)), length=steps)
+        after = _activations(nnx.merge(graph, trained, rest), x)
+        return {name: jnp.sqrt(jnp.mean((after[name] - value) ** 2)) for name, value in before.items()}
+
+    return moved(params)

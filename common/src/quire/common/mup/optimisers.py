@@ -14,6 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from quire.common.checks import check_at_least
+from quire.common.mup.mlp import check_rate
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of a base model's parameters, by their path."""
@@ -83,12 +84,16 @@ def mup_sgd(
         base: `width_shapes` of the base model.
         momentum: of `optax.sgd`.
 
+    Raises:
+        ValueError: if the learning rate is negative.
+
     >>> shapes = width_shapes({"w": jnp.zeros((4, 8)), "b": jnp.zeros(8)})
     >>> tx = mup_sgd(1.0, shapes)
     >>> wide = {"w": jnp.ones((4, 16)), "b": jnp.ones(16)}
     >>> float(tx.update(wide, tx.init(wide))[0]["b"][0])
     -2.0
     """
+    _check_schedule(learning_rate)
     return optax.chain(optax.sgd(learning_rate, momentum), scale_by_width(base, sgd_factor))
 
 
@@ -99,8 +104,17 @@ def mup_adam(learning_rate: optax.ScalarOrSchedule | Array, base: Shapes, **adam
         learning_rate: tuned at the base width.
         base: `width_shapes` of the base model.
         adam: further arguments of `optax.adam`.
+
+    Raises:
+        ValueError: if the learning rate is negative.
     """
+    _check_schedule(learning_rate)
     return optax.chain(optax.adam(learning_rate, **adam), scale_by_width(base, adam_factor))
+
+
+def _check_schedule(learning_rate: optax.ScalarOrSchedule | Array) -> None:
+    if not callable(learning_rate):
+        check_rate("learning_rate", learning_rate)
 
 
 class Readout(nnx.Module):

@@ -50,7 +50,7 @@ def deep_limit(
         ValueError: if `depth` is below 1, X and y differ in length, or `eta` is negative.
     """
     check_at_least("depth", depth)
-    check_examples(X, y)
+    check_examples(X, y, X_test)
     check_rate("eta", eta)
     net = _Network(program, X.shape[1], depth, phi, readout)
     outputs = []
@@ -63,14 +63,18 @@ def deep_limit(
     return DeepLimit(jnp.array(outputs), jnp.array(test))
 
 
-def check_examples(X: Float[AnyArray, "steps d"], y: Float[AnyArray, " steps"]) -> None:
-    """Every step needs an input and its target.
+def check_examples(
+    X: Float[AnyArray, "steps d"], y: Float[AnyArray, " steps"], X_test: Float[AnyArray, "tests d"] | None = None
+) -> None:
+    """Every step needs an input and its target, and a test an input of the same size.
 
     Raises:
-        ValueError: if X is not `[steps, d]` or y not `[steps]`, with at least one step.
+        ValueError: if X is not `[steps, d]` or y not `[steps]`, with at least one step, or X_test not `[tests, d]`.
     """
     if X.ndim != 2 or y.shape != X.shape[:1] or not len(y):
         raise ValueError(f"X has shape {X.shape} and y {y.shape}; they need [steps, d] and [steps], with at least one step")
+    if X_test is not None and (X_test.ndim != 2 or X_test.shape[1] != X.shape[1]):
+        raise ValueError(f"X_test has shape {X_test.shape}; it needs [tests, {X.shape[1]}]")
 
 
 class _Network:
@@ -126,7 +130,7 @@ def deep_linear_limit(
         ValueError: as for `deep_limit`.
     """
     check_at_least("depth", depth)
-    check_examples(X, y)
+    check_examples(X, y, X_test)
     gaussians = X.shape[1] + 1 + 2 * max(depth - 1, 0) * (len(X) + len(X_test)) * (X.shape[1] + 1)
     program = TensorProgram(jax.random.key(0), gaussians + 8)
     return deep_limit(program, X, y, X_test, depth=depth, eta=eta, phi=lambda h: h, readout=readout)
@@ -143,7 +147,7 @@ def chain_limit(
     Raises:
         ValueError: if X and y differ in length, or `eta` is negative.
     """
-    check_examples(X, y)
+    check_examples(X, y, X_test)
     check_rate("eta", eta)
     dim, length = X.shape[1], X.shape[0] + 1
     identity, above = np.eye(length), np.eye(length, k=1)

@@ -45,9 +45,11 @@ def append(machine: KernelMachine, x: Float[Array, "n d"], change: Float[Array, 
     """Adds `sum_i k(., x_i) change_i` to the function: a gradient step with `change = -rate dloss/df`.
 
     Raises:
-        ValueError: if there are more rows than the buffer holds.
+        ValueError: if there are more rows than the buffer holds, or not one change for each.
     """
     rows = len(machine.points)
+    if len(change) != len(x):
+        raise ValueError(f"change has {len(change)} rows; x has {len(x)}, and needs one for each")
     if len(x) > rows:
         raise ValueError(f"x has {len(x)} rows; the buffer holds {rows}")
     place = (machine.used + jnp.arange(len(x))) % rows

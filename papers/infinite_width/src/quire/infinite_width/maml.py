@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from quire.common.checks import check_at_least, check_ids, check_positive
+from quire.common.checks import check_at_least, check_ids, check_positive, floating
 from quire.common.mup.mlp import check_rate
 from quire.common.random import generator
 
@@ -42,10 +42,12 @@ def linear_limit(dim: int, out: int, *, sigma_u: float = 1.0, sigma_v: float = 1
     """The infinitely wide network, of width `dim + out`: `U = [sigma_u I; 0]`, `V = [0, sigma_v I]`, `b = 0`.
 
     Raises:
-        ValueError: if a size is below 1.
+        ValueError: if a size is below 1, or a deviation negative.
     """
     if min(dim, out) < 1:
         raise ValueError(f"dim is {dim} and out {out}; both must be at least 1")
+    if not (sigma_u >= 0 and sigma_v >= 0):
+        raise ValueError(f"sigma_u is {sigma_u} and sigma_v {sigma_v}; both must be at least 0")
     width = dim + out
     weights = sigma_u * np.eye(width, dim), sigma_v * np.eye(out, width, k=dim), np.zeros(width)
     return LinearNet(*(jnp.asarray(w, float) for w in weights))
@@ -86,13 +88,19 @@ def cross_entropy(logits: Float[Array, "m out"], labels: Int[Array, " m"]) -> tu
     """Mean cross-entropy and its derivative by the logits.
 
     Raises:
-        ValueError: if there is no row, or a label is no class.
+        ValueError: if there is no row, not one label for each, or a label is no class.
     """
     check_at_least("number of logits", len(logits))
-    check_ids("labels", labels, logits.shape[-1])
+    _check_labels(logits, labels)
     log_p = jax.nn.log_softmax(logits)
     onehot = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
     return -jnp.mean(jnp.sum(onehot * log_p, -1)), (jnp.exp(log_p) - onehot) / len(labels)
+
+
+def _check_labels(logits: Array, labels: Array) -> None:
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(f"labels has shape {labels.shape}; logits of shape {logits.shape} need {logits.shape[:-1]}")
+    check_ids("labels", labels, logits.shape[-1])
 
 
 class Adapted(NamedTuple):
@@ -121,8 +129,8 @@ class _Span(NamedTuple):
 def _adapt(net: LinearNet, task: TaskBatch, *, bias_alpha: float | Array, step_size: float, steps: int) -> _Span:
     """`adapt`, without a product of the size of the net in any inner step: logits come from coefficients and `B B^T`."""
     support = len(task.support)
-    inputs = jnp.concatenate([task.support, task.query])
-    gram = inputs @ task.support.T + bias_alpha**2
+    (inputs,) = floating(jnp.concatenate([task.support, task.query]))  # products of bytes would overflow
+    gram = inputs @ inputs[:support].T + bias_alpha**2
     rows = inputs @ net.U.T + (bias_alpha * net.b)[None, :]
     on_readout = rows @ net.V.T
     products = jnp.concatenate([rows @ rows[:support].T, on_readout], 1)
@@ -175,7 +183,7 @@ def meta_gradient(
     dV = jnp.einsum("tqo,tqn->on", delta, span.Hq) + jnp.einsum("tom,tmn->on", by_query[..., :support], span.H)
     dV = dV + by_query[..., support:].sum(0) @ net.V
     dH = by_readout[..., :support] @ span.H + by_readout[..., support:] @ net.V
-    return losses.mean(), LinearNet(jnp.einsum("tqn,tqd->nd", dH, tasks.query), dV, bias_alpha * dH.sum((0, 1)))
+    return losses.mean(), LinearNet(jnp.einsum("tqn,tqd->nd", dH, tasks.query.astype(dH.dtype)), dV, bias_alpha * dH.sum((0, 1)))
 
 
 class LinearClassifier(NamedTuple):
@@ -207,7 +215,7 @@ def adapt_fixed(
 
 def linear_logits(model: LinearClassifier, task: TaskBatch, *, step_size: float, steps: int) -> Float[Array, "q out"]:
     """Query logits of the linear classifier after adaptation to one task."""
-    X, Q = task.support, task.query
+    X, Q = floating(task.support, task.query)
     start = (Z @ model.W.T + model.b[None, :] for Z in (X, Q))
     return adapt_fixed(*start, X @ X.T + 1, Q @ X.T + 1, task.support_labels, step_size=step_size, steps=steps)
 
@@ -221,7 +229,7 @@ def linear_meta_gradient(
         return cross_entropy(linear_logits(model, task, step_size=step_size, steps=steps), task.query_labels)
 
     losses, delta = jax.vmap(of_task)(tasks)
-    return losses.mean(), LinearClassifier(jnp.einsum("tqo,tqd->od", delta, tasks.query), delta.sum((0, 1)))
+    return losses.mean(), LinearClassifier(jnp.einsum("tqo,tqd->od", delta, tasks.query.astype(delta.dtype)), delta.sum((0, 1)))
 
 
 def global_norm(tree) -> Float[Array, ""]:
@@ -269,8 +277,8 @@ def accuracy(logits: Float[Array, "*tasks q out"], labels: Int[Array, "*tasks q"
     """Fraction of queries whose largest logit is their label; NaN if a logit is.
 
     Raises:
-        ValueError: if there is no query, or a label is no class.
+        ValueError: if there is no query, not one label for each, or a label is no class.
     """
     check_at_least("number of queries", labels.size)
-    check_ids("labels", labels, logits.shape[-1])
+    _check_labels(logits, labels)
     return jnp.where(jnp.isnan(logits).any(), jnp.nan, jnp.mean(jnp.argmax(logits, -1) == labels))

@@ -27,9 +27,11 @@ def neuron_law(nodes: Float[Array | np.ndarray, "nodes k"], weights: Float[Array
         dim: of the inputs.
 
     Raises:
-        ValueError: if the nodes have neither `dim` nor `dim + 1` columns.
+        ValueError: if the nodes have neither `dim` nor `dim + 1` columns, or not one weight each.
     """
     nodes, weights = np.asarray(nodes), np.asarray(weights)
+    if nodes.ndim != 2 or weights.shape != nodes.shape[:1]:
+        raise ValueError(f"nodes has shape {nodes.shape} and weights {weights.shape}; they need [nodes, k] and [nodes]")
     if nodes.shape[1] not in (dim, dim + 1):
         raise ValueError(f"nodes has {nodes.shape[1]} columns; {dim} inputs need {dim}, or {dim + 1} with a readout")
     v = nodes[:, dim] if nodes.shape[1] > dim else np.zeros_like(weights)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from quire.common.checks import check_at_least, is_concrete
+from quire.common.checks import check_at_least, floating, is_concrete
 from quire.common.mup.mlp import check_rate
 from quire.common.random import generator
 from quire.common.text.windows import Events
@@ -118,6 +118,9 @@ def cbow_event(
 
 def _checked(events: Events, size: int) -> tuple[Events, Float[Array, "b c"]]:
     """Events whose absent words are all V, and the weight of each context word in the mean; 0 where there is no context."""
+    if events.context.shape[:-1] != events.targets.shape[:-1] or not events.targets.shape[-1]:
+        shapes = f"{events.context.shape} and targets {events.targets.shape}"
+        raise ValueError(f"context has shape {shapes}; they need as many events, and at least one target each")
     inside, present = _present(events.context, size, "context"), _present(events.targets, size, "targets")
     share = inside / jnp.maximum(jnp.sum(inside, -1, keepdims=True), 1)
     return Events(jnp.where(inside, events.context, size), jnp.where(present, events.targets, size)), share
@@ -229,10 +232,11 @@ def held_out_loss(model: Embeddings, events: Events, batch: int = 512) -> Float[
     """Mean loss of events `[events, ...]`, which are scored `batch` at a time.
 
     Raises:
-        ValueError: if there is no event, or an id is no word and not V.
+        ValueError: if there is no event, an id is no word and not V, or the batch is below 1.
     """
     size = len(model.syn0)
     check_at_least("number of events", len(events.context))
+    check_at_least("batch", batch)
     events, share = _checked(events, size)
 
     def loss(event: Events, share: Array):
@@ -254,7 +258,16 @@ def kernel_held_out_loss(syn1: Float[Array, "v v"], events: Events) -> Float[Arr
 
 
 def frequency_loss(counts: Array, events: Events, power: float = 0.75) -> Float[Array, ""]:
-    """Loss of the best predictor that ignores the context: the log odds of a word's frequency as target and as negative."""
+    """Loss of the best predictor that ignores the context: the log odds of a word's frequency as target and as negative.
+
+    Raises:
+        ValueError: for a word without occurrences, no event, or an id that is no word and not V.
+    """
+    if is_concrete(counts) and not (np.asarray(counts) > 0).all():
+        raise ValueError(f"counts run down to {np.asarray(counts).min()}; every word must occur")
+    check_at_least("number of events", len(events.context))
+    events, _ = _checked(events, len(counts))
+    (counts,) = floating(counts)
     size, negatives = len(counts), events.targets.shape[-1] - 1
     target, negative = counts / counts.sum(), counts**power / (counts**power).sum()
     odds = jnp.log(target) - jnp.log(negatives * negative * (1 - target))
