@@ -41,23 +41,17 @@ def objective(preset: Preset, key: jax.Array) -> Measurement:
     """A random model and texts of several lengths, against place by place in NumPy; tests add the authors' outputs."""
     draw = generator(key)
     weights, batch = authors_weights(TINY, draw), random_batch(TINY, draw)
-
-    def error(dtype: Any) -> dict[str, float]:
-        return _objective_errors(weights, batch, dtype)
-
-    return identity(error, f"3 random texts, {TINY.depth} layers of {TINY.dim}")
-
-
-def _objective_errors(weights: dict[str, np.ndarray], batch: Masked, dtype: Any) -> dict[str, float]:
-    abstract = nnx.eval_shape(lambda: DupMAE(TINY, rngs=nnx.Rngs(0)))
-    model = load_dupmae(abstract, {name: x.astype(dtype) for name, x in weights.items()})
-    double = {name: x.astype(float) for name, x in weights.items()}
-
-    found = _loss_forms(model, jax.tree.map(jnp.asarray, batch._replace(bow=batch.bow.astype(dtype))))
-    inputs = batch._asdict()
+    double, inputs = {name: x.astype(float) for name, x in weights.items()}, batch._asdict()
     expected = brute_force.losses(double, TINY.num_heads, inputs, 0.1)
     expected["RetroMAE"] = brute_force.losses(double, TINY.num_heads, inputs, 0.1, retromae=True)["total"]
-    return {f"error, {name}": max_relative_error(found[name], x) for name, x in expected.items()}
+
+    def errors(dtype: Any) -> dict[str, float]:
+        abstract = nnx.eval_shape(lambda: DupMAE(TINY, rngs=nnx.Rngs(0)))
+        model = load_dupmae(abstract, {name: x.astype(dtype) for name, x in weights.items()})
+        found = _loss_forms(model, batch._replace(bow=batch.bow.astype(dtype)))
+        return {f"error, {name}": max_relative_error(found[name], x) for name, x in expected.items()}
+
+    return identity(errors, f"3 random texts, {TINY.depth} layers of {TINY.dim}")
 
 
 @nnx.jit

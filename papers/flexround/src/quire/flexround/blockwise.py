@@ -8,16 +8,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 from jaxtyping import Array, Int
 
 from quire.common.quant.reconstruct import Penalty, reconstruct_block
 from quire.common.quant.uniform import Grid
 from quire.common.train.batches import epoch_indices
-from quire.common.train.seeds import fold_keys, stack
+from quire.common.train.seeds import stack
 from quire.flexround.activations import unquantized_inputs
 from quire.flexround.division import initial_grid
-from quire.flexround.layer_weights import input_steps, layer_weights, with_weights
+from quire.flexround.layer_weights import input_steps, kernels, layer_weights, with_weights
 from quire.flexround.methods import METHODS, rates
 from quire.flexround.networks import Chain
 from quire.flexround.scheme import Scheme
@@ -99,6 +100,7 @@ def quantize_block(
             input_prob=scheme.input_prob,
             key=key,
             penalty=None if method.penalty is None else partial(_all_penalties, method.penalty),
+            tx=optax.flatten(optax.scale_by_adam()),  # one vector of moments: a smaller program
         )
         (params, steps), losses = (found.params["weights"], found.params["steps"]), found.losses
     kept = _each(method.kept, weights, params, bits, scheme.symmetric)
@@ -138,6 +140,10 @@ def _side_by_side(graph, state, grids, x, x_full, target, batches, keys, scheme,
         return quantize_block(graph, *args[:-1], scheme, args[-1])
 
     return jax.vmap(one)(state, grids, x, x_full, target, batches, keys, bits)
+
+
+_of_block = jax.jit(jax.vmap(jax.random.fold_in, (0, None)))
+"""Keys of every model for a block."""
 
 
 @partial(jax.jit, static_argnames="graph")
@@ -200,11 +206,11 @@ def quantize_models(
         graphs, states = zip(*map(nnx.split, of_models), strict=True)
         full = nnx.graphdef(unquantized_inputs(of_models[0]))
         _check_block(number, graphs, states[0])
-        if number in kept or not layer_weights(states[0]):
+        if number in kept or not kernels(states[0]):
             found, state = [None] * len(models), stack(states)
             x, x_full = _passed(graphs[0], state, x), _passed(full, state, x_full)
         else:
-            state, now = stack(states), jnp.stack(fold_keys(jnp.stack(keys), number))
+            state, now = stack(states), _of_block(jnp.stack(keys), number)
             target = _passed(full, state, x_full)
             grids = _grids(state, widths, **scheme.grid_options())
             all_of = _side_by_side(graphs[0], state, grids, x, x_full, target, batches, now, scheme, widths)
@@ -236,7 +242,7 @@ def _check_block(number: int, graphs: Sequence[nnx.GraphDef], state: nnx.State) 
         raise ValueError(f"block {number} differs in structure between the models")
     if any(isinstance(variable, nnx.BatchStat) for _, variable in nnx.to_flat_state(state)):
         raise ValueError(f"block {number} has a batch norm; make it a part of the weights first (`fold`)")
-    for name, w in layer_weights(state).items():
+    for name, w in kernels(state).items():
         if not np.isfinite(w).all():
             raise ValueError(f"layer {name} of block {number} has weights that are not finite")
 

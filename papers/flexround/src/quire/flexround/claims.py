@@ -32,6 +32,9 @@ def _moved(start: FlexRoundParams, rng: np.random.Generator) -> FlexRoundParams:
     return noisy._replace(zero=start.zero)
 
 
+_started = jax.jit(init_flexround, static_argnames=("bits", "clip_search"))
+
+
 @partial(jax.jit, static_argnames="bits")
 def _both_forms(w, start, p, grad, bits):
     """Pairs of what is computed and what it must be."""
@@ -60,7 +63,7 @@ def identities(preset: Preset, key: jax.Array) -> Measurement:
     def errors(dtype):
         rng = np.random.default_rng(seed + 1)
         weights, grad = jnp.asarray(w, dtype), jnp.asarray(rng.standard_normal(w.shape), dtype)
-        start = init_flexround(weights, bits, clip_search=False)
+        start = _started(weights, bits, clip_search=False)
         pairs = _both_forms(weights, start, _moved(start, rng), grad, bits)
         return {
             name: max(map(max_relative_error, *map(jax.tree.leaves, (found, expected))))

@@ -89,7 +89,7 @@ def check_weight(w: AnyWeight) -> Weight:
     w = w.astype(jnp.promote_types(w.dtype, jnp.float32))
     if w.ndim not in (2, 4) or w.size == 0:
         raise ValueError(f"w has shape {w.shape}; it must be [out, in] or [out, in, height, width], with at least one weight")
-    if is_concrete(w) and not jnp.isfinite(w).all():
+    if is_concrete(w) and not np.isfinite(w).all():
         raise ValueError("w has weights that are not finite")
     return w
 

@@ -5,6 +5,11 @@ from flax import nnx
 from jaxtyping import Array
 
 
+def kernels(state: nnx.State) -> dict[str, Array]:
+    """Weights of all linear maps and convolutions of a module as they are stored, `[..., in, out]`, by the name of the layer."""
+    return {_name(path): x[...] for path, x in nnx.to_flat_state(state) if path[-1] == "kernel"}
+
+
 def layer_weights(state: nnx.State) -> dict[str, Array]:
     """Weights of all linear maps and convolutions of a module, `[out, in, ...]`, by the name of the layer.
 
@@ -12,7 +17,7 @@ def layer_weights(state: nnx.State) -> dict[str, Array]:
     >>> {name: w.shape for name, w in layer_weights(state).items()}
     {'layers.0': (2, 3)}
     """
-    return {_name(path): jnp.moveaxis(x[...], (-1, -2), (0, 1)) for path, x in nnx.to_flat_state(state) if path[-1] == "kernel"}
+    return {name: jnp.moveaxis(w, (-1, -2), (0, 1)) for name, w in kernels(state).items()}
 
 
 def with_weights(state: nnx.State, weights: dict[str, Array], steps: dict[str, Array] | None = None) -> nnx.State:

@@ -105,9 +105,12 @@ def accuracy(models: Sequence[Chain], images: Images, *, batch_size: int = 500) 
     """Share of right test images, `[models]`."""
     graphs, states = zip(*map(nnx.split, models), strict=True)
     right = over_seeds(graphs[0], lambda model, x, y: (model(x).argmax(-1) == y).sum())
-    state, counts, total = stack(states), np.zeros(len(models)), 0
+    state, counts, total, size = stack(states), np.zeros(len(models)), 0, 0
     for batch, labels in images.test(batch_size):
-        counts += np.asarray(right(state, batch, labels))
+        size = size or len(labels)
+        rest = size - len(labels)  # the last batch is padded, so that one program serves
+        padded = np.pad(batch, ((0, rest), (0, 0), (0, 0), (0, 0))), np.pad(labels, (0, rest), constant_values=-1)
+        counts += np.asarray(right(state, *padded))
         total += len(labels)
     return counts / total
 

@@ -42,17 +42,16 @@ TAUS = (1.0, 0.3)
 )
 def objective(preset: Preset, key: jax.Array) -> Measurement:
     """Every form of the loss, for every layer, against pair by pair in NumPy."""
-    data = f"{PAIRS} pairs of random embeddings, {DEPTH} layers of {DIM}, prefix {SIZE}"
-    return identity(partial(_objective_errors, key), data)
-
-
-def _objective_errors(key: jax.Array, dtype: Any) -> dict[str, float]:
     draw = generator(key)
     layers = draw.standard_normal((DEPTH + 1, 2 * PAIRS, DIM)).astype(np.float32).astype(float)
     labels = np.round(draw.uniform(0, 5, PAIRS))  # with ties
-    inputs = jnp.asarray(layers, dtype), jnp.asarray(labels, dtype), jnp.asarray(SIZE)
-    found, expected = _forms(*inputs), _expected(layers, labels)
-    return {f"error, {name}": max_relative_error(found[name], x) for name, x in expected.items()}
+    expected = _expected(layers, labels)
+
+    def errors(dtype: Any) -> dict[str, float]:
+        found = _forms(np.asarray(layers, dtype), np.asarray(labels, dtype), np.int32(SIZE))
+        return {f"error, {name}": max_relative_error(found[name], x) for name, x in expected.items()}
+
+    return identity(errors, f"{PAIRS} pairs of random embeddings, {DEPTH} layers of {DIM}, prefix {SIZE}")
 
 
 @jax.jit

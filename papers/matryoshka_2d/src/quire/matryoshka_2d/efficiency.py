@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -38,7 +38,16 @@ def flops(model: SentenceEncoder, tokens: Tokens, mask: Mask, *, layers: int, co
     Raises:
         ValueError: if the compiler of this device does not count.
     """
-    program = _unrolled.lower(*nnx.split(model), tokens, mask, layers)
+    graph, state = nnx.split(model)
+    arrays, tree = jax.tree.flatten((state, tokens, mask))
+    shapes = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays)
+    return _counted(graph, tree, shapes, layers, compiled)
+
+
+@cache
+def _counted(graph: nnx.GraphDef, tree: Any, shapes: tuple[jax.ShapeDtypeStruct, ...], layers: int, compiled: bool) -> float:
+    """`flops` of all models and sentences of the same shapes."""
+    program = _unrolled.lower(graph, *tree.unflatten(shapes), layers)
     counted = ((program.compile() if compiled else program).cost_analysis() or {}).get("flops", 0.0)
     if not counted > 0:
         raise ValueError(f"flops is {counted}; the compiler of {jax.default_backend()} does not count")

@@ -25,9 +25,11 @@ from quire.mosaic_sdf.config import Fitting, Generation, Preset
 from quire.mosaic_sdf.dataset import Labelled, open_solids
 from quire.mosaic_sdf.fitting import (
     CHUNK,
+    Blended,
     Field,
     Samples,
     band,
+    blended_field,
     initial_mosaic,
     logarithmic,
     minimise,
@@ -109,7 +111,7 @@ class Timed:
 
 def mosaic_fields(task: Task, config: Fitting, key: jax.Array, timed: Timed) -> dict[str, tuple[Field, Any]]:
     """Mosaics as initialised and refined, and their ablations. Judged with all grids, refined with the heaviest."""
-    exact, culled = mosaic_field(3 * config.neighbours), mosaic_field(config.neighbours)
+    exact, culled = blended_field(3 * config.neighbours), mosaic_field(config.neighbours)
     begin = partial(initial_mosaic, task.shape.sdf, task.surface, config.n, config.k, margin=config.margin)
     chosen = generator(key).choice(len(task.surface), config.n, replace=False)
     start = logarithmic(timed(INITIAL, begin))
@@ -125,8 +127,8 @@ def mosaic_fields(task: Task, config: Fitting, key: jax.Array, timed: Timed) -> 
         RANDOM: refine(anywhere, lam=config.lam)[0],
     }
     balls = place_compiled(task.shape.sdf, jax.device_put(task.surface), start.centers, config.k, config.margin, ball=True)
-    fields = {name: (exact, params) for name, params in found.items()}
-    return fields | {BALLS: (mosaic_field(3 * config.neighbours, ball=True), logarithmic(balls))}
+    found[BALLS] = logarithmic(balls)
+    return {name: (exact, Blended(params, np.bool_(name == BALLS))) for name, params in found.items()}
 
 
 def other_fields(task: Task, config: Fitting, key: jax.Array) -> dict[str, tuple[Field, Any]]:

@@ -15,7 +15,7 @@ from quire.common.fields.solids import SDF, value_and_gradient
 from quire.common.fields.surfaces import farthest_points
 from quire.common.losses.sdf import length
 from quire.common.random import generator
-from quire.mosaic_sdf.mosaic import OUTSIDE, MosaicSDF, blend, grid_nodes, heaviest, raw_weights
+from quire.mosaic_sdf.mosaic import OUTSIDE, Flag, MosaicSDF, blend, grid_nodes, heaviest, raw_weights, size
 from quire.mosaic_sdf.shapes import Shape, distances, points_of
 
 ROWS = 1024
@@ -23,7 +23,7 @@ ROWS = 1024
 
 
 def min_cover_scale(
-    points: Float[Array | np.ndarray, "m 3"], centers: Float[Array | np.ndarray, "n 3"], *, ball: bool = False
+    points: Float[Array | np.ndarray, "m 3"], centers: Float[Array | np.ndarray, "n 3"], *, ball: Flag = False
 ) -> Float[Array, ""]:
     """The smallest common scale whose cubes (or balls) reach all points: `max_x min_i |x - p_i|_inf`.
 
@@ -38,8 +38,7 @@ def min_cover_scale(
     if not len(points) or not len(centers):
         raise ValueError(f"there are {len(points)} points and {len(centers)} centers; at least one of each is needed")
     points, centers = floating(points, centers)
-    far = length if ball else lambda u: jnp.abs(u).max(-1)
-    reach = jax.lax.map(lambda x: far(x[None] - centers).min(), points, batch_size=min(ROWS, len(points)))
+    reach = jax.lax.map(lambda x: size(x[None] - centers, ball).min(), points, batch_size=min(ROWS, len(points)))
     return reach.max()
 
 
@@ -71,7 +70,7 @@ def initial_mosaic(
     check_at_least("k", k, 2)
     points = jax.device_put(surface_points)
     chosen = points[farthest_points(points, n, start)] if centers is None else jnp.asarray(centers, points.dtype)
-    found = place_compiled(sdf, points, chosen, k, margin)
+    found = place_compiled(sdf, points, chosen, k, margin, ball=False)
     if not float(found.scales[0]) > 0:
         raise ValueError(
             f"the scale is {float(found.scales[0])}; it needs more surface_points than centers, and a positive margin"
@@ -89,7 +88,7 @@ def place(
     k: int,
     margin: float | Array,
     *,
-    ball: bool = False,
+    ball: Flag = False,
 ) -> MosaicSDF:
     """Grids of one scale about the centres, their values by the distance; no check, for compiled loops."""
     centers = jnp.asarray(centers)
@@ -98,7 +97,7 @@ def place(
     return MosaicSDF(centers, scales, sdf(nodes.reshape(-1, 3)).reshape(nodes.shape[:-1]))
 
 
-place_compiled = jax.jit(place, static_argnames=("sdf", "k", "ball"))
+place_compiled = jax.jit(place, static_argnames=("sdf", "k"))
 
 _covers = jax.jit(lambda m, x: (raw_weights(m, x) > 0).any(-1))
 
@@ -255,13 +254,35 @@ def logarithmic(m: MosaicSDF) -> Logarithmic:
 
 
 @cache
-def mosaic_field(neighbours: int, ball: bool = False) -> Field:
-    """The field of a `Logarithmic`, with the heaviest grids of every point only; `ball` as for `raw_weights`."""
+def mosaic_field(neighbours: int) -> Field:
+    """The field of a `Logarithmic`, with the heaviest grids of every point only."""
 
     def field(params: Logarithmic, x: Array) -> Array:
         m = params.mosaic
-        index = jax.lax.stop_gradient(heaviest(m, x, neighbours, ball=ball))
-        return blend(m, x, index, OUTSIDE, ball=ball)[0]
+        return blend(m, x, jax.lax.stop_gradient(heaviest(m, x, neighbours)), OUTSIDE)[0]
+
+    return field
+
+
+class Blended(NamedTuple):
+    """A mosaic with the shape of its weights, `ball` as for `raw_weights`."""
+
+    params: Logarithmic
+    ball: Flag
+
+    @property
+    def mosaic(self) -> MosaicSDF:
+        """Without that shape."""
+        return self.params.mosaic
+
+
+@cache
+def blended_field(neighbours: int) -> Field:
+    """The same of a `Blended`, to judge both shapes by one program."""
+
+    def field(params: Blended, x: Array) -> Array:
+        m = params.mosaic
+        return blend(m, x, heaviest(m, x, neighbours, ball=params.ball), OUTSIDE, ball=params.ball)[0]
 
     return field
 

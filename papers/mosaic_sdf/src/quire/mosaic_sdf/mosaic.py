@@ -15,6 +15,9 @@ from quire.common.losses.sdf import length
 OUTSIDE = 0.1
 """Value of the field where no cube covers a point."""
 
+Flag = bool | np.ndarray | Array
+"""A yes or no; traced, one program serves both."""
+
 CORNERS = np.stack(np.meshgrid(*[(0, 1)] * 3, indexing="ij"), -1).reshape(8, 3)
 
 
@@ -86,17 +89,24 @@ def grid_nodes(
     return centers[:, None, None, None] + scales[:, None, None, None, None] * cube[None]
 
 
-def raw_weights(m: MosaicSDF, x: Float[Array | np.ndarray, "m 3"], *, ball: bool = False) -> Float[Array, "m n"]:
+def raw_weights(m: MosaicSDF, x: Float[Array | np.ndarray, "m 3"], *, ball: Flag = False) -> Float[Array, "m n"]:
     """`ReLU(1 - |(x - p_i) / s_i|_inf)` of every grid, before they are divided by their sum; zero on the border of a cube.
 
-    With `ball` the length is Euclidean, an ablation: a grid then counts in the ball inside its cube only.
+    With `ball`, which may be traced, the length is Euclidean, an ablation: a grid then counts in the ball inside its cube only.
     """
     return hat((x[:, None] - m.centers[None]) / m.scales[None, :, None], ball)
 
 
-def hat(u: Float[Array | np.ndarray, "*batch 3"], ball: bool) -> Float[Array, "*batch"]:
+def hat(u: Float[Array | np.ndarray, "*batch 3"], ball: Flag) -> Float[Array, "*batch"]:
     """1 at 0, falling to 0 at the border of the unit cube or ball."""
-    return jnp.maximum(1 - (length(u) if ball else jnp.abs(u).max(-1)), 0)
+    return jnp.maximum(1 - size(u, ball), 0)
+
+
+def size(u: Float[Array | np.ndarray, "*batch 3"], ball: Flag) -> Float[Array, "*batch"]:
+    """Half the edge of the smallest cube about 0 that holds u, or the radius of the smallest ball."""
+    if isinstance(ball, bool):
+        return length(u) if ball else jnp.abs(u).max(-1)
+    return jnp.where(ball, length(u), jnp.abs(u).max(-1))
 
 
 def trilinear(
@@ -129,7 +139,7 @@ def blend(
     index: Int[Array | np.ndarray, "m c"],
     outside: float | Array,
     *,
-    ball: bool = False,
+    ball: Flag = False,
 ) -> tuple[Float[Array, " m"], Bool[Array, " m"]]:
     """`sum_i w_i I_i / sum_i w_i` over the grids `index` of every point; no check, for compiled loops."""
     u = (x[:, None] - m.centers[index]) / m.scales[index][..., None]
@@ -140,7 +150,7 @@ def blend(
     return jnp.where(nowhere, outside, blended), total > 0
 
 
-def heaviest(m: MosaicSDF, x: Float[Array | np.ndarray, "m 3"], count: int, *, ball: bool = False) -> Int[Array, "m c"]:
+def heaviest(m: MosaicSDF, x: Float[Array | np.ndarray, "m 3"], count: int, *, ball: Flag = False) -> Int[Array, "m c"]:
     """The grids with the largest weights at every point; all in their order where there are no more than `count`."""
     n = len(m.centers)
     if count >= n:

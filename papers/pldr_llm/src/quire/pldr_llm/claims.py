@@ -34,7 +34,7 @@ def _random_model(key: jax.Array, dtype: Any) -> tuple[nnx.GraphDef, nnx.State, 
     """Graph and state of random weights, and random tokens without padding."""
     graph, state = nnx.split(PLDRModel(EXACT, rngs=nnx.Rngs(key)))
     tokens = generator(key).integers(1, EXACT.vocab_size, (2, PROMPT + STEPS))
-    return graph, jax.tree.map(lambda x: x.astype(dtype), state), tokens.astype(np.int32)
+    return graph, jax.tree.map(lambda x: np.asarray(x, dtype), state), tokens.astype(np.int32)
 
 
 @partial(jax.jit, static_argnames="graph")
@@ -66,8 +66,8 @@ def caches(preset: Preset, key: jax.Array) -> Measurement:
     """Eight steps behind a prompt of twelve tokens."""
 
     def errors(dtype):
-        found = _continued(*_random_model(key, dtype))
-        return {f"{name} and KV + G": float(jnp.abs(found[name] - found["KV + G"]).max()) for name in ("KV", "G")}
+        found = jax.tree.map(np.asarray, _continued(*_random_model(key, dtype)))
+        return {f"{name} and KV + G": float(np.abs(found[name] - found["KV + G"]).max()) for name in ("KV", "G")}
 
     data = f"{EXACT.depth} layers of random weights, prompts of {PROMPT} random tokens, {STEPS} steps"
     return identity(errors, data, single=False)
@@ -161,7 +161,7 @@ def replaced(preset: Preset, key: jax.Array) -> Measurement:
 # --- Cost ---
 
 MODES = {"KV + G": (True, True), "KV": (True, False), "none": (False, False)}
-GENERATED = 64
+GENERATED = 32
 
 
 def _seconds(cfg: PLDRConfig, length: int, key: jax.Array) -> dict[str, float]:

@@ -29,12 +29,17 @@ def dag_loss(T: Float[Array, "*batch d d"]) -> Float[Array, ""]:
     (T,) = floating(T)
     if T.ndim < 2 or T.shape[-1] != T.shape[-2] or 0 in T.shape:
         raise ValueError(f"T has shape {T.shape}; it needs square matrices, at least one")
-    squares = T.reshape(-1, *T.shape[-2:]) ** 2
-    trace = jnp.trace(jax.vmap(jax.scipy.linalg.expm)(squares), axis1=-2, axis2=-1)
-    loss = jnp.mean(jnp.abs(jnp.log(trace / T.shape[-1])))
+    loss = _loss(T)
     if is_concrete(loss) and not np.isfinite(loss):
         raise ValueError(f"T has entries up to {float(jnp.abs(T).max()):.3g}; the exponential of their squares is not finite")
     return loss
+
+
+@jax.jit
+def _loss(T: Array) -> Array:
+    squares = T.reshape(-1, *T.shape[-2:]) ** 2
+    trace = jnp.trace(jax.vmap(jax.scipy.linalg.expm)(squares), axis1=-2, axis2=-1)
+    return jnp.mean(jnp.abs(jnp.log(trace / T.shape[-1])))
 
 
 def dag_penalty(tensors: Deductive, weights: tuple[float, float, float]) -> Float[Array, ""] | float:
