@@ -526,7 +526,7 @@ def test_tasks_of_bytes_adapt_as_tasks_of_floats():
         (lambda: mup_adam(float("nan"), {}), "learning_rate is nan"),
     ],
 )
-def test_what_does_not_fit_is_refused(call, message):
+def test_what_does_not_fit_is_refused(call, message, as_installed):
     with pytest.raises(ValueError, match=message):
         call()
 
