@@ -493,7 +493,7 @@ def no_data(monkeypatch, tmp_path):
     monkeypatch.setattr("quire.common.data.registry.cache_dir", lambda: tmp_path / "cache")
 
 
-def test_tasks_of_bytes_adapt_as_tasks_of_floats():
+def test_tasks_of_bytes_adapt_as_tasks_of_floats(as_installed):
     """Products of bytes would overflow."""
     images = np.random.default_rng(0).integers(0, 256, (2, 4, 3)).astype(np.uint8)
     labels = np.array([0, 1, 0, 1])
