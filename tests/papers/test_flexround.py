@@ -12,6 +12,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quire.common.data.images import ImageSplit
 from quire.common.layers.resnet import ResNet
 from quire.common.quant.reconstruct import output_error, reconstruct_block
 from quire.common.quant.uniform import Grid, affine_codes
@@ -72,7 +73,7 @@ from quire.flexround.layer_weights import input_steps, layer_weights, with_weigh
 from quire.flexround.methods import rates
 from quire.flexround.peers import qwix_gptq, qwix_nearest
 from quire.flexround.sources import open_images, open_text
-from quire.flexround.vision import build, load_published, published_names
+from quire.flexround.vision import accuracy, build, load_published, published_names
 
 quantize = jax.jit(flexround, static_argnames=("bits", "symmetric"))
 nearest_to = jax.jit(rtn, static_argnames=("bits", "symmetric"))
@@ -686,6 +687,16 @@ def test_data_of_the_presets(as_installed):
         open_images(replace(presets.QUICK.vision, image_set="faces"))
     with pytest.raises(ValueError, match="corpus is 'novels'"):
         open_text(replace(presets.QUICK.language, corpus="novels"), jax.random.key(0))
+
+
+def test_accuracy_does_not_depend_on_the_batches():
+    images = open_images(presets.QUICK.vision).value
+    model = drawn(lambda rngs: mlp((64, 10), rngs=rngs), jax.random.key(0))
+    x, labels = (a[:7] for a in next(images.test(100)))
+    few = replace(images, test=ImageSplit(x, labels).batches)
+    share = np.mean(np.asarray(model(x)).argmax(1) == labels)
+    for size in (3, 7):  # the last batch of three holds one
+        np.testing.assert_allclose(accuracy([model], few, batch_size=size), [share])
 
 
 def test_published_weights_load_strictly():

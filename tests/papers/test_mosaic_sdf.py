@@ -214,6 +214,9 @@ def test_borders():
     np.testing.assert_allclose(raw_weights(one, x)[:, 0], [0, 1, 0.02, 0.5], atol=1e-6)
     np.testing.assert_allclose(raw_weights(one, x + 0.3, ball=True)[1:2, 0], 0)
     np.testing.assert_allclose(raw_weights(one, x + 0.3)[1:2, 0], 0.4, rtol=1e-5)
+    traced = jax.jit(raw_weights)  # one program for both shapes
+    for ball in (False, True):
+        np.testing.assert_allclose(traced(one, x + 0.3, ball=ball), raw_weights(one, x + 0.3, ball=ball), atol=1e-6)
     zero_and_one = jnp.stack([jnp.zeros((2, 2, 2)), jnp.ones((2, 2, 2))])
     two = MosaicSDF(jnp.array([[0.0, 0, 0], [0.6, 0, 0]]), jnp.array([0.5, 0.5]), zero_and_one)
     near = jnp.array([[0.5 - 1e-6, 0, 0], [0.5 + 1e-6, 0, 0], [0.1 - 1e-6, 0, 0], [0.1 + 1e-6, 0, 0]])
