@@ -128,7 +128,7 @@ def mosaic_fields(task: Task, config: Fitting, key: jax.Array, timed: Timed) -> 
     }
     balls = place_compiled(task.shape.sdf, jax.device_put(task.surface), start.centers, config.k, config.margin, ball=True)
     found[BALLS] = logarithmic(balls)
-    return {name: (exact, Blended(params, np.bool_(name == BALLS))) for name, params in found.items()}
+    return {name: (exact, Blended(params, np.array(name == BALLS))) for name, params in found.items()}
 
 
 def other_fields(task: Task, config: Fitting, key: jax.Array) -> dict[str, tuple[Field, Any]]:
