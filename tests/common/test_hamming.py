@@ -70,4 +70,4 @@ def test_codes_of_half_precision_and_of_nan(as_installed):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(9, 4)), jnp.bfloat16)
     assert itq(x, 2, jax.random.key(0))[1].dtype == np.float32
     with pytest.raises(ValueError, match="numbers that are not finite"):
-        itq(x * jnp.nan, 2, jax.random.key(0))
+        itq(np.full((9, 4), np.nan, np.float32), 2, jax.random.key(0))

@@ -78,7 +78,7 @@ def max_score(
     scale = 1 / q.shape[-1] if scale is None else scale
     if exact:
         return max_entry(tuple_scores(q, ks, scale))
-    return float(abs(scale) * math.prod(map(_tallest, [q, *ks])).sum())
+    return float(abs(scale) * math.prod(map(_tallest, ks), start=_tallest(q)).sum())
 
 
 def _tallest(x: Array) -> Array:
