@@ -195,6 +195,11 @@ def small():
     return Recommendation(toy())
 
 
+def sample(task, size):
+    """One batch."""
+    return tuple(part[0] for part in task.sample(np.random.default_rng(0), (1, size)))
+
+
 MODELS = {
     "sheaf": lambda n, r: SheafRec(n, 8, 2, rngs=r),
     "sheaf concat": lambda n, r: SheafRec(n, 8, 3, readout="concat", rngs=r),
@@ -215,7 +220,7 @@ def test_models_give_a_vector_per_node_and_finite_gradients(small, name):
     out = model(small.task.graph)
     assert out.shape == (n, 32 if name == "sheaf concat" else 8)
     skeleton, params = nnx.split(model)
-    batch = small.task.sample(jax.random.key(0), 16)
+    batch = sample(small.task, 16)
 
     @jax.jit
     def gradient(params, objective="bpr"):
@@ -288,7 +293,7 @@ def test_link_batches_are_edges_and_non_neighbours():
     graph = block_graph(30)
     split = split_links(graph, num_non_edges=50)
     task = link_task(split.train, graph.num_nodes)
-    asking, positive, negative = (np.asarray(a) for a in task.sample(jax.random.key(0), 3000))
+    asking, positive, negative = sample(task, 3000)
     linked = np.zeros((30, 30), bool)
     linked[split.train[0], split.train[1]] = linked[split.train[1], split.train[0]] = True
     assert linked[asking, positive].all()
@@ -325,7 +330,7 @@ def test_training_errors(as_installed, small):
     with pytest.raises(ValueError, match="batch_size is 0"):
         train(build, small.task, [Setting(0.1, 0.0)], [jax.random.key(0)], [1], batch_size=0)
     with pytest.raises(ValueError, match="objective is 'mse'"):
-        batch_loss(build(nnx.Rngs(0)), small.task.graph, small.task.sample(jax.random.key(0), 4), jax.random.key(0), 0.0, "mse")
+        batch_loss(build(nnx.Rngs(0)), small.task.graph, sample(small.task, 4), jax.random.key(0), 0.0, "mse")
     for opener in (open_feedback, open_links):
         with pytest.raises(ValueError, match="name is 'netflix'; it must be one of"):
             opener("netflix")

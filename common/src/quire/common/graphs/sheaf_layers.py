@@ -11,7 +11,7 @@ from quire.common.checks import check_at_least
 from quire.common.graphs.edges import Graph, check_features
 from quire.common.graphs.sheaves import MapKind, SheafLaplacian, apply_maps, check_kind, sheaf_laplacian
 from quire.common.graphs.stalk_maps import OrthogonalForm, num_orthogonal_params, orthogonal_map
-from quire.common.layers.initialisers import linear, uniform_fan_in
+from quire.common.layers.initialisers import linear, normal, uniform_fan_in
 from quire.common.layers.intermediates import sow
 
 
@@ -175,7 +175,8 @@ class SheafDiffusion(nnx.Module):
             raise ValueError(f"activation is {activation!r}; it must be 'elu' or 'none'")
         self.activation, self.d = activation, d
         self.left = nnx.Param(jnp.eye(d))
-        self.right = nnx.Param(nnx.initializers.orthogonal()(rngs.params(), (channels, channels)))
+        basis, triangle = jnp.linalg.qr(normal(1.0)(rngs.params(), (channels, channels)))
+        self.right = nnx.Param(basis * jnp.sign(jnp.diagonal(triangle))[None])
         self.eps = nnx.Param(jnp.zeros(d))
         self.learner = SheafLearner(d * channels, kind, d, form=form, rngs=rngs)
 

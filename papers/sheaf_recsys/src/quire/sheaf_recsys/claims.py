@@ -174,6 +174,7 @@ def recommenders(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         builds, dict(preset.grid), lambda build, settings: _validation(preset, data, build, settings, seeds[0])
     )
     result: dict[str, Any] = {
+        "interactions": data,
         "data": source.name,
         "stand_in_for": source.stand_in_for,
         "popularity": data.popularity(),

@@ -17,6 +17,7 @@ from quire.common.graphs.propagation import GCNConv, NGCFConv, lightgcn_propagat
 from quire.common.graphs.sheaf_layers import SheafConv, SheafDiffusion
 from quire.common.graphs.sheaves import MapKind
 from quire.common.graphs.stalk_maps import OrthogonalForm
+from quire.common.layers.initialisers import normal
 
 Readout = Literal["mean", "concat"]
 
@@ -29,7 +30,7 @@ def embedding(num_nodes: int, dim: int, rngs: nnx.Rngs) -> nnx.Param:
     """
     check_at_least("num_nodes", num_nodes)
     check_at_least("dim", dim)
-    return nnx.Param(0.1 * jax.random.normal(rngs.params(), (num_nodes, dim)))
+    return nnx.Param(normal(0.1)(rngs.params(), (num_nodes, dim)))
 
 
 def read_out(layers: Sequence[Float[Array, "n dim"]], readout: Readout) -> Float[Array, "n out"]:

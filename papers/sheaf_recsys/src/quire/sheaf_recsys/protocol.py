@@ -38,12 +38,13 @@ def held(train: np.ndarray, test: np.ndarray, num_users: int, num_items: int) ->
     """
     check_at_least("num_users", num_users)
     check_at_least("num_items", num_items)
+    train, test = np.asarray(train), np.asarray(test)
     for name, pairs in (("train", train), ("test", test)):
-        if np.ndim(pairs) != 2 or len(pairs) != 2:
+        if pairs.ndim != 2 or len(pairs) != 2:
             raise ValueError(f"{name} has shape {np.shape(pairs)}; it must be pairs of users and items, (2, n)")
         for side, index, size in (("users", pairs[0], num_users), ("items", pairs[1], num_items)):
-            check_ids(f"{name} {side}", np.asarray(index), size)
-    rows = [jnp.asarray(padded_rows(part, num_users, num_items)) for part in (train, test)]
+            check_ids(f"{name} {side}", index, size)
+    rows = [jax.device_put(padded_rows(part, num_users, num_items)) for part in (train, test)]
     return Held(*rows, num_items)
 
 
