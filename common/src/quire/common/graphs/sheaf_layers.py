@@ -46,9 +46,8 @@ def edge_params(graph: Graph, x: Float[Array, "n f"], weight: Float[Array, "p tw
         raise ValueError(f"weight has shape {weight.shape}; features of width {f} need (p, {2 * f})")
     own, other = x @ weight[:, :f].T, x @ weight[:, f:].T
     both = jnp.concatenate([own, other], axis=1)
-    (i, j), p = graph.pairs, weight.shape[0]
-    at_i, at_j = both[i], both[j]
-    return jnp.tanh(jnp.concatenate([at_i[:, :p] + at_j[:, p:], at_j[:, :p] + at_i[:, p:]]))
+    p, ends = weight.shape[0], both[graph.pairs]  # one gather, and one scatter of its derivative
+    return jnp.tanh(ends[..., :p] + ends[::-1, :, p:]).reshape(-1, p)
 
 
 def sheaf_maps(

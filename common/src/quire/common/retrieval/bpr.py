@@ -7,7 +7,7 @@ from operator import add
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Integer
 
 from quire.common.checks import check_at_least, check_ids, floating, is_concrete
 
@@ -68,7 +68,7 @@ def interactions(user: np.ndarray, item: np.ndarray, num_users: int, num_items: 
     return Interactions(*(jnp.asarray(a, jnp.int32) for a in (starts, item, keys)), num_users, num_items)
 
 
-def unseen_item(data: Interactions, user: Int[AnyArray, "*b"], rank: Int[AnyArray, "*b"]) -> Int[AnyArray, "*b"]:
+def unseen_item(data: Interactions, user: Integer[AnyArray, "*b"], rank: Integer[AnyArray, "*b"]) -> Integer[AnyArray, "*b"]:
     """The item that is number `rank` among those a user has not interacted with, from 0.
 
     `p_j - j` items below the j-th item of the user are unseen, so the answer is rank plus the number of j with
@@ -119,7 +119,7 @@ def sample_bpr(
     start, count = data.starts[user], data.starts[user + 1] - data.starts[user]
     pos = data.items[start + jax.random.randint(positive, (batch_size,), 0, count, jnp.int32)]
     rank = jax.random.randint(negative, (batch_size,), 0, data.num_items - count, jnp.int32)
-    return user, pos, unseen_item(data, user, rank)
+    return user, pos, jnp.asarray(unseen_item(data, user, rank))
 
 
 def draw_bpr(draw: np.random.Generator, data: Interactions, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

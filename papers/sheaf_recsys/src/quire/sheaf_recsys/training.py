@@ -118,12 +118,12 @@ def batch_loss(
         ValueError: for another objective.
     """
     _check_objective(objective)
-    asking, positive, negative = batch
-    out, start = model(graph, key), model.embedding[...]
-    above, below = model.score(out[asking], out[positive]), model.score(out[asking], out[negative])
+    nodes = jnp.concatenate(batch)  # one gather, and one scatter of its derivative
+    asking, positive, negative = jnp.split(model(graph, key)[nodes], 3)
+    above, below = model.score(asking, positive), model.score(asking, negative)
     apart = jnp.mean(jax.nn.softplus(-above)) + jnp.mean(jax.nn.softplus(below)) if objective == "bce" else bpr_loss(above, below)
-    squares = jnp.sum(start**2, axis=-1)  # numbers are gathered, and their derivatives scattered, in place of rows
-    return apart + penalty / 2 * jnp.mean(squares[asking] + squares[positive] + squares[negative])
+    squares = jnp.sum(model.embedding[...] ** 2, axis=-1)  # numbers are gathered in place of rows
+    return apart + 1.5 * penalty * jnp.mean(squares[nodes])
 
 
 def _check_objective(objective: str) -> None:
@@ -193,8 +193,9 @@ def _train_one(build, task: Task, setting: Setting, key: jax.Array, steps: int, 
     constants = task.graph, np.float32(setting.penalty)
     for first in range(0, steps, CHUNK_STEPS):
         count = min(CHUNK_STEPS, steps - first)
-        dropout = draw.integers(0, 2**32, (count, *jax.random.key_data(key).shape), np.uint32)
-        batches = (*task.sample(draw, (count, batch_size)), dropout)
+        numbers = draw.integers(0, 2**32, (CHUNK_STEPS, *jax.random.key_data(key).shape), np.uint32)
+        drawn = (*task.sample(draw, (CHUNK_STEPS, batch_size)), numbers)  # whole chunks: runs of all lengths start alike
+        batches = tuple(part[:count] for part in drawn)
         rates = np.full((count, 1), setting.learning_rate)
         run, course = train_chunk(run, LOSSES[objective], batches, rates, constants, optimiser=ADAM, first_step=first)
         losses.append(course.losses)
