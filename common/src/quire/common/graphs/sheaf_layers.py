@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from quire.common.checks import check_at_least
 from quire.common.graphs.edges import Graph, check_features
 from quire.common.graphs.sheaves import MapKind, SheafLaplacian, apply_maps, check_kind, sheaf_laplacian
-from quire.common.graphs.stalk_maps import OrthogonalForm, num_orthogonal_params, orthogonal_map
+from quire.common.graphs.stalk_maps import OrthogonalForm, check_form, num_orthogonal_params, orthogonal_map
 from quire.common.layers.initialisers import linear, normal, uniform_fan_in
 from quire.common.layers.intermediates import sow
 
@@ -97,7 +97,7 @@ class SheafLearner(nnx.Module):
         rngs: for the initial weight.
 
     Raises:
-        ValueError: for another kind, a size below 1, scalar maps with d other than 1, or orthogonal ones with d = 1.
+        ValueError: for another kind or form, a size below 1, scalar maps with d other than 1, or orthogonal ones with d = 1.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class SheafLearner(nnx.Module):
         if (kind == "scalar") != (d == 1) and kind in ("scalar", "orthogonal"):
             raise ValueError(f"d is {d} for {kind} maps; scalar maps need d = 1, orthogonal ones d > 1")
         check_at_least("in_features", in_features)
+        check_form(form)
         self.kind, self.d, self.form = kind, d, form
         init = uniform_fan_in(2 * in_features)
         self.weight = nnx.Param(init(rngs.params(), (num_map_params(kind, d), 2 * in_features)))
@@ -173,10 +174,10 @@ class SheafDiffusion(nnx.Module):
         if activation not in ("elu", "none"):
             raise ValueError(f"activation is {activation!r}; it must be 'elu' or 'none'")
         self.activation, self.d = activation, d
-        self.left = nnx.Param(jnp.eye(d))
+        self.left = nnx.Param(jnp.eye(d, dtype=jnp.float32))
         basis, triangle = jnp.linalg.qr(normal(1.0)(rngs.params(), (channels, channels)))
         self.right = nnx.Param(basis * jnp.sign(jnp.diagonal(triangle))[None])
-        self.eps = nnx.Param(jnp.zeros(d))
+        self.eps = nnx.Param(jnp.zeros(d, jnp.float32))
         self.learner = SheafLearner(d * channels, kind, d, form=form, rngs=rngs)
 
     def __call__(self, graph: Graph, x: Float[Array, "n d h"]) -> Float[Array, "n d h"]:

@@ -145,7 +145,7 @@ def draw_bpr(draw: np.random.Generator, data: Interactions, shape: tuple[int, in
     count = starts[user + 1] - starts[user]
     positive = np.asarray(data.items)[starts[user] + draw.integers(0, count)]
     negative = unseen_item(data, user, draw.integers(0, data.num_items - count))
-    return user.astype(np.int32), positive, negative
+    return user.astype(np.int32), positive, np.asarray(negative)
 
 
 def bpr_loss(positive: Float[Array, " b"], negative: Float[Array, " b"]) -> Float[Array, ""]:

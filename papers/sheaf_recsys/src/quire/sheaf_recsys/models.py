@@ -98,10 +98,15 @@ class NGCF(Encoder):
     Args:
         num_nodes, dim, num_layers, rngs: as for `LightGCN`.
         dropout: of the messages.
+
+    Raises:
+        ValueError: for a dropout outside of `[0, 1)`.
     """
 
     def __init__(self, num_nodes: int, dim: int = 64, num_layers: int = 5, *, dropout: float = 0.1, rngs: nnx.Rngs):
         check_at_least("num_layers", num_layers, 0)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}; a probability to drop lies in [0, 1)")
         self.embedding = embedding(num_nodes, dim, rngs)
         self.convs = nnx.List([NGCFConv(dim, dropout=dropout, rngs=rngs) for _ in range(num_layers)])
 
@@ -237,10 +242,14 @@ class LinkHead(nnx.Module):
     """
 
     def __init__(self, dim: int, hidden: int = 64, *, rngs: nnx.Rngs):
+        check_at_least("dim", dim)
+        check_at_least("hidden", hidden)
         self.inner = nnx.Linear(dim, hidden, rngs=rngs)
         self.outer = nnx.Linear(hidden, 1, rngs=rngs)
 
     def __call__(self, a: Float[Array, "b dim"], b: Float[Array, "b dim"]) -> Float[Array, " b"]:
+        if a.shape[-1] != self.inner.in_features:
+            raise ValueError(f"a has vectors of width {a.shape[-1]}; the head was made for dim = {self.inner.in_features}")
         return self.outer(jax.nn.relu(self.inner(a * b)))[:, 0]
 
 

@@ -68,13 +68,15 @@ def evaluate(out: Float[Array, "runs nodes dim"], task: Held, ks: tuple[int, ...
         ks: list lengths.
 
     Raises:
-        ValueError: unless there is a vector for every user and item.
+        ValueError: unless there is a run, and in each a vector for every user and item.
     """
     num_users = task.seen.shape[0]
+    if out.ndim != 3 or not len(out):
+        raise ValueError(f"out has shape {out.shape}; it needs (runs, nodes, dim), and a run at least")
     if out.shape[1] != num_users + task.num_items:
         raise ValueError(f"out has vectors of {out.shape[1]} nodes; {num_users} users and {task.num_items} items are needed")
     widened = jnp.pad(out, ((0, 0), (0, 0), (0, -out.shape[2] % WIDTHS)))
-    return jax.tree.map(lambda *values: jnp.stack(values), *[_evaluate_run(run, task, ks) for run in widened])
+    return jax.tree.map(lambda *values: jnp.stack(values), *[_evaluate_run(run, task, tuple(ks)) for run in widened])
 
 
 @partial(jax.jit, static_argnames="ks")
@@ -104,6 +106,11 @@ def _evaluate_run(out: Float[Array, "nodes dim"], task: Held, ks: tuple[int, ...
 
 
 def popularity(train: np.ndarray, num_users: int, num_items: int) -> Float[Array, "1 nodes 1"]:
-    """Vectors that rank items by their number of interactions, the same for every user; for `evaluate`."""
+    """Vectors that rank items by their number of interactions, the same for every user; for `evaluate`.
+
+    Raises:
+        ValueError: for an item out of range.
+    """
+    check_ids("train items", np.asarray(train[1]), num_items)
     count = np.bincount(train[1], minlength=num_items)
     return jnp.asarray(np.concatenate([np.ones(num_users), count]), jnp.float32)[None, :, None]

@@ -104,8 +104,10 @@ def between_and_within(x: Float[Array, "n channels"], second: Bool[Array, " n"])
     """Distance of the class means, and root mean squared distance of the nodes to the mean of their class.
 
     Raises:
-        ValueError: if all nodes are of one class, unless the classes are traced.
+        ValueError: if there is not one class for every node, or all nodes are of one class, unless the classes are traced.
     """
+    if second.shape != x.shape[:1]:
+        raise ValueError(f"second has shape {second.shape}; the {len(x)} rows of x need one class each")
     if is_concrete(second) and len(np.unique(np.asarray(second))) != 2:
         raise ValueError(f"second is {bool(second[0])} for all {len(second)} nodes; both classes need one")
     weight = second.astype(x.dtype)[:, None]

@@ -12,7 +12,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array
 
-from quire.common.checks import check_at_least, check_positive
+from quire.common.checks import check_at_least, check_ids, check_positive
 from quire.common.graphs.edges import Graph, bipartite, undirected
 from quire.common.random import generator
 from quire.common.retrieval.bpr import Interactions, bpr_loss, draw_bpr, interactions, unseen_item
@@ -115,9 +115,14 @@ def batch_loss(
         objective: `"bpr"` or `"bce"`.
 
     Raises:
-        ValueError: for another objective.
+        ValueError: for another objective, no node, parts of different lengths, or a node that is not in the graph.
     """
     _check_objective(objective)
+    sizes = {len(part) for part in batch}
+    if len(sizes) != 1:
+        raise ValueError(f"batch has parts of {sorted(sizes)} nodes; all three need the same number")
+    for name, part in zip(("asking", "positive", "negative"), batch, strict=True):
+        check_ids(name, part, graph.num_nodes)
     nodes = jnp.concatenate(batch)  # one gather, and one scatter of its derivative
     asking, positive, negative = jnp.split(model(graph, key)[nodes], 3)
     above, below = model.score(asking, positive), model.score(asking, negative)
