@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from quire.common.metrics.ranking import hits_at_k, ranked_hits, ranking_metrics, user_metrics
-from quire.common.retrieval.bpr import bpr_loss, embedding_penalty, interactions, sample_bpr, unseen_item
+from quire.common.retrieval.bpr import bpr_loss, draw_bpr, embedding_penalty, interactions, sample_bpr, unseen_item
 from quire.common.testing import assert_close, assert_degenerate, assert_dtypes, assert_gradients
 
 
@@ -147,6 +147,27 @@ def test_samples_are_exact_and_uniform(data):
     assert sorted(few.tolist()) == list(range(9))
 
 
+def test_draws_of_the_host_are_exact_and_uniform(data):
+    dense, rows = data
+    users, pos, neg = draw_bpr(np.random.default_rng(0), rows, (20, 1000))
+    assert all(x.shape == (20, 1000) and x.dtype == np.int32 for x in (users, pos, neg))
+    assert dense[users, pos].all()
+    assert not dense[users, neg].any()
+    for place, items in ((~dense[0], neg), (dense[0], pos)):
+        counts = np.bincount(items[users == 0], minlength=14)[place]
+        assert counts.min() > 0.7 * counts.mean()
+    few, _, _ = draw_bpr(np.random.default_rng(1), rows, (4, 9))
+    assert (np.sort(few, axis=1) == np.arange(9)).all()
+    assert len(np.unique(few, axis=0)) > 1
+
+
+def test_small_integers_have_room_for_the_keys():
+    rows = interactions(np.arange(30), np.arange(30), 30, 40)
+    user, rank, expected = np.full(3, 29, np.uint8), np.array([0, 28, 29], np.uint8), [0, 28, 30]
+    np.testing.assert_array_equal(unseen_item(rows, user, rank), expected)
+    np.testing.assert_array_equal(jax.jit(lambda u, r: unseen_item(rows, u, r))(user, rank), expected)
+
+
 def test_sampling_errors(data, as_installed):
     one = jnp.zeros(1, jnp.int32)
     with pytest.raises(ValueError, match="rank runs from 14 to 14"):
@@ -155,6 +176,11 @@ def test_sampling_errors(data, as_installed):
         unseen_item(data[1], one + 9, one)
     with pytest.raises(ValueError, match="batch_size is 0"):
         sample_bpr(jax.random.key(0), data[1], 0)
+    for shape, name in (((0, 3), "batches"), ((3, 0), "batch_size")):
+        with pytest.raises(ValueError, match=f"{name} is 0"):
+            draw_bpr(np.random.default_rng(0), data[1], shape)
+    with pytest.raises(ValueError, match="rank has dtype float32; ids are integers"):
+        unseen_item(data[1], one, one + 0.5)
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,10 @@ from quire.sheaf_recsys.experiments import (
     open_links,
     predict_links,
 )
-from quire.sheaf_recsys.models import BPRMF, GCN, NGCF, LightGCN, LinkPredictor, SheafRec, StalkSheafRec, inner_product
-from quire.sheaf_recsys.protocol import evaluate, held
+from quire.sheaf_recsys.models import BPRMF, GCN, NGCF, LightGCN, LinkHead, LinkPredictor, SheafRec, StalkSheafRec, inner_product
+from quire.sheaf_recsys.protocol import evaluate, held, popularity
 from quire.sheaf_recsys.separation import between_and_within, diffuse, two_classes
-from quire.sheaf_recsys.training import Setting, batch_loss, link_task, train
+from quire.sheaf_recsys.training import Setting, batch_loss, link_task, recommendation_task, train
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float64, 1e-10), (jnp.float32, 2e-5)], ids=["f64", "f32"])
 
@@ -195,6 +195,11 @@ def small():
     return Recommendation(toy())
 
 
+def sample(task, size):
+    """One batch."""
+    return tuple(part[0] for part in task.sample(np.random.default_rng(0), (1, size)))
+
+
 MODELS = {
     "sheaf": lambda n, r: SheafRec(n, 8, 2, rngs=r),
     "sheaf concat": lambda n, r: SheafRec(n, 8, 3, readout="concat", rngs=r),
@@ -215,7 +220,7 @@ def test_models_give_a_vector_per_node_and_finite_gradients(small, name):
     out = model(small.task.graph)
     assert out.shape == (n, 32 if name == "sheaf concat" else 8)
     skeleton, params = nnx.split(model)
-    batch = small.task.sample(jax.random.key(0), 16)
+    batch = sample(small.task, 16)
 
     @jax.jit
     def gradient(params, objective="bpr"):
@@ -262,6 +267,10 @@ def test_initial_weights_have_the_authors_ranges():
         (lambda r: BPRMF(0, 8, rngs=r), "num_nodes is 0"),
         (lambda r: LightGCN(4, 0, rngs=r), "dim is 0"),
         (lambda r: LightGCN(4, 8, -1, rngs=r), "num_layers is -1"),
+        (lambda r: StalkSheafRec(4, 8, 1, kind="orthogonal", d=2, form="qr", rngs=r), "form is 'qr'"),
+        (lambda r: NGCF(4, 8, 1, dropout=-0.1, rngs=r), "dropout is -0.1"),
+        (lambda r: LinkHead(4, 0, rngs=r), "hidden is 0"),
+        (lambda r: LinkHead(4, rngs=r)(jnp.ones((1, 3)), jnp.ones((1, 3))), "a has vectors of width 3"),
     ],
 )
 def test_model_errors(as_installed, make, message):
@@ -288,7 +297,7 @@ def test_link_batches_are_edges_and_non_neighbours():
     graph = block_graph(30)
     split = split_links(graph, num_non_edges=50)
     task = link_task(split.train, graph.num_nodes)
-    asking, positive, negative = (np.asarray(a) for a in task.sample(jax.random.key(0), 3000))
+    asking, positive, negative = sample(task, 3000)
     linked = np.zeros((30, 30), bool)
     linked[split.train[0], split.train[1]] = linked[split.train[1], split.train[0]] = True
     assert linked[asking, positive].all()
@@ -325,7 +334,15 @@ def test_training_errors(as_installed, small):
     with pytest.raises(ValueError, match="batch_size is 0"):
         train(build, small.task, [Setting(0.1, 0.0)], [jax.random.key(0)], [1], batch_size=0)
     with pytest.raises(ValueError, match="objective is 'mse'"):
-        batch_loss(build(nnx.Rngs(0)), small.task.graph, small.task.sample(jax.random.key(0), 4), jax.random.key(0), 0.0, "mse")
+        batch_loss(build(nnx.Rngs(0)), small.task.graph, sample(small.task, 4), jax.random.key(0), 0.0, "mse")
+    model, key, (a, b) = build(nnx.Rngs(0)), jax.random.key(0), (np.zeros(1, int), np.zeros(2, int))
+    with pytest.raises(ValueError, match=r"batch has parts of \[1, 2\] nodes"):
+        batch_loss(model, small.task.graph, (b, a, a), key, 0.0)
+    with pytest.raises(ValueError, match="negative runs from 999 to 999"):
+        batch_loss(model, small.task.graph, (a, a, a + 999), key, 0.0)
+    for setting, message in ((0.0, 0.0), "learning_rate is 0.0"), ((0.1, -1.0), "penalty is -1.0"):
+        with pytest.raises(ValueError, match=message):
+            Setting(*setting)
     for opener in (open_feedback, open_links):
         with pytest.raises(ValueError, match="name is 'netflix'; it must be one of"):
             opener("netflix")
@@ -356,6 +373,10 @@ def test_unknown_items_are_not_held(as_installed, item, message):
     train = np.array([[0, 1], [0, 1]])
     with pytest.raises(ValueError, match=message):
         held(train, np.array([[0, 1], [0, item]]), 2, 4)
+    with pytest.raises(ValueError, match=r"out has shape \(0, 6, 3\)"):
+        evaluate(jnp.ones((0, 6, 3)), held(train, train, 2, 4), (1,))
+    with pytest.raises(ValueError, match="train items runs from 9 to 9"):
+        popularity(np.array([[0], [9]]), 2, 4)
     with pytest.raises(ValueError, match="out has vectors of 5 nodes; 2 users and 4 items are needed"):
         evaluate(jnp.ones((1, 5, 3)), held(train, train, 2, 4), (1,))
 
@@ -372,12 +393,27 @@ def test_tuning_chooses_on_validation():
     chosen = choose_settings(builds, grid, validation)
     assert chosen == {"a": Setting(0.2, 0.0), "b": Setting(0.3, 0.0)}
     assert asked == [list(grid["a"])]
+    chosen = choose_settings({"a": MODELS["MF"]}, grid, lambda build, settings: np.array([np.nan, 0.1]))
+    assert chosen == {"a": Setting(0.2, 0.0)}
+    with pytest.raises(ValueError, match="grid has no setting for b"):
+        choose_settings(builds, {"a": grid["a"]}, validation)
+
+
+def test_stalk_models_train_where_floats_are_double():
+    task = recommendation_task(np.array([0, 1]), np.array([0, 1]), 2, 3)
+    with jax.enable_x64():
+        _, params, _ = train(
+            lambda r: StalkSheafRec(5, 4, 2, d=2, rngs=r), task, [Setting(0.1, 0.0)], [jax.random.key(0)], [1], batch_size=2
+        )
+    assert {x.dtype for x in jax.tree.leaves(params)} == {np.dtype(np.float32)}
 
 
 def test_separation_measures():
     x = jnp.array([[0.0], [2.0], [5.0], [7.0]])
     between, within = between_and_within(x, jnp.array([False, False, True, True]))
     assert (float(between), float(within)) == (5.0, 1.0)
+    with pytest.raises(ValueError, match="second is True for all 4 nodes"):
+        between_and_within(x, jnp.ones(4, bool))
 
 
 def test_presets_name_every_model():

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 from quire.common.checks import check_at_least
 from quire.common.graphs.edges import Graph, check_features
 from quire.common.graphs.sheaves import MapKind, SheafLaplacian, apply_maps, check_kind, sheaf_laplacian
-from quire.common.graphs.stalk_maps import OrthogonalForm, num_orthogonal_params, orthogonal_map
-from quire.common.layers.initialisers import linear, uniform_fan_in
+from quire.common.graphs.stalk_maps import OrthogonalForm, check_form, num_orthogonal_params, orthogonal_map
+from quire.common.layers.initialisers import linear, normal, uniform_fan_in
 from quire.common.layers.intermediates import sow
 
 
@@ -46,9 +46,8 @@ def edge_params(graph: Graph, x: Float[Array, "n f"], weight: Float[Array, "p tw
         raise ValueError(f"weight has shape {weight.shape}; features of width {f} need (p, {2 * f})")
     own, other = x @ weight[:, :f].T, x @ weight[:, f:].T
     both = jnp.concatenate([own, other], axis=1)
-    (i, j), p = graph.pairs, weight.shape[0]
-    at_i, at_j = both[i], both[j]
-    return jnp.tanh(jnp.concatenate([at_i[:, :p] + at_j[:, p:], at_j[:, :p] + at_i[:, p:]]))
+    p, ends = weight.shape[0], both[graph.pairs]  # one gather, and one scatter of its derivative
+    return jnp.tanh(ends[..., :p] + ends[::-1, :, p:]).reshape(-1, p)
 
 
 def sheaf_maps(
@@ -98,7 +97,7 @@ class SheafLearner(nnx.Module):
         rngs: for the initial weight.
 
     Raises:
-        ValueError: for another kind, a size below 1, scalar maps with d other than 1, or orthogonal ones with d = 1.
+        ValueError: for another kind or form, a size below 1, scalar maps with d other than 1, or orthogonal ones with d = 1.
     """
 
     def __init__(
@@ -107,6 +106,7 @@ class SheafLearner(nnx.Module):
         if (kind == "scalar") != (d == 1) and kind in ("scalar", "orthogonal"):
             raise ValueError(f"d is {d} for {kind} maps; scalar maps need d = 1, orthogonal ones d > 1")
         check_at_least("in_features", in_features)
+        check_form(form)
         self.kind, self.d, self.form = kind, d, form
         init = uniform_fan_in(2 * in_features)
         self.weight = nnx.Param(init(rngs.params(), (num_map_params(kind, d), 2 * in_features)))
@@ -174,9 +174,10 @@ class SheafDiffusion(nnx.Module):
         if activation not in ("elu", "none"):
             raise ValueError(f"activation is {activation!r}; it must be 'elu' or 'none'")
         self.activation, self.d = activation, d
-        self.left = nnx.Param(jnp.eye(d))
-        self.right = nnx.Param(nnx.initializers.orthogonal()(rngs.params(), (channels, channels)))
-        self.eps = nnx.Param(jnp.zeros(d))
+        self.left = nnx.Param(jnp.eye(d, dtype=jnp.float32))
+        basis, triangle = jnp.linalg.qr(normal(1.0)(rngs.params(), (channels, channels)))
+        self.right = nnx.Param(basis * jnp.sign(jnp.diagonal(triangle))[None])
+        self.eps = nnx.Param(jnp.zeros(d, jnp.float32))
         self.learner = SheafLearner(d * channels, kind, d, form=form, rngs=rngs)
 
     def __call__(self, graph: Graph, x: Float[Array, "n d h"]) -> Float[Array, "n d h"]:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from quire.common.checks import floating, is_concrete
-from quire.common.graphs.edges import Graph, degrees, scatter_sides, sum_sides, symmetric_product
+from quire.common.graphs.edges import Graph, degrees, sum_sides, symmetric_product
 from quire.common.graphs.stalk_maps import inverse_sqrt, stalk_product
 
 MapKind = Literal["scalar", "diagonal", "orthogonal", "general"]
@@ -75,9 +75,9 @@ class SheafLaplacian:
         if self.kind == "scalar":
             mixed = symmetric_product(self.graph, self.maps[:m] * self.maps[m:], x)
             return self._scaled(apply_maps(self.diagonal, x) - mixed)
-        back = transposed(self.maps)
         difference = self._differences(x)
-        return self._scaled(scatter_sides(self.graph, -apply_maps(back[:m], difference), apply_maps(back[m:], difference)))
+        sides = apply_maps(transposed(self.maps), jnp.concatenate([-difference, difference]))
+        return self._scaled(sum_sides(self.graph, sides))
 
     def energy(self, x: Array) -> Float[Array, ""]:
         """Dirichlet energy `tr(x^T L x) = |delta x|^2`: one term for each undirected edge."""
@@ -116,8 +116,8 @@ class SheafLaplacian:
         return self.matvec(eye).reshape(size, size)
 
     def _differences(self, x: Array) -> Array:
-        (i, j), m = self.graph.pairs, self.graph.num_edges
-        return apply_maps(self.maps[m:], x[j]) - apply_maps(self.maps[:m], x[i])
+        at_first, at_second = jnp.split(apply_maps(self.maps, x[self.graph.pairs.reshape(-1)]), 2)
+        return at_second - at_first
 
     def _scaled(self, x: Array) -> Array:
         if self.scale is None:

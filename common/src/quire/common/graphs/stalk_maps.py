@@ -71,6 +71,12 @@ def num_orthogonal_params(d: int) -> int:
     return d * (d - 1) // 2
 
 
+def check_form(form: str) -> None:
+    """Raises a `ValueError` for a form of orthogonal maps that does not exist."""
+    if form not in get_args(OrthogonalForm):
+        raise ValueError(f"form is {form!r}; it must be one of {list(get_args(OrthogonalForm))}")
+
+
 def orthogonal_map(params: Float[Array, "*batch p"], d: int, form: OrthogonalForm = "cayley") -> Float[Array, "*batch d d"]:
     """Orthogonal matrices from free parameters.
 
@@ -90,8 +96,7 @@ def orthogonal_map(params: Float[Array, "*batch p"], d: int, form: OrthogonalFor
     """
     check_at_least("d", d)
     (params,) = floating(params)
-    if form not in get_args(OrthogonalForm):
-        raise ValueError(f"form is {form!r}; it must be one of {list(get_args(OrthogonalForm))}")
+    check_form(form)
     free, with_diagonal = num_orthogonal_params(d), d * (d + 1) // 2
     given = params.shape[-1]
     if form == "euler":

@@ -7,9 +7,11 @@ from operator import add
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Integer
 
 from quire.common.checks import check_at_least, check_ids, floating, is_concrete
+
+AnyArray = np.ndarray | Array
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["starts", "items", "keys"], meta_fields=["num_users", "num_items"])
@@ -66,24 +68,28 @@ def interactions(user: np.ndarray, item: np.ndarray, num_users: int, num_items: 
     return Interactions(*(jnp.asarray(a, jnp.int32) for a in (starts, item, keys)), num_users, num_items)
 
 
-def unseen_item(data: Interactions, user: Int[Array, " b"], rank: Int[Array, " b"]) -> Int[Array, " b"]:
+def unseen_item(data: Interactions, user: Integer[AnyArray, "*b"], rank: Integer[AnyArray, "*b"]) -> Integer[AnyArray, "*b"]:
     """The item that is number `rank` among those a user has not interacted with, from 0.
 
     `p_j - j` items below the j-th item of the user are unseen, so the answer is rank plus the number of j with
     `p_j - j <= rank`: one binary search in the keys, no rejection.
 
+    Args:
+        data: the interactions.
+        user, rank: integers of one shape. What is known is searched on the host: JAX compiles a search for every shape.
+
     Raises:
         ValueError: if a user is out of range, or has fewer unseen items than `rank` says; unless they are traced.
     """
     check_ids("user", user, data.num_users)
-    if is_concrete(user, rank, data.starts):
-        starts, users, ranks = (np.asarray(x) for x in (data.starts, user, rank))
-        unseen = data.num_items - (starts[users + 1] - starts[users])
-        if ((ranks < 0) | (ranks >= unseen)).any():
-            raise ValueError(f"rank runs from {ranks.min()} to {ranks.max()}; it must lie below the number of unseen items")
-    base = user * (data.num_items + 1)
-    below = jnp.searchsorted(data.keys, base + rank, side="right").astype(rank.dtype)
-    return rank + below - data.starts[user]
+    check_ids("rank", rank, data.num_items)
+    known = is_concrete(user, rank, data.starts)
+    library = np if known else jnp
+    keys, starts, user, rank = (library.asarray(x, np.int32) for x in (data.keys, data.starts, user, rank))
+    if known and (rank >= data.num_items - (starts[user + 1] - starts[user])).any():
+        raise ValueError(f"rank runs from {rank.min()} to {rank.max()}; it must lie below the number of unseen items")
+    below = library.searchsorted(keys, user * (data.num_items + 1) + rank, side="right").astype(np.int32)
+    return rank + below - starts[user]
 
 
 def sample_bpr(
@@ -113,7 +119,33 @@ def sample_bpr(
     start, count = data.starts[user], data.starts[user + 1] - data.starts[user]
     pos = data.items[start + jax.random.randint(positive, (batch_size,), 0, count, jnp.int32)]
     rank = jax.random.randint(negative, (batch_size,), 0, data.num_items - count, jnp.int32)
-    return user, pos, unseen_item(data, user, rank)
+    return user, pos, jnp.asarray(unseen_item(data, user, rank))
+
+
+def draw_bpr(draw: np.random.Generator, data: Interactions, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `sample_bpr` gives, for several batches at once and drawn on the host, where nothing is compiled.
+
+    Args:
+        draw: randomness.
+        data: the interactions.
+        shape: batches, and users in each; distinct within a batch when there are that many.
+
+    Returns:
+        Users, positive items, negative items, int32 of this shape.
+
+    Raises:
+        ValueError: if a length is below 1.
+    """
+    batches, size = (check_at_least(name, n) for name, n in zip(("batches", "batch_size"), shape, strict=True))
+    starts, everyone = np.asarray(data.starts), np.arange(data.num_users)
+    if size <= data.num_users:
+        user = draw.permuted(np.tile(everyone, (batches, 1)), axis=1)[:, :size]
+    else:
+        user = draw.integers(0, data.num_users, shape)
+    count = starts[user + 1] - starts[user]
+    positive = np.asarray(data.items)[starts[user] + draw.integers(0, count)]
+    negative = unseen_item(data, user, draw.integers(0, data.num_items - count))
+    return user.astype(np.int32), positive, np.asarray(negative)
 
 
 def bpr_loss(positive: Float[Array, " b"], negative: Float[Array, " b"]) -> Float[Array, ""]:

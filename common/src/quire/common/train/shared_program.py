@@ -39,8 +39,8 @@ class Course(NamedTuple):
     gradients: np.ndarray
 
 
-def start(model: nnx.Module) -> Run:
-    """A run from the parameters that a model has; the model itself is not changed.
+def start(model: nnx.Module, optimiser: optax.GradientTransformation = ADAM) -> Run:
+    """A run from the parameters that a model has; the model itself is not changed. The optimiser is that of its `train_chunk`.
 
     Raises:
         ValueError: if the model holds variables other than parameters.
@@ -48,10 +48,10 @@ def start(model: nnx.Module) -> Run:
     _, params, rest = nnx.split(model, nnx.Param, ...)
     if jax.tree.leaves(rest):
         raise ValueError(f"model holds {len(jax.tree.leaves(rest))} variables that are not parameters; it needs parameters alone")
-    return Run(nnx.graphdef(model), params, _initial_moments(params))
+    return Run(nnx.graphdef(model), params, _initial_moments(params, optimiser))
 
 
-_initial_moments = jax.jit(ADAM.init)
+_initial_moments = jax.jit(lambda params, optimiser: optimiser.init(params), static_argnums=1)
 
 
 def one_group(path: tuple) -> int:
@@ -68,12 +68,13 @@ def train_chunk(
     *,
     decay: float = 0.0,
     group_of: GroupOf = one_group,
+    optimiser: optax.GradientTransformation = ADAM,
     first_step: int = 0,
 ) -> tuple[Run, Course]:
-    """Some steps of Adam (0.9, 0.99, eps 1e-15), as one program.
+    """Some steps of an optimiser, as one program; by default of Adam (0.9, 0.99, eps 1e-15).
 
-    Runs of the same graph, loss and shapes share it, so that ablations and seeds cost no compilation. The loss and `group_of`
-    must be the same function objects each time.
+    Runs of the same graph, loss and shapes share it, so that ablations and seeds cost no compilation. The loss, `group_of`
+    and the optimiser must be the same objects each time.
 
     Args:
         run: where to go on from.
@@ -83,6 +84,7 @@ def train_chunk(
         constants: pytree of arrays that all steps see.
         decay: decoupled weight decay.
         group_of: which column of the rates a parameter follows. A rate of zero freezes it.
+        optimiser: scales gradients; the rates multiply what it gives.
         first_step: number of the first step, for the message of a failure.
 
     Returns:
@@ -99,7 +101,7 @@ def train_chunk(
             f"rates has shape {rates.shape} and batches lengths {sorted(lengths)}; both need the same number of steps"
         )
     params, moments, losses, gradients = _chunk(
-        run.graph, loss, group_of, run.params, run.moments, batches, rates, constants, np.float32(decay)
+        run.graph, loss, group_of, optimiser, run.params, run.moments, batches, rates, constants, np.float32(decay)
     )
     course = Course(np.asarray(losses), np.asarray(gradients))
     check_losses(course.losses, first_step)
@@ -107,13 +109,13 @@ def train_chunk(
     return Run(run.graph, params, moments), course
 
 
-@partial(jax.jit, static_argnames=("graph", "loss", "group_of"))
-def _chunk(graph, loss, group_of, params, moments, batches, rates, constants, decay):
+@partial(jax.jit, static_argnames=("graph", "loss", "group_of", "optimiser"))
+def _chunk(graph, loss, group_of, optimiser, params, moments, batches, rates, constants, decay):
     def step(carry, inputs):
         params, moments = carry
         batch, rate = inputs
         value, slope = jax.value_and_grad(lambda p: loss(nnx.merge(graph, p), batch, constants))(params)
-        update, moments = ADAM.update(slope, moments)
+        update, moments = optimiser.update(slope, moments, params)
 
         def moved(path, p, u):
             step_size = rate[group_of(path)].astype(p.dtype)

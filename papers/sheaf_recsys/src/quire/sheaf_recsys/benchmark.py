@@ -16,6 +16,7 @@ from quire.common.graphs.propagation import lightgcn_propagate
 from quire.common.graphs.sheaf_layers import SheafConv, sheaf_step
 from quire.common.graphs.sheaves import sheaf_laplacian
 from quire.common.graphs.stalk_maps import inverse_sqrt
+from quire.common.random import generator
 from quire.sheaf_recsys.paper import paper
 
 CHANNELS, DEGREE = 32, 40
@@ -29,6 +30,10 @@ def random_graph(num_nodes: int, degree: int, seed: int) -> Graph:
     rng = np.random.default_rng(seed)
     pairs = np.sort(rng.integers(0, num_nodes, (2, num_nodes * degree // 2)), axis=0)
     return undirected(np.unique(pairs[:, pairs[0] < pairs[1]], axis=1), num_nodes)
+
+
+def _normal(key: jax.Array, *shape: int) -> Array:
+    return jax.device_put(generator(key).standard_normal(shape, np.float32))
 
 
 def fused_layer(conv: SheafConv, graph: Graph, x: Array) -> Array:
@@ -48,7 +53,7 @@ def gradient(layer: Callable[..., Array]) -> Callable[..., Any]:
 
 def layer_cases(n: int, key: jax.Array) -> dict[str, Case]:
     """Gradients of one layer on n nodes of average degree 40."""
-    graph, x = random_graph(n, DEGREE, 0), jax.random.normal(key, (n, CHANNELS))
+    graph, x = random_graph(n, DEGREE, 0), _normal(key, n, CHANNELS)
     skeleton, params = nnx.split(SheafConv(CHANNELS, rngs=nnx.Rngs(key)))
     layers = {
         "sheaf layer": lambda p, graph, x: nnx.merge(skeleton, p)(graph, x),
@@ -61,8 +66,7 @@ def layer_cases(n: int, key: jax.Array) -> dict[str, Case]:
 def operator_cases(n: int, key: jax.Array) -> dict[str, Case]:
     """A diffusion step with general maps, stalks of dimension 4 and 8 channels: on edges, and with the dense matrix."""
     graph = random_graph(n, DEGREE // 2, 1)
-    maps = jax.random.normal(key, (2 * graph.num_edges, STALK, STALK))
-    x = jax.random.normal(key, (n, STALK, STALK_CHANNELS))
+    maps, x = _normal(key, 2 * graph.num_edges, STALK, STALK), _normal(key, n, STALK, STALK_CHANNELS)
 
     def on_edges(graph, maps, x):
         return sheaf_step(sheaf_laplacian(graph, maps, "general"), x, x)

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array
@@ -21,9 +20,10 @@ from quire.common.data.recsys import (
     split_feedback,
 )
 from quire.common.data.source import Source, open_or
+from quire.common.graphs.edges import Graph
 from quire.common.metrics.ranking import hits_at_k
 from quire.sheaf_recsys.config import FeedbackSet, LinkSet
-from quire.sheaf_recsys.models import BPRMF, GCN, NGCF, LightGCN, SheafRec, inner_product
+from quire.sheaf_recsys.models import BPRMF, GCN, NGCF, LightGCN, SheafRec
 from quire.sheaf_recsys.protocol import Held, evaluate, held, popularity
 from quire.sheaf_recsys.training import Build, Objective, Setting, Task, encode, link_task, recommendation_task, train
 
@@ -112,13 +112,18 @@ def choose_settings(
     Args:
         builds: models.
         grid: candidates of each.
-        train_one: validation scores of a model under each of several settings.
+        train_one: validation scores of a model under each of several settings; one that is not a number loses to all others.
+
+    Raises:
+        ValueError: if a model has no candidate.
     """
+    if missing := [name for name in builds if not grid.get(name)]:
+        raise ValueError(f"grid has no setting for {', '.join(missing)}")
     chosen = {}
     for name, build in builds.items():
         candidates = grid[name]
         scores = train_one(build, list(candidates)) if len(candidates) > 1 else np.zeros(1)
-        chosen[name] = candidates[int(np.argmax(scores))]
+        chosen[name] = candidates[int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))]
     return chosen
 
 
@@ -178,25 +183,33 @@ def predict_links(
     """Hits@K on validation and test edges against pairs that are no edges, for every run."""
     task = link_task(split.train, num_nodes)
     skeleton, params, losses = train(build, task, settings, keys, [steps] * len(keys), batch_size=batch_size, objective=objective)
-    out = encode(skeleton, params, task.graph)
     parts = {"validation": split.validation, "test": split.test}
-    hits = {name: np.asarray(_hits(skeleton, hits_k, params, out, edges, split.non_edges)) for name, edges in parts.items()}
+    pairs = np.concatenate([*parts.values(), split.non_edges], axis=1)
+    scores = np.asarray(_scores(skeleton, params, task.graph, pairs))
+    *shares, negative = np.split(scores, np.cumsum([part.shape[1] for part in parts.values()]), axis=1)
+    hits = {}
+    for name, positive in zip(parts, shares, strict=True):
+        hits[name] = np.stack([_hits(*run, hits_k) for run in zip(positive, negative, strict=True)])
     return {**hits, "losses": losses}
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _hits(skeleton: nnx.GraphDef, k: int, params: Any, out: Array, edges: Array, non_edges: Array) -> Array:
-    def one(run):
-        params, out = run
-        score = nnx.merge(skeleton, params).score
-        positive, negative = (score(out[i], out[j]) for i, j in (edges, non_edges))
-        return hits_at_k(positive, negative, k)
+@partial(jax.jit, static_argnums=0)
+def _scores(skeleton: nnx.GraphDef, params: Any, graph: Graph, pairs: Array) -> Array:
+    """Of pairs of nodes, for every run, `[runs, pairs]`."""
 
-    return jax.lax.map(one, (params, out))
+    def one(params):
+        model = nnx.merge(skeleton, params)
+        out = model(graph)
+        return model.score(out[pairs[0]], out[pairs[1]])
+
+    return jax.lax.map(one, params)
+
+
+_hits = jax.jit(hits_at_k, static_argnums=2)
 
 
 def degree_product_hits(split: LinkSplit, num_nodes: int, k: int) -> float:
     """Hits@K of the score `deg_i deg_j`, which knows nothing of who is linked to whom."""
-    degree = jnp.asarray(np.bincount(split.train.ravel(), minlength=num_nodes), jnp.float32)[:, None]
-    positive, negative = (inner_product(degree[i], degree[j]) for i, j in (split.test, split.non_edges))
-    return float(hits_at_k(positive, negative, k))
+    degree = np.bincount(split.train.ravel(), minlength=num_nodes).astype(np.float32)
+    positive, negative = (degree[i] * degree[j] for i, j in (split.test, split.non_edges))
+    return float(_hits(positive, negative, k))

@@ -17,6 +17,7 @@ from quire.common.graphs.propagation import GCNConv, NGCFConv, lightgcn_propagat
 from quire.common.graphs.sheaf_layers import SheafConv, SheafDiffusion
 from quire.common.graphs.sheaves import MapKind
 from quire.common.graphs.stalk_maps import OrthogonalForm
+from quire.common.layers.initialisers import normal
 
 Readout = Literal["mean", "concat"]
 
@@ -29,7 +30,7 @@ def embedding(num_nodes: int, dim: int, rngs: nnx.Rngs) -> nnx.Param:
     """
     check_at_least("num_nodes", num_nodes)
     check_at_least("dim", dim)
-    return nnx.Param(0.1 * jax.random.normal(rngs.params(), (num_nodes, dim)))
+    return nnx.Param(normal(0.1)(rngs.params(), (num_nodes, dim)))
 
 
 def read_out(layers: Sequence[Float[Array, "n dim"]], readout: Readout) -> Float[Array, "n out"]:
@@ -97,10 +98,15 @@ class NGCF(Encoder):
     Args:
         num_nodes, dim, num_layers, rngs: as for `LightGCN`.
         dropout: of the messages.
+
+    Raises:
+        ValueError: for a dropout outside of `[0, 1)`.
     """
 
     def __init__(self, num_nodes: int, dim: int = 64, num_layers: int = 5, *, dropout: float = 0.1, rngs: nnx.Rngs):
         check_at_least("num_layers", num_layers, 0)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}; a probability to drop lies in [0, 1)")
         self.embedding = embedding(num_nodes, dim, rngs)
         self.convs = nnx.List([NGCFConv(dim, dropout=dropout, rngs=rngs) for _ in range(num_layers)])
 
@@ -236,10 +242,14 @@ class LinkHead(nnx.Module):
     """
 
     def __init__(self, dim: int, hidden: int = 64, *, rngs: nnx.Rngs):
+        check_at_least("dim", dim)
+        check_at_least("hidden", hidden)
         self.inner = nnx.Linear(dim, hidden, rngs=rngs)
         self.outer = nnx.Linear(hidden, 1, rngs=rngs)
 
     def __call__(self, a: Float[Array, "b dim"], b: Float[Array, "b dim"]) -> Float[Array, " b"]:
+        if a.shape[-1] != self.inner.in_features:
+            raise ValueError(f"a has vectors of width {a.shape[-1]}; the head was made for dim = {self.inner.in_features}")
         return self.outer(jax.nn.relu(self.inner(a * b)))[:, 0]
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from quire.common.checks import check_at_least
+from quire.common.checks import check_at_least, is_concrete
 from quire.common.graphs.edges import Graph, bipartite
 from quire.common.graphs.propagation import lightgcn_propagate
 from quire.common.graphs.sheaf_layers import sheaf_step
@@ -101,7 +101,15 @@ def diffuse(case: TwoClasses, form: str, steps: int) -> Float[Array, "steps n ch
 
 
 def between_and_within(x: Float[Array, "n channels"], second: Bool[Array, " n"]) -> tuple[Array, Array]:
-    """Distance of the class means, and root mean squared distance of the nodes to the mean of their class."""
+    """Distance of the class means, and root mean squared distance of the nodes to the mean of their class.
+
+    Raises:
+        ValueError: if there is not one class for every node, or all nodes are of one class, unless the classes are traced.
+    """
+    if second.shape != x.shape[:1]:
+        raise ValueError(f"second has shape {second.shape}; the {len(x)} rows of x need one class each")
+    if is_concrete(second) and len(np.unique(np.asarray(second))) != 2:
+        raise ValueError(f"second is {bool(second[0])} for all {len(second)} nodes; both classes need one")
     weight = second.astype(x.dtype)[:, None]
     means = [jnp.sum(w * x, 0) / jnp.sum(w) for w in (1 - weight, weight)]
     own = jnp.where(second[:, None], means[1][None], means[0][None])

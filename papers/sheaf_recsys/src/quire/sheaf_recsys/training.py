@@ -1,8 +1,9 @@
-"""Training: several runs of a model, each with its own seed, learning rate, penalty and length, in one compiled program."""
+"""Training: runs of a model, each with its own seed, learning rate, penalty and length, by one compiled program."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,20 +12,24 @@ import optax
 from flax import nnx
 from jaxtyping import Array
 
-from quire.common.checks import check_at_least
+from quire.common.checks import check_at_least, check_ids, check_positive
 from quire.common.graphs.edges import Graph, bipartite, undirected
-from quire.common.retrieval.bpr import Interactions, bpr_loss, embedding_penalty, interactions, sample_bpr, unseen_item
-from quire.common.train.finite import check_losses, check_state
-from quire.common.train.seeds import Build, initial_states, stack
+from quire.common.random import generator
+from quire.common.retrieval.bpr import Interactions, bpr_loss, draw_bpr, interactions, unseen_item
+from quire.common.train.finite import check_state
+from quire.common.train.seeds import Build, stack
+from quire.common.train.shared_program import Run, start, train_chunk
 from quire.sheaf_recsys.models import Encoder
 
 Objective = Literal["bpr", "bce"]
+Nodes = tuple[np.ndarray | Array, np.ndarray | Array, np.ndarray | Array]
+"""Nodes that ask, a positive and a negative node for each."""
 
-CHUNK_STEPS = 100
-"""Steps whose batches are drawn at once."""
+CHUNK_STEPS = 20
+"""Steps a compiled call; runs of all lengths share the program."""
+ADAM = optax.scale_by_adam()
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["graph", "seen", "pairs"], meta_fields=["offset"])
 @dataclass(frozen=True)
 class Task:
     """What a model learns from: a graph and the pairs to rank above others.
@@ -38,20 +43,18 @@ class Task:
 
     graph: Graph
     seen: Interactions
-    pairs: Array | None
+    pairs: np.ndarray | None
     offset: int
 
-    def sample(self, key: jax.Array, batch_size: int) -> tuple[Array, Array, Array]:
-        """Nodes that ask, a positive and a negative node for each."""
+    def sample(self, draw: np.random.Generator, shape: tuple[int, int]) -> Nodes:
+        """Batches of nodes, int32 of this shape, drawn on the host."""
         if self.pairs is None:
-            asking, positive, negative = sample_bpr(key, self.seen, batch_size)
-            return asking, positive + self.offset, negative + self.offset
-        pick, turn, draw = jax.random.split(key, 3)
-        edge = jax.random.randint(pick, (batch_size,), 0, self.pairs.shape[1], jnp.int32)
-        side = jax.random.bernoulli(turn, 0.5, (batch_size,)).astype(jnp.int32)
+            asking, positive, negative = draw_bpr(draw, self.seen, shape)
+            return asking, positive + np.int32(self.offset), negative + np.int32(self.offset)
+        edge, side = draw.integers(0, self.pairs.shape[1], shape), draw.integers(0, 2, shape)
         asking, positive = self.pairs[side, edge], self.pairs[1 - side, edge]
-        degree = self.seen.starts[asking + 1] - self.seen.starts[asking]
-        rank = jax.random.randint(draw, (batch_size,), 0, self.seen.num_items - degree, jnp.int32)
+        starts = np.asarray(self.seen.starts)
+        rank = draw.integers(0, self.seen.num_items - (starts[asking + 1] - starts[asking]))
         return asking, positive, unseen_item(self.seen, asking, rank)
 
 
@@ -73,21 +76,30 @@ def link_task(pairs: np.ndarray, num_nodes: int) -> Task:
     graph = undirected(pairs, num_nodes)
     nodes, (i, j) = np.arange(num_nodes), np.asarray(pairs)
     seen = interactions(np.concatenate([i, j, nodes]), np.concatenate([j, i, nodes]), num_nodes, num_nodes)
-    return Task(graph, seen, graph.pairs, 0)
+    return Task(graph, seen, np.asarray(pairs, np.int32), 0)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Learning rate and weight of the embedding penalty."""
+    """Learning rate and weight of the embedding penalty.
+
+    Raises:
+        ValueError: for a rate that is not positive or a negative penalty.
+    """
 
     learning_rate: float
     penalty: float
+
+    def __post_init__(self):
+        check_positive("learning_rate", self.learning_rate)
+        if not self.penalty >= 0:
+            raise ValueError(f"penalty is {self.penalty}; it must not be negative")
 
 
 def batch_loss(
     model: Encoder,
     graph: Graph,
-    batch: tuple[Array, Array, Array],
+    batch: Nodes,
     key: jax.Array,
     penalty: Array | float,
     objective: Objective = "bpr",
@@ -97,60 +109,46 @@ def batch_loss(
     Args:
         model: encoder of the nodes.
         graph: along whose edges features travel.
-        batch: nodes that ask, positives, negatives; from `Task.sample`.
+        batch: nodes that ask, positives, negatives.
         key: of dropout.
         penalty: lambda.
         objective: `"bpr"` or `"bce"`.
 
     Raises:
-        ValueError: for another objective.
+        ValueError: for another objective, no node, parts of different lengths, or a node that is not in the graph.
     """
-    if objective not in ("bpr", "bce"):
-        raise ValueError(f"objective is {objective!r}; it must be 'bpr' or 'bce'")
-    asking, positive, negative = batch
-    out, start = model(graph, key), model.embedding[...]
-    above, below = model.score(out[asking], out[positive]), model.score(out[asking], out[negative])
+    _check_objective(objective)
+    sizes = {len(part) for part in batch}
+    if len(sizes) != 1:
+        raise ValueError(f"batch has parts of {sorted(sizes)} nodes; all three need the same number")
+    for name, part in zip(("asking", "positive", "negative"), batch, strict=True):
+        check_ids(name, part, graph.num_nodes)
+    nodes = jnp.concatenate(batch)  # one gather, and one scatter of its derivative
+    asking, positive, negative = jnp.split(model(graph, key)[nodes], 3)
+    above, below = model.score(asking, positive), model.score(asking, negative)
     apart = jnp.mean(jax.nn.softplus(-above)) + jnp.mean(jax.nn.softplus(below)) if objective == "bce" else bpr_loss(above, below)
-    return apart + penalty * embedding_penalty(start[asking], start[positive], start[negative])
+    squares = jnp.sum(model.embedding[...] ** 2, axis=-1)  # numbers are gathered in place of rows
+    return apart + 1.5 * penalty * jnp.mean(squares[nodes])
 
 
-@partial(jax.jit, static_argnames=("count", "batch_size"))
-def _draw(task: Task, keys: jax.Array, first: Array, *, count: int, batch_size: int) -> tuple[Array, Array, Array]:
-    """Batches of `count` steps from `first` on, `[runs, count, batch_size]`: one program for all models."""
-
-    def batch(key, number):
-        return task.sample(jax.random.fold_in(key, number), batch_size)
-
-    return jax.lax.map(lambda key: jax.lax.map(lambda number: batch(key, number), first + jnp.arange(count)), keys)
+def _check_objective(objective: str) -> None:
+    if objective not in get_args(Objective):
+        raise ValueError(f"objective is {objective!r}; it must be 'bpr' or 'bce'")
 
 
-ADAM = optax.scale_by_adam()
+def _of_chunks(objective: Objective) -> Callable[[Encoder, Any, Any], Array]:
+    """`batch_loss` as `train_chunk` calls it: keys are numbers in the batch, graph and penalty are constants of the run."""
+
+    def loss(model, batch, constants):
+        *nodes, key = batch
+        graph, penalty = constants
+        return batch_loss(model, graph, tuple(nodes), jax.random.wrap_key_data(key), penalty, objective)
+
+    return loss
 
 
-@partial(jax.jit, static_argnames=("skeleton", "objective"))
-def _advance(skeleton, state, batches, keys, rates, penalties, counts, graph, *, objective):
-    """`counts` steps of every run, one run after the other: the sums over edges fill the machine already, and a traced length
-    serves runs of all lengths."""
-
-    def one(run):
-        state, batches, key, rate, penalty, count = run
-        dropout = jax.random.split(key, batches[0].shape[0])
-
-        def body(number, carried):
-            (params, moments), losses = carried
-            batch = tuple(part[number] for part in batches)
-
-            def loss(params):
-                return batch_loss(nnx.merge(skeleton, params), graph, batch, dropout[number], penalty, objective)
-
-            value, grads = jax.value_and_grad(loss)(params)
-            updates, moments = ADAM.update(grads, moments, params)
-            params = optax.apply_updates(params, jax.tree.map(lambda u: -rate * u, updates))  # each keeps its type
-            return (params, moments), losses.at[number].set(value)
-
-        return jax.lax.fori_loop(0, count, body, (state, jnp.zeros(batches[0].shape[0])))
-
-    return jax.lax.map(one, (state, batches, keys, rates, penalties, counts))
+LOSSES = {objective: _of_chunks(objective) for objective in get_args(Objective)}
+"""One function each, so that runs share their program."""
 
 
 def train(
@@ -163,7 +161,7 @@ def train(
     batch_size: int,
     objective: Objective = "bpr",
 ) -> tuple[nnx.GraphDef, Any, np.ndarray]:
-    """Train one model per entry of the lists with Adam.
+    """Train one model per entry of the lists with Adam, one after the other: the sums over edges fill the machine already.
 
     Args:
         build: makes a model from its `nnx.Rngs`.
@@ -176,35 +174,42 @@ def train(
         Graph of the model, its parameters with a leading axis of runs, losses `[runs, max(steps)]`, zero after the end of a run.
 
     Raises:
-        ValueError: if the lists differ in length, a number of steps or the batch size is below 1, or the model has another number
-            of nodes than the graph.
-        TrainingDiverged: naming the run, if a loss, a parameter or a moment is not finite.
+        ValueError: if the lists differ in length, a number of steps or the batch size is below 1, the objective is unknown, or
+            the model has another number of nodes than the graph.
+        TrainingDiverged: if a loss, naming its step, or at the end a parameter or a moment, naming the run, is not finite.
     """
     if not len(settings) == len(keys) == len(steps) or min(steps, default=0) < 1:
         raise ValueError(f"settings, keys and steps have {len(settings)}, {len(keys)}, {len(steps)} entries; steps are {steps}")
     check_at_least("batch_size", batch_size)
-    keys = stack(keys)
-    skeleton, params = initial_states(build, keys)
-    _check_nodes(skeleton, params, task)
-    rates, penalties = (jnp.array([getattr(s, name) for s in settings]) for name in ("learning_rate", "penalty"))
-    state, losses = (params, jax.vmap(ADAM.init)(params)), []
-    longest = max(steps)
-    for first in range(0, longest, CHUNK_STEPS):
-        count = min(CHUNK_STEPS, longest - first)
-        batches = _draw(task, keys, jnp.array(first), count=count, batch_size=batch_size)
-        counts = jnp.clip(jnp.array(steps) - first, 0, count)
-        dropout = jax.vmap(jax.random.fold_in, (0, None))(keys, first)
-        state, values = _advance(skeleton, state, batches, dropout, rates, penalties, counts, task.graph, objective=objective)
-        losses.append(np.asarray(values))
-    losses = np.concatenate(losses, axis=1)
-    check_losses(losses)
-    check_state({"params": state[0], "optimiser": state[1]}, 0, longest, of_seeds=True)
-    return skeleton, state[0], losses
+    _check_objective(objective)
+    runs, losses = [], np.zeros((len(steps), max(steps)), np.float32)
+    for row, setting, key, length in zip(losses, settings, keys, steps, strict=True):
+        run, row[:length] = _train_one(build, task, setting, key, length, batch_size, objective)
+        runs.append(run)
+    params, moments = (stack([getattr(run, part) for run in runs]) for part in ("params", "moments"))
+    check_state({"params": params, "optimiser": moments}, 0, max(steps), of_seeds=True)
+    return runs[0].graph, params, losses
 
 
-def _check_nodes(skeleton: nnx.GraphDef, params: Any, task: Task) -> None:
+def _train_one(build, task: Task, setting: Setting, key: jax.Array, steps: int, batch_size: int, objective: Objective):
+    """The run after its steps, and their losses."""
+    run, draw, losses = start(build(nnx.Rngs(key)), ADAM), generator(key), []
+    _check_nodes(run, task)
+    constants = task.graph, np.float32(setting.penalty)
+    for first in range(0, steps, CHUNK_STEPS):
+        count = min(CHUNK_STEPS, steps - first)
+        numbers = draw.integers(0, 2**32, (CHUNK_STEPS, *jax.random.key_data(key).shape), np.uint32)
+        drawn = (*task.sample(draw, (CHUNK_STEPS, batch_size)), numbers)  # whole chunks: runs of all lengths start alike
+        batches = tuple(part[:count] for part in drawn)
+        rates = np.full((count, 1), setting.learning_rate)
+        run, course = train_chunk(run, LOSSES[objective], batches, rates, constants, optimiser=ADAM, first_step=first)
+        losses.append(course.losses)
+    return run, np.concatenate(losses)
+
+
+def _check_nodes(run: Run, task: Task) -> None:
     """JAX would read the last row in place of one that is missing."""
-    rows = nnx.merge(skeleton, params).embedding[...].shape[1]
+    rows = run.model.embedding[...].shape[0]
     if rows != task.graph.num_nodes:
         raise ValueError(f"build makes a model of {rows} nodes; the graph of the task has {task.graph.num_nodes}")
 
