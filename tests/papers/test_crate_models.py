@@ -190,8 +190,23 @@ def test_masked_language_modelling(as_installed):
             call()
 
 
+@pytest.mark.parametrize("make", [CRATELM, GPT])
+def test_bidirectional_models_read_the_mask_and_do_not_predict_it(make):
+    cfg = replace(SMALL_LM, depth=1, vocab_size=9)
+    model = make(cfg, causal=False, rngs=nnx.Rngs(0))
+    corrupted, _ = mask_tokens(jax.random.key(0), np.arange(12) % 9, rate=1.0, vocab_size=9)
+    assert int(corrupted.max()) == 9
+    logits = jax.jit(model)(corrupted)
+    assert logits.shape == (12, 9) and bool(jnp.isfinite(logits).all())
+    for bad in (10, -1):
+        with pytest.raises(ValueError, match=f"tokens runs from .*{bad}"):
+            model(np.array([0, bad]))
+    with pytest.raises(ValueError, match="tokens runs from 9 to 9"):
+        make(cfg, rngs=nnx.Rngs(0))(np.array([9]))
+
+
 def test_bidirectional_model_learns_from_masks():
-    cfg = replace(SMALL_LM, dim=16, depth=1)
+    cfg = replace(SMALL_LM, dim=16, depth=1, vocab_size=256)
     model = CRATELM(cfg, causal=False, rngs=nnx.Rngs(0))
     tokens = jnp.tile(jnp.array([5, 9, 5, 9]), (8, 3))
 

@@ -4,19 +4,24 @@ Tokens are rows here, `Z [..., N, d]`, where the paper writes columns; `U [K, d,
 The first half of the module is the theory (given subspaces and dictionary), the second the practical layers.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, ScalarLike
 
-from quire.common.checks import check_at_least, check_positive, floating
+from quire.common.checks import check_at_least, check_positive, floating, is_concrete
 from quire.common.layers.attention import attention, attention_weights, head_size, merge_heads, split_heads
 from quire.common.layers.intermediates import captured, sow
 
 # --- Objective ---
 
 
+@jax.jit
 def _log_det_rate(z: Float[Array, "*batch n p"], factor: float) -> Float[Array, "*batch"]:
     """`1/2 logdet(I + factor Z Z^T) = 1/2 sum_i log(1 + factor s_i^2)` with the singular values of Z.
 
@@ -46,7 +51,7 @@ def coding_rate(Z: Float[Array, "*batch N d"], eps: float) -> Float[Array, "*bat
     0.6931
     """
     (Z,) = floating(Z)
-    return _log_det_rate(Z, _per_token(Z.shape[-1], Z) / check_positive("eps", eps) ** 2)
+    return _log_det_rate(Z, _step_size(Z, Z, eps))
 
 
 def coding_rate_subspaces(Z: Float[Array, "*batch N d"], U: Float[Array, "K d p"], eps: float) -> Float[Array, "*batch"]:
@@ -217,8 +222,9 @@ def ista_step(
         Non-negative codes `[..., d]`.
 
     Raises:
-        ValueError: if the shapes do not fit together.
+        ValueError: if the shapes do not fit together, or `eta` or `lam` is negative.
     """
+    _check_ista(eta, lam)
     Z, D, s = floating(Z, D, Z if start is None else start)
     if s.shape != Z.shape or D.shape != (Z.shape[-1], Z.shape[-1]):
         raise ValueError(f"Z, start and D have shapes {Z.shape}, {s.shape}, {D.shape}; they need [..., d], [..., d], [d, d]")
@@ -228,9 +234,28 @@ def ista_step(
 # --- Practical layers ---
 
 
+def uniform(bound: Callable[[tuple[int, ...]], float]) -> nnx.Initializer:
+    """Initial weights `U(-a, a)`, a being `bound(shape)`, drawn on the host: JAX compiles a generator for every shape.
+
+    >>> print(uniform(lambda shape: 0.5)(jax.random.key(0), (100, 100)).max().round(2))
+    0.5
+    """
+
+    def init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+        def draw(data):
+            return np.random.default_rng(np.asarray(data)).uniform(-bound(shape), bound(shape), shape).astype(dtype)
+
+        data = jax.random.key_data(key)
+        if is_concrete(data):
+            return jax.device_put(draw(data))
+        return jax.pure_callback(draw, jax.ShapeDtypeStruct(shape, dtype), data, vmap_method="sequential")
+
+    return init
+
+
 def _torch_uniform(gain: float = 1.0) -> nnx.Initializer:
     """`U(-a, a)` with `a = gain / sqrt(fan_in)`, the default of the authors' framework."""
-    return nnx.initializers.variance_scaling(gain**2 / 3, "fan_in", "uniform")
+    return uniform(lambda shape: gain * shape[0] ** -0.5)
 
 
 class MSSA(nnx.Module):
@@ -270,11 +295,10 @@ class MSSA(nnx.Module):
         self.qkv = nnx.Linear(dim, num_heads * head_dim, use_bias=False, kernel_init=init, rngs=rngs)
         inner = num_heads * head_dim
 
-        def bias_init(key, shape, dtype=jnp.float32):
-            return jax.random.uniform(key, shape, dtype, -(inner**-0.5), inner**-0.5)
-
         single = num_heads == 1 and head_dim == dim
-        self.out = None if single else nnx.Linear(inner, dim, kernel_init=init, bias_init=bias_init, rngs=rngs)
+        self.out = (
+            None if single else nnx.Linear(inner, dim, kernel_init=init, bias_init=uniform(lambda _: inner**-0.5), rngs=rngs)
+        )
 
     def __call__(self, x: Float[Array, "*batch n dim"]) -> Float[Array, "*batch n dim"]:
         w = split_heads(self.qkv(x), self.num_heads)
@@ -306,11 +330,12 @@ class ISTA(nnx.Module):
         rngs: for the initial dictionary, `U(-sqrt(6 / dim), sqrt(6 / dim))`.
 
     Raises:
-        ValueError: if `dim` is below 1.
+        ValueError: if `dim` is below 1, or `eta` or `lam` is negative.
     """
 
     def __init__(self, dim: int, *, eta: float = 0.1, lam: float = 0.1, rngs: nnx.Rngs):
         check_at_least("dim", dim)
+        _check_ista(eta, lam)
         self.eta, self.lam = eta, lam
         self.weight = nnx.Param(_torch_uniform(6**0.5)(rngs.params(), (dim, dim)))
 
@@ -405,7 +430,7 @@ def projection_rate(projections: Float[Array, "*batch K n p"], eps: float = 0.01
         ValueError: as for `coding_rate`.
     """
     (projections,) = floating(projections)
-    factor = _per_token(projections.shape[-1], projections) / check_positive("eps", eps)
+    factor = _per_token(projections, projections) / check_positive("eps", eps)
     return _log_det_rate(_unit(projections), factor).sum(-1)
 
 
@@ -417,6 +442,12 @@ def _unit(x: Float[Array, "*batch p"]) -> Float[Array, "*batch p"]:
     return scaled * jax.lax.rsqrt(jnp.where(squared == 0, 1, squared))
 
 
+def _check_ista(eta: ScalarLike, lam: ScalarLike) -> None:
+    for name, value in (("eta", eta), ("lam", lam)):
+        if is_concrete(value) and not np.all(np.asarray(value) >= 0):
+            raise ValueError(f"{name} is {value}; it must be at least 0")
+
+
 def _project(Z: Array, U: Array) -> Array:
     if U.ndim != 3 or U.shape[1] != Z.shape[-1]:
         raise ValueError(
@@ -426,10 +457,11 @@ def _project(Z: Array, U: Array) -> Array:
 
 
 def _step_size(Z: Array, U: Array, eps: float) -> float:
-    return _per_token(U.shape[-1], Z) / check_positive("eps", eps) ** 2
+    """Size of a subspace over the number of tokens and the square of the precision."""
+    return _per_token(Z, U) / check_positive("eps", eps) ** 2
 
 
-def _per_token(size: int, Z: Array) -> float:
-    if 0 in Z.shape[-2:]:
+def _per_token(Z: Array, U: Array) -> float:
+    if Z.ndim < 2 or 0 in Z.shape[-2:]:
         raise ValueError(f"Z has shape {Z.shape}; a rate needs at least one token and one channel")
-    return size / Z.shape[-2]
+    return U.shape[-1] / Z.shape[-2]

@@ -25,7 +25,7 @@ from quire.common.layers.crate import (
 from quire.common.layers.patches import patchify
 from quire.common.random import generator
 from quire.common.testing import max_relative_error
-from quire.common.train.seeds import initial_states, over_seeds
+from quire.common.train.seeds import fold_keys, initial_states, over_seeds
 from quire.crate import brute_force, figures
 from quire.crate.classifier import CRATE, ViT, parameter_count
 from quire.crate.config import Preset
@@ -37,7 +37,7 @@ from quire.crate.denoising import (
     shrunk_like,
     trajectory,
 )
-from quire.crate.diagnostics import layer_report
+from quire.crate.diagnostics import classifier_report
 from quire.crate.language_model import CRATELM, GPT, count_bits, spaced_windows
 from quire.crate.masked_autoencoder import CRATEMAE, masked_error, num_removed
 from quire.crate.paper import paper
@@ -112,7 +112,7 @@ EPS, STEP = 0.5, 0.5
 
 def _tokens(key: jax.Array):
     """Subspaces, noisy tokens, right subspaces, and the kappa that makes `kappa b = STEP`."""
-    first, second = jax.random.split(key)
+    first, second = fold_keys(key[None], 0) + fold_keys(key[None], 1)
     U = orthogonal_subspaces(first)
     Z, labels = noisy_tokens(second, U)
     return U, Z, labels, STEP / (U.shape[-1] / (Z.shape[0] * EPS**2))
@@ -121,10 +121,15 @@ def _tokens(key: jax.Array):
 def _compression(step, key: jax.Array):
     """`R^c` after each of three steps, and over that of the start shrunk to the same norm."""
     U, Z, _, kappa = _tokens(key)
-    states = trajectory(lambda z: step(z, U, EPS, kappa), Z, 3)
-    rates = [float(coding_rate_subspaces(z, U, EPS)) for z in states]
-    shrunk = [float(coding_rate_subspaces(shrunk_like(Z, z), U, EPS)) for z in states]
-    return rates, [rate / other for rate, other in zip(rates, shrunk, strict=True)]
+    rates, shrunk = (np.asarray(r, float) for r in _rates(step, U, Z, kappa))
+    return rates.tolist(), (rates / shrunk).tolist()
+
+
+@partial(jax.jit, static_argnums=0)
+def _rates(step, U: jax.Array, Z: jax.Array, kappa: jax.Array) -> tuple[jax.Array, jax.Array]:
+    states = jnp.stack(trajectory(lambda z: step(z, U, EPS, kappa), Z, 3))
+    shrunk = jax.vmap(shrunk_like, (None, 0))(Z, states)
+    return coding_rate_subspaces(states, U, EPS), coding_rate_subspaces(shrunk, U, EPS)
 
 
 @paper.claim(
@@ -179,8 +184,13 @@ def attention_compresses(preset: Preset, key: jax.Array) -> Measurement:
 def _denoising(step, key: jax.Array, scale: float, steps: int) -> list[float]:
     """Off-subspace energy ratio after each step, of tokens scaled by `scale`."""
     U, Z, labels, kappa = _tokens(key)
-    states = trajectory(lambda z: step(z, U, EPS, kappa), scale * Z, steps)
-    return [float(off_subspace_energy(z, U, labels)) for z in states]
+    return np.asarray(_energies(step, steps, U, np.float32(scale) * Z, labels, kappa), float).tolist()
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _energies(step, steps: int, U: jax.Array, Z: jax.Array, labels: jax.Array, kappa: jax.Array) -> jax.Array:
+    states = trajectory(lambda z: step(z, U, EPS, kappa), Z, steps)
+    return jnp.stack([off_subspace_energy(z, U, labels) for z in states])
 
 
 def _largest_ratio(values: list[float]) -> float:
@@ -274,12 +284,12 @@ def trained_classifiers(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     builds = {name: _classifier(name, preset) for name in ("CRATE", "ViT")}
     result: dict[str, Any] = {"data": source.name, "stand_in_for": source.stand_in_for, "majority": majority_accuracy(data)}
     for name, build in builds.items():
-        graph, state, losses = train_on_images(build, loss, preset.classifier_training, data, keys)
+        graph, state, losses = train_on_images(build, loss, preset.classifier_training, data, keys, side_by_side=False)
         right = accuracy(graph, state, data)
         result[name] = {"graph": graph, "state": state, "losses": losses, "accuracy": right, "parameters": parameter_count(build)}
     crate = result["CRATE"]
     crate["initial state"] = initial_states(builds["CRATE"], keys)[1]
-    report = over_seeds(crate["graph"], lambda model, images: layer_report(model, pixels(images)))
+    report = over_seeds(crate["graph"], lambda model, images: classifier_report(model, pixels(images)))
     images, _ = data.sample(preset.report_images)
     result["before"], result["after"] = (
         jax.tree.map(np.asarray, report(crate[state], images)) for state in ("initial state", "state")
