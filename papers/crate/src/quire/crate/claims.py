@@ -25,7 +25,7 @@ from quire.common.layers.crate import (
 from quire.common.layers.patches import patchify
 from quire.common.random import generator
 from quire.common.testing import max_relative_error
-from quire.common.train.seeds import fold_keys, initial_states, over_seeds
+from quire.common.train.seeds import initial_states, over_seeds
 from quire.crate import brute_force, figures
 from quire.crate.classifier import CRATE, ViT, parameter_count
 from quire.crate.config import Preset
@@ -112,9 +112,8 @@ EPS, STEP = 0.5, 0.5
 
 def _tokens(key: jax.Array):
     """Subspaces, noisy tokens, right subspaces, and the kappa that makes `kappa b = STEP`."""
-    first, second = fold_keys(key[None], 0) + fold_keys(key[None], 1)
-    U = orthogonal_subspaces(first)
-    Z, labels = noisy_tokens(second, U)
+    U = orthogonal_subspaces(key)
+    Z, labels = noisy_tokens(jax.random.fold_in(key, 1), U)
     return U, Z, labels, STEP / (U.shape[-1] / (Z.shape[0] * EPS**2))
 
 

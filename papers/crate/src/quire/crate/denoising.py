@@ -75,7 +75,7 @@ def off_subspace_energy(Z: Float[Array, "N d"], U: Float[Array, "K d p"], labels
         labels: right subspace of every token `[N]`.
 
     Raises:
-        ValueError: if a label names no subspace, or there is not one for every token. NaN where no token has any energy in its own.
+        ValueError: if a label names no subspace, or a token has no label. NaN where no token has any energy in its own.
     """
     check_ids("labels", labels, U.shape[0])
     if labels.shape != Z.shape[:1]:

@@ -49,7 +49,7 @@ def CRATELM(cfg: CRATELMConfig, *, causal: bool = True, rngs: nnx.Rngs) -> Token
         rngs: for the initial weights.
 
     Returns:
-        A module from token ids `[..., t]` to logits `[..., t, vocab_size]`. The logits of traced ids that are out of range are NaN.
+        A module from token ids `[..., t]` to logits `[..., t, vocab_size]`, NaN for traced ids that are out of range.
 
     Raises:
         ValueError: if the heads do not divide `dim`; on a call, for sequences longer than `max_length` or ids out of range.
@@ -120,7 +120,7 @@ def masked_lm_loss(
     """Mean cross-entropy in nats over the chosen positions; zero if none is chosen, NaN if a traced token there is out of range.
 
     Raises:
-        ValueError: if a token is outside the vocabulary of the logits, `chosen` is not boolean, or the shapes do not fit together.
+        ValueError: if a token is outside the vocabulary of the logits, `chosen` not boolean, or the shapes do not fit together.
     """
     if not tokens.shape == chosen.shape == logits.shape[:-1] or chosen.dtype != bool:
         raise ValueError(

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Int32
 
 from quire.common.checks import check_ids
 from quire.common.data.molecules import Molecules
+from quire.gaunt_tensor_product.shapes import check_noise
 
 MINIMUM = np.array([[1.2, 1.35], [1.35, 1.5]])
 """Distance of the pair minimum, Angstrom, by elements."""
@@ -70,8 +71,7 @@ def generate_clusters(seed: int, frames: int, atoms: int = 8, *, noise: float = 
     """
     if frames < 1 or atoms < 3:
         raise ValueError(f"frames is {frames} and atoms {atoms}; there must be at least 1 frame of 3 atoms")
-    if not noise >= 0:
-        raise ValueError(f"noise is {noise}; a standard deviation must be at least 0")
+    check_noise(noise)
     draw = np.random.default_rng(seed)
     starts = draw.standard_normal((frames, atoms, 3)) * 0.55 * atoms ** (1 / 3)
     species = np.arange(atoms, dtype=np.int32) * 2 // atoms

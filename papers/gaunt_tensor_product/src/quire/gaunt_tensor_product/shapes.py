@@ -60,9 +60,15 @@ class ShapeTask:
     def __post_init__(self):
         for name in ("channels", "steps", "batch_size", "test_size"):
             check_at_least(name, getattr(self, name))
-        for name in ("lmax", "noise"):
-            check_at_least(name, getattr(self, name), 0)
+        check_at_least("lmax", self.lmax, 0)
+        check_noise(self.noise)
         check_positive("learning_rate", self.learning_rate)
+
+
+def check_noise(noise: float) -> None:
+    """Raise a ValueError unless `noise` is a standard deviation."""
+    if not noise >= 0:
+        raise ValueError(f"noise is {noise}; a standard deviation must be at least 0")
 
 
 def sample_shapes(key: jax.Array, count: int, noise: float) -> tuple[Float[Array, "count 4 3"], Int32[Array, " count"]]:
@@ -72,8 +78,7 @@ def sample_shapes(key: jax.Array, count: int, noise: float) -> tuple[Float[Array
         ValueError: if `count` or `noise` is negative.
     """
     check_at_least("count", count, 0)
-    if not noise >= 0:
-        raise ValueError(f"noise is {noise}; a standard deviation must be at least 0")
+    check_noise(noise)
     first, second, third = jax.random.split(key, 3)
     labels = jax.random.randint(first, (count,), 0, len(SHAPES), jnp.int32)
     points = jnp.asarray(SHAPES)[labels]
