@@ -176,6 +176,8 @@ def test_masked_language_modelling(as_installed):
     expected = -np.mean([np.log(probabilities[i, j, targets[i, j]]) for i, j in np.argwhere(np.asarray(chosen))])
     assert_close(masked_lm_loss(logits, targets, chosen), expected, 1e-5)
     assert float(masked_lm_loss(logits, targets, jnp.zeros_like(chosen))) == 0
+    with jax.debug_nans(False):  # a traced id that is no token gives no number that could pass for a loss
+        assert all(bool(jnp.isnan(jax.jit(masked_lm_loss)(logits, targets.at[0, 0].set(bad), chosen))) for bad in (-1, 5))
     text = encode("bytes hold no id above 255")
     corrupted, chosen = mask_tokens(jax.random.key(3), text, rate=1.0)
     assert corrupted.dtype == jnp.int32 and int(corrupted.max()) == MASK and bool(chosen.all())
@@ -184,6 +186,9 @@ def test_masked_language_modelling(as_installed):
         ("mask_id is -1", lambda: mask_tokens(jax.random.key(0), tokens, mask_id=-1)),
         ("tokens runs from -1", lambda: mask_tokens(jax.random.key(0), tokens - 1 - tokens.min())),
         ("tokens runs from 0 to 4; it must lie between 0 and 3", lambda: masked_lm_loss(logits[..., :4], targets, chosen)),
+        ("vocab_size is 0", lambda: mask_tokens(jax.random.key(0), tokens, vocab_size=0)),
+        ("each token needs its logits", lambda: masked_lm_loss(logits, targets[:1], chosen)),
+        ("chosen \\(2, 3\\) int32", lambda: masked_lm_loss(logits, targets, chosen.astype(jnp.int32))),
         ("tokens runs from 256", lambda: CRATELM(replace(SMALL_LM, vocab_size=256), rngs=nnx.Rngs(0))(np.full((1, 3), MASK))),
     ):
         with pytest.raises(ValueError, match=message):

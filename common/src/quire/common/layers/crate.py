@@ -4,9 +4,6 @@ Tokens are rows here, `Z [..., N, d]`, where the paper writes columns; `U [K, d,
 The first half of the module is the theory (given subspaces and dictionary), the second the practical layers.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -234,28 +231,9 @@ def ista_step(
 # --- Practical layers ---
 
 
-def uniform(bound: Callable[[tuple[int, ...]], float]) -> nnx.Initializer:
-    """Initial weights `U(-a, a)`, a being `bound(shape)`, drawn on the host: JAX compiles a generator for every shape.
-
-    >>> print(uniform(lambda shape: 0.5)(jax.random.key(0), (100, 100)).max().round(2))
-    0.5
-    """
-
-    def init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
-        def draw(data):
-            return np.random.default_rng(np.asarray(data)).uniform(-bound(shape), bound(shape), shape).astype(dtype)
-
-        data = jax.random.key_data(key)
-        if is_concrete(data):
-            return jax.device_put(draw(data))
-        return jax.pure_callback(draw, jax.ShapeDtypeStruct(shape, dtype), data, vmap_method="sequential")
-
-    return init
-
-
 def _torch_uniform(gain: float = 1.0) -> nnx.Initializer:
     """`U(-a, a)` with `a = gain / sqrt(fan_in)`, the default of the authors' framework."""
-    return uniform(lambda shape: gain * shape[0] ** -0.5)
+    return nnx.initializers.variance_scaling(gain**2 / 3, "fan_in", "uniform")
 
 
 class MSSA(nnx.Module):
@@ -295,10 +273,11 @@ class MSSA(nnx.Module):
         self.qkv = nnx.Linear(dim, num_heads * head_dim, use_bias=False, kernel_init=init, rngs=rngs)
         inner = num_heads * head_dim
 
+        def bias_init(key, shape, dtype=jnp.float32):
+            return jax.random.uniform(key, shape, dtype, -(inner**-0.5), inner**-0.5)
+
         single = num_heads == 1 and head_dim == dim
-        self.out = (
-            None if single else nnx.Linear(inner, dim, kernel_init=init, bias_init=uniform(lambda _: inner**-0.5), rngs=rngs)
-        )
+        self.out = None if single else nnx.Linear(inner, dim, kernel_init=init, bias_init=bias_init, rngs=rngs)
 
     def __call__(self, x: Float[Array, "*batch n dim"]) -> Float[Array, "*batch n dim"]:
         w = split_heads(self.qkv(x), self.num_heads)

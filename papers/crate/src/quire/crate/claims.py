@@ -65,14 +65,16 @@ from quire.crate.training import (
 )
 def definitions(preset: Preset, key: jax.Array) -> Measurement:
     """Fast forms and automatic derivatives against the brute-force definitions in NumPy."""
-    return identity(partial(_definition_errors, key), "random tokens, subspaces and weights")
+    d, K = 24, 3
+    block = CRATEBlock(d, K, rngs=nnx.Rngs(key))  # once for both precisions
+    return identity(partial(_definition_errors, key, block, d, K), "random tokens, subspaces and weights")
 
 
-def _definition_errors(key: jax.Array, dtype: Any, N: int = 11, d: int = 24, K: int = 3, eps: float = 0.5) -> list[float]:
+def _definition_errors(key: jax.Array, block: CRATEBlock, d: int, K: int, dtype: Any) -> list[float]:
+    N, eps = 11, 0.5
     draw = generator(key)
     Z, D = draw.standard_normal((d, N)), draw.standard_normal((d, d)) / d**0.5
     U = np.stack([np.linalg.qr(draw.standard_normal((d, d // K)))[0] for _ in range(K)])
-    block = CRATEBlock(d, K, rngs=nnx.Rngs(key))
     nnx.update(block, jax.tree.map(lambda x: x.astype(dtype), nnx.state(block, nnx.Param)))
     graph, params = nnx.split(block)
     weights = nnx.to_pure_dict(params)

@@ -11,13 +11,10 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from quire.common.checks import check_at_least, is_concrete
-from quire.common.layers.crate import uniform
-from quire.common.layers.initialisers import normal
 from quire.common.layers.patches import patch_grid, patchify, sincos_positions_2d, unpatchify
 from quire.crate.stacks import CRATEDecoder, CRATEEncoder
 
-_XAVIER = uniform(lambda shape: (6 / sum(shape)) ** 0.5)
-"""Glorot and Bengio's uniform weights."""
+_XAVIER = nnx.initializers.xavier_uniform()
 
 
 @dataclass(frozen=True)
@@ -70,10 +67,10 @@ class CRATEMAE(nnx.Module):
         sincos_positions_2d(rows, columns, check_at_least("dim", cfg.dim))  # refuses a width that has none
         check_at_least("channels", cfg.channels)
         patch_dim = cfg.patch_size**2 * cfg.channels
-        small = normal(0.02)
+        normal = nnx.initializers.normal(0.02)
         self.embed = nnx.Linear(patch_dim, cfg.dim, kernel_init=_XAVIER, rngs=rngs)
-        self.cls = nnx.Param(small(rngs.params(), (1, cfg.dim)))
-        self.mask_token = nnx.Param(small(rngs.params(), (1, cfg.dim)))
+        self.cls = nnx.Param(normal(rngs.params(), (1, cfg.dim)))
+        self.mask_token = nnx.Param(normal(rngs.params(), (1, cfg.dim)))
         sizes = cfg.dim, cfg.depth, cfg.num_heads
         self.encoder = CRATEEncoder(*sizes, eta=cfg.eta, lam=cfg.lam, kernel_init=_XAVIER, rngs=rngs)
         self.encoder_norm = nnx.LayerNorm(cfg.dim, epsilon=1e-6, rngs=rngs)
