@@ -179,8 +179,8 @@ def test_masked_language_modelling(as_installed):
     with jax.debug_nans(False):  # a traced id that is no token gives no number that could pass for a loss
         assert all(bool(jnp.isnan(jax.jit(masked_lm_loss)(logits, targets.at[0, 0].set(bad), chosen))) for bad in (-1, 5))
     text = encode("bytes hold no id above 255")
-    corrupted, chosen = mask_tokens(jax.random.key(3), text, rate=1.0)
-    assert corrupted.dtype == jnp.int32 and int(corrupted.max()) == MASK and bool(chosen.all())
+    corrupted, everywhere = mask_tokens(jax.random.key(3), text, rate=1.0)
+    assert corrupted.dtype == jnp.int32 and int(corrupted.max()) == MASK and bool(everywhere.all())
     for message, call in (
         ("rate is 0", lambda: mask_tokens(jax.random.key(0), tokens, rate=0.0)),
         ("mask_id is -1", lambda: mask_tokens(jax.random.key(0), tokens, mask_id=-1)),
@@ -205,9 +205,9 @@ def test_bidirectional_models_read_the_mask_and_do_not_predict_it(make):
     assert logits.shape == (12, 9) and bool(jnp.isfinite(logits).all())
     for bad in (10, -1):
         with pytest.raises(ValueError, match=f"tokens runs from .*{bad}"):
-            model(np.array([0, bad]))
+            model(jnp.array([0, bad]))
     with pytest.raises(ValueError, match="tokens runs from 9 to 9"):
-        make(cfg, rngs=nnx.Rngs(0))(np.array([9]))
+        make(cfg, rngs=nnx.Rngs(0))(jnp.array([9]))
 
 
 def test_bidirectional_model_learns_from_masks():

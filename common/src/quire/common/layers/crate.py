@@ -19,7 +19,7 @@ from quire.common.layers.intermediates import captured, sow
 
 
 @jax.jit
-def _log_det_rate(z: Float[Array, "*batch n p"], factor: float) -> Float[Array, "*batch"]:
+def _log_det_rate(z: Float[Array, "*batch n p"], factor: ScalarLike) -> Float[Array, "*batch"]:
     """`1/2 logdet(I + factor Z Z^T) = 1/2 sum_i log(1 + factor s_i^2)` with the singular values of Z.
 
     Where tokens repeat or `factor` is large, a Gram matrix in float32 has lost the small ones; their logarithms are what counts.
