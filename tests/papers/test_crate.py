@@ -404,10 +404,7 @@ def test_layer_report_follows_the_order_of_layers():
 
 
 def test_report_of_a_classifier_in_one_pass():
-    images, model = (
-        np.random.default_rng(0).standard_normal((3, 8, 8, 1)).astype(np.float32),
-        CRATE(SMALL_IMAGES, rngs=nnx.Rngs(0)),
-    )
+    images, model = normal(0, 3, 8, 8, 1), CRATE(SMALL_IMAGES, rngs=nnx.Rngs(0))
     parts = [lambda x: layer_report(model, x), lambda x: (model.features(x)[:, 0], class_attention(model, x)[-1])]
     layers, (tokens, maps) = (part(images) for part in parts)
     found = classifier_report(model, images)

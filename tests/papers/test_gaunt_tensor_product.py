@@ -288,7 +288,7 @@ def test_summed_convolution_is_the_sum_of_convolutions():
         each = gaunt_convolution(
             jnp.broadcast_to(x[:, None], (*shape, 9)), jnp.broadcast_to(r[..., None, :], (*shape, 3)), jnp.asarray(w), 3
         )
-        assert_close(summed_convolution(x, r, w, 3), each.sum(2), 1e-12)
+        assert_close(summed_convolution(*map(jnp.asarray, (x, r, w)), 3), each.sum(2), 1e-12)
 
 
 def test_a_single_point_has_a_class():
