@@ -48,13 +48,15 @@ from quire.crate.convert import (
     load_mssa,
 )
 from quire.crate.denoising import gradient_step, noisy_tokens, off_subspace_energy, orthogonal_subspaces, shrunk_like, trajectory
-from quire.crate.diagnostics import class_attention, layer_report, patch_components
+from quire.crate.diagnostics import class_attention, classifier_report, layer_report, patch_components
 from quire.crate.language_model import (
     CRATELM,
     CRATELMConfig,
 )
 from quire.crate.layer import unrolled_layer
+from quire.crate.masked_autoencoder import random_mask
 from quire.crate.stacks import CRATEDecoder, CRATEEncoder
+from quire.crate.training import classification_loss
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float64, 1e-9), (jnp.float32, 1e-5)], ids=["f64", "f32"])
 SMALL_IMAGES = CRATEConfig(16, 2, 4, image_size=(8, 8), patch_size=4, channels=1, num_classes=3)
@@ -246,7 +248,7 @@ def test_theory_batches():
     assert_jit_consistent(lambda z: mssa_step(z, U, 0.5, 0.1), Z)
 
 
-def test_denoising_data():
+def test_denoising_data(as_installed):
     U = orthogonal_subspaces(jax.random.key(0), 3, 12, 4)
     flat = np.asarray(U.swapaxes(0, 1).reshape(12, -1))
     assert_close(flat.T @ flat, np.eye(12), 1e-5)
@@ -266,6 +268,11 @@ def test_denoising_data():
         ("num_tokens is 0", lambda: noisy_tokens(jax.random.key(0), U, 0)),
         ("noise is -1.0", lambda: noisy_tokens(jax.random.key(0), U, 9, -1.0)),
         ("labels runs from 1 to 3", lambda: off_subspace_energy(clean, U, labels + 1)),
+        ("labels has shape \\(1,\\)", lambda: off_subspace_energy(clean, U, labels[:1])),
+        ("eta is -0.1", lambda: ista_step(clean, np.eye(12), -0.1, 0.1)),
+        ("lam is -1.0", lambda: CRATEBlock(8, 2, lam=-1.0, rngs=nnx.Rngs(0))),
+        ("removed is 17; it must lie between 0 and 16", lambda: random_mask(jax.random.key(0), 2, 16, 17)),
+        ("label_smoothing is -1", lambda: classification_loss(-1, 10)),
     ):
         with pytest.raises(ValueError, match=message):
             call()
@@ -394,6 +401,14 @@ def test_layer_report_follows_the_order_of_layers():
         x = block(x)
         fractions.append(jnp.mean((x == 0).astype(jnp.float32)))
     assert_close(layer_report(encoder, normal(0, 2, 4, 8))["zero_fraction"], jnp.stack(fractions), 1e-6)
+
+
+def test_report_of_a_classifier_in_one_pass():
+    images, model = normal(0, 3, 8, 8, 1), CRATE(SMALL_IMAGES, rngs=nnx.Rngs(0))
+    parts = [lambda x: layer_report(model, x), lambda x: (model.features(x)[:, 0], class_attention(model, x)[-1])]
+    layers, (tokens, maps) = (part(images) for part in parts)
+    found = classifier_report(model, images)
+    assert_close(found, layers | {"class_tokens": tokens, "class_attention": maps}, 1e-5)
 
 
 def test_projection_rate_of_zero_tokens():

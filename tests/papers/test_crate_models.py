@@ -176,22 +176,42 @@ def test_masked_language_modelling(as_installed):
     expected = -np.mean([np.log(probabilities[i, j, targets[i, j]]) for i, j in np.argwhere(np.asarray(chosen))])
     assert_close(masked_lm_loss(logits, targets, chosen), expected, 1e-5)
     assert float(masked_lm_loss(logits, targets, jnp.zeros_like(chosen))) == 0
+    with jax.debug_nans(False):  # a traced id that is no token gives no number that could pass for a loss
+        assert all(bool(jnp.isnan(jax.jit(masked_lm_loss)(logits, targets.at[0, 0].set(bad), chosen))) for bad in (-1, 5))
     text = encode("bytes hold no id above 255")
-    corrupted, chosen = mask_tokens(jax.random.key(3), text, rate=1.0)
-    assert corrupted.dtype == jnp.int32 and int(corrupted.max()) == MASK and bool(chosen.all())
+    corrupted, everywhere = mask_tokens(jax.random.key(3), text, rate=1.0)
+    assert corrupted.dtype == jnp.int32 and int(corrupted.max()) == MASK and bool(everywhere.all())
     for message, call in (
         ("rate is 0", lambda: mask_tokens(jax.random.key(0), tokens, rate=0.0)),
         ("mask_id is -1", lambda: mask_tokens(jax.random.key(0), tokens, mask_id=-1)),
         ("tokens runs from -1", lambda: mask_tokens(jax.random.key(0), tokens - 1 - tokens.min())),
         ("tokens runs from 0 to 4; it must lie between 0 and 3", lambda: masked_lm_loss(logits[..., :4], targets, chosen)),
+        ("vocab_size is 0", lambda: mask_tokens(jax.random.key(0), tokens, vocab_size=0)),
+        ("each token needs its logits", lambda: masked_lm_loss(logits, targets[:1], chosen)),
+        ("chosen \\(2, 3\\) int32", lambda: masked_lm_loss(logits, targets, chosen.astype(jnp.int32))),
         ("tokens runs from 256", lambda: CRATELM(replace(SMALL_LM, vocab_size=256), rngs=nnx.Rngs(0))(np.full((1, 3), MASK))),
     ):
         with pytest.raises(ValueError, match=message):
             call()
 
 
+@pytest.mark.parametrize("make", [CRATELM, GPT])
+def test_bidirectional_models_read_the_mask_and_do_not_predict_it(make):
+    cfg = replace(SMALL_LM, depth=1, vocab_size=9)
+    model = make(cfg, causal=False, rngs=nnx.Rngs(0))
+    corrupted, _ = mask_tokens(jax.random.key(0), np.arange(12) % 9, rate=1.0, vocab_size=9)
+    assert int(corrupted.max()) == 9
+    logits = jax.jit(model)(corrupted)
+    assert logits.shape == (12, 9) and bool(jnp.isfinite(logits).all())
+    for bad in (10, -1):
+        with pytest.raises(ValueError, match=f"tokens runs from .*{bad}"):
+            model(jnp.array([0, bad]))
+    with pytest.raises(ValueError, match="tokens runs from 9 to 9"):
+        make(cfg, rngs=nnx.Rngs(0))(jnp.array([9]))
+
+
 def test_bidirectional_model_learns_from_masks():
-    cfg = replace(SMALL_LM, dim=16, depth=1)
+    cfg = replace(SMALL_LM, dim=16, depth=1, vocab_size=256)
     model = CRATELM(cfg, causal=False, rngs=nnx.Rngs(0))
     tokens = jnp.tile(jnp.array([5, 9, 5, 9]), (8, 3))
 

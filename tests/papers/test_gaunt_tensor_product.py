@@ -28,8 +28,8 @@ from quire.common.testing import (
     assert_vmap_consistent,
 )
 from quire.gaunt_tensor_product.cg_product import cg_tensor_product
-from quire.gaunt_tensor_product.clusters import generate_clusters
-from quire.gaunt_tensor_product.convolution import gaunt_convolution
+from quire.gaunt_tensor_product.clusters import cluster_energy, generate_clusters
+from quire.gaunt_tensor_product.convolution import gaunt_convolution, summed_convolution
 from quire.gaunt_tensor_product.interaction import DegreeLinear, Selfmix
 from quire.gaunt_tensor_product.mace import MACEConfig
 from quire.gaunt_tensor_product.many_body import (
@@ -38,7 +38,7 @@ from quire.gaunt_tensor_product.many_body import (
     gaunt_power,
     many_body_terms,
 )
-from quire.gaunt_tensor_product.shapes import SwitchedMix
+from quire.gaunt_tensor_product.shapes import SHAPES, ShapeClassifier, ShapeTask, SwitchedMix, nearest_shape, sample_shapes
 from quire.gaunt_tensor_product.tensor_product import EVALUATORS, fastest_method, gaunt_tensor_product
 from quire.gaunt_tensor_product.training import prepare
 
@@ -248,6 +248,22 @@ def test_auto_follows_degree_and_backend():
         (lambda: DegreeLinear(-1, 2, 3, rngs=nnx.Rngs(0)), "lmax is -1"),
         (lambda: prepare(MACEConfig(1), generate_clusters(0, 1, 4), 0.0), "num_elements is 1, but the frames have 2 elements"),
         (lambda: generate_clusters(0, 0), "frames is 0 and atoms 8"),
+        (lambda: generate_clusters(0, 1, 4, noise=-1.0), "noise is -1.0"),
+        (lambda: cluster_energy(np.ones((3, 3)), np.array([0, 1, 2])), "species runs from 0 to 2"),
+        (lambda: cluster_energy(np.ones((3, 3)), np.array([1])), r"positions has shape \(3, 3\); 1 species"),
+        (lambda: summed_convolution(jnp.ones((3, 2, 4)), jnp.ones((5, 2, 3)), jnp.ones((5, 3, 2, 2))), "they need"),
+        (lambda: summed_convolution(jnp.ones((3, 2, 4)), jnp.ones((5, 3, 3)), jnp.ones((5, 3, 2, 2)), 3), "lmax_out is 3"),
+        (lambda: ManyBody(2, 1, 0, 2, 3, rngs=nnx.Rngs(0))(jnp.ones((2, 3, 4)), jnp.ones((1, 2))), r"one_hot has shape \(1, 2\)"),
+        (
+            lambda: SymmetricContraction(2, 1, 0, 2, 3, rngs=nnx.Rngs(0))(jnp.ones((2, 3, 4)), jnp.ones((2, 3))),
+            r"one_hot has shape \(2, 3\); .* need \(2, 2\)",
+        ),
+        (lambda: fastest_method(4, "abacus"), "backend is 'abacus'"),
+        (lambda: ShapeTask(channels=0), "channels is 0"),
+        (lambda: ShapeTask(noise=-0.1), "noise is -0.1"),
+        (lambda: sample_shapes(jax.random.key(0), -1, 0.1), "count is -1"),
+        (lambda: nearest_shape(SHAPES * np.nan), "4 points of 3 finite coordinates"),
+        (lambda: nearest_shape(SHAPES[:, :3]), r"points has shape \(7, 3, 3\)"),
     ],
 )
 def test_errors(as_installed, call, message):
@@ -262,6 +278,22 @@ def test_convolution_frames_agree():
         for lmax_out in (0, 3, 5):
             fixed = gaunt_convolution(x, r, w, lmax_out)
             assert_close(gaunt_convolution(x, r, w, lmax_out, frame="aligned"), fixed, 1e-12)
+
+
+def test_summed_convolution_is_the_sum_of_convolutions():
+    rng = np.random.default_rng(0)
+    x, r, w = rng.standard_normal((2, 3, 2, 9)), rng.standard_normal((2, 4, 3, 3)), rng.standard_normal((2, 4, 3, 2, 3))
+    with jax.enable_x64():
+        shape = (2, 4, 3, 2)
+        each = gaunt_convolution(
+            jnp.broadcast_to(x[:, None], (*shape, 9)), jnp.broadcast_to(r[..., None, :], (*shape, 3)), jnp.asarray(w), 3
+        )
+        assert_close(summed_convolution(*map(jnp.asarray, (x, r, w)), 3), each.sum(2), 1e-12)
+
+
+def test_a_single_point_has_a_class():
+    model = ShapeClassifier(ShapeTask(channels=2, lmax=1), selfmix=True, rngs=nnx.Rngs(0))
+    assert bool(jnp.isfinite(jax.jit(model)(np.ones((2, 1, 3), np.float32))).all())
 
 
 def test_derivatives_of_the_aligned_frame():

@@ -56,6 +56,19 @@ def test_symmetric_contraction_has_maces_paths():
             )
 
 
+@pytest.mark.parametrize("weigh_inputs", [False, True])
+def test_many_body_scalars_are_those_of_the_grid(weigh_inputs):
+    """Without a last factor on the grid the scalars are those of a block that computes vectors too."""
+    rng = np.random.default_rng(0)
+    x, one_hot = rng.standard_normal((5, 3, 9)), np.eye(2)[[0, 1, 1, 0, 1]]
+    with jax.enable_x64():
+        both, scalars = (ManyBody(3, 2, l, 2, 3, weigh_inputs=weigh_inputs, rngs=nnx.Rngs(0)) for l in (1, 0))
+        scalars.weights[...] = both.weights[..., :1]
+        if weigh_inputs:
+            scalars.input_weights[...] = both.input_weights[...]
+        assert_close(jax.jit(scalars)(x, one_hot), jax.jit(both)(x, one_hot)[..., :1], 1e-12)
+
+
 def test_gaunt_powers_lie_in_the_span_of_the_paths():
     x = np.random.default_rng(0).standard_normal((40, 9))
     values = np.prod(x[:, symmetric_monomials(9, 3)], axis=-1) @ symmetric_couplings(2, 3, 0)[:, :, 0]

@@ -6,18 +6,20 @@ The first half of the module is the theory (given subspaces and dictionary), the
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, ScalarLike
 
-from quire.common.checks import check_at_least, check_positive, floating
+from quire.common.checks import check_at_least, check_positive, floating, is_concrete
 from quire.common.layers.attention import attention, attention_weights, head_size, merge_heads, split_heads
 from quire.common.layers.intermediates import captured, sow
 
 # --- Objective ---
 
 
-def _log_det_rate(z: Float[Array, "*batch n p"], factor: float) -> Float[Array, "*batch"]:
+@jax.jit
+def _log_det_rate(z: Float[Array, "*batch n p"], factor: ScalarLike) -> Float[Array, "*batch"]:
     """`1/2 logdet(I + factor Z Z^T) = 1/2 sum_i log(1 + factor s_i^2)` with the singular values of Z.
 
     Where tokens repeat or `factor` is large, a Gram matrix in float32 has lost the small ones; their logarithms are what counts.
@@ -46,7 +48,7 @@ def coding_rate(Z: Float[Array, "*batch N d"], eps: float) -> Float[Array, "*bat
     0.6931
     """
     (Z,) = floating(Z)
-    return _log_det_rate(Z, _per_token(Z.shape[-1], Z) / check_positive("eps", eps) ** 2)
+    return _log_det_rate(Z, _step_size(Z, Z, eps))
 
 
 def coding_rate_subspaces(Z: Float[Array, "*batch N d"], U: Float[Array, "K d p"], eps: float) -> Float[Array, "*batch"]:
@@ -217,8 +219,9 @@ def ista_step(
         Non-negative codes `[..., d]`.
 
     Raises:
-        ValueError: if the shapes do not fit together.
+        ValueError: if the shapes do not fit together, or `eta` or `lam` is negative.
     """
+    _check_ista(eta, lam)
     Z, D, s = floating(Z, D, Z if start is None else start)
     if s.shape != Z.shape or D.shape != (Z.shape[-1], Z.shape[-1]):
         raise ValueError(f"Z, start and D have shapes {Z.shape}, {s.shape}, {D.shape}; they need [..., d], [..., d], [d, d]")
@@ -306,11 +309,12 @@ class ISTA(nnx.Module):
         rngs: for the initial dictionary, `U(-sqrt(6 / dim), sqrt(6 / dim))`.
 
     Raises:
-        ValueError: if `dim` is below 1.
+        ValueError: if `dim` is below 1, or `eta` or `lam` is negative.
     """
 
     def __init__(self, dim: int, *, eta: float = 0.1, lam: float = 0.1, rngs: nnx.Rngs):
         check_at_least("dim", dim)
+        _check_ista(eta, lam)
         self.eta, self.lam = eta, lam
         self.weight = nnx.Param(_torch_uniform(6**0.5)(rngs.params(), (dim, dim)))
 
@@ -405,7 +409,7 @@ def projection_rate(projections: Float[Array, "*batch K n p"], eps: float = 0.01
         ValueError: as for `coding_rate`.
     """
     (projections,) = floating(projections)
-    factor = _per_token(projections.shape[-1], projections) / check_positive("eps", eps)
+    factor = _per_token(projections, projections) / check_positive("eps", eps)
     return _log_det_rate(_unit(projections), factor).sum(-1)
 
 
@@ -417,6 +421,12 @@ def _unit(x: Float[Array, "*batch p"]) -> Float[Array, "*batch p"]:
     return scaled * jax.lax.rsqrt(jnp.where(squared == 0, 1, squared))
 
 
+def _check_ista(eta: ScalarLike, lam: ScalarLike) -> None:
+    for name, value in (("eta", eta), ("lam", lam)):
+        if is_concrete(value) and not np.all(np.asarray(value) >= 0):
+            raise ValueError(f"{name} is {value}; it must be at least 0")
+
+
 def _project(Z: Array, U: Array) -> Array:
     if U.ndim != 3 or U.shape[1] != Z.shape[-1]:
         raise ValueError(
@@ -426,10 +436,11 @@ def _project(Z: Array, U: Array) -> Array:
 
 
 def _step_size(Z: Array, U: Array, eps: float) -> float:
-    return _per_token(U.shape[-1], Z) / check_positive("eps", eps) ** 2
+    """Size of a subspace over the number of tokens and the square of the precision."""
+    return _per_token(Z, U) / check_positive("eps", eps) ** 2
 
 
-def _per_token(size: int, Z: Array) -> float:
-    if 0 in Z.shape[-2:]:
+def _per_token(Z: Array, U: Array) -> float:
+    if Z.ndim < 2 or 0 in Z.shape[-2:]:
         raise ValueError(f"Z has shape {Z.shape}; a rate needs at least one token and one channel")
-    return size / Z.shape[-2]
+    return U.shape[-1] / Z.shape[-2]

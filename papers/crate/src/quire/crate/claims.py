@@ -37,7 +37,7 @@ from quire.crate.denoising import (
     shrunk_like,
     trajectory,
 )
-from quire.crate.diagnostics import layer_report
+from quire.crate.diagnostics import classifier_report
 from quire.crate.language_model import CRATELM, GPT, count_bits, spaced_windows
 from quire.crate.masked_autoencoder import CRATEMAE, masked_error, num_removed
 from quire.crate.paper import paper
@@ -65,14 +65,16 @@ from quire.crate.training import (
 )
 def definitions(preset: Preset, key: jax.Array) -> Measurement:
     """Fast forms and automatic derivatives against the brute-force definitions in NumPy."""
-    return identity(partial(_definition_errors, key), "random tokens, subspaces and weights")
+    d, K = 24, 3
+    block = CRATEBlock(d, K, rngs=nnx.Rngs(key))  # once for both precisions
+    return identity(partial(_definition_errors, key, block, d, K), "random tokens, subspaces and weights")
 
 
-def _definition_errors(key: jax.Array, dtype: Any, N: int = 11, d: int = 24, K: int = 3, eps: float = 0.5) -> list[float]:
+def _definition_errors(key: jax.Array, block: CRATEBlock, d: int, K: int, dtype: Any) -> list[float]:
+    N, eps = 11, 0.5
     draw = generator(key)
     Z, D = draw.standard_normal((d, N)), draw.standard_normal((d, d)) / d**0.5
     U = np.stack([np.linalg.qr(draw.standard_normal((d, d // K)))[0] for _ in range(K)])
-    block = CRATEBlock(d, K, rngs=nnx.Rngs(key))
     nnx.update(block, jax.tree.map(lambda x: x.astype(dtype), nnx.state(block, nnx.Param)))
     graph, params = nnx.split(block)
     weights = nnx.to_pure_dict(params)
@@ -112,19 +114,23 @@ EPS, STEP = 0.5, 0.5
 
 def _tokens(key: jax.Array):
     """Subspaces, noisy tokens, right subspaces, and the kappa that makes `kappa b = STEP`."""
-    first, second = jax.random.split(key)
-    U = orthogonal_subspaces(first)
-    Z, labels = noisy_tokens(second, U)
+    U = orthogonal_subspaces(key)
+    Z, labels = noisy_tokens(jax.random.fold_in(key, 1), U)
     return U, Z, labels, STEP / (U.shape[-1] / (Z.shape[0] * EPS**2))
 
 
 def _compression(step, key: jax.Array):
     """`R^c` after each of three steps, and over that of the start shrunk to the same norm."""
     U, Z, _, kappa = _tokens(key)
-    states = trajectory(lambda z: step(z, U, EPS, kappa), Z, 3)
-    rates = [float(coding_rate_subspaces(z, U, EPS)) for z in states]
-    shrunk = [float(coding_rate_subspaces(shrunk_like(Z, z), U, EPS)) for z in states]
-    return rates, [rate / other for rate, other in zip(rates, shrunk, strict=True)]
+    rates, shrunk = (np.asarray(r, float) for r in _rates(step, U, Z, kappa))
+    return rates.tolist(), (rates / shrunk).tolist()
+
+
+@partial(jax.jit, static_argnums=0)
+def _rates(step, U: jax.Array, Z: jax.Array, kappa: jax.Array) -> tuple[jax.Array, jax.Array]:
+    states = jnp.stack(trajectory(lambda z: step(z, U, EPS, kappa), Z, 3))
+    shrunk = jax.vmap(shrunk_like, (None, 0))(Z, states)
+    return coding_rate_subspaces(states, U, EPS), coding_rate_subspaces(shrunk, U, EPS)
 
 
 @paper.claim(
@@ -179,8 +185,13 @@ def attention_compresses(preset: Preset, key: jax.Array) -> Measurement:
 def _denoising(step, key: jax.Array, scale: float, steps: int) -> list[float]:
     """Off-subspace energy ratio after each step, of tokens scaled by `scale`."""
     U, Z, labels, kappa = _tokens(key)
-    states = trajectory(lambda z: step(z, U, EPS, kappa), scale * Z, steps)
-    return [float(off_subspace_energy(z, U, labels)) for z in states]
+    return np.asarray(_energies(step, steps, U, np.float32(scale) * Z, labels, kappa), float).tolist()
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _energies(step, steps: int, U: jax.Array, Z: jax.Array, labels: jax.Array, kappa: jax.Array) -> jax.Array:
+    states = trajectory(lambda z: step(z, U, EPS, kappa), Z, steps)
+    return jnp.stack([off_subspace_energy(z, U, labels) for z in states])
 
 
 def _largest_ratio(values: list[float]) -> float:
@@ -274,12 +285,12 @@ def trained_classifiers(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     builds = {name: _classifier(name, preset) for name in ("CRATE", "ViT")}
     result: dict[str, Any] = {"data": source.name, "stand_in_for": source.stand_in_for, "majority": majority_accuracy(data)}
     for name, build in builds.items():
-        graph, state, losses = train_on_images(build, loss, preset.classifier_training, data, keys)
+        graph, state, losses = train_on_images(build, loss, preset.classifier_training, data, keys, side_by_side=False)
         right = accuracy(graph, state, data)
         result[name] = {"graph": graph, "state": state, "losses": losses, "accuracy": right, "parameters": parameter_count(build)}
     crate = result["CRATE"]
     crate["initial state"] = initial_states(builds["CRATE"], keys)[1]
-    report = over_seeds(crate["graph"], lambda model, images: layer_report(model, pixels(images)))
+    report = over_seeds(crate["graph"], lambda model, images: classifier_report(model, pixels(images)))
     images, _ = data.sample(preset.report_images)
     result["before"], result["after"] = (
         jax.tree.map(np.asarray, report(crate[state], images)) for state in ("initial state", "state")

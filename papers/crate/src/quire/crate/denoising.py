@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from quire.common.checks import check_at_least, check_ids
 from quire.common.layers.crate import coding_rate_subspaces_grad
+from quire.common.random import generator
 
 
 def orthogonal_subspaces(key: jax.Array, num_subspaces: int = 4, dim: int = 64, sub_dim: int = 8) -> Float[Array, "K d p"]:
@@ -30,8 +32,8 @@ def orthogonal_subspaces(key: jax.Array, num_subspaces: int = 4, dim: int = 64, 
     total = num_subspaces * sub_dim
     if total > dim:
         raise ValueError(f"num_subspaces * sub_dim is {total}; orthogonal subspaces of R^{dim} hold at most {dim} directions")
-    basis = jnp.linalg.qr(jax.random.normal(key, (dim, total)))[0]
-    return basis.reshape(dim, num_subspaces, sub_dim).swapaxes(0, 1)
+    basis = np.linalg.qr(generator(key).standard_normal((dim, total)))[0]
+    return jax.device_put(basis.reshape(dim, num_subspaces, sub_dim).swapaxes(0, 1).astype(jnp.result_type(float)))
 
 
 def noisy_tokens(
@@ -54,11 +56,12 @@ def noisy_tokens(
     check_at_least("num_tokens", num_tokens)
     if not noise >= 0:
         raise ValueError(f"noise is {noise}; a standard deviation must be at least 0")
-    own, off = jax.random.split(key)
-    labels = jnp.arange(num_tokens) % U.shape[0]
-    clean = jnp.einsum("np,ndp->nd", jax.random.normal(own, (num_tokens, U.shape[-1])), U[labels])
-    clean = clean / jnp.linalg.norm(clean, axis=-1, keepdims=True)
-    return clean + noise * jax.random.normal(off, clean.shape), labels
+    draw, bases = generator(key), np.asarray(U)
+    labels = np.arange(num_tokens, dtype=np.int32) % len(bases)
+    clean = np.einsum("np,ndp->nd", draw.standard_normal((num_tokens, bases.shape[-1])), bases[labels])
+    clean /= np.linalg.norm(clean, axis=-1, keepdims=True)
+    noisy = clean + noise * draw.standard_normal(clean.shape)
+    return jax.device_put((noisy.astype(bases.dtype), labels))
 
 
 def off_subspace_energy(Z: Float[Array, "N d"], U: Float[Array, "K d p"], labels: Int[Array, " N"]) -> Float[Array, ""]:
@@ -72,9 +75,11 @@ def off_subspace_energy(Z: Float[Array, "N d"], U: Float[Array, "K d p"], labels
         labels: right subspace of every token `[N]`.
 
     Raises:
-        ValueError: if a label names no subspace. NaN where no token has any energy in its own.
+        ValueError: if a label names no subspace, or a token has no label. NaN where no token has any energy in its own.
     """
     check_ids("labels", labels, U.shape[0])
+    if labels.shape != Z.shape[:1]:
+        raise ValueError(f"labels has shape {labels.shape}; {Z.shape[0]} tokens need ({Z.shape[0]},)")
     energy = jnp.sum(jnp.einsum("nd,kdp->nkp", Z, U) ** 2, axis=-1)
     own = jnp.take_along_axis(energy, labels[:, None], axis=1).sum()
     return (energy.sum() - own) / own

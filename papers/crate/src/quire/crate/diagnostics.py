@@ -1,5 +1,7 @@
 """What the layers do: coding rate, sparsity, attention of the class token, principal components (paper, section 4.2)."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,8 +13,14 @@ from quire.common.layers.crate import projection_rate
 from quire.common.layers.intermediates import capture
 from quire.common.layers.transformer import TokenClassifier
 
+RATE_EPS = 0.01
+"""Constant of the authors' proxy for the coding rate."""
 
-def layer_report(model: nnx.Module, x: Array, *, eps: float = 0.01) -> dict[str, Float[Array, " L"]]:
+Sown = dict[tuple, Array]
+"""What layers sow under one name, by the path of the layer, in depth order."""
+
+
+def layer_report(model: nnx.Module, x: Array, *, eps: float = RATE_EPS) -> dict[str, Float[Array, " L"]]:
     """Compression and sparsity after each encoder layer, over a batch.
 
     The rate is the authors' proxy for `R^c`: the summed rate of unit-normalised head projections `LN(x) W` (`projection_rate`).
@@ -29,31 +37,35 @@ def layer_report(model: nnx.Module, x: Array, *, eps: float = 0.01) -> dict[str,
     Raises:
         ValueError: if the model has no CRATE layer.
     """
-    layers = sown(model, x, "codes")
-    projections = sown(model, x, "projections")
-    if not layers:
+    return _report(model, *sown(model, x, "codes", "projections"), eps)
+
+
+def _report(model: nnx.Module, codes: Sown, projections: Sown, eps: float) -> dict[str, Float[Array, " L"]]:
+    if not codes:
         raise ValueError(f"model is a {type(model).__name__} without ISTA layers; a report needs CRATE layers")
-    rates = jnp.stack([projection_rate(projections[name], eps) for name in layers])
+    rates = jnp.stack([projection_rate(projections[name], eps) for name in codes])
     dtype, ddof = rates.dtype, min(1, rates.shape[1] - 1)
     return {
         "coding_rate": rates.mean(1),
         "coding_rate_std": rates.std(1, ddof=ddof),
-        "zero_fraction": jnp.stack([jnp.mean((codes == 0).astype(dtype)) for codes in layers.values()]),
+        "zero_fraction": jnp.stack([jnp.mean((sparse == 0).astype(dtype)) for sparse in codes.values()]),
     }
 
 
-def sown(model: nnx.Module, x: Array, name: str) -> dict[tuple, Array]:
-    """What the layers of `model` sow as `name` while it reads `x`, by the path of the layer, in depth order.
+def sown(model: nnx.Module, x: Array, *names: str) -> list[Sown]:
+    """What the layers of `model` sow while it reads `x`, by the path of the layer, in depth order.
 
     Args:
         model: any module.
         x: its input.
-        name: `"attention"` or `"projections"` (of MSSA), `"codes"` (of ISTA).
+        names: of what is wanted: `"attention"`, `"projections"` (of MSSA), `"codes"` (of ISTA).
+
+    Returns:
+        One dictionary for each name.
     """
-    _, intermediates = capture(model, x)
-    leaves = {path: leaf.get_value()[-1] for path, leaf in nnx.to_flat_state(intermediates) if path[-1] == name}
-    depth_first = sorted(leaves, key=lambda path: [(isinstance(part, str), part) for part in path])
-    return {path[:-2]: leaves[path] for path in depth_first}
+    leaves = [(path, leaf.get_value()[-1]) for path, leaf in nnx.to_flat_state(capture(model, x)[1])]
+    leaves.sort(key=lambda leaf: [(isinstance(part, str), part) for part in leaf[0]])
+    return [{path[:-2]: value for path, value in leaves if path[-1] == name} for name in names]
 
 
 def class_attention(model: TokenClassifier, images: Float[Array, "batch h w c"]) -> Float[Array, "L batch K rows columns"]:
@@ -66,12 +78,36 @@ def class_attention(model: TokenClassifier, images: Float[Array, "batch h w c"])
     Returns:
         `[L, batch, K, rows, columns]`.
     """
-    weights = jnp.stack(list(sown(model, images, "attention").values()))
+    return _class_maps(model, images, sown(model, images, "attention")[0])
+
+
+def _class_maps(model: TokenClassifier, images: Array, attention: Sown) -> Float[Array, "L batch K rows columns"]:
     rows = images.shape[1] // model.embed.patch_size
-    maps = weights[..., 0, 1:]
+    maps = jnp.stack(list(attention.values()))[..., 0, 1:]
     return maps.reshape((*maps.shape[:-1], rows, -1))
 
 
+def classifier_report(model: TokenClassifier, images: Float[Array, "batch h w c"]) -> dict[str, Array]:
+    """All there is to see of a CRATE classifier in one pass.
+
+    Args:
+        model: the classifier.
+        images: `[batch, height, width, channels]`.
+
+    Returns:
+        What `layer_report` does, and of the last layer `class_tokens` `[batch, d]` and `class_attention`
+        `[batch, K, rows, columns]`.
+
+    Raises:
+        ValueError: if the model has no CRATE layer.
+    """
+    codes, projections, attention = sown(model, images, "codes", "projections", "attention")
+    report = _report(model, codes, projections, RATE_EPS)
+    maps = _class_maps(model, images, attention)[-1]
+    return report | {"class_tokens": list(codes.values())[-1][:, 0], "class_attention": maps}
+
+
+@partial(jax.jit, static_argnames="count")
 def patch_components(tokens: Real[Array | np.ndarray, "batch n d"], count: int = 3) -> Float[Array, "batch n count"]:
     """Principal components of patch tokens, taken over all images together.
 

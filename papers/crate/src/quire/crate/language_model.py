@@ -9,14 +9,14 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Integer, UInt8
 
-from quire.common.checks import check_at_least, check_ids
+from quire.common.checks import check_at_least, check_ids, floating
 from quire.common.layers.crate import CRATEBlock
 from quire.common.layers.transformer import TokenLM, vit_block
 from quire.common.random import generator
 
 NUM_BYTES = 256
 MASK = NUM_BYTES
-"""Id of the mask token; a vocabulary with it has 257 entries."""
+"""Id of the mask token of a text of bytes: the first that no byte has."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class CRATELMConfig:
     Attributes:
         dim, depth, num_heads: channels d, layers L, subspaces K.
         max_length: longest sequence.
-        vocab_size: token ids; 256 for bytes, 257 with the mask token, without which `mask_tokens` is of no use.
+        vocab_size: token ids; 256 for bytes. The mask token of a bidirectional model comes on top.
         eta, lam: step size and sparsity weight of ISTA.
     """
 
@@ -44,30 +44,34 @@ def CRATELM(cfg: CRATELMConfig, *, causal: bool = True, rngs: nnx.Rngs) -> Token
 
     Args:
         cfg: sizes.
-        causal: MSSA attends to the past only (CRATE-GPT); False for masked language modelling (CRATE-BERT).
+        causal: MSSA attends to the past only (CRATE-GPT); False for masked language modelling (CRATE-BERT), where the model also
+            reads the mask token, whose id is `vocab_size`.
         rngs: for the initial weights.
 
     Returns:
-        A module from token ids `[..., t]` to logits `[..., t, vocab_size]`.
+        A module from token ids `[..., t]` to logits `[..., t, vocab_size]`, NaN for traced ids that are out of range.
 
     Raises:
-        ValueError: if the heads do not divide `dim`; on a call, for sequences longer than `max_length`.
+        ValueError: if the heads do not divide `dim`; on a call, for sequences longer than `max_length` or ids out of range.
     """
 
     def block(r: nnx.Rngs) -> CRATEBlock:
         return CRATEBlock(cfg.dim, cfg.num_heads, eta=cfg.eta, lam=cfg.lam, causal=causal, rngs=r)
 
-    return _language_model(cfg, block, rngs)
+    return _language_model(cfg, block, causal, rngs)
 
 
 def GPT(cfg: CRATELMConfig, *, causal: bool = True, rngs: nnx.Rngs) -> TokenLM:
     """The baseline: pre-norm transformer blocks of the same width, depth and heads; with `causal=False` a small BERT."""
-    return _language_model(cfg, vit_block(cfg.dim, cfg.num_heads, causal=causal), rngs)
+    return _language_model(cfg, vit_block(cfg.dim, cfg.num_heads, causal=causal), causal, rngs)
 
 
-def _language_model(cfg: CRATELMConfig, block: Callable[[nnx.Rngs], nnx.Module], rngs: nnx.Rngs) -> TokenLM:
+def _language_model(cfg: CRATELMConfig, block: Callable[[nnx.Rngs], nnx.Module], causal: bool, rngs: nnx.Rngs) -> TokenLM:
     sizes = {"vocab_size": cfg.vocab_size, "max_length": cfg.max_length, "dim": cfg.dim, "depth": cfg.depth}
-    return TokenLM(**sizes, block=block, rngs=rngs)
+    model = TokenLM(**sizes, block=block, rngs=rngs)
+    if not causal:  # the mask token is read and never predicted: a row of the embedding more than there are logits
+        model.embed = nnx.Embed(cfg.vocab_size + 1, cfg.dim, embedding_init=nnx.initializers.normal(0.02), rngs=rngs)
+    return model
 
 
 # --- Masked language modelling ---
@@ -78,7 +82,7 @@ def mask_tokens(
     tokens: Integer[Array | np.ndarray, "*batch t"],
     *,
     rate: float = 0.15,
-    mask_id: int = MASK,
+    mask_id: int | None = None,
     vocab_size: int = NUM_BYTES,
 ) -> tuple[Int[Array, "*batch t"], Bool[Array, "*batch t"]]:
     """BERT's corruption: of the chosen positions 80 % become the mask token, 10 % a random token, 10 % stay.
@@ -87,18 +91,19 @@ def mask_tokens(
         key: random key.
         tokens: ids `[..., t]` of any integer dtype.
         rate: probability of a position to be chosen.
-        mask_id: id of the mask token, which the model's vocabulary must hold.
+        mask_id: id of the mask token; `vocab_size` by default, as the bidirectional models have it.
         vocab_size: tokens and random tokens are below it.
 
     Returns:
         Corrupted tokens in int32 and the chosen positions, both `[..., t]`.
 
     Raises:
-        ValueError: if `rate` is not in (0, 1], `mask_id` is negative, or a token is out of range.
+        ValueError: if `rate` is not in (0, 1], `mask_id` is negative, `vocab_size` is below 1, or a token is out of range.
     """
     if not 0 < rate <= 1:
         raise ValueError(f"rate is {rate}; it must be in (0, 1]")
-    check_at_least("mask_id", mask_id, 0)
+    check_at_least("vocab_size", vocab_size)
+    mask_id = vocab_size if mask_id is None else check_at_least("mask_id", mask_id, 0)
     check_ids("tokens", tokens, vocab_size)
     tokens = jnp.asarray(tokens, jnp.int32)
     choose, fate, draw = jax.random.split(key, 3)
@@ -112,14 +117,22 @@ def mask_tokens(
 def masked_lm_loss(
     logits: Float[Array, "*batch t vocab"], tokens: Integer[Array | np.ndarray, "*batch t"], chosen: Bool[Array, "*batch t"]
 ) -> Float[Array, ""]:
-    """Mean cross-entropy in nats over the chosen positions; zero if none is chosen.
+    """Mean cross-entropy in nats over the chosen positions; zero if none is chosen, NaN if a traced token there is out of range.
 
     Raises:
-        ValueError: if a token is outside the vocabulary of the logits.
+        ValueError: if a token is outside the vocabulary of the logits, `chosen` not boolean, or the shapes do not fit together.
     """
-    check_ids("tokens", tokens, logits.shape[-1])
+    if not tokens.shape == chosen.shape == logits.shape[:-1] or chosen.dtype != bool:
+        raise ValueError(
+            f"logits have shape {logits.shape}, tokens {tokens.shape} and chosen {chosen.shape} {chosen.dtype}; "
+            "each token needs its logits and one boolean"
+        )
+    vocab_size = logits.shape[-1]
+    check_ids("tokens", tokens, vocab_size)
+    (logits,) = floating(logits)
     tokens = jnp.asarray(tokens, jnp.int32)
-    log_probs = jnp.take_along_axis(jax.nn.log_softmax(logits), tokens[..., None], axis=-1)[..., 0]
+    tokens = jnp.where(tokens < 0, vocab_size, tokens)  # a negative id would count from the end
+    log_probs = jnp.take_along_axis(jax.nn.log_softmax(logits), tokens[..., None], axis=-1, mode="fill")[..., 0]
     return -jnp.sum(jnp.where(chosen, log_probs, 0)) / jnp.maximum(chosen.sum(), 1)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from quire.common.checks import check_at_least
+from quire.common.checks import check_at_least, is_concrete
 from quire.common.layers.patches import patch_grid, patchify, sincos_positions_2d, unpatchify
 from quire.crate.stacks import CRATEDecoder, CRATEEncoder
 
@@ -145,7 +145,13 @@ def num_removed(num_patches: int, mask_ratio: float) -> int:
 
 
 def random_mask(key: jax.Array, batch: int, num_patches: int, removed: int | Int[Array, ""]) -> Bool[Array, "batch n"]:
-    """A uniformly random set of exactly `removed` patches for each image, True where removed."""
+    """A uniformly random set of exactly `removed` patches for each image, True where removed.
+
+    Raises:
+        ValueError: if there are not so many patches to remove; all or none of them where such a number is traced.
+    """
+    if is_concrete(removed) and not 0 <= removed <= num_patches:
+        raise ValueError(f"removed is {removed}; it must lie between 0 and {num_patches} patches")
     noise = jax.random.uniform(key, (batch, num_patches))
     rank = jnp.argsort(jnp.argsort(noise, axis=1), axis=1)
     return rank >= num_patches - removed
@@ -165,6 +171,6 @@ def normalised_patches(patches: Float[Array, "batch n p"]) -> Float[Array, "batc
 def masked_error(
     prediction: Float[Array, "batch n p"], targets: Float[Array, "batch n p"], mask: Bool[Array, "batch n"]
 ) -> Float[Array, ""]:
-    """Mean squared error per pixel over the removed patches alone."""
+    """Mean squared error per pixel over the removed patches alone; zero if none is."""
     per_patch = jnp.mean((prediction - targets) ** 2, axis=-1)
     return jnp.sum(jnp.where(mask, per_patch, 0)) / jnp.maximum(mask.sum(), 1)

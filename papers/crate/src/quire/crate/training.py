@@ -10,6 +10,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Integer
 
+from quire.common.checks import check_at_least
 from quire.common.data.images import pixels
 from quire.common.layers.transformer import next_token_loss
 from quire.common.train.batches import HostBatches, epoch_indices, take_batch
@@ -26,7 +27,9 @@ MAX_RESIDENT_BYTES = 2**28
 """A text beyond this many bytes is streamed."""
 
 
-def train_on_images(build: Build, loss: Callable, training: Training, data: Images, keys: jax.Array) -> Trained:
+def train_on_images(
+    build: Build, loss: Callable, training: Training, data: Images, keys: jax.Array, *, side_by_side: bool = True
+) -> Trained:
     """Train one model per key on shuffled epochs of a set of images.
 
     Args:
@@ -35,28 +38,32 @@ def train_on_images(build: Build, loss: Callable, training: Training, data: Imag
         training: optimiser and length.
         data: the images; all seeds in one compiled scan when they are in memory, one seed after the other from a stream.
         keys: one per seed.
+        side_by_side: whether seeds in memory are trained by one batched program, which pays where a step is short of work.
     """
     if data.arrays is None:
         return _train_streamed(build, loss, training, lambda seed: data.stream(training.batch_size, seed), keys)
 
     sizes = len(data.arrays[1]), training.batch_size, training.steps
     indices = stack([epoch_indices(key, *sizes) for key in fold_keys(keys, 1)])
-    return _train_resident(build, loss, training, data.arrays, indices, keys)
+    return _train_resident(build, loss, training, data.arrays, indices, keys, side_by_side)
 
 
 def train_on_text(build: Build, loss: Callable, training: Training, text: Text, window: int, keys: jax.Array) -> Trained:
-    """Train one model per key on random windows of `window` bytes; `loss(model, windows, key)` gets uint8 `[batch, window]`."""
+    """Train one model per key on random windows of `window` bytes; `loss(model, windows, key)` gets uint8 `[batch, window]`.
+
+    On a CPU one after the other: the scores and logits of one seed stay in its cache.
+    """
     if text.train.nbytes > MAX_RESIDENT_BYTES:
         return _train_streamed(build, loss, training, lambda seed: _windows(text, training.batch_size, window, seed), keys)
     shape = (training.steps, training.batch_size)
     indices = stack([random_windows(key, len(text.train), window, shape) for key in fold_keys(keys, 1)])
-    return _train_resident(build, loss, training, text.train, indices, keys)
+    return _train_resident(build, loss, training, text.train, indices, keys, jax.default_backend() != "cpu")
 
 
-def _train_resident(build, loss, training, arrays, indices, keys) -> Trained:
-    data = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a), (len(keys), *a.shape)), arrays)
-    tx = training.transformation()
-    return fit_seeds(build, tx, loss, take_batch, (data, indices), steps=training.steps, keys=keys, ema=training.ema)
+def _train_resident(build, loss, training, arrays, indices, keys, side_by_side) -> Trained:
+    data = jax.tree.map(lambda a: np.broadcast_to(a, (len(keys), *a.shape)), arrays)
+    sizes = {"steps": training.steps, "keys": keys, "ema": training.ema, "one_by_one": not side_by_side}
+    return fit_seeds(build, training.transformation(), loss, take_batch, (data, indices), **sizes)
 
 
 def _train_streamed(build, loss, training, stream: Callable[[int], Iterator], keys) -> Trained:
@@ -90,7 +97,13 @@ def _windows(text: Text, batch_size: int, window: int, seed: int) -> Iterator[np
 
 
 def classification_loss(label_smoothing: float, num_classes: int) -> Callable:
-    """`loss(model, (images, labels), key)`: cross-entropy against smoothed labels."""
+    """`loss(model, (images, labels), key)`: cross-entropy against smoothed labels.
+
+    Raises:
+        ValueError: if `label_smoothing` lies outside [0, 1].
+    """
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing is {label_smoothing}; it must lie in [0, 1]")
 
     def loss(model, batch, key):
         images, labels = batch
@@ -120,7 +133,12 @@ def next_byte_loss(model: nnx.Module, windows: Integer[Array, "batch window"], k
 
 
 def bits_per_byte(graph: nnx.GraphDef, state: Any, windows: np.ndarray, *, batch_size: int = 1000) -> Float[np.ndarray, " seeds"]:
-    """Cross-entropy of test windows `[count, window]` in bits per byte, per seed."""
+    """Cross-entropy of test windows `[count, window]` in bits per byte, per seed.
+
+    Raises:
+        ValueError: without a window.
+    """
+    check_at_least("number of windows", len(windows))
     score = over_seeds(graph, lambda model, w: next_byte_loss(model, w, None))
     parts = [windows[start : start + batch_size] for start in range(0, len(windows), batch_size)]
     nats = [len(part) * np.asarray(score(state, part)) for part in parts]

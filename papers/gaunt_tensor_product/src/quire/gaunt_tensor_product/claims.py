@@ -308,6 +308,7 @@ def shape_classifiers(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         jax.tree.map(lambda a: np.concatenate([a, a]), shape_batches(task, keys)),
         steps=task.steps,
         keys=jnp.concatenate([keys, keys]),
+        one_by_one=jax.default_backend() == "cpu",
     )
     logits = np.asarray(over_seeds(graph, lambda model, x: model(x))(state, tests))
     with_product, without = np.split(np.mean(logits.argmax(-1) == labels, axis=1), 2)

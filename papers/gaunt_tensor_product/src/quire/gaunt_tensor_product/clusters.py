@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
+from quire.common.checks import check_ids
 from quire.common.data.molecules import Molecules
+from quire.gaunt_tensor_product.shapes import check_noise
 
 MINIMUM = np.array([[1.2, 1.35], [1.35, 1.5]])
 """Distance of the pair minimum, Angstrom, by elements."""
@@ -29,7 +31,13 @@ def cluster_energy(positions: Float[Array, "atoms 3"], species: Int32[Array | np
 
     Returns:
         Energy in eV.
+
+    Raises:
+        ValueError: unless there is an element, 0 or 1, for every position.
     """
+    check_ids("species", species, 2)
+    if positions.shape != (len(species), 3):
+        raise ValueError(f"positions has shape {positions.shape}; {len(species)} species need ({len(species)}, 3)")
     atoms = len(species)
     pair = ~np.eye(atoms, dtype=bool)
     difference = positions[None] - positions[:, None]
@@ -59,10 +67,11 @@ def generate_clusters(seed: int, frames: int, atoms: int = 8, *, noise: float = 
         Frames with exact energies and forces; isolated atoms have energy 0.
 
     Raises:
-        ValueError: if there is no frame or fewer than 3 atoms.
+        ValueError: if there is no frame, fewer than 3 atoms, or `noise` is negative.
     """
     if frames < 1 or atoms < 3:
         raise ValueError(f"frames is {frames} and atoms {atoms}; there must be at least 1 frame of 3 atoms")
+    check_noise(noise)
     draw = np.random.default_rng(seed)
     starts = draw.standard_normal((frames, atoms, 3)) * 0.55 * atoms ** (1 / 3)
     species = np.arange(atoms, dtype=np.int32) * 2 // atoms

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from quire.common.checks import floating
 from quire.common.equivariant.irreps import lmax_of, num_coefficients, per_degree
 from quire.common.equivariant.rotations import align_from_pole, align_to_pole
-from quire.common.equivariant.sphere_grid import PRECISION, fold_index, polar_table, sphere_grid, unfold_index
+from quire.common.equivariant.sphere_grid import PRECISION, fold_index, from_grid, polar_table, sphere_grid, to_grid, unfold_index
 from quire.common.equivariant.spherical_harmonics import normalize, spherical_harmonics
 from quire.common.tables import cached_table
 from quire.gaunt_tensor_product.tensor_product import Method, gaunt_tensor_product
@@ -70,6 +70,49 @@ def gaunt_convolution(
         product = _along_the_pole(align_to_pole(x, unit), jnp.where(some, weights, 0), lmax_out)
         return align_from_pole(product, unit)
     raise ValueError(f"frame is {frame!r}; choose from fixed, aligned")
+
+
+def summed_convolution(
+    x: Float[Array, "*batch senders channels n"],
+    rhat: Float[Array, "*batch receivers senders 3"],
+    weights: Float[Array, "*batch receivers senders channels degrees"],
+    lmax_out: int | None = None,
+) -> Float[Array, "*batch receivers channels n3"]:
+    """Messages of an equivariant network, `sum_j x_j o sum_l w_ijl Y_l(rhat_ij)`: the convolutions of all senders, summed.
+
+    On the grid the sum is one of values: each sender is transformed once, not along every edge, and each sum comes back once.
+
+    Args:
+        x: coefficients of the senders `[..., senders, channels, (L + 1)^2]`.
+        rhat: directions `[..., receivers, senders, 3]`, vectors of any length, as for `gaunt_convolution`.
+        weights: of the degrees of the filters, `[..., receivers, senders, channels, Lf + 1]`; zeros leave an edge out.
+        lmax_out: highest degree of the result; L when None.
+
+    Returns:
+        `[..., receivers, channels, (lmax_out + 1)^2]`.
+
+    Raises:
+        ValueError: if the axes do not fit together, or `lmax_out` exceeds `L + Lf`.
+
+    >>> x, east, weights = jnp.ones((3, 2, 4)), jnp.ones((5, 3, 3)), jnp.ones((5, 3, 2, 2))
+    >>> summed_convolution(x, east, weights).shape
+    (5, 2, 4)
+    """
+    lmax = lmax_of(x)
+    lmax_out = lmax if lmax_out is None else lmax_out
+    edges = (*rhat.shape[:-1], *x.shape[-2:-1])
+    if x.shape[:-2] != (*rhat.shape[:-3], *rhat.shape[-2:-1]) or weights.shape[:-1] != edges or rhat.shape[-1] != 3:
+        raise ValueError(
+            f"x has shape {x.shape}, rhat {rhat.shape} and weights {weights.shape}; they need [..., senders, channels, n], "
+            "[..., receivers, senders, 3] and [..., receivers, senders, channels, degrees]"
+        )
+    lmax_filter = weights.shape[-1] - 1
+    if not 0 <= lmax_out <= lmax + lmax_filter:
+        raise ValueError(f"lmax_out is {lmax_out}; degrees {lmax} and {lmax_filter} give 0 to {lmax + lmax_filter}")
+    x, rhat, weights = floating(x, rhat, weights)
+    degree = lmax + lmax_filter + lmax_out
+    filters = to_grid(per_degree(weights) * spherical_harmonics(lmax_filter, rhat)[..., None, :], degree)
+    return from_grid((filters * to_grid(x, degree)[..., None, :, :, :]).sum(-3), lmax_out, degree)
 
 
 @cached_table()

@@ -6,8 +6,16 @@ from jaxtyping import Array, Float
 
 from quire.common.checks import check_at_least
 from quire.common.equivariant.irreps import lmax_of
+from quire.common.equivariant.sphere_grid import PRECISION
 from quire.gaunt_tensor_product.initial import normal_weights
 from quire.gaunt_tensor_product.tensor_product import Method, gaunt_tensor_product
+
+
+def mix_channels(x: Float[Array, "*batch channels m"], kernel: Float[Array, "channels out"]) -> Float[Array, "*batch out m"]:
+    """A linear map of channels, the same for all orders."""
+    if x.shape[-1] == 1:  # an axis of one order would cost the product its fast form
+        return jnp.matmul(x[..., 0], kernel, precision=PRECISION)[..., None]
+    return jnp.einsum("...cm,cd->...dm", x, kernel, precision=PRECISION)
 
 
 class DegreeLinear(nnx.Module):
@@ -39,11 +47,7 @@ class DegreeLinear(nnx.Module):
                 f"x has shape {x.shape}; this map reads {kernel.shape[1]} channels of "
                 f"(lmax + 1)^2 = {len(kernel) ** 2} coefficients"
             )
-        parts = [
-            jnp.einsum("...cm,cd->...dm", x[..., l * l : (l + 1) ** 2], kernel[l], precision="highest")
-            for l in range(len(kernel))
-        ]
-        return jnp.concatenate(parts, axis=-1)
+        return jnp.concatenate([mix_channels(x[..., l * l : (l + 1) ** 2], kernel[l]) for l in range(len(kernel))], axis=-1)
 
 
 class Selfmix(nnx.Module):

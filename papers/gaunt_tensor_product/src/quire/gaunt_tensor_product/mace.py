@@ -17,7 +17,7 @@ from quire.common.equivariant.radial import bessel_basis, polynomial_cutoff
 from quire.common.equivariant.spherical_harmonics import normalize, spherical_harmonics
 from quire.gaunt_tensor_product.cg_product import cg_paths
 from quire.gaunt_tensor_product.initial import normal_weights
-from quire.gaunt_tensor_product.interaction import DegreeLinear
+from quire.gaunt_tensor_product.interaction import DegreeLinear, mix_channels
 from quire.gaunt_tensor_product.many_body import ManyBody, SymmetricContraction
 
 SILU_GAIN = 1.679
@@ -149,8 +149,7 @@ class Interaction(nnx.Module):
             x = senders[..., l1 * l1 : (l1 + 1) ** 2] * weights[..., p, :, None]
             sums[l3].append(jnp.einsum("nkci,nkim->ncm", x, coupled))
         mixed = [
-            jnp.einsum("ncm,cd->ndm", jnp.concatenate(terms, axis=1), kernel[...])
-            for terms, kernel in zip(sums, self.kernels, strict=True)
+            mix_channels(jnp.concatenate(terms, axis=1), kernel[...]) for terms, kernel in zip(sums, self.kernels, strict=True)
         ]
         return jnp.concatenate(mixed, axis=-1) / self.mean_neighbours
 

@@ -126,20 +126,37 @@ class ManyBody(nnx.Module):
         """Features `[..., channels, (lmax_in + 1)^2]` and elements, one-hot, to `[..., channels, (lmax_out + 1)^2]`.
 
         Raises:
-            ValueError: if x has another number of channels or another degree.
+            ValueError: if x has another number of channels or another degree, or the elements do not fit it.
         """
-        nu, _, channels, _ = self.weights.shape
-        check_features(x, channels, self.lmax_in)
-        degree = nu * self.lmax_in + self.lmax_out
-        values = to_grid(x, degree)
-        if self.input_weights is None:
-            first = jnp.stack([values] * nu)
-        else:  # all orders by one transform; they stand first, so that splitting them again costs nothing
+        nu, elements, channels, _ = self.weights.shape
+        check_features(x, one_hot, channels, self.lmax_in, elements)
+        first = x[None]
+        if self.input_weights is not None:  # orders stand first, so that splitting them again costs nothing
             weights = per_degree(of_element(one_hot, self.input_weights[...]))
-            first = to_grid(jnp.stack([x * weights[..., k, :, :] for k in range(nu)]), degree)
-        terms = from_grid(first * jnp.stack([values**k for k in range(nu)]), self.lmax_out, degree)
+            first = jnp.stack([x * weights[..., k, :, :] for k in range(nu)])
+        terms = _times_powers(first, x, nu, self.lmax_out) if self.lmax_out else _means_with_powers(first, x, nu)
         weights = per_degree(of_element(one_hot, self.weights[...]))
         return jnp.sum(terms * jnp.moveaxis(weights, -3, 0), axis=0)
+
+
+def _times_powers(first: Array, x: Array, nu: int, lmax_out: int) -> Array:
+    """`proj(f_1), proj(f_2 f), ..., proj(f_nu f^(nu - 1))`, the first factors `[nu or 1, ..., n]`."""
+    degree = nu * lmax_of(x) + lmax_out
+    values = to_grid(x, degree)
+    return from_grid(to_grid(first, degree) * jnp.stack([values**k for k in range(nu)]), lmax_out, degree)
+
+
+def _means_with_powers(first: Array, x: Array, nu: int) -> Array:
+    """The same of degree 0 alone: an integral of two fields is a sum over their coefficients, and only powers need a grid."""
+    lmax = lmax_of(x)
+    degree = nu * lmax
+    one = np.zeros(x.shape[-1], x.dtype)
+    one[0] = (4 * np.pi) ** 0.5
+    powers = [jnp.broadcast_to(one, x.shape), x][:nu]
+    if nu > 2:
+        values = to_grid(x, degree)
+        powers += list(from_grid(jnp.stack([values**k for k in range(2, nu)]), lmax, degree))
+    return jnp.sum(first * jnp.stack(powers), axis=-1, keepdims=True) / (4 * np.pi) ** 0.5
 
 
 def of_element(one_hot: Float[Array, "*batch elements"], weights: Float[Array, "*orders elements channels k"]) -> Array:
@@ -160,10 +177,12 @@ def check_block(nu: int, lmax_in: int, lmax_out: int, num_elements: int, channel
         raise ValueError(f"lmax_in is {lmax_in} and lmax_out {lmax_out}; degrees of the product go from 0 to nu * lmax_in")
 
 
-def check_features(x: Array, channels: int, lmax: int) -> None:
-    """Raise a ValueError unless x is `[..., channels, (lmax + 1)^2]`."""
+def check_features(x: Array, one_hot: Array, channels: int, lmax: int, elements: int) -> None:
+    """Raise a ValueError unless x is `[..., channels, (lmax + 1)^2]` and `one_hot` `[..., elements]`."""
     if x.ndim < 2 or x.shape[-2:] != (channels, num_coefficients(lmax)):
         raise ValueError(f"x has shape {x.shape}; it must end in {channels} channels of (lmax + 1)^2 = {num_coefficients(lmax)}")
+    if one_hot.shape != (*x.shape[:-2], elements):
+        raise ValueError(f"one_hot has shape {one_hot.shape}; features {x.shape} need {(*x.shape[:-2], elements)}")
 
 
 # --- The baseline: MACE's symmetric contraction ---
@@ -232,46 +251,45 @@ class SymmetricContraction(nnx.Module):
         check_block(nu, lmax_in, lmax_out, num_elements, channels)
         paths = [sum(symmetric_couplings(lmax_in, k, l).shape[1] for l in range(lmax_out + 1)) for k in range(1, nu + 1)]
         self.weights = nnx.List(normal_weights(rngs, (num_elements, channels, count), max(1, count)) for count in paths)
-        self.nu, self.lmax_in, self.lmax_out, self.channels = nu, lmax_in, lmax_out, channels
+        self.nu, self.lmax_in, self.lmax_out, self.channels, self.num_elements = nu, lmax_in, lmax_out, channels, num_elements
 
     def __call__(
         self, x: Float[Array, "*batch channels n"], one_hot: Float[Array, "*batch elements"]
     ) -> Float[Array, "*batch channels n3"]:
         """As `ManyBody`."""
-        check_features(x, self.channels, self.lmax_in)
-        parts: list = [0.0] * (self.lmax_out + 1)
-        for nu in range(1, self.nu + 1):
-            values = _monomials(x, nu - 1)
-            weights = of_element(one_hot, self.weights[nu - 1][...])
-            start = 0
-            for l in range(self.lmax_out + 1):
+        check_features(x, one_hot, self.channels, self.lmax_in, self.num_elements)
+        orders = range(1, self.nu + 1)
+        values = [_monomials(x, nu - 1) for nu in orders]
+        weights = [of_element(one_hot, each[...]) for each in self.weights]
+        parts, starts = [], [0] * self.nu
+        for l in range(self.lmax_out + 1):
+            mixed = jnp.zeros((*x.shape[:-1], (2 * l + 1) * x.shape[-1]), x.dtype)  # all paths, their last factor left out
+            for k, nu in enumerate(orders):
                 table = _split_couplings(self.lmax_in, nu, l)
-                paths = table.shape[2]
-                if paths:
+                stop = starts[k] + table.shape[1]
+                if stop > starts[k]:
                     flat = table.reshape(len(table), -1).astype(x.dtype)
-                    matrix = jnp.matmul(values, flat, precision=PRECISION).reshape(*x.shape, paths * (2 * l + 1))
-                    basis = jnp.sum(x[..., None] * matrix, axis=-2).reshape(*x.shape[:-1], paths, 2 * l + 1)
-                    parts[l] += jnp.sum(weights[..., start : start + paths, None] * basis, axis=-2)
-                start += paths
-        parts = [
-            part if isinstance(part, Array) else jnp.zeros((*x.shape[:-1], 2 * l + 1), x.dtype) for l, part in enumerate(parts)
-        ]
+                    paths = jnp.matmul(values[k], flat, precision=PRECISION).reshape(*x.shape[:-1], table.shape[1], -1)
+                    mixed += jnp.sum(weights[k][..., starts[k] : stop, None] * paths, axis=-2)
+                starts[k] = stop
+            parts.append(jnp.sum(x[..., None, :] * mixed.reshape(*x.shape[:-1], 2 * l + 1, x.shape[-1]), axis=-1))
         return jnp.concatenate(parts, axis=-1)
 
 
 @cached_table(maxsize=None)
 def _split_couplings(lmax: int, nu: int, l_out: int) -> np.ndarray:
-    """`symmetric_couplings` with the last factor of each monomial apart: `[monomials of nu - 1, coefficients,
-    paths, 2 l_out + 1]`.
+    """`symmetric_couplings` with the last factor of each monomial apart: `[monomials of nu - 1, paths, 2 l_out + 1,
+    coefficients]`.
 
-    Monomials of nu factors are then never formed: there are several times more of them.
+    Monomials of nu factors are then never formed: there are several times more of them. Weighing and summing the paths before
+    the last factor comes in leaves one product with it.
     """
     size = num_coefficients(lmax)
     table = symmetric_couplings(lmax, nu, l_out)
     shorter = {tuple(m): i for i, m in enumerate(symmetric_monomials(size, nu - 1).tolist())}
-    split = np.zeros((len(shorter), size, *table.shape[1:]))
+    split = np.zeros((len(shorter), *table.shape[1:], size))
     for row, monomial in zip(table, symmetric_monomials(size, nu).tolist(), strict=True):
-        split[shorter[tuple(monomial[:-1])], monomial[-1]] = row
+        split[shorter[tuple(monomial[:-1])], ..., monomial[-1]] = row
     return split
 
 

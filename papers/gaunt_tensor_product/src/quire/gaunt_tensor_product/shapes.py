@@ -9,11 +9,12 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int32
 
+from quire.common.checks import check_at_least, check_positive
 from quire.common.equivariant.irreps import per_degree
 from quire.common.equivariant.radial import bessel_basis
 from quire.common.equivariant.rotations import random_rotation
 from quire.common.equivariant.spherical_harmonics import normalize, spherical_harmonics
-from quire.gaunt_tensor_product.convolution import gaunt_convolution
+from quire.gaunt_tensor_product.convolution import summed_convolution
 from quire.gaunt_tensor_product.initial import normal_weights
 from quire.gaunt_tensor_product.interaction import Selfmix
 from quire.gaunt_tensor_product.tensor_product import gaunt_tensor_product
@@ -43,6 +44,9 @@ class ShapeTask:
         noise: standard deviation of the displacement of each point; the edges have length 1.
         steps, batch_size, learning_rate: training with Adam on fresh samples.
         test_size: fresh samples of the test.
+
+    Raises:
+        ValueError: for a size below 1, a negative degree or noise, or a rate that is not positive.
     """
 
     channels: int = 8
@@ -53,9 +57,28 @@ class ShapeTask:
     learning_rate: float = 1e-2
     test_size: int = 1000
 
+    def __post_init__(self):
+        for name in ("channels", "steps", "batch_size", "test_size"):
+            check_at_least(name, getattr(self, name))
+        check_at_least("lmax", self.lmax, 0)
+        check_noise(self.noise)
+        check_positive("learning_rate", self.learning_rate)
+
+
+def check_noise(noise: float) -> None:
+    """Raise a ValueError unless `noise` is a standard deviation."""
+    if not noise >= 0:
+        raise ValueError(f"noise is {noise}; a standard deviation must be at least 0")
+
 
 def sample_shapes(key: jax.Array, count: int, noise: float) -> tuple[Float[Array, "count 4 3"], Int32[Array, " count"]]:
-    """Noisy shapes, turned at random, with their class."""
+    """Noisy shapes, turned at random, with their class.
+
+    Raises:
+        ValueError: if `count` or `noise` is negative.
+    """
+    check_at_least("count", count, 0)
+    check_noise(noise)
     first, second, third = jax.random.split(key, 3)
     labels = jax.random.randint(first, (count,), 0, len(SHAPES), jnp.int32)
     points = jnp.asarray(SHAPES)[labels]
@@ -100,19 +123,17 @@ class ShapeClassifier(nnx.Module):
         """Logits of point sets."""
         atoms, channels, lmax = points.shape[-2], self.channels, self.lmax
         vectors = points[..., None, :, :] - points[..., :, None, :]
-        rhat, r = normalize(vectors)
+        r = normalize(vectors)[1]
         other = (~np.eye(atoms, dtype=bool)).astype(points.dtype).reshape((1,) * (points.ndim - 2) + (atoms, atoms, 1, 1))
         basis = bessel_basis(r[..., 0], 6.0, self.num_bessel)
 
         def radial(kernel):
             weights = jnp.matmul(basis, kernel[...]).reshape(*basis.shape[:-1], channels, lmax + 1)
-            return weights * other / (atoms - 1)
+            return weights * other / max(1, atoms - 1)
 
-        directions = jnp.broadcast_to(rhat[..., None, :], (*r.shape[:-1], channels, 3))
         harmonics = spherical_harmonics(lmax, vectors, "component")[..., None, :]
         x = self.mixes[0]((per_degree(radial(self.first_radial)) * harmonics).sum(-3))
-        senders = jnp.broadcast_to(x[..., None, :, :, :], (*directions.shape[:-1], x.shape[-1]))
-        x = self.mixes[1](x + gaunt_convolution(senders, directions, radial(self.second_radial)).sum(-3))
+        x = self.mixes[1](x + summed_convolution(x, vectors, radial(self.second_radial)))
         return self.out(jax.nn.silu(self.hidden(x[..., 0].sum(-2))))
 
 
@@ -125,9 +146,15 @@ def shape_batches(task: ShapeTask, keys: jax.Array) -> tuple[Float[Array, "..."]
 def nearest_shape(points: Float[Array | np.ndarray, "count atoms 3"]) -> Int32[np.ndarray, " count"]:
     """Classes by the nearest of the seven lists of sorted distances: no network, no training.
 
+    Raises:
+        ValueError: unless every shape has 4 points of 3 finite coordinates.
+
     >>> nearest_shape(SHAPES).tolist()
     [0, 1, 2, 3, 4, 5, 6]
     """
+
+    if np.shape(points)[1:] != SHAPES.shape[1:] or not np.isfinite(points).all():
+        raise ValueError(f"points has shape {np.shape(points)}; shapes are 4 points of 3 finite coordinates, [count, 4, 3]")
 
     def distances(x):
         rows, columns = np.triu_indices(x.shape[1], 1)

@@ -89,12 +89,14 @@ def fastest_method(lmax: int, backend: str | None = None) -> Evaluator:
         backend: `"cpu"`, `"gpu"` or `"tpu"`; None for the one in use.
 
     Raises:
-        ValueError: for a negative degree.
+        ValueError: for a negative degree, or another backend.
 
     >>> [fastest_method(l, "cpu") for l in (2, 5, 6)]
     ['dense', 'grid', 'separable']
     """
     check_at_least("lmax", lmax, 0)
+    if backend not in (None, "cpu", "gpu", "tpu"):
+        raise ValueError(f"backend is {backend!r}; choose from cpu, gpu, tpu")
     dense_to, grid_to = (2, 5) if (backend or jax.default_backend()) == "cpu" else (2, 16)
     return "dense" if lmax <= dense_to else "grid" if lmax <= grid_to else "separable"
 
