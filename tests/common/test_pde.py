@@ -91,7 +91,7 @@ def test_curvature_slope_is_the_second_derivative_of_the_residuals():
         theta, direction = jnp.array([0.3, -0.7]), jnp.array([1.1, 0.4])
         block = rosenbrock().blocks["main"]
         second = jax.jvp(lambda t: jax.jvp(block.residuals, (t,), (direction,))[1], (theta,), (direction,))[1]
-        expected = block.jacobian(theta).reshape(-1, 2).T @ second.reshape(-1)
+        expected = block.linearised(theta)[1].reshape(-1, 2).T @ second.reshape(-1)
         assert_close(rosenbrock().curvature_slope(theta, direction), expected, 1e-12)
 
 
@@ -142,8 +142,11 @@ def test_the_best_start_goes_on():
     starts = jnp.array([[9.0, 9.0], [1.0, 1.5], [-4.0, 0.0]])
     theta, _ = minimise_best(quadratic, starts, KEY, (Adam(1, 1e-6, None),))
     assert_close(theta, starts[1], 1e-4)
-    theta, _ = minimise_best(quadratic, starts, KEY, (Adam(1, 1e-6, None), LevenbergMarquardt(2, 1e-8)))
+    theta, info = minimise_best(quadratic, starts, KEY, (Adam(1, 1e-6, None), LevenbergMarquardt(2, 1e-8)))
     assert_close(theta, np.array([1.0, 2.0]), 1e-5)
+    assert (
+        info.losses.shape == (3,) and float(info.start) == 0.25 and int(info.steps) == 2
+    )  # one step of each, from the best start
     chosen = lower_of(quadratic(KEY), [jnp.array([9.0, 9.0]), jnp.array([1.0, 2.1])])
     assert_close(chosen, np.array([1.0, 2.1]), 1e-6)
 
