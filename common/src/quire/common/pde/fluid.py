@@ -71,7 +71,7 @@ def advection_objective(velocity: Network, previous: Field, points: Points, *, d
     return _velocity_objective(velocity, points, jax.vmap(semi_lagrangian(previous, dt))(points.inside))
 
 
-def pressure_objective(pressure: Network, advected: Field, points: Points) -> Objective:
+def pressure_objective(pressure: Network, advected: Field, points: Points, *, curvature: Network | None = None) -> Objective:
     """`main = mean (div u - laplace p)^2` with u frozen, `boundary = mean p_x^2 + mean p_y^2` on the sides normal to x and y.
 
     The pressure contains the time step: density 1, no factor dt.
@@ -80,12 +80,14 @@ def pressure_objective(pressure: Network, advected: Field, points: Points) -> Ob
         pressure: the network.
         advected: velocity u.
         points: of the box.
+        curvature: `(params, x) -> laplace p`, where there is a cheaper way than nested derivatives of the network.
     """
+    laplace = curvature or (lambda params, x: laplacian(partial(pressure, params), x))
     sources = jax.lax.stop_gradient(jax.vmap(lambda x: divergence(advected, x))(points.inside))
 
     def poisson(params, point):
         x, source = point
-        return source - laplacian(lambda y: pressure(params, y), x)
+        return source - laplace(params, x)
 
     def through(params, point):
         x, normal = point
@@ -171,6 +173,7 @@ class EulerFluid:
         stop_early: end Levenberg-Marquardt in advection and pressure once the objective is below this fraction of the bounds; in
             the projection the tolerance of its solver holds.
         velocity_field, pressure_field: the networks.
+        pressure_curvature: `curvature` of `pressure_objective`.
     """
 
     advect: tuple[Solver, ...] = ()
@@ -186,6 +189,7 @@ class EulerFluid:
     stop_early: float = 0.0
     velocity_field: Network = siren
     pressure_field: Network = siren
+    pressure_curvature: Network | None = None
 
     def __post_init__(self):
         for name in ("dt", "resolution", "side_points"):
@@ -254,7 +258,8 @@ class EulerFluid:
         dtype, key = jax.tree.leaves(params)[0].dtype, jax.random.fold_in(jax.random.fold_in(key, n), 2)
 
         def draw(key):
-            return pressure_objective(self.pressure_field, partial(self.velocity_field, velocity), self.points(key, dtype))
+            advected, points = partial(self.velocity_field, velocity), self.points(key, dtype)
+            return pressure_objective(self.pressure_field, advected, points, curvature=self.pressure_curvature)
 
         return self._solve(draw, params, change, key, self.pressure, self.stop_early * self.pressure_below)
 

@@ -33,6 +33,10 @@ class Plateau:
     min_learning_rate: float = 1e-8
     stop: float = 1.1e-8
 
+    def __post_init__(self):
+        if not 0 < self.factor < 1 or self.patience < 1:
+            raise ValueError(f"factor is {self.factor} and patience {self.patience}; they must lie in (0, 1) and be at least 1")
+
     def transform(self, learning_rate: float) -> optax.GradientTransformationExtraArgs:
         """As an optax transformation that scales updates; optax counts the step that exceeds the patience into it."""
         return reduce_on_plateau(
@@ -99,6 +103,11 @@ class LevenbergMarquardt:
     def __post_init__(self):
         if self.steps < 1 or not self.damping > 0:
             raise ValueError(f"steps is {self.steps} and damping {self.damping}; both must be positive")
+        if not (self.decrease >= 1 and self.increase > 1):
+            raise ValueError(f"decrease is {self.decrease} and increase {self.increase}; they must be at least 1 and above 1")
+        for name in ("floor", "tolerance", "settled"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
 
     def next_damping(self, lam: Float[Array, ""], accepted: Bool[Array, ""]) -> Float[Array, ""]:
         """Damping of the step after one that was accepted or refused."""

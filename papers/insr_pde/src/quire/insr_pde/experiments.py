@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from scipy.interpolate import CubicSpline
 
 from quire.common.fields.siren import Layers, init_siren, siren
+from quire.common.fields.siren_laplacian import siren_laplacian
 from quire.common.pde.advection import Advection, fit_objective
 from quire.common.pde.diagnostics import kinetic_energy
 from quire.common.pde.fluid import EulerFluid, FluidState, pressure_features, taylor_green, taylor_green_multi
@@ -184,6 +185,7 @@ def fluid_problem(run: FluidRun) -> EulerFluid:
         stratify=run.stratify,
         extrapolate=run.extrapolate,
         stop_early=run.stop_early,
+        pressure_curvature=siren_laplacian,
     )
 
 

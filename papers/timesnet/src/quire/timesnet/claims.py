@@ -81,7 +81,7 @@ def finds_periods(preset: Preset, key: jax.Array) -> Measurement:
     phase = rng.uniform(size=(preset.draws, 1, 3))
     clean = np.sin(2 * np.pi * (np.arange(LENGTH)[:, None] / drawn[:, None] + phase)).sum(axis=2)
     noise = np.sqrt(np.mean(clean**2, axis=1, keepdims=True) / SNR) * rng.standard_normal(clean.shape)
-    found = jax.jit(jax.vmap(lambda series: fft_periods(series[None, :, None], 3)[1]))(clean + noise)
+    found = _three_periods(clean + noise)
     drawn, found = np.sort(drawn, axis=1), np.sort(np.asarray(found), axis=1)
     counts = Counter(found.reshape(-1).tolist())
     return Measurement(
@@ -89,6 +89,12 @@ def finds_periods(preset: Preset, key: jax.Array) -> Measurement:
         f"{preset.draws} generated series of {LENGTH} steps, 5 dB",
         figure=figures.period_counts(counts, DIVISORS),
     )
+
+
+@jax.jit
+@jax.vmap
+def _three_periods(series: Array) -> Array:
+    return fft_periods(series[None, :, None], 3)[1]
 
 
 @paper.claim(
