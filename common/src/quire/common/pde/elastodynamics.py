@@ -174,15 +174,16 @@ class Elastodynamics:
 
     def _elastic_blocks(self, displacement: Displacement, points: Points) -> dict[str, Block]:
         """One block: both energies take the same F."""
-        ratios = {"arap": self.arap, "volume": self.volume}
-        sizes = {name: {"arap": self.dim**2, "volume": 1}[name] for name, ratio in ratios.items() if ratio is not None}
-        residuals = {"arap": arap_residual, "volume": volume_residual}
+        given = {"arap": self.arap, "volume": self.volume}
+        residuals, lengths = {"arap": arap_residual, "volume": volume_residual}, {"arap": self.dim**2, "volume": 1}
+        roots = {name: ratio**0.5 for name, ratio in given.items() if ratio is not None}
 
         def of_point(params, at):
             F = _deformation_gradient(displacement, params, at)
-            return jnp.concatenate([ratios[name] ** 0.5 * residuals[name](F, signed=self.signed).reshape(-1) for name in sizes])
+            parts = [root * residuals[name](F, signed=self.signed).reshape(-1) for name, root in roots.items()]
+            return jnp.concatenate(parts)
 
-        return {"elastic": _block(of_point, points, 1.0, sizes)} if sizes else {}
+        return {"elastic": _block(of_point, points, 1.0, {name: lengths[name] for name in roots})} if roots else {}
 
     def _constraint_blocks(
         self, displacement: Displacement, samples: Samples, ratio: float, load: Float[Array, ""] | float

@@ -378,7 +378,7 @@ def _levenberg_marquardt(
     """One loop: its first passes, numbered below 0, try the starts, and so the objective is compiled once."""
     objective, count = draw(key), len(starts)
     tolerance = -jnp.inf if objective.energies else tolerance
-    first, unravel = ravel_pytree(starts[0])
+    _, unravel = ravel_pytree(starts[0])
     candidates = jnp.stack([ravel_pytree(start)[0] for start in starts])
 
     def going(carry):
@@ -410,15 +410,19 @@ def _levenberg_marquardt(
         losses, accepted = (old.at[place].set(new, mode="drop") for old, new in ((carry.losses, cost), (carry.accepted, better)))
         return _Walk(step + 1, theta, cost, terms, lam, better | trying, settled, system, start, losses, accepted)
 
-    unknown = jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.inf, leaf.dtype), jax.eval_shape(objective.terms, starts[0]))
-    far = total_of(unknown)
-    history = jnp.zeros(solver.steps, far.dtype), jnp.zeros(solver.steps, bool)
-    lam, no = jnp.asarray(solver.damping, first.dtype), jnp.array(False)
-    walk = _Walk(jnp.array(-count), first, far, unknown, lam, no, no, equations.zeros(first), far, *history)
-    end = jax.lax.while_loop(going, body, walk)
+    end = jax.lax.while_loop(going, body, _walk(objective, starts, solver, equations))
     losses = jnp.where(jnp.arange(solver.steps) < end.step, end.losses, end.cost)
     broken = ~jnp.isfinite(end.cost)
     return unravel(end.theta), _Outcome(end.step, end.terms, losses, end.accepted, broken, end.start, damping=end.lam)
+
+
+def _walk(objective: Objective, starts: Sequence[Params], solver: LevenbergMarquardt, equations: Equations) -> _Walk:
+    """Before the first start is tried."""
+    unknown = jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.inf, leaf.dtype), jax.eval_shape(objective.terms, starts[0]))
+    far, (theta, _), no = total_of(unknown), ravel_pytree(starts[0]), jnp.array(False)
+    lam, step = jnp.asarray(solver.damping, theta.dtype), jnp.array(-len(starts))
+    history = jnp.zeros(solver.steps, far.dtype), jnp.zeros(solver.steps, bool)
+    return _Walk(step, theta, far, unknown, lam, no, no, equations.zeros(theta), far, *history)
 
 
 def _damped_step(

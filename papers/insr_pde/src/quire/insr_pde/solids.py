@@ -158,13 +158,13 @@ def measure(run: SolidRun, x: Float[np.ndarray, "n d"], mesh: Mesh | None = None
         `params -> (energy, deformed positions of x)`, one compiled program.
     """
     samples = box_samples(jax.random.key(0), run.problem.dim, MEASURE, rule="gauss", stand_for=run.stand_for)
-    parts = [samples.elastic.at["x"], samples.left.at["x"], samples.right.at["x"], x]
+    sets = [points for points in (samples.elastic, samples.left, samples.right) if points is not None]
+    parts = [*(points.at["x"] for points in sets), x]
     displacement = displacement_of(run.omega) if mesh is None else nodal_displacement
 
     @jax.jit
     def both(params, parts):
         at = [{"x": part} for part in parts] if mesh is None else _located(mesh, parts)
-        sets = samples.elastic, samples.left, samples.right
         elastic, left, right = (points._replace(at=one) for points, one in zip(sets, at[:3], strict=True))
         objective = run.problem.objective(displacement, Samples(elastic, elastic, left, right))
         return objective(params), deformed(displacement, params, at[3])
