@@ -142,9 +142,9 @@ QUICK = Preset(
         side_points=56,
         steps=3,
         fit=(Adam(300, 3e-3, None), accelerated(60, 1e-9)),
-        advect=(accelerated(30, 1e-7),),
+        advect=(accelerated(100, 1e-7),),
         pressure=(accelerated(60),),
-        project=(accelerated(30, 1e-7),),
+        project=(accelerated(100, 1e-7),),
         stop_early=0.3,
     ),
     two_scales=TwoScales(
