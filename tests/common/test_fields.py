@@ -8,6 +8,7 @@ from flax import nnx
 
 from quire.common.fields.operators import divergence, gradient, jacobian, laplacian, value_and_jacobian
 from quire.common.fields.siren import Siren, init_siren, siren
+from quire.common.fields.siren_laplacian import siren_laplacian
 from quire.common.testing import (
     assert_close,
     assert_degenerate,
@@ -91,9 +92,25 @@ def test_the_module_holds_the_same_function():
     assert siren(model.layers, jnp.ones((2, 3, 2))).shape == (2, 3, 1)
 
 
+@pytest.mark.parametrize(("dim", "out", "depth"), [(2, 1, 2), (3, 2, 0)])
+def test_laplacian_in_one_pass(dim, out, depth):
+    with jax.enable_x64():
+        layers, x = init_siren(jax.random.key(0), dim, out, 5, depth, omega=7.0), jnp.linspace(-0.4, 0.7, dim)
+
+        def nested(layers):
+            return laplacian(lambda y: siren(layers, y, omega=7.0), x)
+
+        def once(layers):
+            return siren_laplacian(layers, x, omega=7.0)
+
+        assert_close(*[jax.jit(lambda p, f=f: (f(p), jax.jacrev(f)(p)))(layers) for f in (once, nested)], 1e-12)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: siren_laplacian([], jnp.ones(2)), "layers is empty"),
+        (lambda: siren_laplacian(init_siren(jax.random.key(0), 2, 1, 4, 0), jnp.ones((1, 2))), r"x has shape \(1, 2\)"),
         (lambda: siren(init_siren(jax.random.key(0), 2, 1, 4, 0), jnp.ones(3)), r"x has shape \(3,\); this field lives in dim"),
         (lambda: init_siren(jax.random.key(0), 2, 1, 0, 1), "hidden is 0; it must be positive"),
         (lambda: init_siren(jax.random.key(0), 2, 1, 4, -1), "num_hidden_layers is -1; it must be at least 0"),

@@ -1,4 +1,4 @@
-"""Linear and bilinear elements: meshes, mass and stiffness, elastic solids, the sparse solver; surfaces and their inside."""
+"""Linear and bilinear elements: meshes, mass and stiffness, elastic solids, equations by levels; surfaces and their inside."""
 
 from functools import partial
 
@@ -10,8 +10,9 @@ import pytest
 from quire.common.data.meshes import ball_surface, centred, read_obj, stanford_surface
 from quire.common.errors import DatasetCorrupt, DatasetUnavailable
 from quire.common.fields.winding_number import points_inside, winding_number
+from quire.common.pde.block_tridiagonal import factorise, levels, solve
 from quire.common.pde.contact import Sphere
-from quire.common.pde.elastic_elements import SparseLevenbergMarquardt, located, mesh_samples, nodal_displacement
+from quire.common.pde.elastic_elements import MeshEquations, located, mesh_samples, nodal_displacement
 from quire.common.pde.elastodynamics import Elastodynamics, Motion, deformed
 from quire.common.pde.finite_elements import (
     apply_matrices,
@@ -180,6 +181,40 @@ def test_poisson_converges_at_second_order():
     assert 3.3 < error(8) / error(16) < 4.7
 
 
+# --- Levels ---
+
+
+@MESHES
+def test_levels_couple_with_their_neighbours_only(cells, pattern):
+    mesh, _ = box(cells, pattern)
+    elements = np.random.default_rng(0).permutation(len(mesh.nodes))[np.asarray(mesh.elements)]
+    for case in (np.asarray(mesh.elements), elements):
+        place, width, count = levels(case, len(mesh.nodes))
+        assert len(set(place.tolist())) == len(place) and place.min() >= 0 and place.max() < width * count
+        level = place[case] // width
+        assert (np.ptp(level, axis=1) <= 1).all()
+    assert width < len(mesh.nodes)  # whatever the numbers of the nodes are
+
+
+def test_block_factors_solve():
+    rng = np.random.default_rng(0)
+    count, m = 4, 3
+    matrix = np.zeros((count * m, count * m))
+    diagonal, lower = rng.standard_normal((2, count, m, m))
+    diagonal, lower[0] = diagonal @ diagonal.transpose(0, 2, 1) + 6 * np.eye(m), 0
+    for b in range(count):
+        own = slice(b * m, b * m + m)
+        matrix[own, own] = diagonal[b]
+        if b:
+            matrix[own, own.start - m : own.start] = lower[b]
+            matrix[own.start - m : own.start, own] = lower[b].T
+    right = rng.standard_normal((count, m))
+    solved = jax.jit(lambda d, low, r: solve(factorise(d, low), r))
+    assert_close(solved(diagonal, lower, right).reshape(-1), np.linalg.solve(matrix, right.reshape(-1)), 1e-12)
+    with jax.debug_nans(False):
+        assert np.isnan(solved(diagonal - 20 * np.eye(m), lower, right)).all()
+
+
 # --- Elastic solids ---
 
 
@@ -202,6 +237,16 @@ def test_patch(cells, pattern):
     assert_close(deformed(nodal_displacement, values, located(mesh, x)), x + x @ A.T, 1e-12)
 
 
+def relaxed(mesh, make, solver):
+    """`values, *args -> values, info`, the objective being `make(*args)`."""
+    equations = MeshEquations(mesh)
+
+    def run(values, *args):
+        return minimise(lambda key: make(*args), values, jax.random.key(0), solver, equations=equations)
+
+    return jax.jit(run)
+
+
 @pytest.mark.parametrize("dim", [2, 3])
 def test_at_rest_nothing_moves(dim):
     mesh = box_mesh((2,) * dim, -jnp.ones(dim), jnp.ones(dim))
@@ -210,32 +255,44 @@ def test_at_rest_nothing_moves(dim):
     rest = jnp.zeros_like(mesh.nodes)
     objective = problem.objective(nodal_displacement, samples)
     assert objective(rest) < 1e-25 and jnp.abs(jax.grad(objective)(rest)).max() < 1e-12
-    found, info = SparseLevenbergMarquardt(lambda: problem.objective(nodal_displacement, samples), LevenbergMarquardt(40, 1e-3))(
-        twisted(mesh)
-    )
+    found, info = relaxed(mesh, lambda: objective, LevenbergMarquardt(40, 1e-3))(twisted(mesh))
     assert info.loss < 1e-12 * info.start
     q = mesh.nodes + found  # a turn of the mesh: distances are those at rest
     distances = [jnp.linalg.norm(x[:, None] - x[None] + jnp.eye(len(x))[..., None], axis=-1) for x in (q, mesh.nodes)]
     assert_close(distances[0], distances[1], 1e-5)
 
 
-def test_sparse_and_dense_solvers_take_the_same_steps():
-    mesh = box_mesh((3, 3), -jnp.ones(2), jnp.ones(2))
+def test_a_mesh_and_a_matrix_take_the_same_steps():
+    mesh = box_mesh((3, 3), -jnp.ones(2), jnp.ones(2), pattern="crossed")  # whose levels are not those of its rows
     samples = mesh_samples(mesh, total=32)
     problem = Elastodynamics(2, 20.0, 1e3, 10.0, force=(0.0, -200.0), force_steps=2, obstacle=Sphere((0.0, -2.0), 1.05, 1e4))
     motion = Motion(twisted(mesh, 0.02), jnp.zeros_like(mesh.nodes))
     solver = LevenbergMarquardt(12, 1e-3)
 
-    def make(motion, n):
-        return problem.objective(nodal_displacement, samples, motion, n)
+    def make(motion):
+        return problem.objective(nodal_displacement, samples, motion, 0)
 
-    sparse, sparse_info = SparseLevenbergMarquardt(make, solver)(motion.now, motion, 0)
-    dense, dense_info = jax.jit(lambda u: minimise(lambda key: make(motion, 0), u, jax.random.key(0), solver))(motion.now)
-    assert_close(sparse_info.losses, dense_info.losses, 1e-9)
-    assert_close(sparse, dense, 1e-8)
-    assert_close(sparse_info.terms, dense_info.terms, 1e-7)
-    assert (sparse_info.accepted == dense_info.accepted).all() and sparse_info.steps == 12
-    assert sparse_info.terms["kinematics"] > 0 and "collision" in sparse_info.terms
+    by_levels, info = relaxed(mesh, make, solver)(motion.now, motion)
+    dense, expected = jax.jit(lambda u: minimise(lambda key: make(motion), u, jax.random.key(0), solver))(motion.now)
+    assert_close(info.losses, expected.losses, 1e-9)
+    assert_close(by_levels, dense, 1e-8)
+    assert_close(info.terms, expected.terms, 1e-7)
+    assert (info.accepted == expected.accepted).all() and info.steps == 12
+    assert info.terms["kinematics"] > 0 and "collision" in info.terms
+
+
+def test_a_settled_solid_ends_the_solve():
+    mesh = box_mesh((2, 2), -jnp.ones(2), jnp.ones(2))
+    objective = Elastodynamics(2, 1.0, 10.0, None, 1e3, offset=(0.5, 0.0)).objective(
+        nodal_displacement, mesh_samples(mesh, total=20, side_total=4)
+    )
+    steps = {}
+    for settled in (1e-3, 1e-10):
+        _, info = relaxed(mesh, lambda: objective, LevenbergMarquardt(60, 1e-3, settled=settled))(0 * mesh.nodes)
+        steps[settled] = int(info.steps)
+        last = abs(info.losses[info.steps - 1] / info.losses[info.steps - 2] - 1)
+        assert last < settled
+    assert steps[1e-3] < steps[1e-10] < 60
 
 
 def test_stretch_converges_with_the_mesh():
@@ -245,9 +302,8 @@ def test_stretch_converges_with_the_mesh():
     for n in (3, 6, 12):
         mesh = box_mesh((n, n), -jnp.ones(2), jnp.ones(2))
         samples = mesh_samples(mesh, total=200, side_total=20)
-        solve = SparseLevenbergMarquardt(
-            lambda samples=samples: problem.objective(nodal_displacement, samples), LevenbergMarquardt(25, 1e-3, floor=1e-12)
-        )
+        objective = problem.objective(nodal_displacement, samples)
+        solve = relaxed(mesh, lambda objective=objective: objective, LevenbergMarquardt(25, 1e-3, floor=1e-12))
         values, info = solve(0.25 * (mesh.nodes + 1) * jnp.array([[1.0, 0.0]]))
         energies.append(float(info.loss))
         assert (jnp.diff(info.losses) <= 0).all()

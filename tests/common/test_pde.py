@@ -91,7 +91,7 @@ def test_curvature_slope_is_the_second_derivative_of_the_residuals():
         theta, direction = jnp.array([0.3, -0.7]), jnp.array([1.1, 0.4])
         block = rosenbrock().blocks["main"]
         second = jax.jvp(lambda t: jax.jvp(block.residuals, (t,), (direction,))[1], (theta,), (direction,))[1]
-        expected = block.jacobian(theta).reshape(-1, 2).T @ second.reshape(-1)
+        expected = block.linearised(theta)[1].reshape(-1, 2).T @ second.reshape(-1)
         assert_close(rosenbrock().curvature_slope(theta, direction), expected, 1e-12)
 
 
@@ -142,8 +142,11 @@ def test_the_best_start_goes_on():
     starts = jnp.array([[9.0, 9.0], [1.0, 1.5], [-4.0, 0.0]])
     theta, _ = minimise_best(quadratic, starts, KEY, (Adam(1, 1e-6, None),))
     assert_close(theta, starts[1], 1e-4)
-    theta, _ = minimise_best(quadratic, starts, KEY, (Adam(1, 1e-6, None), LevenbergMarquardt(2, 1e-8)))
+    theta, info = minimise_best(quadratic, starts, KEY, (Adam(1, 1e-6, None), LevenbergMarquardt(2, 1e-8)))
     assert_close(theta, np.array([1.0, 2.0]), 1e-5)
+    assert (
+        info.losses.shape == (3,) and float(info.start) == 0.25 and int(info.steps) == 2
+    )  # one step of each, from the best start
     chosen = lower_of(quadratic(KEY), [jnp.array([9.0, 9.0]), jnp.array([1.0, 2.1])])
     assert_close(chosen, np.array([1.0, 2.1]), 1e-6)
 
@@ -409,6 +412,10 @@ def test_sampling_a_grid():
         (lambda: sides(KEY, 4, 2, LOW, HIGH), "axis is 2"),
         (lambda: Adam(0), "steps is 0"),
         (lambda: LevenbergMarquardt(damping=0.0), "damping 0.0"),
+        (lambda: LevenbergMarquardt(increase=0.5), "decrease is 3.0 and increase 0.5"),
+        (lambda: LevenbergMarquardt(floor=-1.0), "floor is -1.0; it must be at least 0"),
+        (lambda: LevenbergMarquardt(settled=float("nan")), "settled is nan; it must be at least 0"),
+        (lambda: Plateau(factor=1.5), "factor is 1.5 and patience 500"),
         (lambda: minimise(quadratic, jnp.zeros(2), KEY, ()), "solvers is empty"),
         (lambda: minimise_best(quadratic, jnp.zeros((1, 2)), KEY, ()), "solvers is empty"),
         (lambda: march(lambda x, n, key: (x, n), jnp.zeros(1), KEY, 0), "steps is 0"),

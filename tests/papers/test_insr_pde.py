@@ -213,7 +213,6 @@ def test_programs_of_larger_presets_fit_together(name):
     preset, key = PRESETS[name], jax.random.key(0)
     programs = {
         "advection": (experiments._advection_program, experiments._pinn_program),
-        "fluid": (experiments._fluid_program,),
         "two_scales": (experiments._two_scales_program,),
     }
     for field, makers in programs.items():
@@ -221,6 +220,12 @@ def test_programs_of_larger_presets_fit_together(name):
         with working_precision(size.precision):
             found = [jax.eval_shape(make(size), key)["values"] for make in makers]
         assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(size.precision)}
+    with working_precision(preset.fluid.precision):
+        begin, read = experiments._fluid_programs(preset.fluid)
+        state, _, march_key = jax.eval_shape(begin, key)
+        after, _ = jax.eval_shape(experiments.fluid_problem(preset.fluid).step, state, 0, march_key)
+        assert after == state and {leaf.dtype for leaf in jax.tree.leaves(state)} == {jnp.dtype(preset.fluid.precision)}
+        assert jax.eval_shape(read, [state.velocity, after.velocity]).shape == (2, 64**2, 2)
     for field in ("stretch", "collision", "fall"):
         size = getattr(preset.solids, field)
         inside = jax.ShapeDtypeStruct((2000, 3), size.precision) if field == "fall" else None

@@ -23,14 +23,12 @@ from quire.insr_pde.convert import flat_from_layers, layers_from_flat
 from quire.insr_pde.solids import (
     at_rest,
     box_of,
-    displacement_of,
     grid_points,
-    measuring_points,
+    measure,
     move,
     move_elements,
     positions,
     squeezed,
-    static_energy,
 )
 from quire.insr_pde.solids_claims import free_fall
 
@@ -117,29 +115,41 @@ def test_stretch_lowers_the_energy_and_reaches_the_offset():
         solve = small("stretch", problem=soft, resolution=8, steps=2, inner=(LevenbergMarquardt(10, 1e-3, accelerate=True),))
         path = jax.jit(partial(move, solve))(jax.random.key(0))
         assert path.infos.loss.shape == (2,) and np.isfinite(path.infos.loss).all()
-        last = jax.tree.map(lambda leaf: leaf[-1], path.params)
         trivial = squeezed(solve, grid_points(2, 5))
         np.testing.assert_allclose(trivial[-5:], [[0.5, 0.2], [0.5, 0.1], [0.5, 0], [0.5, -0.1], [0.5, -0.2]], atol=1e-12)
-        right = positions(solve, last, jnp.array([[1.0, -0.5], [1.0, 0.5]]))
-        np.testing.assert_allclose(right[:, 0], 1.5, atol=0.1)
+        right = positions(solve, path.params, np.array([[1.0, -0.5], [1.0, 0.5]]))
+        assert right.shape == (3, 2, 2)
+        np.testing.assert_allclose(right[-1, :, 0], 1.5, atol=0.1)
+        measured = measure(solve, grid_points(2, 5))
         layers = at_rest(solve, jax.random.key(0))
-        rest = positions(solve, layers, grid_points(2, 5))
+        (energy, _), (before, rest) = measured(jax.tree.map(lambda leaf: leaf[-1], path.params)), measured(layers)
         np.testing.assert_allclose(rest, grid_points(2, 5), atol=0.1)
-        points = measuring_points(solve)
-        assert float(jnp.sum(points.elastic.weight)) == pytest.approx(2 * 8**2)
-        energy = static_energy(solve, displacement_of(solve.omega), last, points)
-        assert energy < 0.5 * static_energy(solve, displacement_of(solve.omega), layers, points)
+        assert energy < 0.5 * before
+
+
+def test_networks_and_meshes_are_measured_alike():
+    """An affine displacement, which a mesh holds exactly: the energy is that of its gradient, times what the sums stand for."""
+    with jax.enable_x64():
+        solve = small("stretch")
+        mesh, problem = box_of(solve, (3, 3)), solve.problem
+        energy, moved = measure(solve, grid_points(2, 4), mesh)(squeezed(solve, np.asarray(mesh.nodes)))
+        F = np.diag([1 + problem.offset[0] / 2, 1 / (1 + problem.offset[0] / 2)])
+        inside = np.sum((np.diag(F) - 1) ** 2)  # the volume stays
+        side = 2 * 8 * problem.constraint * (F[1, 1] - 1) ** 2 / 3  # mean square of the second coordinate on a side: 1/3
+        assert float(energy) == pytest.approx(2 * 8**2 * problem.arap * inside + 2 * side)
+        np.testing.assert_allclose(moved, (grid_points(2, 4) + np.array([1, 0])) @ F - [1, 0], atol=1e-12)
 
 
 def test_stretch_of_a_mesh_from_either_start():
     with jax.enable_x64():
         solve = small("stretch", steps=3, elements=LevenbergMarquardt(25, 1e-3, floor=1e-12))
         mesh = box_of(solve, (4, 4))
-        raised, direct = move_elements(solve, mesh), move_elements(solve, mesh, [squeezed(solve, mesh.nodes)])
+        affine = squeezed(solve, np.asarray(mesh.nodes))
+        raised, direct = move_elements(solve, mesh), move_elements(solve, mesh, [affine])
         assert raised.params.shape == (4, 25, 2) and direct.params.shape == (2, 25, 2)
         assert raised.infos.loss[-1] == pytest.approx(float(direct.infos.loss[-1]), rel=0.2)
-        q = positions(solve, direct.params[-1], grid_points(2, 5), mesh)
-        np.testing.assert_allclose(q, mesh.nodes + direct.params[-1], atol=1e-9)  # the grid is that of the nodes
+        q = positions(solve, direct.params, grid_points(2, 5), mesh)
+        np.testing.assert_allclose(q, mesh.nodes[None] + direct.params, atol=1e-9)  # the grid is that of the nodes
 
 
 def test_collision_is_held_by_the_disc():
@@ -158,8 +168,7 @@ def test_a_ball_falls():
         inside = points_inside(jax.random.key(0), ball_surface(1), 300)
         solve = small("fall", steps=2, resolution=4, inner=(LevenbergMarquardt(6, 1e-3),))
         path = jax.jit(partial(move, solve))(jax.random.key(0), inside)
-        last = jax.tree.map(lambda leaf: leaf[-1], path.params)
-        way = positions(solve, last, inside)[:, 2].mean() - float(inside[:, 2].mean())
+        way = positions(solve, path.params, np.asarray(inside))[-1, :, 2].mean() - float(inside[:, 2].mean())
         assert way == pytest.approx(free_fall(solve)[-1], abs=0.1)
 
 

@@ -4,21 +4,18 @@ A point of a mesh knows its element: `nodes`, barycentric coordinates `shape`, g
 one point each integrates the elastic energies exactly; mass is lumped at the nodes, where contact acts as well.
 """
 
-from collections.abc import Callable
-from typing import Any
+import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
-import scipy.sparse
 from jaxtyping import Array, Float, Int
-from scipy.sparse.csgraph import reverse_cuthill_mckee
-from threadpoolctl import threadpool_limits
 
+from quire.common.pde.block_tridiagonal import factorise, levels, solve
 from quire.common.pde.elastodynamics import Point, Points, Samples
 from quire.common.pde.finite_elements import Mesh, locate, lumped_mass, shape_gradients, side_faces
-from quire.common.pde.minimise import Info, LevenbergMarquardt
+from quire.common.pde.normal_equations import Solve
 from quire.common.pde.objective import Block, Objective
 
 
@@ -97,78 +94,66 @@ def _side_points(mesh: Mesh, axis: int, position: float, total: float) -> Points
     return Points(points, jnp.asarray(weight, dtype))
 
 
-class SparseLevenbergMarquardt:
-    """`LevenbergMarquardt` for objectives on a mesh, with banded factors: each point knows the few nodes it depends on.
+class MeshSystem(NamedTuple):
+    """Normal equations of a mesh in levels: blocks of `J^T J` on the diagonal and below it, and half the gradient."""
 
-    The same steps as `minimise` takes, until one changes the objective by less than 1e-10 of it, on the host: not traceable, but
-    thousands of nodes are no burden. What is compiled is kept in the object.
+    diagonal: Float[Array, "b m m"]
+    lower: Float[Array, "b m m"]
+    slope: Float[Array, " p"]
+
+
+class MeshEquations:
+    """Normal equations of nodal values on a mesh, for `minimise`: each point of an objective knows the few nodes it depends on.
+
+    Levels of nodes couple with the levels beside them only, so that thousands of nodes are no burden.
 
     Args:
-        make: `(*args) -> Objective` whose points have `nodes`; traced.
-        solver: damping and number of steps.
+        mesh: whose nodal values are the parameters `[n, d]`.
     """
 
-    def __init__(self, make: Callable[..., Objective], solver: LevenbergMarquardt):
-        self.solver, self._make = solver, make
-        self._terms = jax.jit(lambda values, *args: make(*args).terms(values))
-        self._system = jax.jit(lambda values, *args: _local_systems(make(*args), values))
+    def __init__(self, mesh: Mesh):
+        (count, self.dim), self.levels = mesh.nodes.shape, levels(np.asarray(mesh.elements), len(mesh.nodes))
+        self.size = count * self.dim
+        self.shape = self.levels.count, self.levels.width * self.dim, self.levels.width * self.dim
+        used = np.zeros(self.levels.count * self.levels.width, bool)
+        used[self.levels.place] = True
+        self.used = np.repeat(used, self.dim).reshape(self.shape[:2])
 
-    def __call__(self, values: Float[Array, "n d"], *args: Any) -> tuple[Float[Array, "n d"], Info]:
-        """Minimise from `values`.
+    def zeros(self, theta: Float[Array, " p"]) -> MeshSystem:
+        """See `Equations`."""
+        return MeshSystem(*[jnp.zeros(self.shape, theta.dtype)] * 2, jnp.zeros_like(theta))
 
-        Args:
-            values: at the nodes.
-            args: for `make`.
-
-        Returns:
-            Values and how it went, as from `minimise`.
-        """
-        solver, dtype = self.solver, values.dtype
-        terms = self._terms(values, *args)
-        tolerance = -np.inf if self._make(*args).energies else solver.tolerance
-        start = cost = float(sum(terms.values()))
-        matrix, slope = self._normal_equations(values, args)
-        lam, losses, accepted = solver.damping, [], []
-        while len(losses) < solver.steps and cost > tolerance:
-            damping = lam * matrix.diagonal().mean()
-            update = _solve(matrix + damping * scipy.sparse.identity(slope.size, format="csc"), slope)
-            trial = values - jnp.asarray(update.reshape(values.shape), dtype)
-            trial_terms = self._terms(trial, *args)
-            trial_cost = float(sum(trial_terms.values()))
-            better, settled = trial_cost < cost, abs(cost - trial_cost) <= 1e-10 * abs(cost)
-            if better:
-                values, terms, cost = trial, trial_terms, trial_cost
-                matrix, slope = self._normal_equations(values, args)
-            lam = float(solver.next_damping(lam, better))
-            losses.append(cost)
-            accepted.append(better)
-            if settled or lam > 1e12:
-                break
-        rest = solver.steps - len(losses)
-        return values, Info(
-            jnp.array(len(losses)),
-            jnp.array(start, dtype),
-            jnp.array(cost, dtype),
-            terms,
-            jnp.zeros((), dtype),
-            jnp.array(lam, dtype),
-            jnp.array(losses + [cost] * rest, dtype),
-            jnp.array(accepted + [False] * rest),
-        )
-
-    def _normal_equations(self, values, args):
-        systems, grads = self._system(values, *args)
-        dim, size = values.shape[1], values.size
-        slope = np.array(grads, float).reshape(-1) / 2
-        rows, columns, entries = [], [], []
+    def assemble(self, objective: Objective, params: Float[Array, "n d"]) -> MeshSystem:
+        """See `Equations`."""
+        systems, grads = _local_systems(objective, params)
+        blocks, slope = jnp.zeros(2 * math.prod(self.shape), params.dtype), grads.reshape(-1) / 2
         for nodes, gram, part in systems:
-            dofs = (np.asarray(nodes)[:, :, None] * dim + np.arange(dim)).reshape(len(nodes), -1)
-            rows.append(np.broadcast_to(dofs[:, :, None], gram.shape).reshape(-1))
-            columns.append(np.broadcast_to(dofs[:, None], gram.shape).reshape(-1))
-            entries.append(np.asarray(gram).reshape(-1))
-            slope += np.bincount(dofs.reshape(-1), np.asarray(part).reshape(-1), size)
-        index = np.concatenate(rows), np.concatenate(columns)
-        return scipy.sparse.coo_matrix((np.concatenate(entries), index), (size, size)).tocsc(), slope
+            own = (nodes[:, :, None] * self.dim + jnp.arange(self.dim)[None, None]).reshape(len(nodes), -1)
+            slope = slope.at[own].add(part)
+            blocks = blocks.at[self._entries(nodes)].add(gram, mode="drop")
+        return MeshSystem(*blocks.reshape(2, *self.shape), slope)
+
+    def solver(self, system: MeshSystem, lam: Float[Array, ""]) -> Solve:
+        """See `Equations`."""
+        damping = lam * jnp.einsum("bii->", system.diagonal) / self.size
+        shift = jnp.where(self.used, damping, 1)
+        factor = factorise(system.diagonal + shift[:, :, None] * jnp.eye(self.shape[2], dtype=shift.dtype)[None], system.lower)
+
+        def solved(right):
+            spread = jnp.zeros((self.used.size // self.dim, self.dim), right.dtype)
+            spread = spread.at[self.levels.place].set(right.reshape(-1, self.dim))
+            return solve(factor, spread.reshape(self.shape[:2])).reshape(-1, self.dim)[self.levels.place].reshape(-1)
+
+        return solved
+
+    def _entries(self, nodes: Int[Array, "n k"]) -> Int[Array, "n kd kd"]:
+        """Where the values of an element couple, in `diagonal` and then `lower`; beyond both for what is above the diagonal."""
+        count, width, _ = self.shape
+        place = jnp.asarray(self.levels.place)[nodes][:, :, None] * self.dim + jnp.arange(self.dim)[None, None]
+        level, inner = jnp.divmod(place.reshape(len(nodes), -1), width)
+        row, below = level[:, :, None], level[:, :, None] - level[:, None]
+        entry = ((below * count + row) * width + inner[:, :, None]) * width + inner[:, None]
+        return jnp.where(below < 0, 2 * math.prod(self.shape), entry)
 
 
 def _local_systems(objective: Objective, values: Float[Array, "n d"]):
@@ -190,22 +175,3 @@ def _local_system(block: Block, values: Float[Array, "n d"], *, counts: bool):
         return weight * jac.T @ jac, weight * jac.T @ residual * counts
 
     return nodes, *jax.vmap(of_point)(values[nodes], block.points | {"nodes": own}, weight)
-
-
-def _solve(matrix, right):
-    """Cholesky of a banded matrix, nodes renumbered by Cuthill and McKee; NaN, a step that is rejected, if it is not positive."""
-    order = reverse_cuthill_mckee(matrix, symmetric_mode=True)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    entries = matrix.tocoo()
-    row, column = place[entries.row], place[entries.col]
-    upper = row <= column
-    row, column = row[upper], column[upper]
-    width = int((column - row).max())
-    banded = np.zeros((width + 1, len(right)))
-    banded[width + row - column, column] = entries.data[upper]
-    try:
-        with threadpool_limits(1, "blas"):  # bands are narrow: threads would only wait for each other
-            return scipy.linalg.solveh_banded(banded, right[order], overwrite_ab=True, check_finite=False)[place]
-    except scipy.linalg.LinAlgError:
-        return np.full_like(right, np.nan)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from quire.common.fields.operators import value_and_jacobian
@@ -27,6 +28,7 @@ from quire.common.fields.siren import Layers, siren
 from quire.common.pde.contact import Obstacle, Sphere
 from quire.common.pde.elasticity import arap_residual, volume_residual
 from quire.common.pde.minimise import Info, Solver
+from quire.common.pde.normal_equations import DENSE, Equations
 from quire.common.pde.objective import Block, Objective, Params
 from quire.common.pde.stepping import advance, warm_starts
 
@@ -171,26 +173,39 @@ class Elastodynamics:
         return Objective(blocks, energies, curvatures)
 
     def _elastic_blocks(self, displacement: Displacement, points: Points) -> dict[str, Block]:
-        deform, blocks = partial(_deformation_gradient, displacement), {}
-        if self.arap is not None:
-            blocks["arap"] = _block(lambda p, at: arap_residual(deform(p, at), signed=self.signed), points, self.arap)
-        if self.volume is not None:
-            blocks["volume"] = _block(lambda p, at: volume_residual(deform(p, at), signed=self.signed), points, self.volume)
-        return blocks
+        """One block: both energies take the same F."""
+        given = {"arap": self.arap, "volume": self.volume}
+        residuals, lengths = {"arap": arap_residual, "volume": volume_residual}, {"arap": self.dim**2, "volume": 1}
+        roots = {name: ratio**0.5 for name, ratio in given.items() if ratio is not None}
+
+        def of_point(params, at):
+            F = _deformation_gradient(displacement, params, at)
+            parts = [root * residuals[name](F, signed=self.signed).reshape(-1) for name, root in roots.items()]
+            return jnp.concatenate(parts)
+
+        return {"elastic": _block(of_point, points, 1.0, {name: lengths[name] for name in roots})} if roots else {}
 
     def _constraint_blocks(
         self, displacement: Displacement, samples: Samples, ratio: float, load: Float[Array, ""] | float
     ) -> dict[str, Block]:
-        sides = {"left": (samples.left, jnp.zeros(self.dim)), "right": (samples.right, self.offset)}
-        if samples.left is None and samples.right is None:
+        """One block for the sides that have points, each of which counts in its own part."""
+        sides = {name: points for name, points in (("left", samples.left), ("right", samples.right)) if points is not None}
+        if not sides:
             raise ValueError("samples have no points of a side; a constraint needs those of left, right or both")
-        blocks = {}
-        for name, (points, target) in sides.items():
-            if points is not None:
-                if target is None:
-                    raise ValueError("samples have points of the right side, but there is no offset for it; give one")
-                blocks[f"constraint_{name}"] = _block(partial(_apart, displacement, target, load), points, ratio)
-        return blocks
+        if "right" in sides and self.offset is None:
+            raise ValueError("samples have points of the right side, but there is no offset for it; give one")
+        counts = [len(points.at["x"]) for points in sides.values()]
+        at = jax.tree.map(lambda *parts: jnp.concatenate(parts), *[points.at for points in sides.values()])
+        weights = [jnp.broadcast_to(points.weight, (n,)) for points, n in zip(sides.values(), counts, strict=True)]
+        own = jnp.asarray(np.repeat(np.eye(len(sides)), counts, axis=0), at["x"].dtype)
+        targets = [load * jnp.asarray(self.offset if name == "right" else (0.0,) * self.dim, own.dtype) for name in sides]
+
+        def of_point(params, at):
+            d = displacement(params, at)[0]
+            return jnp.concatenate([at["own"][place] * (d - target) for place, target in enumerate(targets)])
+
+        parts = {f"constraint_{name}": self.dim for name in sides}
+        return {"constraint": _block(of_point, Points({**at, "own": own}, jnp.concatenate(weights)), ratio, parts)}
 
     def step(
         self,
@@ -203,6 +218,7 @@ class Elastodynamics:
         *,
         load: Float[Array, ""] | float = 1.0,
         extrapolate: bool = False,
+        equations: Equations = DENSE,
     ) -> tuple[Motion, Info]:
         """One time step of a moving solid, or one load step of a static one, from the displacement of the step before.
 
@@ -212,7 +228,7 @@ class Elastodynamics:
             motion: the last two time steps.
             n: number of the time step.
             key: for the points.
-            solvers: as for `minimise`.
+            solvers, equations: as for `minimise`.
             load: see `objective`.
             extrapolate: offer `2 theta_n - theta_(n-1)` as a warm start.
 
@@ -220,7 +236,11 @@ class Elastodynamics:
             The motion one step later, and how the minimisation went.
         """
         starts = warm_starts(*motion, extrapolate=extrapolate)
-        params, info = advance(lambda key: self.objective(displacement, draw(key), motion, n, load=load), starts, key, solvers)
+
+        def posed(key):
+            return self.objective(displacement, draw(key), motion, n, load=load)
+
+        params, info = advance(posed, starts, key, solvers, equations=equations)
         return Motion(params, motion.now), info
 
     def _work(self, displacement, params, at):
@@ -253,13 +273,8 @@ def _deformation_gradient(displacement, params, at):
     return jnp.eye(slopes.shape[0], dtype=slopes.dtype) + slopes
 
 
-def _apart(displacement, target, load, params, at):
-    d = displacement(params, at)[0]
-    return d - load * jnp.asarray(target, d.dtype)
-
-
-def _block(residual, points: Points, ratio: float) -> Block:
-    return Block(lambda params, at: residual(params, at).reshape(-1), points.at, ratio * points.weight)
+def _block(residual, points: Points, ratio: float, parts: dict[str, int] | None = None) -> Block:
+    return Block(lambda params, at: residual(params, at).reshape(-1), points.at, ratio * points.weight, parts)
 
 
 def _total(density, points: Points, params):

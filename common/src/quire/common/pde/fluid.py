@@ -8,13 +8,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from quire.common.checks import floating
 from quire.common.fields.operators import Field, divergence, gradient, jacobian, laplacian
 from quire.common.fields.siren import Layers, siren
 from quire.common.pde.advection import Network
-from quire.common.pde.minimise import Info, Solver, first_draw
+from quire.common.pde.minimise import Draw, Info, LevenbergMarquardt, Solver, first_draw
 from quire.common.pde.objective import Block, Objective, Params
 from quire.common.pde.samplers import sides, stratified, uniform
 from quire.common.pde.stepping import advance, warm_starts
@@ -71,7 +71,7 @@ def advection_objective(velocity: Network, previous: Field, points: Points, *, d
     return _velocity_objective(velocity, points, jax.vmap(semi_lagrangian(previous, dt))(points.inside))
 
 
-def pressure_objective(pressure: Network, advected: Field, points: Points) -> Objective:
+def pressure_objective(pressure: Network, advected: Field, points: Points, *, curvature: Network | None = None) -> Objective:
     """`main = mean (div u - laplace p)^2` with u frozen, `boundary = mean p_x^2 + mean p_y^2` on the sides normal to x and y.
 
     The pressure contains the time step: density 1, no factor dt.
@@ -80,12 +80,14 @@ def pressure_objective(pressure: Network, advected: Field, points: Points) -> Ob
         pressure: the network.
         advected: velocity u.
         points: of the box.
+        curvature: `(params, x) -> laplace p`, where there is a cheaper way than nested derivatives of the network.
     """
+    laplace = curvature or (lambda params, x: laplacian(partial(pressure, params), x))
     sources = jax.lax.stop_gradient(jax.vmap(lambda x: divergence(advected, x))(points.inside))
 
     def poisson(params, point):
         x, source = point
-        return source - laplacian(lambda y: pressure(params, y), x)
+        return source - laplace(params, x)
 
     def through(params, point):
         x, normal = point
@@ -148,6 +150,14 @@ class FluidInfo(NamedTuple):
     converged: Bool[Array, ""]
 
 
+class _Solved(NamedTuple):
+    """Weights of a sub-problem, how they differ from those before, and how the minimisation went."""
+
+    params: Params
+    change: Params
+    info: Info
+
+
 @dataclass(frozen=True)
 class EulerFluid:
     """The Euler equations on `[-1, 1]^2` with free slip, by operator splitting.
@@ -160,8 +170,10 @@ class EulerFluid:
         stratify: one point in each cell of a regular partition instead of independent points.
         extrapolate: offer `2 theta_n - theta_(n-1)` as a warm start, sub-problem by sub-problem.
         advect_below, pressure_below: bounds of `FluidInfo.converged`.
-        stop_early: end Levenberg-Marquardt in advection and pressure once the objective is below this fraction of the bounds.
+        stop_early: end Levenberg-Marquardt in advection and pressure once the objective is below this fraction of the bounds; in
+            the projection the tolerance of its solver holds.
         velocity_field, pressure_field: the networks.
+        pressure_curvature: `curvature` of `pressure_objective`.
     """
 
     advect: tuple[Solver, ...] = ()
@@ -177,6 +189,7 @@ class EulerFluid:
     stop_early: float = 0.0
     velocity_field: Network = siren
     pressure_field: Network = siren
+    pressure_curvature: Network | None = None
 
     def __post_init__(self):
         for name in ("dt", "resolution", "side_points"):
@@ -199,44 +212,75 @@ class EulerFluid:
         still, level = (jax.tree.map(jnp.zeros_like, params) for params in (velocity, pressure))
         return FluidState(velocity, pressure, still, level, still)
 
-    def step(self, state: FluidState, n: Array, key: jax.Array) -> tuple[FluidState, FluidInfo]:
-        """One time step, a `Step` of `march`."""
-        dtype = jax.tree.leaves(state.velocity)[0].dtype
-        keys = jax.random.split(key, 3)
-        velocity_field, pressure_field = self.velocity_field, self.pressure_field
+    def step(self, state: FluidState, n: Array | int, key: jax.Array) -> tuple[FluidState, FluidInfo]:
+        """One time step, a `Step` of `march`.
 
-        def field(network, params):
-            return lambda x: network(params, x)
+        Called outside of `jit` it is a few calls of two programs, one for velocities and one for pressures: advection and
+        projection with equal solvers share theirs, where a whole step that is compiled holds it twice.
+        """
+        advected, update = self._velocity(state.velocity, state.advect_change, state.pressure, 0, n, key, self.advect)
+        pressure = self._pressure(state.pressure, state.pressure_change, advected.params, n, key)
+        projected, _ = self._velocity(advected.params, state.project_change, pressure.params, 1, n, key, self.project)
+        solved = advected, pressure, projected
+        after = FluidState(projected.params, pressure.params, *[one.change for one in solved])
+        return after, self._report(*[one.info for one in solved], update)
 
-        def draw_advection(key):
-            previous = field(velocity_field, state.velocity)
-            return advection_objective(velocity_field, previous, self.points(key, dtype), dt=self.dt)
+    @partial(jax.jit, static_argnums=(0, 7))
+    def _velocity(
+        self,
+        params: Params,
+        change: Params,
+        pressure: Params,
+        projects: Int[Array, ""] | int,
+        n: Array | int,
+        key: jax.Array,
+        solvers: tuple[Solver, ...],
+    ) -> tuple[_Solved, Float[Array, ""]]:
+        """Advection, or with `projects` 1 the projection; and the mean square of the update that it wants."""
+        dtype, key = jax.tree.leaves(params)[0].dtype, jax.random.fold_in(jax.random.fold_in(key, n), projects)
+        previous = partial(self.velocity_field, params)
+        advected = semi_lagrangian(previous, (1 - projects) * self.dt)
 
-        def draw_pressure(key):
-            return pressure_objective(pressure_field, field(velocity_field, advected), self.points(key, dtype))
+        def target(x):
+            return advected(x) - projects * gradient(partial(self.pressure_field, pressure), x)
 
-        def draw_projection(key):
-            before, pushed = field(velocity_field, advected), field(pressure_field, pressure)
-            return projection_objective(velocity_field, before, pushed, self.points(key, dtype))
+        def draw(key):
+            points = self.points(key, dtype)
+            return _velocity_objective(self.velocity_field, points, jax.vmap(target)(points.inside))
 
-        def starts(params, change):
-            before = jax.tree.map(jnp.subtract, params, change)
-            return warm_starts(params, before, extrapolate=self.extrapolate)
+        update = draw(first_draw(key)).terms(params)["main"]
+        own = min((solver.tolerance for solver in solvers if isinstance(solver, LevenbergMarquardt)), default=0.0)
+        enough = jnp.where(projects == 1, own, self.stop_early * self.advect_below * update)
+        return self._solve(draw, params, change, key, solvers, enough), update
 
-        update = draw_advection(first_draw(keys[0])).terms(state.velocity)["main"]
-        enough = self.stop_early * self.advect_below * update, self.stop_early * self.pressure_below
-        before = starts(state.velocity, state.advect_change)
-        advected, advect = advance(draw_advection, before, keys[0], self.advect, tolerance=enough[0])
-        before = starts(state.pressure, state.pressure_change)
-        pressure, poisson = advance(draw_pressure, before, keys[1], self.pressure, tolerance=enough[1])
-        velocity, project = advance(draw_projection, starts(advected, state.project_change), keys[2], self.project)
+    @partial(jax.jit, static_argnums=0)
+    def _pressure(self, params: Params, change: Params, velocity: Params, n: Array | int, key: jax.Array) -> _Solved:
+        dtype, key = jax.tree.leaves(params)[0].dtype, jax.random.fold_in(jax.random.fold_in(key, n), 2)
 
-        ratio, cost = advect.terms["main"] / update, poisson.terms["main"]
+        def draw(key):
+            advected, points = partial(self.velocity_field, velocity), self.points(key, dtype)
+            return pressure_objective(self.pressure_field, advected, points, curvature=self.pressure_curvature)
+
+        return self._solve(draw, params, change, key, self.pressure, self.stop_early * self.pressure_below)
+
+    def _solve(
+        self,
+        draw: Draw,
+        params: Params,
+        change: Params,
+        key: jax.Array,
+        solvers: tuple[Solver, ...],
+        enough: Float[Array, ""] | float,
+    ) -> _Solved:
+        starts = warm_starts(params, jax.tree.map(jnp.subtract, params, change), extrapolate=self.extrapolate)
+        found, info = advance(draw, starts, key, solvers, tolerance=enough)
+        return _Solved(found, jax.tree.map(jnp.subtract, found, params), info)
+
+    @partial(jax.jit, static_argnums=0)
+    def _report(self, advect: Info, pressure: Info, project: Info, update: Float[Array, ""]) -> FluidInfo:
+        ratio, cost = advect.terms["main"] / update, pressure.terms["main"]
         converged = (ratio < self.advect_below) & (cost < self.pressure_below)
-        after, before = (advected, pressure, velocity), (state.velocity, state.pressure, advected)
-        changes = [jax.tree.map(jnp.subtract, new, old) for new, old in zip(after, before, strict=True)]
-        info = FluidInfo(advect, poisson, project, ratio, cost, converged)
-        return FluidState(velocity, pressure, *changes), info
+        return FluidInfo(advect, pressure, project, ratio, cost, converged)
 
 
 # --- Initial fields ---

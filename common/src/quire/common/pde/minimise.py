@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 from optax.contrib import reduce_on_plateau
 
+from quire.common.pde.normal_equations import DENSE, Equations
 from quire.common.pde.objective import Objective, Params, total_of
 
 Draw = Callable[[jax.Array], Objective]
@@ -32,6 +32,10 @@ class Plateau:
     patience: int = 500
     min_learning_rate: float = 1e-8
     stop: float = 1.1e-8
+
+    def __post_init__(self):
+        if not 0 < self.factor < 1 or self.patience < 1:
+            raise ValueError(f"factor is {self.factor} and patience {self.patience}; they must lie in (0, 1) and be at least 1")
 
     def transform(self, learning_rate: float) -> optax.GradientTransformationExtraArgs:
         """As an optax transformation that scales updates; optax counts the step that exceeds the patience into it."""
@@ -79,6 +83,7 @@ class LevenbergMarquardt:
         steps: at most so many, rejected ones included.
         damping, floor, decrease, increase: lam at the start, its least value, its factors.
         tolerance: stop once the objective is below, if it is a sum of squares; energies have no such bound.
+        settled: stop once a step would change the objective by less than this fraction of it.
         accelerate: see above.
 
     References:
@@ -92,16 +97,21 @@ class LevenbergMarquardt:
     decrease: float = 3.0
     increase: float = 4.0
     tolerance: float = 0.0
+    settled: float = 0.0
     accelerate: bool = False
 
     def __post_init__(self):
         if self.steps < 1 or not self.damping > 0:
             raise ValueError(f"steps is {self.steps} and damping {self.damping}; both must be positive")
+        if not (self.decrease >= 1 and self.increase > 1):
+            raise ValueError(f"decrease is {self.decrease} and increase {self.increase}; they must be at least 1 and above 1")
+        for name in ("floor", "tolerance", "settled"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
 
-    def next_damping(self, lam: Float[Array, ""] | float, accepted: Array | bool) -> Float[Array, ""] | np.ndarray:
-        """Damping of the step after one that was accepted or refused; traced or, for numbers of the host, by NumPy."""
-        where, least = (jnp.where, jnp.maximum) if isinstance(lam, jax.Array) else (np.where, np.maximum)
-        return where(accepted, least(lam / self.decrease, self.floor), lam * self.increase)
+    def next_damping(self, lam: Float[Array, ""], accepted: Bool[Array, ""]) -> Float[Array, ""]:
+        """Damping of the step after one that was accepted or refused."""
+        return jnp.where(accepted, jnp.maximum(lam / self.decrease, self.floor), lam * self.increase)
 
 
 Solver = Adam | LevenbergMarquardt
@@ -143,6 +153,8 @@ def minimise(
     solvers: Sequence[Solver] | Solver,
     *,
     tolerance: Float[Array, ""] | float | None = None,
+    equations: Equations = DENSE,
+    others: Sequence[Params] = (),
 ) -> tuple[Params, Info]:
     """Minimise an objective from `params`, with one solver after the other. Traceable: call it under `jit`.
 
@@ -155,6 +167,8 @@ def minimise(
         key: for the points.
         solvers: one or several.
         tolerance: in place of the one of every Levenberg-Marquardt solver; may be traced.
+        equations: how Levenberg-Marquardt holds its normal equations; those of a mesh know which entries are zero.
+        others: more places to start from; the one with the lowest objective on the first points is taken.
 
     Returns:
         Parameters and how it went.
@@ -163,19 +177,14 @@ def minimise(
         ValueError: without a solver.
     """
     solvers = [solvers] if isinstance(solvers, Solver) else list(solvers)
+    params, outcomes = _in_turn(draw, [params, *others], key, _some(solvers), tolerance, equations)
+    return params, _reported(outcomes)
+
+
+def _some(solvers: Sequence[Solver]) -> Sequence[Solver]:
     if not solvers:
         raise ValueError("solvers is empty; give at least one")
-    outcomes = []
-    for number, solver in enumerate(solvers):
-        own = jax.random.fold_in(key, number)
-        if isinstance(solver, Adam):
-            params, outcome = _adam(draw, params, own, solver)
-        else:
-            params, outcome = _levenberg_marquardt(
-                draw, params, own, solver, solver.tolerance if tolerance is None else tolerance
-            )
-        outcomes.append(outcome)
-    return params, _reported(outcomes)
+    return solvers
 
 
 class _Outcome(NamedTuple):
@@ -189,6 +198,28 @@ class _Outcome(NamedTuple):
     start: Array
     learning_rate: Array | None = None
     damping: Array | None = None
+
+
+def _in_turn(
+    draw: Draw,
+    starts: Sequence[Params],
+    key: jax.Array,
+    solvers: Sequence[Solver],
+    tolerance: Array | float | None = None,
+    equations: Equations = DENSE,
+) -> tuple[Params, list[_Outcome]]:
+    outcomes = []
+    for number, solver in enumerate(solvers):
+        own = jax.random.fold_in(key, number)
+        if isinstance(solver, Adam):
+            start = starts[0] if len(starts) == 1 else lower_of(draw(own), starts)
+            found, outcome = _adam(draw, start, own, solver)
+        else:
+            below = solver.tolerance if tolerance is None else tolerance
+            found, outcome = _levenberg_marquardt(draw, starts, own, solver, below, equations)
+        starts = [found]
+        outcomes.append(outcome)
+    return starts[0], outcomes
 
 
 def _reported(outcomes: Sequence[_Outcome]) -> Info:
@@ -229,18 +260,23 @@ def minimise_best(draw: Draw, starts: Params, key: jax.Array, solvers: Sequence[
         solvers: at least one.
 
     Returns:
-        Parameters, and how the solvers after the first went (the first, if it is the only one).
+        Parameters, and how the way to them went, from the start that was best after the first solver.
 
     Raises:
         ValueError: without a solver.
     """
-    if not solvers:
-        raise ValueError("solvers is empty; give at least one")
     first_key, second_key = jax.random.split(key)
-    found = jax.vmap(lambda start: minimise(draw, start, first_key, solvers[0]))(starts)
-    losses = found[1].loss
-    params, info = jax.tree.map(lambda leaf: leaf[jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf))], found)
-    return minimise(draw, params, second_key, solvers[1:]) if len(solvers) > 1 else (params, info)
+    first, *others = _some(solvers)
+
+    def begin(start):
+        params, outcomes = _in_turn(draw, [start], first_key, [first])
+        return params, outcomes, _reported(outcomes).loss
+
+    *found, losses = jax.vmap(begin)(starts)
+    best = jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf))
+    params, outcomes = jax.tree.map(lambda leaf: leaf[best], found)
+    params, rest = _in_turn(draw, [params], second_key, others)
+    return params, _reported([*outcomes, *rest])
 
 
 def lower_of(objective: Objective, candidates: Sequence[Params]) -> Params:
@@ -265,85 +301,138 @@ def _scheduled(solver: Adam, dtype: jnp.dtype) -> tuple[optax.GradientTransforma
     return optax.with_extra_args_support(tx), lambda state, _: solver.learning_rate * state[1].scale, plateau.stop
 
 
+class _Descent(NamedTuple):
+    """Adam between two steps; `last`: the last parameters whose objective is finite."""
+
+    step: Array
+    theta: Array
+    last: Array
+    state: Any
+    losses: Array
+    terms: dict[str, Array]
+    broken: Array
+    over: Array
+    done: Array
+
+
 def _adam(draw: Draw, params: Params, key: jax.Array, solver: Adam) -> tuple[Params, _Outcome]:
     theta, unravel = ravel_pytree(params)  # one vector: an update is one kernel to compile instead of one for each parameter
     tx, rate_of, stop = _scheduled(solver, theta.dtype)
 
-    def terms_at(theta, step):
-        return draw(jax.random.fold_in(key, step)).terms(unravel(theta))
-
     def objective(theta, step):
-        terms = terms_at(theta, step)
-        total = total_of(terms)
-        return total, terms.get(solver.watch, total)
-
-    def going(carry):
-        step, _, _, state, losses = carry
-        within = (step < solver.steps) & jnp.isfinite(losses[jnp.maximum(step - 1, 0)])
-        return within & (rate_of(state, step) > stop)
+        terms = draw(jax.random.fold_in(key, step)).terms(unravel(theta))
+        return total_of(terms), terms
 
     def body(carry):
-        step, theta, last, state, losses = carry
-        (total, watched), grads = jax.value_and_grad(objective, has_aux=True)(theta, step)
-        updates, state = tx.update(grads, state, theta, value=watched)
-        finite = jnp.isfinite(total)
-        moved = jnp.where(finite, theta + jnp.asarray(updates, theta.dtype), last)
-        kept = jnp.where(finite, theta, last)
-        return step + 1, moved, kept, state, losses.at[step].set(total)
+        """A step, or after the last one a look at where it led, lest the objective be compiled again for that."""
+        (total, terms), grads = jax.value_and_grad(objective, has_aux=True)(carry.theta, carry.step)
+        updates, state = tx.update(grads, carry.state, carry.theta, value=terms.get(solver.watch, total))
+        finite, after = jnp.isfinite(total), carry.theta + jnp.asarray(updates, theta.dtype)
+        sound = finite & jnp.isfinite(after).all()
+        step = carry.step + 1
+        over = (step >= solver.steps) | ~sound | (rate_of(state, step) <= stop)
+        here = jnp.where(finite, carry.theta, carry.last)
+        losses = carry.losses.at[carry.step].set(total)
+        walked = _Descent(step, jnp.where(sound, after, here), here, state, losses, terms, ~sound, over, jnp.array(False))
+        looked = carry._replace(terms=terms, done=jnp.array(True))
+        return jax.tree.map(lambda look, walk: jnp.where(carry.over, look, walk), looked, walked)
 
-    carry = (jnp.array(0), theta, theta, tx.init(theta), jnp.zeros(solver.steps, theta.dtype))
-    count, theta, last, state, losses = jax.lax.while_loop(going, body, carry)
-    broken = ~jnp.isfinite(losses[count - 1]) | ~jnp.isfinite(theta).all()
-    theta = jnp.where(jnp.isfinite(theta).all(), theta, last)
-    terms, done = terms_at(theta, count), jnp.arange(solver.steps) < count
-    curve = jnp.where(done, losses, total_of(terms))
-    return unravel(theta), _Outcome(count, terms, curve, done, broken, losses[0], learning_rate=rate_of(state, count))
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(objective, theta, 0)[1])
+    no, losses = jnp.array(False), jnp.zeros(solver.steps, theta.dtype)
+    descent = _Descent(jnp.array(0), theta, theta, tx.init(theta), losses, nothing, no, no, no)
+    end = jax.lax.while_loop(lambda carry: ~carry.done, body, descent)
+    done = jnp.arange(solver.steps) < end.step
+    curve = jnp.where(done, end.losses, total_of(end.terms))
+    rate = rate_of(end.state, end.step)
+    return unravel(end.theta), _Outcome(end.step, end.terms, curve, done, end.broken, end.losses[0], learning_rate=rate)
+
+
+LARGEST_DAMPING = 1e12
+"""Beyond it nothing is left of a step."""
+
+
+class _Walk(NamedTuple):
+    """Levenberg-Marquardt between two steps; `moved`: the normal equations are those of other parameters."""
+
+    step: Array
+    theta: Array
+    cost: Array
+    terms: dict[str, Array]
+    lam: Array
+    moved: Array
+    settled: Array
+    system: Any
+    start: Array
+    losses: Array
+    accepted: Array
 
 
 def _levenberg_marquardt(
-    draw: Draw, params: Params, key: jax.Array, solver: LevenbergMarquardt, tolerance: Array | float
+    draw: Draw,
+    starts: Sequence[Params],
+    key: jax.Array,
+    solver: LevenbergMarquardt,
+    tolerance: Array | float,
+    equations: Equations,
 ) -> tuple[Params, _Outcome]:
-    objective = draw(key)
+    """One loop: its first passes, numbered below 0, try the starts, and so the objective is compiled once."""
+    objective, count = draw(key), len(starts)
     tolerance = -jnp.inf if objective.energies else tolerance
-    theta, unravel = ravel_pytree(params)
+    _, unravel = ravel_pytree(starts[0])
+    candidates = jnp.stack([ravel_pytree(start)[0] for start in starts])
 
     def going(carry):
-        step, _, cost, *_ = carry
-        return (step < solver.steps) & (cost > tolerance)
+        unsolved = jnp.isfinite(carry.cost) & (carry.cost > tolerance) & (carry.lam <= LARGEST_DAMPING) & ~carry.settled
+        return (carry.step < 0) | ((carry.step < solver.steps) & unsolved)
+
+    def move(carry):
+        def assembled(_):
+            return equations.assemble(objective, unravel(carry.theta))
+
+        system = jax.lax.cond(carry.moved, assembled, lambda system: system, carry.system)
+        delta, trusted = _damped_step(objective, unravel, carry.theta, equations, system, carry.lam, accelerate=solver.accelerate)
+        return carry.theta + delta, trusted, system
 
     def body(carry):
-        step, theta, cost, terms, lam, moved, system, losses, accepted = carry
-        system = jax.lax.cond(moved, lambda t: objective.normal_equations(unravel(t)), lambda _: system, theta)
-        delta, trusted = _damped_step(objective, unravel, theta, system, lam, accelerate=solver.accelerate)
-        trial_terms = objective.terms(unravel(theta + delta))
+        step, cost, trying = carry.step, carry.cost, carry.step < 0
+        trial, trusted, system = jax.lax.cond(
+            trying, lambda carry: (candidates[count + step], jnp.array(True), carry.system), move, carry
+        )
+        trial_terms = objective.terms(unravel(trial))
         trial_cost = total_of(trial_terms)
         better = trusted & (trial_cost < cost)  # false for the NaN of a matrix that is not positive definite
-        theta, cost = jnp.where(better, theta + delta, theta), jnp.where(better, trial_cost, cost)
-        terms = {name: jnp.where(better, new, terms[name]) for name, new in trial_terms.items()}
-        losses, accepted = losses.at[step].set(cost), accepted.at[step].set(better)
-        return step + 1, theta, cost, terms, solver.next_damping(lam, better), better, system, losses, accepted
+        settled = ~trying & (jnp.abs(cost - trial_cost) < solver.settled * jnp.abs(cost))
+        theta, cost = jnp.where(better, trial, carry.theta), jnp.where(better, trial_cost, cost)
+        terms = {name: jnp.where(better, new, carry.terms[name]) for name, new in trial_terms.items()}
+        lam = jnp.where(trying, carry.lam, solver.next_damping(carry.lam, better))
+        start = jnp.where(trying, cost, carry.start)
+        place = jnp.where(trying, solver.steps, step)  # beyond the end: nothing is written
+        losses, accepted = (old.at[place].set(new, mode="drop") for old, new in ((carry.losses, cost), (carry.accepted, better)))
+        return _Walk(step + 1, theta, cost, terms, lam, better | trying, settled, system, start, losses, accepted)
 
-    terms = objective.terms(params)
-    start = total_of(terms)
-    system = jnp.zeros((theta.size, theta.size), theta.dtype), jnp.zeros_like(theta)
-    history = jnp.zeros(solver.steps, theta.dtype), jnp.zeros(solver.steps, bool)
-    lam = jnp.asarray(solver.damping, theta.dtype)
-    count, theta, cost, terms, lam, _, _, losses, accepted = jax.lax.while_loop(
-        going, body, (jnp.array(0), theta, start, terms, lam, jnp.array(True), system, *history)
-    )
-    losses = jnp.where(jnp.arange(solver.steps) < count, losses, cost)
-    return unravel(theta), _Outcome(count, terms, losses, accepted, ~jnp.isfinite(cost), start, damping=lam)
+    end = jax.lax.while_loop(going, body, _walk(objective, starts, solver, equations))
+    losses = jnp.where(jnp.arange(solver.steps) < end.step, end.losses, end.cost)
+    broken = ~jnp.isfinite(end.cost)
+    return unravel(end.theta), _Outcome(end.step, end.terms, losses, end.accepted, broken, end.start, damping=end.lam)
+
+
+def _walk(objective: Objective, starts: Sequence[Params], solver: LevenbergMarquardt, equations: Equations) -> _Walk:
+    """Before the first start is tried."""
+    unknown = jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.inf, leaf.dtype), jax.eval_shape(objective.terms, starts[0]))
+    far, (theta, _), no = total_of(unknown), ravel_pytree(starts[0]), jnp.array(False)
+    lam, step = jnp.asarray(solver.damping, theta.dtype), jnp.array(-len(starts))
+    history = jnp.zeros(solver.steps, far.dtype), jnp.zeros(solver.steps, bool)
+    return _Walk(step, theta, far, unknown, lam, no, no, equations.zeros(theta), far, *history)
 
 
 def _damped_step(
-    objective: Objective, unravel: Callable, theta: Array, system: tuple[Array, Array], lam: Array, *, accelerate: bool
+    objective: Objective, unravel: Callable, theta: Array, equations: Equations, system: Any, lam: Array, *, accelerate: bool
 ) -> tuple[Array, Array]:
     """The step of damped normal equations, bent where `accelerate` asks for it, and whether the bend can be trusted."""
-    gram, slope = system
-    factor = jax.scipy.linalg.cho_factor(gram + lam * jnp.mean(jnp.diagonal(gram)) * jnp.eye(theta.size, dtype=theta.dtype))
-    delta = -jax.scipy.linalg.cho_solve(factor, slope)
+    solve = equations.solver(system, lam)
+    delta = -solve(system.slope)
     if not accelerate:
         return delta, jnp.array(True)
-    bend = jax.scipy.linalg.cho_solve(factor, objective.curvature_slope(unravel(theta), unravel(delta))) / 2
+    bend = solve(objective.curvature_slope(unravel(theta), unravel(delta))) / 2
     trusted = 2 * jnp.linalg.norm(bend) < 0.75 * jnp.linalg.norm(delta)
     return delta - jnp.where(trusted, bend, 0), trusted

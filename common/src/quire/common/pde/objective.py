@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
@@ -24,11 +25,14 @@ class Block(NamedTuple):
         residual: `(params, point) -> [m]`, where `point` is one entry of `points`.
         points: pytree of arrays with a leading axis `[n]`: positions, frozen targets.
         weight: w, applied to each square, one number or one a point; the default 1 / n makes the sum over points a mean.
+        parts: names of the block's parts and how many of the m residuals each has, if they are reported apart; what they share
+            is then computed once.
     """
 
     residual: Callable[[Params, Any], Array]
     points: Any
     weight: Float[Array, "*n"] | float | None = None
+    parts: dict[str, int] | None = None
 
     @property
     def num_points(self) -> int:
@@ -43,14 +47,27 @@ class Block(NamedTuple):
         """`sqrt(w) r`, whose squares add up to the block's part of the objective."""
         return self._weigh(jax.vmap(self.residual, (None, 0))(params, self.points))
 
-    def jacobian(self, params: Params) -> Float[Array, "n m p"]:
-        """Derivative of `residuals` by the flat parameters, one small reverse pass a point."""
+    def linearised(self, params: Params) -> tuple[Float[Array, "n m"], Float[Array, "n m p"]]:
+        """`residuals` and their derivative by the flat parameters, one small reverse pass a point."""
         flat, unravel = ravel_pytree(params)
 
         def of_point(point):
-            return jax.jacrev(lambda theta: self.residual(unravel(theta), point))(flat)
+            def residual(theta):
+                value = self.residual(unravel(theta), point)
+                return value, value
 
-        return self._weigh(jax.vmap(of_point)(self.points))
+            return jax.jacrev(residual, has_aux=True)(flat)
+
+        jacobian, values = jax.vmap(of_point)(self.points)
+        return self._weigh(values), self._weigh(jacobian)
+
+    def squares(self, name: str, params: Params) -> dict[str, Float[Array, ""]]:
+        """The sum of squares by the name of the block, or those of its parts by theirs."""
+        found, sizes = self.residuals(params), self.parts or {}
+        if not sizes:
+            return {name: jnp.sum(found**2)}
+        split = jnp.split(found, np.cumsum(list(sizes.values()))[:-1], axis=1)
+        return {part: jnp.sum(values**2) for part, values in zip(sizes, split, strict=True)}
 
     def _weigh(self, values: Float[Array, "n *rest"]) -> Float[Array, "n *rest"]:
         """Times `sqrt(w)` of each point."""
@@ -74,8 +91,10 @@ class Objective(NamedTuple):
 
     def terms(self, params: Params) -> dict[str, Float[Array, ""]]:
         """Every part of the objective by name."""
-        squares = {name: jnp.sum(block.residuals(params) ** 2) for name, block in self.blocks.items()}
-        return squares | {name: energy(params) for name, energy in self.energies.items()}
+        found: dict[str, Array] = {}
+        for name, block in self.blocks.items():
+            found |= block.squares(name, params)
+        return found | {name: energy(params) for name, energy in self.energies.items()}
 
     def __call__(self, params: Params) -> Float[Array, ""]:
         """Their sum."""
@@ -88,15 +107,14 @@ class Objective(NamedTuple):
         Levenberg-Marquardt minimises is Gauss-Newton's for the squares and linear for the rest where none is.
         """
         size = ravel_pytree(params)[0].size
-        rows = [block.jacobian(params).reshape(-1, size) for block in self.blocks.values()]
-        values = [block.residuals(params).reshape(-1) for block in self.blocks.values()]
-        jac, res = jnp.concatenate(rows), jnp.concatenate(values)
+        parts = [block.linearised(params) for block in self.blocks.values()]
+        res, jac = (jnp.concatenate(part) for part in zip(*[(r.reshape(-1), j.reshape(-1, size)) for r, j in parts], strict=True))
         slope, gram = jac.T @ res, jac.T @ jac
         if self.energies:
             grads = jax.grad(lambda p: sum(energy(p) for energy in self.energies.values()))(params)
             slope = slope + ravel_pytree(grads)[0] / 2
         for block in self.curvatures.values():
-            jac = block.jacobian(params).reshape(-1, size)
+            jac = block.linearised(params)[1].reshape(-1, size)
             gram = gram + jac.T @ jac
         return gram, slope
 

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from quire.common.pde.minimise import Draw, Info, Solver, first_draw, lower_of, minimise
+from quire.common.pde.minimise import Draw, Info, Solver, minimise
+from quire.common.pde.normal_equations import DENSE, Equations
 from quire.common.pde.objective import Params
 
 State = Any
@@ -35,6 +36,7 @@ def advance(
     solvers: Sequence[Solver] | Solver,
     *,
     tolerance: Float[Array, ""] | float | None = None,
+    equations: Equations = DENSE,
 ) -> tuple[Params, Info]:
     """Minimise the objective of a time step from the best of several starts, with a new state of every solver.
 
@@ -42,15 +44,14 @@ def advance(
         draw: `key -> Objective`; frozen networks of earlier steps are part of it.
         starts: candidates, from `warm_starts`.
         key: for the points.
-        solvers, tolerance: as for `minimise`.
+        solvers, tolerance, equations: as for `minimise`.
 
     Returns:
         The weights of the new step, and how the minimisation went. Where the loss is not finite, the weights are NaN: those of
         the step before would look like a solution.
     """
-    # judged on the points on which Levenberg-Marquardt goes on, which are then drawn once
-    start = starts[0] if len(starts) == 1 else lower_of(draw(first_draw(key)), starts)
-    params, info = minimise(draw, start, key, solvers, tolerance=tolerance)
+    first, *others = starts
+    params, info = minimise(draw, first, key, solvers, tolerance=tolerance, equations=equations, others=others)
     return jax.tree.map(lambda leaf: jnp.where(jnp.isfinite(info.loss), leaf, jnp.nan), params), info
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from quire.common.claims import Measurement, all_of, at_least, beats, below, every_seed, shared
 from quire.common.fields.operators import divergence, laplacian, value_and_jacobian
 from quire.common.fields.siren import Layers, siren
+from quire.common.fields.siren_laplacian import siren_laplacian
 from quire.common.pde.advection import midpoint_objective
 from quire.common.pde.fluid import Points, advection_objective, pressure_objective, projection_objective
 from quire.common.pde.precision import working_precision
@@ -71,7 +72,7 @@ def _derivatives_and_losses(nets: dict[str, Layers], x1, ends, points: Points) -
         "laplacian": jax.vmap(lambda x: laplacian(p, x))(points.inside),
         "midpoint rule": with_gradient(advection, nets["line"]),
         "advection": with_gradient(advection_objective(siren, u_before, points, dt=DT), nets["u"]),
-        "pressure solve": with_gradient(pressure_objective(siren, u, points), nets["p"]),
+        "pressure solve": with_gradient(pressure_objective(siren, u, points, curvature=siren_laplacian), nets["p"]),
         "projection": with_gradient(projection_objective(siren, u_before, p, points), nets["u"]),
     }
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -12,9 +12,10 @@ from jaxtyping import Array, Float
 from scipy.interpolate import CubicSpline
 
 from quire.common.fields.siren import Layers, init_siren, siren
+from quire.common.fields.siren_laplacian import siren_laplacian
 from quire.common.pde.advection import Advection, fit_objective
 from quire.common.pde.diagnostics import kinetic_energy
-from quire.common.pde.fluid import EulerFluid, pressure_features, taylor_green, taylor_green_multi
+from quire.common.pde.fluid import EulerFluid, FluidState, pressure_features, taylor_green, taylor_green_multi
 from quire.common.pde.grid_advection import midpoint_grid, midpoint_in_time, semi_lagrangian_line, upwind_grid
 from quire.common.pde.grid_fluid import cell_grid, grid_fluid, sample
 from quire.common.pde.minimise import Draw, Info, minimise_best
@@ -184,6 +185,7 @@ def fluid_problem(run: FluidRun) -> EulerFluid:
         stratify=run.stratify,
         extrapolate=run.extrapolate,
         stop_early=run.stop_early,
+        pressure_curvature=siren_laplacian,
     )
 
 
@@ -191,7 +193,10 @@ TEST_CELLS = 64
 
 
 @cache
-def _fluid_program(run: FluidRun) -> Callable[[jax.Array], dict[str, Any]]:
+def _fluid_programs(
+    run: FluidRun,
+) -> tuple[Callable[[jax.Array], tuple[FluidState, Info, Array]], Callable[[list[Layers]], Array]]:
+    """`key -> (state, fit, key of the steps)`, the initial velocity fitted; and velocities of all times at the test points."""
     problem, dtype = fluid_problem(run), jnp.dtype(run.precision)
     test = cell_grid(TEST_CELLS).reshape(-1, 2)
 
@@ -200,18 +205,28 @@ def _fluid_program(run: FluidRun) -> Callable[[jax.Array], dict[str, Any]]:
         return fit_objective(siren, x, taylor_green(x))
 
     @jax.jit
-    def program(key):
+    def begin(key):
         fit_key, pressure_key, march_key = jax.random.split(key, 3)
         velocity, fit = fit_network(draw, run.network, 2, 2, fit_key, run.fit, dtype=dtype)
         if run.share_features:
             pressure = pressure_features(velocity)
         else:
             pressure = init_siren(pressure_key, 2, 1, run.network.hidden, run.network.num_hidden_layers, dtype=dtype)
-        start = problem.start(velocity, pressure)
-        _, weights, infos = march(problem.step, start, march_key, run.steps, keep=lambda state: state.velocity)
-        return {"fit": fit, "steps": infos, "values": jax.vmap(lambda layers: siren(layers, jnp.asarray(test, dtype)))(weights)}
+        return problem.start(velocity, pressure), fit, march_key
 
-    return program
+    return begin, jax.jit(lambda weights: jnp.stack([siren(layers, jnp.asarray(test, dtype)) for layers in weights]))
+
+
+def _flow(run: FluidRun, key: jax.Array) -> dict[str, Any]:
+    """A flow step by step on the host: a compiled loop over the steps would hold the solver of the velocity twice."""
+    begin, read = _fluid_programs(run)
+    state, fit, march_key = begin(key)
+    velocities, infos = [state.velocity], []
+    for n in range(run.steps):
+        state, info = fluid_problem(run).step(state, n, march_key)
+        velocities.append(state.velocity)
+        infos.append(info)
+    return {"fit": fit, "steps": stack(infos), "values": read(velocities)}
 
 
 def flow_by_networks(run: FluidRun, keys: jax.Array) -> dict[str, Any]:
@@ -222,7 +237,7 @@ def flow_by_networks(run: FluidRun, keys: jax.Array) -> dict[str, Any]:
         centres of 64 x 64 cells.
     """
     with working_precision(run.precision):
-        return _over_seeds(_fluid_program(run), keys)
+        return _over_seeds(partial(_flow, run), keys)
 
 
 @cache

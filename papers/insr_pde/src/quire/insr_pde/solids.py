@@ -3,7 +3,7 @@
 Both minimise the same energies and are measured with the same points. A network starts from the displacement 0, fitted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.fields.siren import Layers, init_siren
-from quire.common.pde.elastic_elements import SparseLevenbergMarquardt, located, mesh_samples, nodal_displacement
+from quire.common.pde.elastic_elements import MeshEquations, located, mesh_samples, nodal_displacement
 from quire.common.pde.elastodynamics import Displacement, Motion, Samples, deformed, network_displacement
 from quire.common.pde.finite_elements import Mesh, Pattern, box_mesh
 from quire.common.pde.minimise import Info, minimise
@@ -75,44 +75,57 @@ def move(run: SolidRun, key: jax.Array, inside: Float[Array, "n d"] | None = Non
         inside: points of a body; without them the solid is the box.
     """
     fit_key, march_key = jax.random.split(key)
-    start = at_rest(run, fit_key, inside)
-    displacement, draw = displacement_of(run.omega), _draw(run, inside)
+    start, draw = at_rest(run, fit_key, inside), _draw(run, inside)
 
-    def step(motion, n, key):
-        load = jnp.minimum((n + 1) / run.steps, 1)
+    def step(motion, load, n, key):
+        displacement = displacement_of(run.omega)
         return run.problem.step(displacement, draw, motion, n, key, run.inner, load=load, extrapolate=run.extrapolate)
 
-    steps = run.steps + run.hold
-    _, params, infos = march(step, Motion(start, start), march_key, steps, keep=lambda motion: motion.now)
-    return Path(params, infos)
+    return _path(step, start, march_key, _loads(run))
 
 
-def move_elements(run: SolidRun, mesh: Mesh, starts: Sequence[Float[Array, "n d"] | None] = (None,)) -> Path:
+def move_elements(run: SolidRun, mesh: Mesh, starts: Sequence[Float[np.ndarray, "n d"] | None] = (None,)) -> Path:
     """All steps of an experiment on a mesh of the box, from the start that ends lowest.
 
     Args:
         run: the experiment.
         mesh: of the box.
-        starts: None raises the load from 0 in steps; displacements, for a static problem, are solved at full load.
+        starts: None raises the load from 0 in steps; displacements, for a static problem, are solved at full load, in as many
+            steps if another start needs them, so that one program serves all.
     """
     total, sides = 2 * run.stand_for**run.problem.dim, 2 * run.stand_for ** (run.problem.dim - 1)
     samples = mesh_samples(mesh, total=total, side_total=sides if run.problem.constraint else 0)
-    solve = SparseLevenbergMarquardt(
-        lambda motion, n, load: run.problem.objective(nodal_displacement, samples, motion, n, load=load), run.elements
-    )
+    equations, raised = MeshEquations(mesh), _loads(run)
+    at_once = np.ones_like(raised) if any(start is None for start in starts) else np.ones(1)
 
-    def path_from(start):
-        now = before = jnp.zeros_like(mesh.nodes) if start is None else start
-        kept, infos = [now], []
-        for n in range(run.steps + run.hold if start is None else 1):
-            load = 1.0 if start is not None else min((n + 1) / run.steps, 1)
-            new, info = solve(now, Motion(now, before), n, load)
-            now, before = new, now
-            kept.append(now)
-            infos.append(info)
-        return Path(jnp.stack(kept), jax.tree.map(lambda *leaves: jnp.stack(leaves), *infos))
+    def step(motion, load, n, key):
+        return run.problem.step(
+            nodal_displacement, lambda key: samples, motion, n, key, run.elements, load=load, equations=equations
+        )
 
-    return min((path_from(start) for start in starts), key=lambda path: float(path.infos.loss[-1]))
+    solve = jax.jit(partial(_path, step, key=jax.random.key(0)))
+    rest = np.zeros(mesh.nodes.shape)
+    pairs = [(rest, raised) if start is None else (start, at_once) for start in starts]
+    paths = [jax.device_get(solve(start, loads=loads)) for start, loads in pairs]
+    return min(paths, key=lambda path: np.nan_to_num(path.infos.loss[-1], nan=np.inf))
+
+
+def _loads(run: SolidRun) -> Float[np.ndarray, " steps"]:
+    """Share of the offset in every step."""
+    return np.minimum((np.arange(run.steps + run.hold) + 1) / run.steps, 1)
+
+
+def _path(
+    step: Callable[..., tuple[Motion, Info]], start: Any, key: jax.Array, loads: Float[np.ndarray | Array, " steps"]
+) -> Path:
+    """Steps `(motion, load, n, key)` from rest."""
+    loads = jnp.asarray(loads, jax.tree.leaves(start)[0].dtype)
+
+    def loaded(motion, n, key):
+        return step(motion, loads[n], n, key)
+
+    _, params, infos = march(loaded, Motion(start, start), key, len(loads), keep=lambda motion: motion.now)
+    return Path(params, infos)
 
 
 def box_of(run: SolidRun, cells: tuple[int, ...], pattern: Pattern = "alternating") -> Mesh:
@@ -121,7 +134,7 @@ def box_of(run: SolidRun, cells: tuple[int, ...], pattern: Pattern = "alternatin
     return box_mesh(cells, -ones, ones, pattern=pattern)
 
 
-def squeezed(run: SolidRun, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+def squeezed(run: SolidRun, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     """The affine stretch that meets the offset and keeps the area: what a person would try first.
 
     Raises:
@@ -130,40 +143,64 @@ def squeezed(run: SolidRun, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
     if run.problem.offset is None:
         raise ValueError("offset of the problem is None; a stretch needs one")
     along = run.problem.offset[0]
-    return jnp.stack([along * (x[:, 0] + 1) / 2, x[:, 1] * (1 / (1 + along / 2) - 1)], axis=1)
+    return np.stack([along * (x[:, 0] + 1) / 2, x[:, 1] * (1 / (1 + along / 2) - 1)], axis=1)
 
 
-def static_energy(run: SolidRun, displacement: Displacement, params: Any, samples: Samples) -> float:
-    """Energy of a static problem, with the points given."""
-    return float(jax.jit(lambda params: run.problem.objective(displacement, samples)(params))(params))
+def measure(run: SolidRun, x: Float[np.ndarray, "n d"], mesh: Mesh | None = None) -> Callable[[Any], tuple[Array, Array]]:
+    """How displacements of a static problem are measured, those of networks and of meshes by the same points.
 
+    Args:
+        run: the experiment.
+        x: material points to follow.
+        mesh: of the nodal values; without it the parameters are a network's.
 
-def measuring_points(run: SolidRun, mesh: Mesh | None = None) -> Samples:
-    """Gauss points with which every method is measured; on a mesh they know their elements."""
+    Returns:
+        `params -> (energy, deformed positions of x)`, one compiled program.
+    """
     samples = box_samples(jax.random.key(0), run.problem.dim, MEASURE, rule="gauss", stand_for=run.stand_for)
-    if mesh is None:
-        return samples
-    inside = samples.elastic._replace(at=located(mesh, samples.elastic.at["x"]))
-    left, right = (side and side._replace(at=located(mesh, side.at["x"])) for side in (samples.left, samples.right))
-    return Samples(inside, inside, left, right)
+    sets = [points for points in (samples.elastic, samples.left, samples.right) if points is not None]
+    parts = [*(points.at["x"] for points in sets), x]
+    displacement = displacement_of(run.omega) if mesh is None else nodal_displacement
+
+    @jax.jit
+    def both(params, parts):
+        at = [{"x": part} for part in parts] if mesh is None else _located(mesh, parts)
+        elastic, left, right = (points._replace(at=one) for points, one in zip(sets, at[:3], strict=True))
+        objective = run.problem.objective(displacement, Samples(elastic, elastic, left, right))
+        return objective(params), deformed(displacement, params, at[3])
+
+    return lambda params: both(params, parts)
 
 
-def grid_points(dim: int, count: int) -> Float[Array, "n d"]:
+def _located(mesh: Mesh, parts: Sequence[Array]) -> list[dict[str, Any]]:
+    """Several sets of points, found on the mesh in one go."""
+    found = located(mesh, jnp.concatenate(parts))
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    return [dict(zip(found, one, strict=True)) for one in zip(*[jnp.split(value, ends) for value in found.values()], strict=True)]
+
+
+def grid_points(dim: int, count: int) -> Float[np.ndarray, "n d"]:
     """Points of a regular grid over the box, its boundary included, the last axis fastest."""
-    axis = jnp.linspace(-1.0, 1.0, count)
-    return jnp.stack(jnp.meshgrid(*[axis] * dim, indexing="ij"), axis=-1).reshape(-1, dim)
+    axis = np.linspace(-1.0, 1.0, count)
+    return np.stack(np.meshgrid(*[axis] * dim, indexing="ij"), axis=-1).reshape(-1, dim)
 
 
-def positions(run: SolidRun, params: Any, x: Float[Array, "n d"], mesh: Mesh | None = None) -> Float[np.ndarray, "n d"]:
-    """Deformed positions of material points, of a network or on a mesh."""
-    return np.asarray(_positions(run.omega, params, x, mesh))
+def positions(run: SolidRun, path: Any, x: Float[np.ndarray, "n d"], mesh: Mesh | None = None) -> Float[np.ndarray, "steps n d"]:
+    """Deformed positions of material points.
+
+    Args:
+        run: the experiment.
+        path: parameters of a network, or values at the nodes of a mesh, with a leading axis of steps.
+        x: the points.
+        mesh: see `path`.
+    """
+    return np.asarray(_positions(run.omega, path, x, mesh))
 
 
 @partial(jax.jit, static_argnums=0)
-def _positions(omega: float, params: Any, x: Float[Array, "n d"], mesh: Mesh | None) -> Float[Array, "n d"]:
-    if mesh is None:
-        return deformed(displacement_of(omega), params, {"x": x})
-    return deformed(nodal_displacement, params, located(mesh, x))
+def _positions(omega: float, path: Any, x: Float[Array, "n d"], mesh: Mesh | None) -> Float[Array, "steps n d"]:
+    displacement, at = (displacement_of(omega), {"x": x}) if mesh is None else (nodal_displacement, located(mesh, x))
+    return jax.vmap(lambda params: deformed(displacement, params, at))(path)
 
 
 def _draw(run: SolidRun, inside: Float[Array, "n d"] | None):

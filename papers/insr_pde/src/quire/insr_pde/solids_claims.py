@@ -4,11 +4,9 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from quire.common.claims import Measurement, all_of, at_least, at_most, beats, every_seed, shared
-from quire.common.pde.elastic_elements import nodal_displacement
 from quire.common.pde.elastodynamics import penetration
 from quire.common.pde.precision import working_precision
 from quire.common.train.seeds import stack
@@ -18,14 +16,12 @@ from quire.insr_pde.paper import paper
 from quire.insr_pde.solids import (
     Path,
     box_of,
-    displacement_of,
     grid_points,
-    measuring_points,
+    measure,
     move,
     move_elements,
     positions,
     squeezed,
-    static_energy,
 )
 from quire.insr_pde.solids_config import SolidRun
 
@@ -37,8 +33,8 @@ def _floats(params: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
-def _at(path: Path, step: int) -> Any:
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf[step]), path.params)
+def _last(path: Path) -> Any:
+    return jax.tree.map(lambda leaf: leaf[-1], path.params)
 
 
 def _networks(run: SolidRun, keys: jax.Array) -> list[Path]:
@@ -54,22 +50,20 @@ def _networks(run: SolidRun, keys: jax.Array) -> list[Path]:
 @shared
 def collisions(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """The square on the disc, by networks and by a mesh: where a grid of material points is at every step."""
-    run = preset.solids.collision
+    run, x = preset.solids.collision, grid_points(2, GRID)
     paths = _networks(run, keys)
-    steps = run.steps + 1
     with working_precision("float64"):
-        mesh, x = box_of(run, run.cells), grid_points(2, GRID)
+        mesh = box_of(run, run.cells)
         on_mesh = move_elements(run, mesh)
-        elements = [positions(run, _at(on_mesh, n), x, mesh).tolist() for n in range(steps)]
+        elements = positions(run, on_mesh.params, x, mesh)
     with working_precision(run.precision):
-        x = grid_points(2, GRID)
-        moved = np.stack([[positions(run, _at(path, n), x) for n in range(steps)] for path in paths])
+        moved = np.stack([positions(run, path.params, x.astype(run.precision)) for path in paths])
     return {
         "INSR": moved,
-        "FEM": elements,
+        "FEM": elements.tolist(),
         "infos": stack([path.infos for path in paths]),
         "FEM energies": on_mesh.infos.loss.tolist(),
-        "floats": _floats(_at(paths[0], 0)),
+        "floats": _floats(_last(paths[0])),
         "FEM floats": mesh.nodes.size,
     }
 
@@ -112,11 +106,10 @@ def collides(preset: Preset, key: jax.Array) -> Measurement:
     found, obstacle = collisions(preset, key), run.problem.obstacle
     if obstacle is None:
         raise ValueError("obstacle of the collision is None; it needs one")
-    x = np.asarray(grid_points(2, GRID))
-    fall = np.stack([x + np.array([0.0, height]) for height in free_fall(run)])
-    deepest = jax.jit(partial(penetration, obstacle))
+    fall = grid_points(2, GRID)[None] + np.array([[[0.0, height]] for height in free_fall(run)])
     paths = {"INSR": found["INSR"], "FEM": np.asarray(found["FEM"]), "free fall": fall}
-    depths = {name: [float(deepest(jnp.asarray(q))) for q in path] for name, path in paths.items()}
+    deepest = jax.jit(jax.vmap(partial(penetration, obstacle)))
+    depths = {name: np.asarray(deepest(path.astype(np.float32))).tolist() for name, path in paths.items()}
     infos, elements = found["infos"], found["FEM energies"]
     value, fem = max(depths["INSR"][1:]), max(depths["FEM"][1:])
     losses = np.concatenate([infos.start[:, None], infos.losses], axis=1)
@@ -146,41 +139,30 @@ def collides(preset: Preset, key: jax.Array) -> Measurement:
 @shared
 def stretches(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """The stretched square by networks, by meshes and by an affine map, all measured at the same points."""
-    run = preset.solids.stretch
+    run, x = preset.solids.stretch, grid_points(2, GRID)
     paths = _networks(run, keys)
     with working_precision("float64"):
-        points, x = measuring_points(run), grid_points(2, GRID)
-        displacement = displacement_of(run.omega)
-        layers = [jax.tree.map(lambda leaf: jnp.asarray(leaf, float), _at(path, -1)) for path in paths]
-        energy = jax.jit(lambda params: run.problem.objective(displacement, points)(params))
+        networks = jax.tree.map(lambda leaf: leaf.astype(float), [_last(path) for path in paths])
+        energies, moved = (stack(part) for part in zip(*map(measure(run, x), networks), strict=True))
         result: dict[str, Any] = {
-            "energy": np.array([float(energy(one)) for one in layers]),
-            "INSR": np.stack([positions(run, one, x) for one in layers]),
+            "energy": energies,
+            "INSR": moved,
             "infos": stack([path.infos for path in paths]),
-            "floats": _floats(layers[0]),
+            "floats": _floats(networks[0]),
         }
         for name, cells, raised in (("FEM", run.cells, [None]), ("fine FEM", run.fine_cells, [])):
             mesh = box_of(run, cells)
-            best = move_elements(run, mesh, [*raised, squeezed(run, mesh.nodes)])
-            measured = static_energy(run, nodal_displacement, _at(best, -1), measuring_points(run, mesh))
+            affine, measured = squeezed(run, np.asarray(mesh.nodes)), measure(run, x, mesh)
+            best = move_elements(run, mesh, [*raised, affine])
+            energy, moved = jax.device_get(measured(_last(best)))
             result |= {
-                name: positions(run, _at(best, -1), x, mesh).tolist(),
-                f"energy of {name}": measured,
+                name: moved.tolist(),
+                f"energy of {name}": float(energy),
                 f"energy of {name}, by its own elements": float(best.infos.loss[-1]),
                 f"floats of {name}": mesh.nodes.size,
             }
-        result["energy of affine stretch"] = _affine_energy(run)
+        result["energy of affine stretch"] = float(measured(affine)[0])
     return result
-
-
-def _affine_energy(run: SolidRun) -> float:
-    def displacement(params, at):
-        def field(x):
-            return squeezed(run, x[None])[0]
-
-        return field(at["x"]), jax.jacfwd(field)(at["x"])
-
-    return static_energy(run, displacement, jnp.zeros(()), measuring_points(run))
 
 
 @paper.claim(

@@ -70,7 +70,7 @@ class SolidRun:
     extrapolate: bool = True
     cells: tuple[int, ...] = ()
     fine_cells: tuple[int, ...] = ()
-    elements: LevenbergMarquardt = field(default_factory=lambda: LevenbergMarquardt(80, 1e-3, floor=1e-12))
+    elements: LevenbergMarquardt = field(default_factory=lambda: LevenbergMarquardt(80, 1e-3, floor=1e-12, settled=1e-10))
     precision: Precision = "float64"
 
 
