@@ -285,7 +285,9 @@ def trained_classifiers(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     builds = {name: _classifier(name, preset) for name in ("CRATE", "ViT")}
     result: dict[str, Any] = {"data": source.name, "stand_in_for": source.stand_in_for, "majority": majority_accuracy(data)}
     for name, build in builds.items():
-        graph, state, losses = train_on_images(build, loss, preset.classifier_training, data, keys, side_by_side=False)
+        graph, state, losses = train_on_images(
+            build, loss, preset.classifier_training, data, keys, side_by_side=jax.default_backend() != "cpu"
+        )
         right = accuracy(graph, state, data)
         result[name] = {"graph": graph, "state": state, "losses": losses, "accuracy": right, "parameters": parameter_count(build)}
     crate = result["CRATE"]
