@@ -146,17 +146,6 @@ def side_faces(mesh: Mesh, axis: int, position: float) -> tuple[np.ndarray, np.n
 # --- Mass and stiffness ---
 
 
-def mass_matrices(volumes: Float[Array, " e"], dim: int) -> Float[Array, "e k k"]:
-    """`M_ij = int N_i N_j = |T| (1 + delta_ij) / ((d + 1) (d + 2))` of every simplex."""
-    ones = (1 + jnp.eye(dim + 1, dtype=volumes.dtype)) / ((dim + 1) * (dim + 2))
-    return volumes[:, None, None] * ones[None]
-
-
-def stiffness_matrices(slopes: Float[Array, "e k d"], volumes: Float[Array, " e"]) -> Float[Array, "e k k"]:
-    """`K_ij = int grad N_i . grad N_j` of every simplex."""
-    return volumes[:, None, None] * jnp.einsum("eid,ejd->eij", slopes, slopes)
-
-
 @jax.jit
 def lumped_mass(mesh: Mesh) -> Float[Array, " n"]:
     """`int N_i` of every node: the row sums of the mass matrix."""
@@ -192,21 +181,6 @@ def grid_matrices(spacing: tuple[float, ...]) -> tuple[Float[Array, "k k"], Floa
 
     axes = range(len(spacing))
     return product(masses), sum(product([slopes[k] if k == axis else masses[k] for k in axes]) for axis in axes)
-
-
-def apply_matrices(
-    elements: Int[Array, "e k"], matrices: Float[Array, "e k k"] | Float[Array, "k k"], values: Float[Array, "n *channels"]
-) -> Float[Array, "n *channels"]:
-    """The assembled matrix times nodal values, element by element with a segment sum; the matrix is never formed.
-
-    Args:
-        elements: nodes of each element.
-        matrices: of each element, or one for all.
-        values: at the nodes.
-    """
-    matrices = jnp.broadcast_to(matrices, (elements.shape[0], *matrices.shape[-2:]))
-    local = jnp.einsum("eij,ej...->ei...", matrices, values[elements])
-    return jax.ops.segment_sum(local.reshape(-1, *values.shape[1:]), elements.reshape(-1), values.shape[0])
 
 
 def assemble(
