@@ -94,6 +94,12 @@ def test_ranking_of_pairs_by_loops():
         np.testing.assert_allclose(found, np.log(1 + sum(np.exp(value[i] - value[j]) for i, j in pairs)), rtol=1e-12)
 
 
+def test_a_grade_that_is_nan_ranks_nothing():
+    with jax.debug_nans(False):
+        assert np.isnan(cosent_loss(jnp.asarray(unit(6, 4)), jnp.array([0.0, jnp.nan, 1.0])))
+    assert np.isfinite(cosent_loss(jnp.asarray(unit(6, 4)), jnp.array([0, 2, 1])))
+
+
 def test_partners_find_each_other():
     x, similar = unit(6, 4), np.array([True, False, True])
     scores = 20 * x @ x.T

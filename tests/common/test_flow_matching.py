@@ -133,6 +133,10 @@ def test_inputs_at_the_edge():
         (lambda: integrate(swing, jnp.ones(2), 0), "steps is 0"),
         (lambda: integrate(swing, jnp.ones(2), 3, "rk4"), "method is 'rk4'"),
         (lambda: integrate_adaptive(swing, jnp.ones(2), method="rk4"), "method"),
+        (
+            lambda: integrate_adaptive(lambda x, t: np.where(t > 0.3, np.inf, 1) * x, jnp.ones(2)),
+            "velocity is not finite",
+        ),
     ],
 )
 def test_wrong_arguments(call, message, as_installed):

@@ -136,6 +136,9 @@ def test_damaged_files_are_refused():
         read_dated_csv("date,a\n2020-01-01,x\n")
     with pytest.raises(DatasetCorrupt, match="no number"):
         read_m4("V1,V2\nH1,x\n")
+    for read in (read_m4, read_dated_csv):
+        with pytest.raises(DatasetCorrupt, match="no CSV file"):
+            read("date,a\n2020-01-01," + 200_000 * "1")
     with pytest.raises(DatasetCorrupt, match="has no @data"):
         read_ts("1,2:3,4:a")
     with pytest.raises(DatasetCorrupt, match="case 2"):

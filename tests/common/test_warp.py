@@ -79,6 +79,14 @@ def test_what_lies_beyond_the_horizon_is_ground():
     assert np.isfinite(moved).all()
 
 
+def test_a_map_without_an_inverse_gives_nan_and_leaves_the_others(images):
+    with jax.debug_nans(False):
+        moved = np.asarray(affine_warp(images[:2], np.stack([np.zeros((2, 2)), np.eye(2)])))
+        flat = np.asarray(homography_warp(images[:1], np.ones((3, 3))))
+    assert np.isnan(moved[0]).all() and np.isnan(flat).all()
+    assert_close(moved[1], images[1], 1e-6)
+
+
 def test_errors(images, as_installed):
     with pytest.raises(ValueError, match=r"images has shape \(5, 6, 3\)"):
         affine_warp(images[0], np.eye(2))

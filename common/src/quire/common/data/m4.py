@@ -82,7 +82,11 @@ def read_m4(text: str, *, source: str = "the file") -> dict[str, np.ndarray]:
     {'H1': array([1.5]), 'H2': array([2., 3.])}
     """
     series: dict[str, np.ndarray] = {}
-    for name, *fields in list(filter(None, csv.reader(text.splitlines())))[1:]:
+    try:
+        rows = [row for row in csv.reader(text.splitlines()) if row]
+    except csv.Error as error:
+        raise DatasetCorrupt(f"{source} is no CSV file ({error})") from None
+    for name, *fields in rows[1:]:
         while fields and not fields[-1].strip():
             fields.pop()
         try:

@@ -109,6 +109,8 @@ def _year(folder: Path) -> ScoredPairs:
     for path in sorted(folder.glob("STS.input.*.txt")):
         sentences = read_text(path).rstrip("\n").split("\n")
         scores = read_text(path.with_name(path.name.replace("input", "gs"))).rstrip("\n").split("\n")
+        if len(scores) > len(sentences):
+            raise DatasetCorrupt(f"{path.name} has {len(sentences)} lines of sentences and {len(scores)} of scores")
         scores += [""] * (len(sentences) - len(scores))  # trailing empty scores
         for number, (line, score) in enumerate(zip(sentences, scores, strict=True), 1):
             if score.strip():
@@ -167,7 +169,7 @@ def read_nli(text: str, *, source: str = "the file") -> Triplets:
             continue
         try:
             row = json.loads(line)
-            premise, hypothesis, label = (row[name] for name in ("sentence1", "sentence2", "gold_label"))
+            premise, hypothesis, label = (str(row[name]) for name in ("sentence1", "sentence2", "gold_label"))
         except (json.JSONDecodeError, KeyError, TypeError):
             raise DatasetCorrupt(f"line {number} of {source} is {line[:40]!r}; it must be an inference in JSON") from None
         hypotheses.setdefault(premise, {}).setdefault(label, hypothesis)

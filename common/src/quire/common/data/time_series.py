@@ -137,7 +137,10 @@ def read_dated_csv(text: str, *, source: str = "the file") -> tuple[np.ndarray, 
     >>> columns, values.tolist(), str(dates[1])
     (('a', 'b'), [[1.0, 2.0], [3.0, 4.0]], '2020-01-01T01:00:00')
     """
-    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    except csv.Error as error:
+        raise DatasetCorrupt(f"{source} is no CSV file ({error})") from None
     if len(rows) < 2 or len(rows[0]) < 2:
         raise DatasetCorrupt(f"{source} has {len(rows)} rows; it needs a header `date,...` with a column or more, and one row")
     header, *rows = rows

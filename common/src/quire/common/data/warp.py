@@ -139,4 +139,5 @@ def _read(images, back, fill):
         return jax.scipy.ndimage.map_coordinates(image, [rows, columns], order=1, mode="constant", cval=fill)
 
     over_channels = jax.vmap(channel, (2, None, None), 2)
-    return jax.vmap(over_channels)(images, rows, columns)
+    invertible = jnp.isfinite(back).all((1, 2))[:, None, None, None]
+    return jnp.where(invertible, jax.vmap(over_channels)(images, rows, columns), jnp.nan)

@@ -9,6 +9,7 @@ References:
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Real
 
+from quire.common.checks import floating
 from quire.common.layers.nested import unit_rows
 from quire.common.losses.contrastive import masked_logsumexp
 
@@ -69,10 +70,11 @@ def in_batch_negative_loss(
 
 
 def _ranking(values: Float[Array, " n"], grades: Real[Array, " n"]) -> Float[Array, ""]:
-    """`log(1 + sum exp(v_i - v_j))` over all i, j where the grade of i is lower."""
+    """`log(1 + sum exp(v_i - v_j))` over all i, j where the grade of i is lower; NaN if a grade is."""
     lower = (grades[:, None] < grades[None]).reshape(1, -1)
     gaps = (values[:, None] - values[None]).reshape(1, -1)
-    return jnp.logaddexp(0.0, masked_logsumexp(gaps, lower)[0])
+    unordered = jnp.isnan(floating(grades)[0]).any()
+    return jnp.where(unordered, jnp.nan, jnp.logaddexp(0.0, masked_logsumexp(gaps, lower)[0]))
 
 
 def _check_pairs(embeddings: Array, grades: Array) -> None:

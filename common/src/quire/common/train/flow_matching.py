@@ -206,7 +206,7 @@ def integrate_adaptive(
         method: one of SciPy's.
 
     Raises:
-        ValueError: if the solver gives up, or for a method that SciPy does not have.
+        ValueError: if the solver gives up, the velocity is not finite, or for a method that SciPy does not have.
 
     >>> print(f"{integrate_adaptive(lambda x, t: x, jnp.ones(1)).x[0]:.4f}")
     2.7183
@@ -216,7 +216,10 @@ def integrate_adaptive(
     x0 = np.asarray(floating(x0)[0])
 
     def flat(t, x):
-        return np.asarray(velocity(jnp.asarray(x.reshape(x0.shape), x0.dtype), jnp.asarray(t, x0.dtype)), float).ravel()
+        slope = np.asarray(velocity(jnp.asarray(x.reshape(x0.shape), x0.dtype), jnp.asarray(t, x0.dtype)), float).ravel()
+        if not np.isfinite(slope).all():  # the solver would look for a step short enough for ever
+            raise ValueError(f"velocity is not finite at t = {t:.6g}; the solver needs numbers")
+        return slope
 
     found = solve_ivp(flat, (0.0, 1.0), x0.ravel().astype(float), method=method, rtol=rtol, atol=atol)
     if not found.success:

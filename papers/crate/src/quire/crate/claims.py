@@ -195,7 +195,7 @@ def _energies(step, steps: int, U: jax.Array, Z: jax.Array, labels: jax.Array, k
 
 
 def _largest_ratio(values: list[float]) -> float:
-    return max(after / before for before, after in pairwise(values))
+    return float(np.max([after / before for before, after in pairwise(values)]))
 
 
 @paper.claim(

@@ -66,7 +66,7 @@ def identities(preset: Preset, key: jax.Array) -> Measurement:
         start = _started(weights, bits, clip_search=False)
         pairs = _both_forms(weights, start, _moved(start, rng), grad, bits)
         return {
-            name: max(map(max_relative_error, *map(jax.tree.leaves, (found, expected))))
+            name: float(np.max(list(map(max_relative_error, *map(jax.tree.leaves, (found, expected))))))
             for name, (found, expected) in pairs.items()
         }
 

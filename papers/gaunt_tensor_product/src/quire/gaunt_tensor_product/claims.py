@@ -99,7 +99,7 @@ def _product_symmetry(key: jax.Array, R: jax.Array, method: str, lmax: int = 6) 
     for g in (R, -R):
         D = wigner_d(lmax, g)
         errors.append(max_relative_error(gaunt_tensor_product(x1 @ D.T, x2 @ D.T, lmax, method), product @ D.T))
-    return max(errors)
+    return float(np.max(errors))
 
 
 def _force_symmetry(key: jax.Array, R: jax.Array) -> float:
@@ -112,7 +112,7 @@ def _force_symmetry(key: jax.Array, R: jax.Array) -> float:
 
     graph, state = nnx.split(model)
     expected = _forces(graph, state, species, positions)
-    return max(max_relative_error(_forces(graph, state, species, positions @ g.T), expected @ g.T) for g in (R, -R))
+    return float(np.max([max_relative_error(_forces(graph, state, species, positions @ g.T), expected @ g.T) for g in (R, -R)]))
 
 
 @partial(jax.jit, static_argnums=0)

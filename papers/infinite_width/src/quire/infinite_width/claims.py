@@ -85,7 +85,7 @@ def _random_abc(draw: random.Random) -> ABC:
 
 def _shifted_trajectories(key: jax.Array) -> float:
     """Largest relative change of the outputs of a float64 network of width 32 when its parametrisation is shifted."""
-    worst = 0.0
+    errors = []
     rng = generator(key)
     with jax.enable_x64():
         X, y = rng.standard_normal((6, 3)), rng.standard_normal((6, 1))
@@ -94,8 +94,8 @@ def _shifted_trajectories(key: jax.Array) -> float:
         for abc in (ABC.maximal_update(2), ABC.ntk(2), ABC.standard(2, 1)):
             reference = train(scales(abc, 32))
             for theta in (-0.7, 0.3):
-                worst = max(worst, max_relative_error(train(scales(abc.shift(theta), 32)), reference))
-    return worst
+                errors.append(max_relative_error(train(scales(abc.shift(theta), 32)), reference))
+    return float(np.max(errors))
 
 
 @paper.claim(
@@ -123,7 +123,7 @@ def movement_exponents(preset: Preset, key: jax.Array) -> Measurement:
     predicted = {name: -float(abc.r) for name, abc in PARAMETRISATIONS.items() if abc.classify().stable}
     stable = [mean[name] for name in predicted]
     return Measurement(
-        max(abs(mean[name] - exponent) for name, exponent in predicted.items()),
+        float(np.max([abs(mean[name] - exponent) for name, exponent in predicted.items()])),
         f"Gaussian inputs and targets, {cfg.draws} draws, widths {cfg.widths[0]} to {cfg.widths[-1]}",
         baselines={"one exponent for all": (max(stable) - min(stable)) / 2},
         extras={
@@ -210,7 +210,7 @@ def deep_limits(preset: Preset, key: jax.Array) -> Measurement:
     with jax.enable_x64():
         chain = jax.jit(chain_limit)(X, y, X_test, 0.1)
         program = deep_linear_limit(X, y, X_test, depth=2, eta=0.1)
-        exactness = max(max_relative_error(p, c) for p, c in zip(program, chain, strict=True))
+        exactness = float(np.max(list(map(max_relative_error, program, chain))))
         limit = np.asarray(chain.test)
     widths = cfg.deep_widths
     outputs = outputs_by_width(draws, problem, widths, cfg.deep_draws, depth=2, phi=_identity, readout=True)

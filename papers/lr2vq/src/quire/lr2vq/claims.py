@@ -206,7 +206,7 @@ def quantisation_law(preset: Preset, key: jax.Array) -> Measurement:
         rows = jnp.asarray(x)
         errors[d] = np.array([float(kmeans(rows, int(k), start=rows[:k], iters=15).inertia) for k in codewords]) / (d * len(x))
     slopes = {d: float(np.polyfit(np.log(codewords), np.log(values), 1)[0]) for d, values in errors.items()}
-    off = max(abs(slope / (-2 / d) - 1) for d, slope in slopes.items())
+    off = float(np.max([abs(slope / (-2 / d) - 1) for d, slope in slopes.items()]))
     one = np.mean(list(slopes.values()))
     return Measurement(
         off,

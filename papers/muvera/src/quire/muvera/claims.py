@@ -113,7 +113,7 @@ def definitions(config: Config, key: jax.Array) -> Measurement:
     query, document = (draw.standard_normal((n, c.dim)).astype(np.float32) for n in (c.query_tokens, c.document_tokens))
 
     def error(dtype):
-        return max(_definition_errors(c, query, document, key, dtype))
+        return _definition_errors(c, query, document, key, dtype)
 
     return identity(error, f"random tokens, d = {c.dim}, k = {c.simhash_bits}, R = {c.repetitions}, projected to {c.proj_dim}")
 

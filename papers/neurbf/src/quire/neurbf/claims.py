@@ -121,7 +121,8 @@ def _initial_error(data: dict[str, np.ndarray]) -> float:
     x, weights = data["x"].astype(float), data["weights"]
     centers = weighted_kmeans(x, weights, data["centers"].astype(float), 3)
     expected, covariances = brute_force.lloyd(x, weights, data["centers"], 3, 0.5)
-    return max(max_relative_error(centers, expected), max_relative_error(cluster_covariances(x, weights, centers), covariances))
+    found = cluster_covariances(x, weights, centers)
+    return float(np.maximum(max_relative_error(centers, expected), max_relative_error(found, covariances)))
 
 
 # --- C1 to C4: images ---

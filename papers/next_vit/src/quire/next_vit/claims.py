@@ -138,7 +138,7 @@ def attention_is_cheap(preset: Preset, key: jax.Array) -> Measurement:
         total = measured_cost.macs(lambda layer, x: layer(x), layer, x)
         scores = total - attention_macs(side**2, channels, ratio)[1]
         products.append(total)
-        off = max(off, abs(scores * ratio**2 / attention_macs(side**2, channels)[0] - 1))
+        off = np.maximum(off, abs(scores * ratio**2 / attention_macs(side**2, channels)[0] - 1))
         times.append(processor_seconds(jax.jit(lambda layer, x: layer(x)), layer, x))
     return Measurement(
         times[0] / times[-1],

@@ -48,7 +48,7 @@ def operators(preset: Preset, key: jax.Array) -> Measurement:
         pixels = _composite(*(jnp.asarray(a, dtype) for a in numbers))
         rays = [brute_force.ray(*ray) for ray in zip(*numbers, strict=True)]
         expected = (np.array([w for w, _ in rays]), np.array([c for _, c in rays]))
-        found["compositing"] = max(map(max_relative_error, (pixels.weights, pixels.rgb), expected))
+        found["compositing"] = float(np.max(list(map(max_relative_error, (pixels.weights, pixels.rgb), expected))))
         return found
 
     return identity(error, f"{preset.points} random points, random weights; 6 rays of 9 samples")
@@ -87,7 +87,7 @@ def _field_error(kind: str, graph: Any, params: Any, x: np.ndarray, d: np.ndarra
     out = _ask(graph, cast, jnp.asarray(x, dtype), jnp.asarray(d, dtype))
     feat = out.log_sigma[:, None] if out.feat is None else out.feat
     pairs = ((feat, np.array([f for f, _ in expected])), (out.rgb, np.array([c for _, c in expected])))
-    return max(max_relative_error(a, b) for a, b in pairs)
+    return float(np.max([max_relative_error(a, b) for a, b in pairs]))
 
 
 # --- C1: any to any ---

@@ -81,7 +81,7 @@ def replays(config: Config, key: jax.Array) -> Measurement:
         for model, (cfg, start, examples) in traces.items():
             after = replay(jax.tree.map(lambda x: jnp.asarray(x, dtype), start), cfg, *examples).params
             rows = zip([x for x in after if x is not None], truth[model], strict=True)
-            found[figures.NAMES[model]] = max(float(np.abs(x - table.values).max()) for x, table in rows)
+            found[figures.NAMES[model]] = float(np.max([np.abs(x - table.values).max() for x, table in rows]))
         glove = replay_glove(jnp.asarray(table, dtype), pairs, jnp.asarray(counts, dtype), 2)
         return found | {"GloVe": float(np.abs(glove.table - glove_truth[0]).max())}
 
