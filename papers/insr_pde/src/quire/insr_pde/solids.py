@@ -134,7 +134,7 @@ def box_of(run: SolidRun, cells: tuple[int, ...], pattern: Pattern = "alternatin
     return box_mesh(cells, -ones, ones, pattern=pattern)
 
 
-def squeezed(run: SolidRun, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+def squeezed(run: SolidRun, x: Float[np.ndarray | Array, "n d"]) -> Float[np.ndarray, "n d"]:
     """The affine stretch that meets the offset and keeps the area: what a person would try first.
 
     Raises:
