@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from quire.common.losses.sdf import length, sdf_terms
+from quire.common.losses.sdf import sdf_terms
+from quire.common.roots import length
 from quire.common.testing import assert_degenerate, assert_dtypes, assert_gradients
 
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.checks import check_at_least, is_concrete
-from quire.common.losses.sdf import length
+from quire.common.roots import length
 
 SDF = Callable[[Array], Array]
 """Signed distance `[..., d] -> [...]`, negative inside."""

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Num
 
 from quire.common.checks import check_at_least, floating
 from quire.common.layers.nested import unit_rows
+from quire.common.roots import root
 
 
 def simplex_vectors(n: int) -> Float[np.ndarray, "n n-1"]:
@@ -74,8 +75,7 @@ def subspace_logits(
     classes, dim, k = bases.shape
     onto = unit_rows(z) @ bases.transpose(1, 0, 2).reshape(dim, classes * k)
     squared = jnp.sum(onto.reshape(*z.shape[:-1], classes, k) ** 2, axis=-1)
-    orthogonal = squared == 0  # not `squared > 0`, which would turn NaN into a score
-    return scale * jnp.where(orthogonal, 0, jnp.sqrt(jnp.where(orthogonal, 1, squared)))
+    return scale * root(squared)
 
 
 class FixedHead(nnx.Module):

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from quire.common.checks import floating
+from quire.common.roots import length
 
 SHORTEST = 1e-8
 """Smallest product of lengths that a cosine is divided by."""
@@ -73,17 +73,6 @@ def sdf_terms(
         mean_where(distance, ~on_surface),
         jnp.mean(jnp.abs(slope - 1)),
     )
-
-
-def length(x: Float[Array | np.ndarray, "*n d"]) -> Float[Array, "*n"]:
-    """Euclidean length of the last axis, with derivative zero at the zero vector.
-
-    >>> length(jnp.array([3.0, 4.0])).item()
-    5.0
-    """
-    squared = jnp.sum(x * x, -1)
-    zero = squared == 0
-    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squared)))
 
 
 def mean_where(x: Float[Array, "*n"], chosen: Bool[Array, "*n"]) -> Float[Array, ""]:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Real
 
 from quire.common.checks import floating
+from quire.common.roots import root
 
 AnyArray = Array | np.ndarray
 REDUCTIONS: dict[str, Callable] = {"mean": jnp.mean, "sum": jnp.sum}
@@ -37,8 +38,7 @@ def nearest_distances(a: Real[AnyArray, "n d"], b: Real[AnyArray, "..."], *, blo
     a, b = _clouds(a, b)
     # a last axis of two or three coordinates does not vectorise, the points do
     squared = jax.lax.map(lambda point: jnp.sum((b.T - point[:, None]) ** 2, 0).min(), a, batch_size=min(block, len(a)))
-    zero = squared == 0  # a root has no slope there
-    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squared)))
+    return root(squared)
 
 
 def chamfer(

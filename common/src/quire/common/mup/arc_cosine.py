@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.checks import floating, is_concrete
+from quire.common.roots import root
 
 EDGE = 8
 """Units of rounding below which `1 - c^2` is 0."""
@@ -45,11 +46,6 @@ def _step_correlation_jvp(primals, tangents):
     return step_correlation(c), slope * tangents[0]
 
 
-def _safe_sqrt(squared: Array) -> Array:
-    """The root, whose derivative at 0 is taken as 0; NaN of what is negative."""
-    return jnp.where(squared == 0, 0, jnp.sqrt(jnp.where(squared == 0, 1, squared)))
-
-
 def _divided(product: Array, scale: Array) -> Array:
     return jnp.where(scale == 0, 0, product / jnp.where(scale == 0, 1, scale))
 
@@ -58,7 +54,7 @@ def _correlation(K: Array) -> tuple[Array, Array]:
     (K,) = floating(K)
     if K.ndim != 2 or K.shape[0] != K.shape[1]:
         raise ValueError(f"K has shape {K.shape}; a covariance is square")
-    scale = _safe_sqrt(jnp.diagonal(K))
+    scale = root(jnp.diagonal(K))
     return _divided(_divided(K, scale[:, None]), scale[None, :]), scale
 
 
@@ -89,7 +85,7 @@ def _inputs(x: Array, y: Array, varw: float, varb: float):
         if is_concrete(value) and not np.asarray(value) >= 0:
             raise ValueError(f"{name} is {value}; a variance is not negative")
     x, y = floating(x, y)
-    scale_x, scale_y = (_safe_sqrt(varw * jnp.sum(z**2, -1) + varb) for z in (x, y))
+    scale_x, scale_y = (root(varw * jnp.sum(z**2, -1) + varb) for z in (x, y))
     product = x @ y.T
     scale = scale_x[:, None] * scale_y[None, :]
     return product, scale, _divided(varw * product + varb, scale)

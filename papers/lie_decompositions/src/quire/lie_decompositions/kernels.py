@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from quire.common.checks import check_at_least, check_positive
 from quire.common.fields.siren import Layers, siren
+from quire.common.roots import length
 from quire.lie_decompositions.groups import MatrixGroup
 from quire.lie_decompositions.initial import uniform
 
@@ -138,9 +139,7 @@ def mask(group: MatrixGroup, coordinates: Float[Array | np.ndarray, "*batch d"])
     """
     if not group.soft_mask:
         return (jnp.sum(coordinates[..., :2] ** 2, -1) <= 1).astype(coordinates.dtype)
-    square = jnp.sum(coordinates**2, -1)
-    norm = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
-    return jax.nn.sigmoid(2 * (1 - norm))
+    return jax.nn.sigmoid(2 * (1 - length(coordinates)))
 
 
 def relative_positions(g_inv: Float[Array | np.ndarray, "j 2 2"], size: int) -> Float[Array, "j size size 2"]:

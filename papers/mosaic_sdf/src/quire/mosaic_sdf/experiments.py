@@ -15,9 +15,9 @@ from quire.common.claims import shared
 from quire.common.fields.grids import sample_grid
 from quire.common.fields.siren import init_siren
 from quire.common.fields.solids import value_and_gradient
-from quire.common.losses.sdf import length
 from quire.common.metrics.point_clouds import chamfer_table, set_metrics
 from quire.common.random import generator
+from quire.common.roots import length
 from quire.common.train.batches import epoch_indices, take_batch
 from quire.common.train.seeds import fit_seeds, stack
 from quire.mosaic_sdf import rivals

@@ -13,8 +13,8 @@ from jaxtyping import Array, Float, Int
 from quire.common.checks import check_at_least, check_positive, floating
 from quire.common.fields.solids import SDF, value_and_gradient
 from quire.common.fields.surfaces import farthest_points
-from quire.common.losses.sdf import length
 from quire.common.random import generator
+from quire.common.roots import length
 from quire.mosaic_sdf.mosaic import OUTSIDE, Flag, MosaicSDF, blend, grid_nodes, heaviest, raw_weights, size
 from quire.mosaic_sdf.shapes import Shape, distances, points_of
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from quire.common.checks import check_at_least, floating, is_concrete
 from quire.common.fields.solids import value_and_gradient
-from quire.common.losses.sdf import length
+from quire.common.roots import length
 
 OUTSIDE = 0.1
 """Value of the field where no cube covers a point."""

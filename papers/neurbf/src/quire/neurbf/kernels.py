@@ -8,16 +8,18 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.checks import floating
+from quire.common.roots import root
 
 
 def _root(q: Array) -> Array:
-    """`sqrt(q)` with derivative 0 at 0."""
-    return jnp.where(q > 0, jnp.sqrt(jnp.where(q > 0, q, 1)), 0)
+    """`sqrt(q)` with derivative 0 at 0; 0 where a shape that is no covariance makes q negative."""
+    return root(jnp.maximum(q, 0))
 
 
 def _inverse_cubic(q: Array) -> Array:
     # in float32 the derivative of 1 / (q^1.5 + 1e-30) at 0 would be infinity times zero
-    return jnp.where(q > 0, 1 / (jnp.where(q > 0, q, 1) ** 1.5 + 1e-30), 1e30)
+    zero = q <= 0  # not that of NaN
+    return jnp.where(zero, 1e30, 1 / (jnp.where(zero, 1, q) ** 1.5 + 1e-30))
 
 
 PROFILES: dict[str, Callable[[Array], Array]] = {

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from quire.common.fields.radiance import FieldOut, RadianceField, VMField
 from quire.common.fields.ray_batches import render_rays
+from quire.common.roots import root
 from quire.pvd.config import LossType
 
 TERMS = ("feat", "rgb", "log_sigma", "sigma", "image", "mse", "density_l1")
@@ -57,9 +58,7 @@ def distance(a: Float[Array, "*shape"], b: Float[Array | np.ndarray, "*shape"], 
         raise ValueError(f"a has shape {a.shape} and b {b.shape}; they need the same one")
     d = a - b
     if kind == "normL2":
-        total = jnp.sum(d**2)
-        positive = total > 0  # the root has no slope at zero
-        return jnp.where(positive, jnp.sqrt(jnp.where(positive, total, 1)), 0)
+        return root(jnp.sum(d**2))
     if kind == "normL1":
         return jnp.sum(jnp.abs(d))
     if kind == "L2":

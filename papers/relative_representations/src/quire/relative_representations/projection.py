@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Num
 from quire.common.checks import floating, is_concrete
 from quire.common.layers.nested import unit_rows
 from quire.common.layers.norms import layer_norm
+from quire.common.roots import length
 
 AnyArray = Array | np.ndarray
 Similarity = Literal["cosine", "inner", "basis", "euclidean"]
@@ -109,8 +110,7 @@ def check_latents(x: AnyArray, anchors: AnyArray) -> None:
 
 def _distances(x: Array, anchors: Array) -> Array:
     """From differences, not from inner products: near samples keep their digits."""
-    squared = jnp.sum((x[:, None] - anchors[None]) ** 2, axis=-1)
-    return jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1)), 0)  # the root of 0 has no derivative
+    return length(x[:, None] - anchors[None])
 
 
 def _dual(anchors: Array) -> Array:

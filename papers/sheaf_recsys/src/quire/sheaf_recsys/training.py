@@ -15,8 +15,7 @@ from jaxtyping import Array
 from quire.common.checks import check_at_least, check_ids, check_positive
 from quire.common.graphs.edges import Graph, bipartite, undirected
 from quire.common.random import generator
-from quire.common.retrieval.bpr import Interactions, bpr_loss, draw_bpr, interactions, unseen_item
-from quire.common.train.finite import check_state
+from quire.common.retrieval.bpr import Interactions, bpr_loss, draw_bpr, embedding_penalty, interactions, unseen_item
 from quire.common.train.seeds import Build, stack
 from quire.common.train.shared_program import Run, start, train_chunk
 from quire.sheaf_recsys.models import Encoder
@@ -127,8 +126,7 @@ def batch_loss(
     asking, positive, negative = jnp.split(model(graph, key)[nodes], 3)
     above, below = model.score(asking, positive), model.score(asking, negative)
     apart = jnp.mean(jax.nn.softplus(-above)) + jnp.mean(jax.nn.softplus(below)) if objective == "bce" else bpr_loss(above, below)
-    squares = jnp.sum(model.embedding[...] ** 2, axis=-1)  # numbers are gathered in place of rows
-    return apart + 1.5 * penalty * jnp.mean(squares[nodes])
+    return apart + penalty * embedding_penalty(*jnp.split(model.embedding[...][nodes], 3))
 
 
 def _check_objective(objective: str) -> None:
@@ -176,7 +174,7 @@ def train(
     Raises:
         ValueError: if the lists differ in length, a number of steps or the batch size is below 1, the objective is unknown, or
             the model has another number of nodes than the graph.
-        TrainingDiverged: if a loss, naming its step, or at the end a parameter or a moment, naming the run, is not finite.
+        TrainingDiverged: naming the steps, if a loss, a parameter or a moment is not finite.
     """
     if not len(settings) == len(keys) == len(steps) or min(steps, default=0) < 1:
         raise ValueError(f"settings, keys and steps have {len(settings)}, {len(keys)}, {len(steps)} entries; steps are {steps}")
@@ -186,9 +184,7 @@ def train(
     for row, setting, key, length in zip(losses, settings, keys, steps, strict=True):
         run, row[:length] = _train_one(build, task, setting, key, length, batch_size, objective)
         runs.append(run)
-    params, moments = (stack([getattr(run, part) for run in runs]) for part in ("params", "moments"))
-    check_state({"params": params, "optimiser": moments}, 0, max(steps), of_seeds=True)
-    return runs[0].graph, params, losses
+    return runs[0].graph, stack([run.params for run in runs]), losses
 
 
 def _train_one(build, task: Task, setting: Setting, key: jax.Array, steps: int, batch_size: int, objective: Objective):
