@@ -458,6 +458,8 @@ def test_masks():
     norms = np.linalg.norm(points, axis=1)
     np.testing.assert_allclose(mask(soft, points), 1 / (1 + np.exp(-2 * (1 - norms))), rtol=1e-6)
     assert np.isfinite(jax.grad(lambda p: mask(soft, p))(jnp.zeros(3))).all()
+    with jax.debug_nans(False):
+        assert np.isnan(np.asarray(mask(soft, jnp.full(3, jnp.nan))))
 
 
 def test_wavelets_are_their_formula(draw):

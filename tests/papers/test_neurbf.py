@@ -81,7 +81,7 @@ from quire.neurbf.adaptive import kernels as checked_kernels
 from quire.neurbf.adaptive import nearest_center
 from quire.neurbf.distances import Shape, mesh_shape, open_shape
 from quire.neurbf.images import open_picture
-from quire.neurbf.kernels import check_positive_definite
+from quire.neurbf.kernels import PROFILES, check_positive_definite
 from quire.neurbf.radiance import radiance_weights, size_of
 from quire.neurbf.training import Task, optimiser, pick, switches
 
@@ -210,6 +210,13 @@ def test_derivatives_are_finite_at_the_centres(draw, dim):
     for kind, (value, gradient) in derivatives(centers).items():
         assert np.isfinite(value), kind
         assert np.isfinite(gradient).all(), kind
+
+
+def test_profiles_keep_nan_and_end_where_a_shape_is_no_covariance():
+    with jax.debug_nans(False):
+        assert all(np.isnan(np.asarray(profile(jnp.array(jnp.nan)))) for profile in PROFILES.values())
+    for name in ("markov", "phs1", "phs3", "ivd", "ivc"):
+        assert float(PROFILES[name](jnp.array(-1e-7))) == float(PROFILES[name](jnp.array(0.0)))
 
 
 @pytest.mark.parametrize("kind", ["ivq_a", "markov_s", "nlin_f", "phs3_d", "vep_a"])

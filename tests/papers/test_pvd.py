@@ -185,6 +185,8 @@ def test_distances_by_definition():
     }
     for kind, value in expected.items():
         np.testing.assert_allclose(distance(jnp.asarray(a), jnp.asarray(b), kind), value, rtol=1e-5)
+    with jax.debug_nans(False):
+        assert np.isnan(np.asarray(distance(jnp.array([jnp.nan]), jnp.zeros(1))))
     slope = jax.grad(lambda x: distance(x, jnp.asarray(b)))(jnp.asarray(b))
     np.testing.assert_array_equal(slope, 0)
 
