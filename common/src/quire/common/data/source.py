@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, Protocol, TypedDict, TypeVar, runtime_checkable
 
 from quire.common.data.registry import local_only
 from quire.common.errors import DatasetUnavailable
@@ -18,6 +18,13 @@ class Named(Protocol):
 
 AnyNamed = TypeVar("AnyNamed", bound=Named)
 Data = TypeVar("Data")
+
+
+class DataFields(TypedDict):
+    """What a measurement says of its data."""
+
+    data: str
+    stand_in_for: str
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,10 @@ class Source(Generic[Data]):
     def name(self: "Source[AnyNamed]") -> str:
         """The name of the data, as tables show it."""
         return self.value.name
+
+    def fields(self: "Source[AnyNamed]", note: str = "") -> DataFields:
+        """What a measurement says of these data; `note` comes behind the name."""
+        return {"data": f"{self.name}; {note}" if note else self.name, "stand_in_for": self.stand_in_for}
 
 
 def open_or(
@@ -64,6 +75,8 @@ def open_or(
     >>> source = open_or(digits, stand_in_for="MNIST")
     >>> source.name, source.stand_in_for
     ('scikit-learn digits, 1437 train / 360 test', 'MNIST')
+    >>> source.fields("8 seeds")["data"]
+    'scikit-learn digits, 1437 train / 360 test; 8 seeds'
     """
     if fallback is None:
         return Source(load(), stand_in_for)

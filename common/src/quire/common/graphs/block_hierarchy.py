@@ -14,10 +14,10 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float, Int, Real, Shaped
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_ids
 from quire.common.graphs.block_model import check_graph, description_length, group_counts, log_tables
 from quire.common.graphs.block_search import BlockFit, relabelled
-from quire.common.tensors.multilinear import AnyArray
 
 Level = Int[AnyArray, " _"]
 

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Real, ScalarLike, Shaped
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids, check_positive, floating, is_concrete
 from quire.common.tables import cached_table
-from quire.common.tensors.multilinear import AnyArray
 
 Nats = Float[Array, ""] | float
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Real, Shaped
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids
 from quire.common.graphs.block_model import (
     DescriptionLength,
@@ -26,7 +27,6 @@ from quire.common.graphs.block_model import (
     log_tables,
 )
 from quire.common.random import generator
-from quire.common.tensors.multilinear import AnyArray
 
 GAIN = 1e-9
 """A move counts if it shortens the description by more, in nats."""

@@ -10,14 +10,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids, floating, is_concrete
 from quire.common.layers.initialisers import normal
-
-AnyArray = Array | np.ndarray
 
 
 def lookup(table: Float[AnyArray, "rows dim"], index: Int[AnyArray, "*batch"]) -> Float[Array, "*batch dim"]:

@@ -2,12 +2,10 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_positive, floating
-
-AnyArray = np.ndarray | Array
 
 
 def binarise(s: Real[AnyArray, "*shape"]) -> Float[Array, "*shape"]:

@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids, check_positive, floating
 from quire.common.random import generator
-
-AnyArray = np.ndarray | Array
 
 
 def negative_sampling_loss(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from quire.common.tensors.multilinear import AnyArray
+from quire.common.arrays import AnyArray
 
 Labels = Int[AnyArray, " _"]
 

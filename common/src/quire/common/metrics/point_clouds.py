@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import floating
 from quire.common.roots import root
 
-AnyArray = Array | np.ndarray
 REDUCTIONS: dict[str, Callable] = {"mean": jnp.mean, "sum": jnp.sum}
 
 

@@ -15,13 +15,13 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, floating, is_concrete
 from quire.common.layers.intermediates import sow
 from quire.common.mup.abc import ABC
 from quire.common.random import draw_together
 
 Nonlinearity = Callable[[Array], Array]
-AnyArray = np.ndarray | Array
 Weights = tuple[AnyArray, ...]
 
 

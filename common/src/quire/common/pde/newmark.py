@@ -17,9 +17,9 @@ import numpy as np
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Float, Int, Real, ScalarLike
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids, check_positive, floating
 
-AnyArray = np.ndarray | Array
 Apply = Callable[[Array], Array]
 Solve = Callable[[Array, ScalarLike, ScalarLike], Array]
 """`solve(right, m, k)`: the x of `(m M + k K) x = right`, as `quire.common.pde.tensor_mesh.Diagonalisation.solve`."""

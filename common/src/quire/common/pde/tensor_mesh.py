@@ -13,10 +13,9 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Array, Float
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_positive
 from quire.common.pde.finite_elements import assemble, grid_elements
-
-AnyArray = np.ndarray | Array
 
 
 def line_matrices(n: int, h: float) -> tuple[Float[np.ndarray, "_ _"], Float[np.ndarray, "_ _"]]:

@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Real, ScalarLike
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_positive, floating
 
-AnyArray = Array | np.ndarray
 NEAREST = 1e-12
 """Added to squared distances: a root has no slope at zero."""
 

@@ -4,13 +4,12 @@ import math
 from typing import Literal
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, floating
 
 Order = Literal["auto", "kernels", "channels"]
-AnyArray = Array | np.ndarray
 
 
 def to_subvectors(w: Real[AnyArray, "..."], m: int, order: Order = "auto", *, pad: bool = False) -> Float[Array, "n m"]:

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Integer
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids, floating, is_concrete
-
-AnyArray = np.ndarray | Array
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["starts", "items", "keys"], meta_fields=["num_users", "num_items"])

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, floating
 from quire.common.layers.nested import unit_rows
 from quire.common.metrics.ranking import ranked_hits
 from quire.common.retrieval.search import top_k_inner
 
-AnyArray = np.ndarray | Array
 Hits = Bool[Array, "q k"] | Real[Array, "q k"]
 Divisor = Literal["relevant", "k"]
 

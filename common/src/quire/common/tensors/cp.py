@@ -8,8 +8,9 @@ import numpy as np
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Float, Int, Real, ScalarLike
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids, check_positive, floating
-from quire.common.tensors.multilinear import AnyArray, cp_score
+from quire.common.tensors.multilinear import cp_score
 
 
 def cp_als(

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from functools import reduce
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Real
 
-AnyArray = np.ndarray | Array
+from quire.common.arrays import AnyArray
 
 
 def unfold(x: Real[AnyArray, "*dims"], mode: int) -> Real[Array, "size rest"]:

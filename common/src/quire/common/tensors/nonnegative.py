@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, floating, is_concrete
-from quire.common.tensors.multilinear import AnyArray
 
 Factors = tuple[Float[Array, "_ rank"], ...]
 Mask = Bool[AnyArray, "..."] | None

@@ -21,9 +21,9 @@ from jax import lax
 from jax.scipy.linalg import cho_factor, cho_solve, solve_triangular
 from jaxtyping import Array, Bool, Float, Real, ScalarLike
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_positive, floating, is_concrete
 
-AnyArray = np.ndarray | Array
 ORDERS = {0.5: 1, 1.5: 2, 2.5: 3}
 
 

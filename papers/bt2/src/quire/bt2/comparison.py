@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Int, Num
+from jaxtyping import Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.retrieval.evaluate import retrieval_metrics
 
-AnyArray = np.ndarray | Array
 Metrics = dict[str, float]
 
 

@@ -4,11 +4,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Num
+from jaxtyping import Float, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.manifolds.orthogonal import procrustes
-
-AnyArray = np.ndarray | Array
 
 
 class AffineMap(NamedTuple):

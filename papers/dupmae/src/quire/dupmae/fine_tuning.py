@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_positive, floating
 from quire.common.losses.classification import smoothed_cross_entropy
-from quire.dupmae.objective import AnyArray
 from quire.dupmae.retriever import DupMAERetriever
 
 

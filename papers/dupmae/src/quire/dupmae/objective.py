@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.layers.bert import MLMHead
 from quire.common.losses.classification import masked_cross_entropy
@@ -15,8 +15,6 @@ from quire.dupmae.bag_of_words import bow_loss, bow_targets, pooled_places
 from quire.dupmae.decoder import Queries
 from quire.dupmae.model import DupMAE
 from quire.dupmae.visibility import sample_decoder_visibility
-
-AnyArray = Array | np.ndarray
 
 PAD, CLS, SEP, MASK = range(4)
 """Ids of the special tokens."""

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.retrieval.sparse import Entries, sparse_dense_dot, sparse_dot, top_entries
 from quire.dupmae.bag_of_words import pooled_places
 from quire.dupmae.model import DupMAE
-from quire.dupmae.objective import UNASKED, AnyArray, read_out
+from quire.dupmae.objective import UNASKED, read_out
 
 
 class Representation(NamedTuple):

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.data.archives import read_npy
 from quire.common.data.registry import provided
@@ -18,7 +19,7 @@ from quire.common.errors import DatasetCorrupt
 from quire.common.random import generator
 from quire.common.text.windows import vocabulary
 from quire.dupmae.config import Preset
-from quire.dupmae.objective import CLS, PAD, SEP, AnyArray
+from quire.dupmae.objective import CLS, PAD, SEP
 
 SPECIALS = 4
 """Ids before the first word."""

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Real, ScalarLike
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_positive, floating
-from quire.common.tensors.multilinear import AnyArray
 
 Kind = Literal["geomean", "min"]
 LEAST_FRAMES = 3

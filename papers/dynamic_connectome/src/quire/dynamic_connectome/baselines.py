@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.random import generator
-from quire.common.tensors.multilinear import AnyArray
 from quire.dynamic_connectome.affinity import pairs, rates, smoothed
 
 Of = Literal["levels", "rates"]

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, Real, Shaped
 
+from quire.common.arrays import AnyArray
 from quire.common.graphs.block_hierarchy import Hierarchy, nest
 from quire.common.graphs.block_model import check_graph, description_length, group_counts, log_tables
 from quire.common.graphs.block_search import BlockFit, fit_block_model
-from quire.common.tensors.multilinear import AnyArray
 
 DegreeCorrection = Literal["auto"] | bool
 

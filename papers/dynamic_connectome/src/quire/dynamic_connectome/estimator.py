@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Real
 
-from quire.common.tensors.multilinear import AnyArray
+from quire.common.arrays import AnyArray
 from quire.dynamic_connectome.affinity import AffinityTensor, Kind, affinity_tensor
 from quire.dynamic_connectome.communities import Communities, motif_communities
 from quire.dynamic_connectome.factorisation import Factors, ncp_hals

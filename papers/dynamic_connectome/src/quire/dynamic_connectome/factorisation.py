@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.random import generator
-from quire.common.tensors.multilinear import AnyArray
 from quire.common.tensors.nonnegative import match_factors, nonnegative_cp, unit_columns
 
 

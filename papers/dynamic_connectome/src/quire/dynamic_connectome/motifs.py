@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_ids
-from quire.common.tensors.multilinear import AnyArray
 from quire.dynamic_connectome.affinity import pairs
 
 

@@ -10,9 +10,10 @@ import optax
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_positive
 from quire.common.layers.nested import unit_rows
-from quire.equiangular_basis.coherence import AnyArray, cosines_of, each_row
+from quire.equiangular_basis.coherence import cosines_of, each_row
 from quire.equiangular_basis.hinge import Descent, check_start
 
 SHARPNESS = (4.0, 16.0, 64.0, 256.0)

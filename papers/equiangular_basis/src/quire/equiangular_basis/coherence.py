@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, floating, is_concrete
 from quire.common.layers.nested import unit_rows
-
-AnyArray = Array | np.ndarray
 
 
 class Coherence(NamedTuple):

@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.layers.nested import unit_rows
 from quire.common.random import generator
 from quire.equiangular_basis.annealing import SHARPNESS, annealed_descent
-from quire.equiangular_basis.coherence import AnyArray, as_vectors, check_unit
+from quire.equiangular_basis.coherence import as_vectors, check_unit
 from quire.equiangular_basis.exact import etf
 from quire.equiangular_basis.hinge import hinge_descent
 

@@ -4,12 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_positive
 from quire.common.layers.class_heads import FixedHead
 from quire.common.layers.nested import unit_rows
 from quire.common.losses.classification import smoothed_cross_entropy
 from quire.common.retrieval.search import top_k_inner
-from quire.equiangular_basis.coherence import AnyArray, as_vectors
+from quire.equiangular_basis.coherence import as_vectors
 
 
 class EBVHead(FixedHead):

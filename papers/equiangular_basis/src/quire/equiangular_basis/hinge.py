@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_positive, is_concrete
 from quire.common.layers.nested import unit_rows
-from quire.equiangular_basis.coherence import AnyArray, as_vectors, check_unit, coherence, cosines_of, each_row
+from quire.equiangular_basis.coherence import as_vectors, check_unit, coherence, cosines_of, each_row
 
 
 class Hinge(NamedTuple):

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Num
 
+from quire.common.arrays import AnyArray
 from quire.common.data.archives import MAX_UNPACKED, read_archive, read_npy
 from quire.common.errors import DatasetCorrupt
 from quire.common.output import write_whole
-from quire.equiangular_basis.coherence import AnyArray
 
 MAGIC = 0x1950A86A20F9469CFC6C
 """First number of a file in the older format of `torch.save`."""

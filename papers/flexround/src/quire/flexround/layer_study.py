@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.arrays import AnyArray
 from quire.common.quant.reconstruct import reconstruct_block
 from quire.common.quant.uniform import Grid, affine_codes, affine_quantize
 from quire.common.random import generator
@@ -17,8 +18,6 @@ from quire.common.train.batches import epoch_indices
 from quire.common.train.seeds import stack
 from quire.flexround import adaround
 from quire.flexround.division import initial_grid
-
-AnyArray = Array | np.ndarray
 
 VARIANTS = {
     "FlexRound": {"log_s1": 1, "log_S2": 1, "log_s3": 1},

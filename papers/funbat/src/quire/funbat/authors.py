@@ -6,10 +6,10 @@ import numpy as np
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Float, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.tensors.state_space import SDE, discretise
 from quire.funbat.cep import inverse
-from quire.funbat.entries import AnyArray
 from quire.funbat.model import Gaussian
 
 

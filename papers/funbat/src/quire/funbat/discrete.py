@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.tensors.cp import checked_cells, ridge_rows
 from quire.common.tensors.multilinear import unfold
-from quire.funbat.entries import AnyArray
 
 
 def tucker_als(

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Real
+from jaxtyping import Float, Int, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids
-
-AnyArray = np.ndarray | Array
 
 
 class Entries(NamedTuple):

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.train.finite import check_state
 from quire.funbat.cep import run_epochs
-from quire.funbat.entries import AnyArray, Entries, entries_at
+from quire.funbat.entries import Entries, entries_at
 from quire.funbat.model import Hyper, Kind, Model, State, initial_state
 from quire.funbat.prediction import functions_at, predict_at
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Bool, Float, Real, ScalarLike
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, floating
 from quire.common.tensors.state_space import kalman_filter, matern_sde, rts_smoother, smoothed_values
-from quire.funbat.entries import AnyArray
 
 
 def matern_kernel(

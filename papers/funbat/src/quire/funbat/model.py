@@ -7,10 +7,11 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_positive
 from quire.common.random import generator
 from quire.common.tensors.state_space import ORDERS
-from quire.funbat.entries import AnyArray, Entries
+from quire.funbat.entries import Entries
 
 Kind = Literal["tucker", "cp"]
 

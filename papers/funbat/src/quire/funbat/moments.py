@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.tensors.multilinear import hadamard_moments, kron_moments, unfold
-from quire.funbat.entries import AnyArray
 from quire.funbat.model import Gaussian
 
 Functions = Sequence[Gaussian]

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_ids
 from quire.funbat.cep import pseudo_observations, smoothed
-from quire.funbat.entries import AnyArray, Entries, real_numbers
+from quire.funbat.entries import Entries, real_numbers
 from quire.funbat.model import Gaussian, Hyper, Model, State
 from quire.funbat.moments import Functions, at_entries, core_variance, value_moments
 

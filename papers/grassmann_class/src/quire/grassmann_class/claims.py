@@ -1,7 +1,7 @@
 """The paper's claims, measured: C1 to C6."""
 
 from functools import partial
-from typing import Any, TypedDict
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -123,16 +123,6 @@ SEEDS = 12
 """The subspaces' lead over lines is about what one seed differs from another: fewer seeds would leave the order to chance."""
 
 
-class _Data(TypedDict):
-    data: str
-    stand_in_for: str
-
-
-def _fields(run: Run) -> _Data:
-    """Data, and what they stand in for."""
-    return {"data": run.source.name, "stand_in_for": run.source.stand_in_for}
-
-
 def _named(run: Run) -> tuple[dict[str, str], str, str]:
     """Names of all methods, and those of the smallest and the largest subspaces, as they stand beside a value."""
     ks = run.source.value.preset.ks
@@ -161,7 +151,7 @@ def subspaces_over_lines(preset: Preset, key: jax.Array) -> Measurement:
     value, others = _beside(run.accuracy, run)
     return Measurement(
         value,
-        **_fields(run),
+        **run.source.fields(),
         baselines={"majority class": float(run.majority)} | others,
         extras={f"last loss, {name}": float(losses[-20:].mean()) for name, losses in run.losses.items()},
         figure=figures.losses({name: run.losses[name] for name in _named(run)[0]}),
@@ -184,7 +174,7 @@ def subspaces_over_vectors(preset: Preset, key: jax.Array) -> Measurement:
     """The run of C4."""
     run = run_all(preset, key)
     value, others = _beside(run.accuracy, run)
-    return Measurement(value, **_fields(run), baselines={"majority class": float(run.majority)} | others)
+    return Measurement(value, **run.source.fields(), baselines={"majority class": float(run.majority)} | others)
 
 
 @paper.claim(
@@ -203,7 +193,7 @@ def varies_within_classes(preset: Preset, key: jax.Array) -> Measurement:
     value, others = _beside(run.angle, run)
     return Measurement(
         value,
-        **_fields(run),
+        **run.source.fields(),
         baselines=others,
         extras={
             "largest k - smallest k": value - others["smallest k"],
@@ -231,4 +221,4 @@ def transfers(preset: Preset, key: jax.Array) -> Measurement:
     more = {
         f"{use}, {name}": float(x) for use, found in run.transfer.items() if use != "linear probe" for name, x in found.items()
     }
-    return Measurement(value, **_fields(run), baselines=others, extras=more)
+    return Measurement(value, **run.source.fields(), baselines=others, extras=more)

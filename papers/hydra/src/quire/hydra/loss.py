@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_positive
 from quire.common.losses.contrastive import multi_positive_nce
-from quire.hydra.pairing import AnyArray, pair_masks
+from quire.hydra.pairing import pair_masks
 from quire.hydra.similarity import GateMode, gated_cosine
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.layers.initialisers import he_normal
 from quire.common.layers.nested import unit_rows
 from quire.common.layers.norms import BatchNorm
@@ -18,7 +19,6 @@ from quire.hydra.config import Network, Objective
 from quire.hydra.gates import PairGate, gate_entropy, linear_like_torch
 from quire.hydra.loss import contrast
 from quire.hydra.methods import METHODS, Method
-from quire.hydra.pairing import AnyArray
 from quire.hydra.similarity import gated_cosine
 
 FULL = METHODS["arbitrary + gate"][1]

@@ -4,13 +4,12 @@ from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids
 
 Pairing = Literal["arbitrary", "identical", "distinct"]
-AnyArray = Array | np.ndarray
 
 
 def sample_pairs(

@@ -3,11 +3,11 @@
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids, floating
 from quire.common.layers.nested import unit_rows
 from quire.common.metrics.rank_correlation import spearman
 from quire.hydra.gates import pair_indices
-from quire.hydra.pairing import AnyArray
 
 
 def class_relations(vectors: Float[AnyArray, "classes dim"]) -> Float[Array, "classes classes"]:

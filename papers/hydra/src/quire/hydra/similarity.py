@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import floating
 from quire.common.layers.nested import unit_rows
 from quire.common.layers.norms import at_least_float32
-from quire.hydra.pairing import AnyArray
 
 GateMode = Literal["cosine", "squared"]
 CLOSED = 1e-20

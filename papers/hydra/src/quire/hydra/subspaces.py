@@ -8,9 +8,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.hydra.loss import pair_loss
-from quire.hydra.pairing import AnyArray
 from quire.hydra.similarity import gated_cosine
 
 

@@ -8,11 +8,10 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Array, Float
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.mup.mlp import Nonlinearity, check_rate
 from quire.common.mup.tensor_program import TensorProgram, Vector
-
-AnyArray = np.ndarray | Array
 
 
 class DeepLimit(NamedTuple):

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.arrays import AnyArray
 from quire.common.mup.mlp import Nonlinearity, check_rate
-from quire.infinite_width.deep import AnyArray, check_examples
+from quire.infinite_width.deep import check_examples
 
 
 class NeuronLaw(NamedTuple):

@@ -13,12 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, floating, is_concrete
 from quire.common.mup.mlp import check_rate
 from quire.common.random import generator
 from quire.common.text.windows import Events
-
-AnyArray = np.ndarray | Array
 
 OFFSET = 1e-10
 """Added to probabilities before the logarithm, as the authors do."""

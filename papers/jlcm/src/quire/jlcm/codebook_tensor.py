@@ -8,11 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_ids
 from quire.common.data.archives import read_npz
 from quire.common.quant.packing import pack_bits, size_report, unpack_bits
-
-AnyArray = Array | np.ndarray
 
 
 class CodebookTensor(NamedTuple):

@@ -10,11 +10,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.quant.reconstruct import Reconstruction, reconstruct_block
 from quire.jlcm.codebook_tensor import CodebookTensor, sorted_codebooks
 from quire.jlcm.mapping import Forward, Phi, Rule, hard_map, inverse, map_codes, mapping_logits, one_hot_penalty
-
-AnyArray = Array | np.ndarray
 
 Weights = Mapping[str, AnyArray]
 """`[out, in]` by the name of the layer."""

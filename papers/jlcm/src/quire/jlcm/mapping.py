@@ -12,12 +12,10 @@ from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import floating
-
-AnyArray = Array | np.ndarray
 
 Rule = Literal["default", "distance", "proximal"]
 Forward = Literal["hard", "soft"]

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids, floating, is_concrete
 
-AnyArray = Array | np.ndarray
 _matmul = partial(jnp.matmul, precision="highest")
 
 

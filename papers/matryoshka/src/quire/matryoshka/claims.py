@@ -1,7 +1,7 @@
 """The paper's claims, measured: C1 to C7."""
 
 from functools import partial
-from typing import Any, TypedDict
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from scipy.special import softmax
 
 from quire.common.claims import Measurement, all_of, at_least, at_most, beats, on_average
 from quire.common.claims.identity import identity
+from quire.common.data.source import DataFields
 from quire.common.metrics.cost import macs
 from quire.common.random import generator
 from quire.common.testing import max_relative_error
@@ -113,15 +114,10 @@ def costs(preset: Preset, key: jax.Array) -> Measurement:
 # --- C3, C4, C7: accuracy of every size ---
 
 
-class _Data(TypedDict):
-    data: str
-    stand_in_for: str
-
-
-def _fields(run: Run) -> _Data:
+def _fields(run: Run) -> DataFields:
     """Data, and what it stands in for."""
     sizes = ", ".join(map(str, run.source.value.preset.nesting))
-    return {"data": f"{run.source.name}; m = {sizes}", "stand_in_for": run.source.stand_in_for}
+    return run.source.fields(f"m = {sizes}")
 
 
 @paper.claim(

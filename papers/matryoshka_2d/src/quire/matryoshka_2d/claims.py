@@ -1,7 +1,7 @@
 """The paper's claims, measured: M1 to M6."""
 
 from functools import partial
-from typing import Any, TypedDict
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from flax import nnx
 
 from quire.common.claims import Measurement, above, all_of, at_least, at_most, below, every_seed, on_average
 from quire.common.claims.identity import identity
+from quire.common.data.source import DataFields
 from quire.common.losses.pair_ranking import cosent_loss
 from quire.common.metrics.cost import count_params
 from quire.common.random import generator
@@ -143,12 +144,7 @@ def _every_layer(graph, state, tokens, mask):
 # --- M3, M4, M5: sentence similarity ---
 
 
-class _Data(TypedDict):
-    data: str
-    stand_in_for: str
-
-
-def _fields(run: Run) -> _Data:
+def _fields(run: Run) -> DataFields:
     sizes = f"{run.preset.encoder.depth} layers of {run.preset.encoder.dim}"
     return {"data": f"{run.data}; {sizes}", "stand_in_for": run.stand_in_for}
 

@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple, get_args
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import floating
 from quire.common.manifolds.orthogonal import procrustes
-from quire.relative_representations.projection import AnyArray
 
 Kind = Literal["orthogonal", "least squares"]
 

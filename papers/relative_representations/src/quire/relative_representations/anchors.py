@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.fields.surfaces import farthest_points
 from quire.common.quant.codebooks import kmeans
 from quire.common.random import generator
-from quire.relative_representations.projection import AnyArray
 
 Policy = Literal["uniform", "farthest", "kmeans", "balanced", "frequent"]
 

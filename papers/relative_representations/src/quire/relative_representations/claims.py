@@ -1,7 +1,7 @@
 """The paper's claims, measured: C1 to C7."""
 
 from functools import partial
-from typing import Any, TypedDict
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -62,16 +62,6 @@ def _changes(x, anchors, scales, moves, dtype: Any) -> list[float]:
 # --- C2 to C4, C6: encoders of images ---
 
 
-class _Data(TypedDict):
-    data: str
-    stand_in_for: str
-
-
-def _fields(run: dict[str, Any], what: str) -> _Data:
-    """Data, and what it stands in for."""
-    return {"data": f"{run['source'].name}; {what}", "stand_in_for": run["source"].stand_in_for}
-
-
 def _sizes(config: Images) -> str:
     return f"{config.num_encoders} encoders, {max(config.anchor_counts)} anchors"
 
@@ -96,7 +86,7 @@ def same_angles(preset: Preset, key: jax.Array) -> Measurement:
     other = paired_cosines(key, autoencoders["anchors"], autoencoders["test"])
     return Measurement(
         found["relative"],
-        **_fields(run, _sizes(run["source"].value.config)),
+        **run["source"].fields(_sizes(run["source"].value.config)),
         baselines={"relative codes of different images": found["relative, shuffled"], "latents": found["absolute"]},
         extras={
             "centred": found["centred"],
@@ -123,7 +113,7 @@ def zero_shot_stitching(preset: Preset, key: jax.Array) -> Measurement:
     aligned = {f"latents, {kind} map": summarise(run[kind]).other for kind in ALIGNMENTS}
     return Measurement(
         found.other,
-        **_fields(run, _sizes(run["source"].value.config)),
+        **run["source"].fields(_sizes(run["source"].value.config)),
         baselines={
             "most frequent class": float(run["majority"]),
             "latents, heads swapped": summarise(absolute).other,
@@ -156,7 +146,7 @@ def little_is_lost(preset: Preset, key: jax.Array) -> Measurement:
     run = image_runs(preset, key)
     return Measurement(
         summarise(run[_all_anchors(run)]).own,
-        **_fields(run, _sizes(run["source"].value.config)),
+        **run["source"].fields(_sizes(run["source"].value.config)),
         baselines={"most frequent class": float(run["majority"]), "latents": summarise(run["absolute"]).own},
     )
 
@@ -179,7 +169,7 @@ def stitched_graph_networks(preset: Preset, key: jax.Array) -> Measurement:
     config = run["source"].value.config
     return Measurement(
         relative.other,
-        **_fields(run, f"{config.stitched} networks, {config.anchors} anchors"),
+        **run["source"].fields(f"{config.stitched} networks, {config.anchors} anchors"),
         baselines={"most frequent class": float(run["majority"]), "latents, heads swapped": absolute.other},
         extras={"own network": relative.own, "latents, own network": absolute.own, "worst pair": relative.worst},
         figure=figures.stitching({"relative codes": run["relative"], "latents": run["absolute"]}),
@@ -205,7 +195,7 @@ def more_anchors(preset: Preset, key: jax.Array) -> Measurement:
     policies = {policy: summarise(run[f"relative, {policy}"]).other for policy in POLICIES[1:]}
     return Measurement(
         most.other,
-        **_fields(run, f"{', '.join(map(str, counts))} anchors"),
+        **run["source"].fields(f"{', '.join(map(str, counts))} anchors"),
         baselines={"most frequent class": float(run["majority"]), "few anchors": few.other},
         extras={"some anchors": some.other, "some anchors - few": some.other - few.other}
         | {f"some anchors, {policy}": value for policy, value in policies.items()},
@@ -242,7 +232,7 @@ def similarity_is_a_proxy(preset: Preset, key: jax.Array) -> Measurement:
 
     return Measurement(
         correlation(run["centred"]),
-        **_fields(run, f"{others.sum()} networks and snapshots beside the best"),
+        **run["source"].fields(f"{others.sum()} networks and snapshots beside the best"),
         baselines={"similarity of different nodes": correlation(run["shuffled"]), "training steps alone": correlation(steps)},
         extras={
             "not centred": correlation(run["raw"]),

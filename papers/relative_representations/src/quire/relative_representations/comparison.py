@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import floating
 from quire.common.layers.nested import unit_rows
 from quire.common.metrics.similarity import counterpart_mrr, linear_cka, neighbour_jaccard, rbf_cka
 from quire.common.random import generator
-from quire.relative_representations.projection import AnyArray
 
 
 def code_cosine(a: Num[AnyArray, "n m"], b: Num[AnyArray, "n m"], *, centred: bool = False) -> Float[Array, ""]:

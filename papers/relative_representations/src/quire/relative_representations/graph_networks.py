@@ -9,13 +9,13 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.graphs.edges import Graph
 from quire.common.graphs.propagation import gcn_propagate
 from quire.common.losses.classification import smoothed_cross_entropy
 from quire.common.random import generator
 from quire.common.train.finite import check_losses
 from quire.relative_representations.citations import Citations
-from quire.relative_representations.projection import AnyArray
 
 
 class GCN(NamedTuple):

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_positive, floating
-from quire.relative_representations.projection import AnyArray, Similarity, check_latents, relative_projection
+from quire.relative_representations.projection import Similarity, check_latents, relative_projection
 
 Pooling = Literal["sum", "mean", "max", "linear"]
 

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import floating, is_concrete
 from quire.common.layers.nested import unit_rows
 from quire.common.layers.norms import layer_norm
 from quire.common.roots import length
 
-AnyArray = Array | np.ndarray
 Similarity = Literal["cosine", "inner", "basis", "euclidean"]
 Normalization = Literal["l2", "layer", "batch"]
 

@@ -8,13 +8,14 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.arrays import AnyArray
 from quire.common.claims import shared
 from quire.relative_representations.alignment import Alignment, align
 from quire.relative_representations.anchors import select_anchors
 from quire.relative_representations.comparison import code_cosine, derangement
 from quire.relative_representations.config import Preset
 from quire.relative_representations.image_encoders import trained_encoders
-from quire.relative_representations.projection import AnyArray, relative_projection
+from quire.relative_representations.projection import relative_projection
 from quire.relative_representations.sources import LabelledImages, open_images
 from quire.relative_representations.stitching import LinearHead, accuracy, fit_heads, stitching_matrix
 

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Bool, Float, Integer
 
+from quire.common.arrays import AnyArray
 from quire.common.retrieval.evaluate import template_search
-
-AnyArray = np.ndarray | Array
 
 
 def search_accuracy(

@@ -6,8 +6,8 @@ import numpy as np
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_ids, check_positive, floating, is_concrete
-from quire.tensor_brain.representation import AnyArray
 
 
 def log_posterior(

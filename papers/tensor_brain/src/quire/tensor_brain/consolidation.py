@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from jax.scipy.special import rel_entr
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, floating
 from quire.tensor_brain.decoder import DecoderWeights, log_joint, sample_one
-from quire.tensor_brain.representation import AnyArray
 
 
 def mixture(

@@ -16,9 +16,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids
 from quire.tensor_brain.index_layer import Index, index_logits, top_down
-from quire.tensor_brain.representation import AnyArray, check_blackboard
+from quire.tensor_brain.representation import check_blackboard
 from quire.tensor_brain.working_memory import MemoryWeights, remember
 
 Id = Int[AnyArray, ""] | int

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids
 from quire.common.random import generator
-from quire.tensor_brain.representation import AnyArray, activation
+from quire.tensor_brain.representation import activation
 
 
 class Index(NamedTuple):

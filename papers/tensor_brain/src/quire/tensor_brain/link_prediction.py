@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.claims import shared
 from quire.common.graphs.triples import TripleGraph, known_mask, with_inverses
 from quire.common.losses.classification import smoothed_cross_entropy
@@ -15,7 +16,6 @@ from quire.common.metrics.ranking import filtered_ranks, hits, mrr
 from quire.common.train.batches import epoch_indices
 from quire.common.train.seeds import fit_seeds, fold_keys
 from quire.tensor_brain.config import LinkPrediction, Preset
-from quire.tensor_brain.representation import AnyArray
 from quire.tensor_brain.sources import named_graph
 from quire.tensor_brain.tensor_models import KINDS, KGModel
 

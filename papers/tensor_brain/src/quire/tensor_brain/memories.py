@@ -5,12 +5,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids, floating
 from quire.common.random import generator
 from quire.tensor_brain import decoder
 from quire.tensor_brain.decoder import DecoderWeights, Id
 from quire.tensor_brain.index_layer import ConceptEmbeddings, Index, index_logits, normal
-from quire.tensor_brain.representation import AnyArray
 from quire.tensor_brain.working_memory import WorkingMemory
 
 

@@ -1,12 +1,10 @@
 """The representation layer: a blackboard without memory, on which sensory input and concepts leave their activation."""
 
 import jax
-import numpy as np
 from jaxtyping import Array, Float, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import floating
-
-AnyArray = np.ndarray | Array
 
 
 def activation(q: Num[AnyArray, "*_ r"]) -> Float[Array, "*_ r"]:

@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.arrays import AnyArray
 from quire.common.claims import shared
 from quire.common.random import generator
 from quire.common.train.batches import epoch_indices
@@ -17,7 +18,6 @@ from quire.tensor_brain.config import Preset, Scenes
 from quire.tensor_brain.consolidation import divergence, mixture, product_of_marginals, replay, replay_counts
 from quire.tensor_brain.decoder import log_joint, log_probs
 from quire.tensor_brain.memories import TensorBrain, cue
-from quire.tensor_brain.representation import AnyArray
 from quire.tensor_brain.sources import PerceptualWorld, open_graph, perceptual_world
 
 PRIORS = ("perception alone", "semantic memory", "predicate marginal", "lookup table")

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids, floating
 from quire.common.random import generator
 from quire.common.tensors.multilinear import cp_score, tucker_score
 from quire.tensor_brain.index_layer import normal
-from quire.tensor_brain.representation import AnyArray
 
 Kind = Literal["rescal", "tucker", "distmult", "complex", "transe"]
 KINDS = get_args(Kind)

@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.arrays import AnyArray
 from quire.common.claims import shared
 from quire.common.random import generator
 from quire.common.train.seeds import fit_seeds, fold_keys
@@ -15,7 +16,6 @@ from quire.tensor_brain.config import Preset, TinyWorld
 from quire.tensor_brain.decoder import DecoderWeights, log_joint
 from quire.tensor_brain.index_layer import normal
 from quire.tensor_brain.memories import SemanticDecoder
-from quire.tensor_brain.representation import AnyArray
 
 Switch = Array | np.floating
 VARIANTS = ("full", "no working memory", "no working memory, wide", "untied")

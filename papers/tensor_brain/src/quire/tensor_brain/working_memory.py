@@ -6,10 +6,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.random import generator
 from quire.tensor_brain.index_layer import normal
-from quire.tensor_brain.representation import AnyArray, activation
+from quire.tensor_brain.representation import activation
 
 
 class MemoryWeights(NamedTuple):

@@ -6,10 +6,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_positive, floating
 from quire.common.random import generator
-
-AnyArray = np.ndarray | Array
 
 
 def log_stick_breaking(counts: Real[AnyArray, "*batch S"], alpha: float) -> Float[Array, "*batch S"]:

@@ -2,15 +2,13 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Real, UInt8
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.layers.relaxed import binarise
 from quire.common.random import generator
-
-AnyArray = np.ndarray | Array
 
 
 class CodeAutoencoder(nnx.Module):

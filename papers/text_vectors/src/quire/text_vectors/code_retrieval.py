@@ -4,14 +4,13 @@ from functools import partial
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer, Real
+from jaxtyping import Bool, Float, Integer, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, floating
 from quire.common.metrics.ranking import ranked_hits, user_metrics
 from quire.common.retrieval.hamming import hamming, pack_rows
 from quire.common.text.evaluation import normalised
-
-AnyArray = np.ndarray | Array
 
 Relevant = Bool[AnyArray, "q n"]
 

@@ -7,13 +7,12 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 from threadpoolctl import threadpool_limits
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids
 from quire.common.layers.nested import unit_rows
 from quire.common.random import generator
 from quire.common.text.evaluation import normalised
 from quire.text_vectors.disambiguated_skipgram import context_vector, prediction_loss
-
-AnyArray = np.ndarray | Array
 
 
 def nearest_cluster(sums: Float[AnyArray, "B S d"], context: Float[AnyArray, "B d"]) -> Int[Array, " B"]:

@@ -4,15 +4,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids
 from quire.common.layers.relaxed import relaxed_one_hot
 from quire.common.random import generator
-
-AnyArray = np.ndarray | Array
 
 ENTROPY_FLOOR = 1e-5
 """Added to probabilities under the logarithm of the entropy."""

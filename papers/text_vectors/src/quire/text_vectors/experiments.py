@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from quire.common.arrays import AnyArray
 from quire.common.claims import shared
 from quire.common.data.sense_induction import semeval2013
 from quire.common.data.word_questions import word_similarity
@@ -15,7 +16,7 @@ from quire.common.random import generator
 from quire.common.text.tf_idf import tf_idf
 from quire.common.train.seeds import fold_keys
 from quire.text_vectors.annotated_senses import agreement
-from quire.text_vectors.code_retrieval import AnyArray, code_distances, cosines, ndcg, reranked, tie_averaged_precision
+from quire.text_vectors.code_retrieval import code_distances, cosines, ndcg, reranked, tie_averaged_precision
 from quire.text_vectors.code_training import autoencoder_codes, paragraph_vectors, starts
 from quire.text_vectors.config import Preset, Senses
 from quire.text_vectors.context_clustering import first_component_side

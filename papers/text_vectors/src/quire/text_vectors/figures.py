@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from quire.common import plots
+from quire.common.arrays import AnyArray
 from quire.common.plots import Figure
-from quire.text_vectors.code_retrieval import AnyArray
 
 COLOURS = ("#c0392b", "#2980b9", "#27ae60", "#8e44ad", "#e67e22", "#34495e", "#16a085", "#7f8c8d")
 

@@ -4,15 +4,13 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jaxtyping import Array, Float, Real, UInt8
+from jaxtyping import Float, Real, UInt8
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_positive
 from quire.common.random import generator
 from quire.text_vectors.paragraph_vectors import PVWeights, count_loss, document_codes
-
-AnyArray = np.ndarray | Array
 
 
 @partial(jax.jit, static_argnames=("steps", "binary"))

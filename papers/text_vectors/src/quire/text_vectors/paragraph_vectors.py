@@ -8,11 +8,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Real, UInt8
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids, floating
 from quire.common.layers.relaxed import binarise
 from quire.common.random import generator
-
-AnyArray = np.ndarray | Array
 
 
 class PVWeights(NamedTuple):

@@ -7,12 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_ids, floating
 from quire.common.layers.nested import unit_rows
 from quire.common.metrics.rank_correlation import spearman
 from quire.text_vectors.senses import prune
-
-AnyArray = np.ndarray | Array
 
 
 def sense_cosines(a: Float[AnyArray, "n S d"], b: Float[AnyArray, "n S d"]) -> Float[Array, "n S S"]:

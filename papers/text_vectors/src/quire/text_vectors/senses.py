@@ -6,10 +6,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_ids
 from quire.text_vectors.disambiguated_skipgram import DSGWeights, sense_logits
-
-AnyArray = np.ndarray | Array
 
 
 def sense_probabilities(weights: DSGWeights, center: Int[AnyArray, " n"], context: Int[AnyArray, "n C"]) -> Float[Array, "n S"]:

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_ids, floating
 from quire.common.layers.ctr import log_loss, lookup
-from quire.unified_embedding.multiplexing import AnyArray
 
 Tables = Sequence[Int[AnyArray, " _"]]
 """The row of every value, by feature."""

@@ -13,12 +13,13 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids
 from quire.common.layers.ctr import lookup
 from quire.common.layers.hashing import hash_bucket
 from quire.common.layers.initialisers import normal
 from quire.unified_embedding.allocation import Region, multiplexed, split, value_rows, water_filled
-from quire.unified_embedding.multiplexing import AnyArray, feature_salts
+from quire.unified_embedding.multiplexing import feature_salts
 
 SALTS = 8
 """Hash functions that a feature has at its disposal."""

@@ -8,11 +8,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Shaped
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, is_concrete
 from quire.common.layers.ctr import FeatureTable
 from quire.common.layers.hashing import hash_bucket, splitmix64
 
-AnyArray = Array | np.ndarray
 Salts = tuple[tuple[int, ...], ...]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import floating
 from quire.common.claims import shared
 from quire.common.layers.ctr import FeatureTable, log_loss
@@ -17,7 +18,6 @@ from quire.common.train.batches import epoch_indices
 from quire.common.train.seeds import fit_seeds, fold_keys
 from quire.unified_embedding.config import Orthogonality, Preset
 from quire.unified_embedding.gradients import Components, value_components
-from quire.unified_embedding.multiplexing import AnyArray
 
 TABLES = ("shared", "separate", "a row for each")
 STARTS = ("random", "aligned")

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.tensors.cp import cp_als
 
-AnyArray = np.ndarray | Array
 Factors = tuple[Float[np.ndarray, "out in rank _"], ...]
 
 

@@ -9,16 +9,14 @@ import math
 from collections.abc import Sequence
 
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Num, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.layers.initialisers import normal
 from quire.common.tensors.multilinear import khatri_rao
 from quire.wave_cnn.one_way_kernels import factor_std
-
-AnyArray = np.ndarray | Array
 
 
 def cp_linear(

@@ -9,12 +9,12 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Num, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.layers.convolution import Implementation, Padding, conv_nd
 from quire.common.layers.initialisers import normal
 from quire.wave_cnn.one_way_kernels import check_shared, cp_kernel, factor_std, he_variance, shared_kernel
 
-AnyArray = np.ndarray | Array
 Mode = Literal["per_kernel", "shared"]
 Evaluation = Literal["auto", "dense", "sequential"]
 ELEMENTWISE = 16

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, floating
 
-AnyArray = np.ndarray | Array
 AXES = "xyz"
 
 

@@ -2,12 +2,11 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Real, ScalarLike
+from jaxtyping import Real, ScalarLike
 
+from quire.common.arrays import AnyArray
 from quire.common.pde.newmark import Boundary, Motion
 from quire.wave_cnn.wave_fe import WaveFE
-
-AnyArray = np.ndarray | Array
 
 
 def submodel_solve(

@@ -11,12 +11,11 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.train.batches import epoch_indices
 from quire.common.train.finite import check_losses, check_state
 from quire.common.train.step import make_step, split_model
 from quire.wave_cnn.waves import WaveData
-
-AnyArray = np.ndarray | Array
 
 
 class Scaled(NamedTuple):

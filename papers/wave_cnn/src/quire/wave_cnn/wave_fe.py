@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Real, ScalarLike
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_positive, floating
 from quire.common.pde.newmark import Boundary, Motion, newmark
 from quire.common.pde.tensor_mesh import Diagonalisation, along_axes, fast_diagonalisation, grid_stiffness, line_matrices
 
-AnyArray = np.ndarray | Array
 Edge = Literal["neumann", "dirichlet"]
 Speed = float | Array | Callable[[Float[Array, "points 2"]], Float[Array, " points"]]
 

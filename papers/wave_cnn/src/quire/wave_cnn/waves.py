@@ -9,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.random import generator
 from quire.wave_cnn.wave_fe import Edge, WaveFE, ring
-
-AnyArray = np.ndarray | Array
 
 
 @dataclass(frozen=True)

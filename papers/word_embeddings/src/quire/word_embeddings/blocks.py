@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_positive
 from quire.common.losses.sampled import negative_sampling_loss
 from quire.common.random import generator
@@ -18,7 +19,7 @@ from quire.common.text.windows import Blocks, keep_probability, token_blocks
 from quire.common.train.adagrad import adagrad
 from quire.common.train.batches import epoch_indices
 from quire.common.train.seeds import fit_seeds, stack
-from quire.word_embeddings.models import SATURATION, AnyArray, NSConfig, NSParams, context_vector, init_ns, middle_columns
+from quire.word_embeddings.models import SATURATION, NSConfig, NSParams, context_vector, init_ns, middle_columns
 from quire.word_embeddings.vocabulary import draw_negatives, thinned
 
 

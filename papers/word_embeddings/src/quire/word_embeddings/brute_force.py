@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from quire.word_embeddings.models import AnyArray
+from quire.common.arrays import AnyArray
 
 START = 1e-8
 

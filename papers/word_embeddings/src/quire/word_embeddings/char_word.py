@@ -10,13 +10,14 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.losses.sampled import negative_sampling_loss
 from quire.common.random import generator
 from quire.common.train.adagrad import adagrad
 from quire.common.train.batches import epoch_indices
 from quire.common.train.seeds import fit_seeds, stack
-from quire.word_embeddings.models import SATURATION, AnyArray
+from quire.word_embeddings.models import SATURATION
 from quire.word_embeddings.vocabulary import Vocab, draw_negatives
 
 ABSENT = -1

@@ -9,6 +9,7 @@ import optax
 from flax import nnx
 from jaxtyping import Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids
 from quire.common.layers.recurrent import scan_rnn
 from quire.common.losses.classification import smoothed_cross_entropy
@@ -16,7 +17,6 @@ from quire.common.random import generator
 from quire.common.train.batches import epoch_indices, take_batch
 from quire.common.train.seeds import fit_seeds, over_seeds, stack
 from quire.word_embeddings.corpora import Documents
-from quire.word_embeddings.models import AnyArray
 from quire.word_embeddings.rcnn import affine, masked_max, orthogonal, uniform_rows, word_mask
 
 

@@ -10,11 +10,11 @@ import optax
 from jaxtyping import Array, Float, Int, Real
 from scipy import sparse
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids, check_positive
 from quire.common.random import generator
 from quire.common.train.adagrad import delayed_adagrad
 from quire.common.train.batches import epoch_indices
-from quire.word_embeddings.models import AnyArray
 
 X_MAX, POWER, RATE = 100.0, 0.75, 0.05
 

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids, check_positive
 from quire.common.losses.sampled import negative_sampling_loss
 from quire.common.random import generator
 
-AnyArray = Array | np.ndarray
 Model = Literal["skipgram", "cbow", "order", "lbl", "nnlm", "cw"]
 MODELS: tuple[Model, ...] = get_args(Model)
 SATURATION = 6.0

@@ -8,10 +8,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids, is_concrete
 from quire.common.layers.recurrent import scan_rnn
 from quire.common.random import generator
-from quire.word_embeddings.models import AnyArray
 
 Start = Literal["uniform", "orthogonal"]
 

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_ids, check_positive
 from quire.common.losses.sampled import saturated_slope
-from quire.word_embeddings.models import SATURATION, AnyArray, NSConfig, NSParams, context_columns, context_vector, middle_columns
+from quire.word_embeddings.models import SATURATION, NSConfig, NSParams, context_columns, context_vector, middle_columns
 
 START = 1e-8
 """Of the accumulators."""

@@ -8,10 +8,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_positive
 from quire.common.random import generator
 from quire.common.train.adagrad import adagrad
-from quire.word_embeddings.models import AnyArray
 
 
 def shifted_pmi(counts: Real[AnyArray, "v v"], k: float = 1.0) -> Float[Array, "v v"]:
