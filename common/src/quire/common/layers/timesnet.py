@@ -205,10 +205,8 @@ def folded_conv(
 def _folded_product(steps: int, x: Array, kernel: Array, period: Array | int) -> Array:
     rows, cols, channels, out = kernel.shape
     z = _cycles(x, kernel, steps, period) @ jnp.swapaxes(kernel, 1, 2).reshape(rows * channels, cols * out)
-    y = jnp.zeros((), z.dtype)
-    for dj, part, inside in zip(_offsets(cols), jnp.split(z, cols, axis=2), _inside(cols, steps, period), strict=True):
-        y = y + jnp.where(inside, _moved(part, dj, steps), 0)
-    return y
+    parts = zip(_offsets(cols), jnp.split(z, cols, axis=2), strict=True)
+    return sum(jnp.where(_inside(dj, steps, period), _moved(part, dj, steps), 0) for dj, part in parts)
 
 
 def _folded_forward(steps, x, kernel, period):
@@ -219,11 +217,13 @@ def _folded_backward(steps, saved, dy):
     x, kernel, period = saved
     rows, cols, channels, out = kernel.shape
     cycles = _cycles(x, kernel, steps, period)
-    parts = zip(_offsets(cols), _inside(cols, steps, period), strict=True)
-    dz = jnp.concatenate([_moved(jnp.where(inside, dy, 0), -dj, cycles.shape[1]) for dj, inside in parts], axis=2)
-    d_kernel = jnp.einsum("btc,bto->co", cycles, dz).reshape(rows, channels, cols, out)
+    batch, reach, _ = cycles.shape
+    dz = _side_by_side([jnp.where(_inside(-dj, reach, period), _moved(dy, -dj, reach), 0) for dj in _offsets(cols)])
+    # In two dimensions: of three XLA would transpose one factor first.
+    flat, d_flat = cycles.reshape(batch * reach, rows * channels), dz.reshape(batch * reach, cols * out)
+    d_kernel = (flat.T @ d_flat).reshape(rows, channels, cols, out)
     d_cycles = dz @ jnp.swapaxes(kernel, 1, 2).reshape(rows * channels, cols * out).T
-    d_cycles = jnp.pad(d_cycles, ((0, 0), (0, x.shape[1] - cycles.shape[1]), (0, 0)))
+    d_cycles = jnp.pad(d_cycles, ((0, 0), (0, x.shape[1] - reach), (0, 0)))
     dx = sum(shift(part, -di * period) for di, part in zip(_offsets(rows), jnp.split(d_cycles, rows, axis=2), strict=True))
     return dx, jnp.swapaxes(d_kernel, 1, 2), None
 
@@ -240,13 +240,19 @@ def _cycles(x: Array, kernel: Array, steps: int, period: Array | int) -> Array:
     """For every step that the first `steps` of the result depend on, what lies whole periods before and after, side by side."""
     rows, cols = kernel.shape[:2]
     reach = min(x.shape[1], steps + cols // 2)
-    return jnp.concatenate([shift(x, di * period)[:, :reach] for di in _offsets(rows)], axis=-1)
+    return _side_by_side([shift(x, di * period)[:, :reach] for di in _offsets(rows)])
 
 
-def _inside(cols: int, steps: int, period: Array | int) -> list[Array]:
-    """For every column of the kernel, the steps whose neighbour there lies in the same row of the map, `[steps, 1]`."""
-    phase = jnp.arange(steps)[:, None] % period
-    return [((phase + dj >= 0) & (phase + dj < period))[None] for dj in _offsets(cols)]
+def _side_by_side(parts: Sequence[Array]) -> Array:
+    """Concatenated along channels; as a stack XLA copies rows without asking for each number which part it is of."""
+    b, l, c = parts[0].shape
+    return jnp.stack(parts, axis=2).reshape(b, l, len(parts) * c)
+
+
+def _inside(dj: int, steps: int, period: Array | int) -> Array:
+    """The steps whose neighbour dj columns away lies in the same row of the map, `[1, steps, 1]`."""
+    column = jnp.arange(steps)[None, :, None] % period + dj
+    return (column >= 0) & (column < period)
 
 
 def _moved(x: Array, by: int, length: int) -> Array:
@@ -347,12 +353,15 @@ class TimesBlock(nnx.Module):
         padded = jnp.pad(x, ((0, 0), (0, canvas - length), (0, 0)))
         up, down = self.up.merged(), self.down.merged()
 
+        @jax.checkpoint  # kept for the derivative: this argument, and not five arrays of its size
+        def second(hidden, period):
+            inside = jnp.arange(canvas) < -(-length // period) * period
+            hidden = jnp.where(inside[None, :, None], jax.nn.gelu(hidden, approximate=False), 0)
+            return folded_conv(hidden, *down, period, steps=length)
+
         def add(total, branch):
             period, share = branch
-            inside = jnp.arange(canvas) < -(-length // period) * period
-            hidden = jax.nn.gelu(folded_conv(padded, *up, period), approximate=False)
-            out = folded_conv(jnp.where(inside[None, :, None], hidden, 0), *down, period, steps=length)
-            return total + share[:, None, None] * out, None
+            return total + share[:, None, None] * second(folded_conv(padded, *up, period), period), None
 
         return jax.lax.scan(add, x, (periods, jax.nn.softmax(weights, axis=1).T))[0]
 
