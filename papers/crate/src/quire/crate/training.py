@@ -132,7 +132,7 @@ def next_byte_loss(model: nnx.Module, windows: Integer[Array, "batch window"], k
     return next_token_loss(model(tokens[:, :-1]), tokens[:, 1:])
 
 
-def bits_per_byte(graph: nnx.GraphDef, state: Any, windows: np.ndarray, *, batch_size: int = 1000) -> Float[np.ndarray, " seeds"]:
+def bits_per_byte(graph: nnx.GraphDef, state: Any, windows: np.ndarray, *, batch_size: int = 100) -> Float[np.ndarray, " seeds"]:
     """Cross-entropy of test windows `[count, window]` in bits per byte, per seed.
 
     Raises:
