@@ -1,6 +1,7 @@
 """Presets: sizes of fields, training and distillation. A preset changes sizes, never the code path."""
 
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, get_args
 
 from quire.common.checks import check_at_least, check_positive
@@ -14,6 +15,31 @@ def check_kind(kind: str) -> None:
     """Raises a `ValueError` for a kind of field that does not exist."""
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
+
+
+def check_loss_type(name: str, value: str) -> None:
+    """Raises a `ValueError` for a norm of differences that does not exist."""
+    if value not in get_args(LossType):
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(get_args(LossType))}")
+
+
+def check_weight(name: str, value: float) -> float:
+    """The value, or a `ValueError` unless it is finite and not negative."""
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} is {value}; it must be finite and not negative")
+    return value
+
+
+def check_clip(clip: tuple[float, float]) -> None:
+    """Raises a `ValueError` for bounds of the log-density that do not ascend."""
+    if len(clip) != 2 or not clip[0] < clip[1]:
+        raise ValueError(f"clip is {clip}; the lower bound must be below the upper")
+
+
+def check_stages(stages: tuple[int, int]) -> None:
+    """Raises a `ValueError` for steps of the second and the third stage that are negative or do not ascend."""
+    if len(stages) != 2 or not 0 <= stages[0] <= stages[1]:
+        raise ValueError(f"stages is {stages}; they must not be negative, and the second not before the first")
 
 
 @dataclass(frozen=True)
@@ -94,6 +120,17 @@ class Training:
             raise ValueError(f"chunk is {self.chunk}; it must divide the {self.steps} steps")
         if not 0 <= self.floor <= 1:
             raise ValueError(f"floor is {self.floor}; it must lie in [0, 1]")
+        check_weight("decay", self.decay)
+
+    def rates_of(self, kind: str) -> Rates:
+        """Rates of a kind of field.
+
+        Raises:
+            ValueError: for a kind that has none.
+        """
+        if kind not in self.rates:
+            raise ValueError(f"kind is {kind!r}; there are rates for {', '.join(self.rates)}")
+        return self.rates[kind]
 
 
 @dataclass(frozen=True)
@@ -106,6 +143,9 @@ class DistillWeights:
         sigma: of the densities themselves, which the paper advises against.
         feat_decay: factor on `feat` every step, the first one included.
         density_l1: of the penalty on the density of planes and lines.
+
+    Raises:
+        ValueError: for a weight that is negative or not finite.
     """
 
     image: float = 1.0
@@ -115,6 +155,10 @@ class DistillWeights:
     sigma: float = 0.0
     feat_decay: float = 0.995
     density_l1: float = 1e-4
+
+    def __post_init__(self):
+        for name in (each.name for each in fields(self)):
+            check_weight(name, getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -141,12 +185,9 @@ class Distillation:
     pool: int = 0
 
     def __post_init__(self):
-        if not 0 <= self.stages[0] <= self.stages[1]:
-            raise ValueError(f"stages is {self.stages}; they must not be negative, and the second not before the first")
-        if not self.clip[0] < self.clip[1]:
-            raise ValueError(f"clip is {self.clip}; the lower bound must be below the upper")
-        if self.loss_type not in get_args(LossType):
-            raise ValueError(f"loss_type is {self.loss_type!r}; it must be one of {', '.join(get_args(LossType))}")
+        check_stages(self.stages)
+        check_clip(self.clip)
+        check_loss_type("loss_type", self.loss_type)
         check_at_least("pool", self.pool, 0)
 
     def lasting(self, steps: int) -> "Distillation":
@@ -166,6 +207,9 @@ class SceneConfig:
         distance: factor on all lengths, so that the scene fits `[-1, 1]^3`.
         radius: of the random cameras, before that factor.
         test_stride: every how many rows and columns of the test views are judged.
+
+    Raises:
+        ValueError: for a number that is not positive.
     """
 
     name: str = "lego"
@@ -174,6 +218,12 @@ class SceneConfig:
     distance: float = 0.8
     radius: float = 4.0
     test_stride: int = 1
+
+    def __post_init__(self):
+        for name in ("factor", "test_stride"):
+            check_at_least(name, getattr(self, name))
+        for name in ("distance", "radius"):
+            check_positive(name, getattr(self, name))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def load_hash(state: Arrays, levels: HashLevels) -> HashField:
         ValueError: listing what is missing, unexpected or mis-shaped.
     """
     state = {name: x for name, x in state.items() if name != "encoder.offsets"}
-    table = np.asarray(_get(state, "encoder.embeddings"))
+    table = _get(state, "encoder.embeddings", 2)
     field = _abstract(lambda r: HashField(levels, table_features=table.shape[1], hidden=_hidden(state), rngs=r))
     names: Names = {("table",): "encoder.embeddings", **_nets("sigma_net", "color_net")}
     return load(field, state, names)
@@ -42,7 +42,7 @@ def load_mlp(state: Arrays) -> MlpField:
     Raises:
         ValueError: listing what is missing, unexpected or mis-shaped.
     """
-    shapes = [np.shape(_get(state, f"nerf_mlp.{i}.weight")) for i in range(_count(state, r"nerf_mlp\.(\d+)\.weight"))]
+    shapes = [np.shape(_get(state, f"nerf_mlp.{i}.weight", 2)) for i in range(_count(state, r"nerf_mlp\.(\d+)\.weight"))]
     if not shapes:
         raise ValueError("state dictionary does not fit the model; missing: nerf_mlp.0.weight")
     wider = [i for i in range(len(shapes) - 1) if shapes[i + 1][1] > shapes[i][0]]
@@ -62,9 +62,9 @@ def load_vm(state: Arrays) -> VMField:
     Raises:
         ValueError: listing what is missing, unexpected or mis-shaped.
     """
-    _, density_rank, second, first = np.shape(_get(state, "sigma_mat.0"))
-    sizes = (first, second, np.shape(_get(state, "sigma_vec.0"))[2])
-    colour_rank = np.shape(_get(state, "color_mat.0"))[1]
+    _, density_rank, second, first = np.shape(_get(state, "sigma_mat.0", 4))
+    sizes = (first, second, np.shape(_get(state, "sigma_vec.0", 4))[2])
+    colour_rank = np.shape(_get(state, "color_mat.0", 4))[1]
     field = _abstract(lambda r: VMField(sizes, density_rank, colour_rank, hidden=_hidden(state), rngs=r))
     names: dict[tuple, str | Source] = {("basis",): transposed("basis_mat.weight"), **_nets("color_net")}
     for i in range(3):
@@ -79,9 +79,9 @@ def load_voxels(state: Arrays) -> VoxelSHField:
     Raises:
         ValueError: listing what is missing, unexpected or mis-shaped; for a number of channels other than `1 + 3 degree^2`.
     """
-    _, channels, *reversed_sizes = np.shape(_get(state, "tensor_volume.0"))
-    degree = round(((channels - 1) / 3) ** 0.5)
-    if 1 + 3 * degree**2 != channels:
+    _, channels, *reversed_sizes = np.shape(_get(state, "tensor_volume.0", 5))
+    degree = round((max(channels - 1, 0) / 3) ** 0.5)
+    if degree < 1 or 1 + 3 * degree**2 != channels:
         raise ValueError(f"tensor_volume.0 has {channels} channels; it needs 1 + 3 degree^2")
     field = _abstract(lambda r: VoxelSHField(tuple(reversed_sizes[::-1]), degree, rngs=r))
     return load(field, state, {("grid",): Source(("tensor_volume.0",), lambda x: x[0].transpose(3, 2, 1, 0))})
@@ -109,9 +109,12 @@ def _join_lines(density: np.ndarray, colour: np.ndarray) -> np.ndarray:
     return np.concatenate([density[0, :, :, 0], colour[0, :, :, 0]]).T
 
 
-def _get(state: Arrays, name: str) -> Any:
+def _get(state: Arrays, name: str, ways: int | None = None) -> Any:
+    """An array by its name, and a check of its number of axes."""
     if name not in state:
         raise ValueError(f"state dictionary does not fit the model; missing: {name}")
+    if ways is not None and np.ndim(state[name]) != ways:
+        raise ValueError(f"{name} has shape {np.shape(state[name])}; it needs {ways} axes")
     return state[name]
 
 

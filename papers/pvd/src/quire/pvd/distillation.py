@@ -55,6 +55,7 @@ def train_teacher(
         watch: called after every chunk.
 
     Raises:
+        ValueError: for a kind without rates, or a weight that is negative or not finite.
         TrainingDiverged: naming the step at which the loss ceased to be finite.
     """
     size = scene.train.images.shape[1:3]
@@ -82,7 +83,7 @@ def train_teacher(
             weights[first : first + training.chunk],
         )
 
-    return _train(field, training, training.rates[kind], distillation_loss(training.samples), chunk_at, CLIP, watch)
+    return _train(field, training, training.rates_of(kind), distillation_loss(training.samples), chunk_at, CLIP, watch)
 
 
 def distill(
@@ -118,13 +119,14 @@ def distill(
         watch: called after every chunk.
 
     Raises:
-        ValueError: if features are to be matched that differ in number, or networks to be shared that do not match.
+        ValueError: if features are to be matched that differ in number, or networks to be shared that do not match; for a kind
+            without rates; for a record without a ray or with other samples than the student has.
         TrainingDiverged: naming the step at which the loss ceased to be finite.
     """
     training, draw = config.training, generator(key)
     has_features = teacher.has_features and student.has_features
     weights = stage_weights(training.steps, config.stages, config.weights, course=course, has_features=has_features)
-    rates = training.rates[kind]
+    rates = training.rates_of(kind)
     if fix_networks:
         student, rates = share_networks(teacher, student), replace(rates, networks=0.0)
 
@@ -134,6 +136,9 @@ def distill(
 
     if recorded is None and config.pool:
         recorded = ask(0, config.pool)
+    if recorded is not None and (not len(recorded.light) or recorded.log_sigma.shape[1] != training.samples):
+        held = recorded.log_sigma.shape
+        raise ValueError(f"recorded has {held[0]} rays of {held[1]} samples; it needs one, of {training.samples} samples")
 
     def chunk_at(first: int) -> RayTargets:
         count = training.chunk * training.batch

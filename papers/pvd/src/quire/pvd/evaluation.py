@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from quire.common.checks import check_at_least
 from quire.common.data.scenes import Scene, Views
 from quire.common.fields.radiance import CLIP, RadianceField
 from quire.common.fields.ray_batches import view_rays
@@ -30,7 +31,13 @@ class JudgedRays:
 
 
 def judged_rays(scene: Scene, samples: int, stride: int = 1) -> JudgedRays:
-    """The rays by which fields are judged."""
+    """The rays by which fields are judged.
+
+    Raises:
+        ValueError: for a stride or a number of samples below 1.
+    """
+    check_at_least("samples", samples)
+    check_at_least("stride", stride)
     views, size = scene.test, scene.test.images.shape[1:3]
     rays = view_rays(views.poses, size, scene.focal)
     every = np.zeros((len(views.poses), *size), bool)
@@ -48,10 +55,12 @@ def decibels(found: Float[np.ndarray, "..."], truth: Float[np.ndarray, "..."]) -
     """Peak signal-to-noise ratio; infinite for equal colours.
 
     Raises:
-        ValueError: if there is no colour.
+        ValueError: if there is no colour, or shapes differ in more than the number of colours.
     """
-    if np.size(found) == 0:
-        raise ValueError("found has no colour; at least one is needed")
+    if np.size(found) == 0 or np.size(truth) == 0:
+        raise ValueError(f"found has {np.size(found)} numbers and truth {np.size(truth)}; at least one colour of each is needed")
+    if np.ndim(found) != np.ndim(truth) or any(a not in (1, b) for a, b in zip(np.shape(found), np.shape(truth), strict=True)):
+        raise ValueError(f"found has shape {np.shape(found)} and truth {np.shape(truth)}; found may have single colours for many")
     with np.errstate(divide="ignore"):
         return float(-10 * np.log10(np.mean((np.asarray(found, float) - np.asarray(truth, float)) ** 2)))
 

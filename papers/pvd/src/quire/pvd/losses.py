@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from functools import cache, reduce
 from operator import add
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
+from quire.common.arrays import AnyArray
+from quire.common.checks import at_least_float32, check_at_least
 from quire.common.fields.radiance import FieldOut, RadianceField, VMField
 from quire.common.fields.ray_batches import render_rays
 from quire.common.roots import root
-from quire.pvd.config import LossType
+from quire.pvd.config import LossType, check_loss_type
 
 TERMS = ("feat", "rgb", "log_sigma", "sigma", "image", "mse", "density_l1")
 """Terms of the loss, in the order of their weights."""
@@ -42,7 +44,7 @@ class RayTargets(NamedTuple):
     weights: Array | np.ndarray
 
 
-def distance(a: Float[Array, "*shape"], b: Float[Array | np.ndarray, "*shape"], kind: LossType = "normL2") -> Float[Array, ""]:
+def distance(a: Real[AnyArray, "*shape"], b: Real[AnyArray, "*shape"], kind: LossType = "normL2") -> Float[Array, ""]:
     """How far apart two arrays are.
 
     `normL2` is the root of the *sum* of squares over everything, so it grows with the root of the batch; `normL1` the sum of
@@ -54,8 +56,10 @@ def distance(a: Float[Array, "*shape"], b: Float[Array | np.ndarray, "*shape"], 
     >>> float(distance(jnp.array([3.0, 0.0]), jnp.array([0.0, 4.0])))
     5.0
     """
-    if a.shape != b.shape:
-        raise ValueError(f"a has shape {a.shape} and b {b.shape}; they need the same one")
+    if np.shape(a) != np.shape(b):
+        raise ValueError(f"a has shape {np.shape(a)} and b {np.shape(b)}; they need the same one")
+    check_loss_type("kind", kind)
+    a, b = at_least_float32(a, b)  # differences of uint8 wrap around, and sums of squares overflow float16
     d = a - b
     if kind == "normL2":
         return root(jnp.sum(d**2))
@@ -63,9 +67,7 @@ def distance(a: Float[Array, "*shape"], b: Float[Array | np.ndarray, "*shape"], 
         return jnp.sum(jnp.abs(d))
     if kind == "L2":
         return jnp.sum(d**2) / max(d.size, 1)
-    if kind == "smoothL1":
-        return jnp.sum(jnp.where(jnp.abs(d) < 1, d**2 / 2, jnp.abs(d) - 0.5)) / max(d.size, 1)
-    raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(get_args(LossType))}")
+    return jnp.sum(jnp.where(jnp.abs(d) < 1, d**2 / 2, jnp.abs(d) - 0.5)) / max(d.size, 1)
 
 
 def volume_terms(student: FieldOut, teacher: FieldOut, kind: LossType = "normL2") -> dict[str, Array]:
@@ -87,7 +89,12 @@ def distillation_loss(samples: int, kind: LossType = "normL2") -> Callable[[Radi
     Args:
         samples: along a ray.
         kind: of the differences.
+
+    Raises:
+        ValueError: for less than one sample, or another kind.
     """
+    check_at_least("samples", samples)
+    check_loss_type("kind", kind)
     return _distillation_loss(samples, kind)
 
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from quire.common.checks import check_at_least, check_positive
+from quire.common.checks import check_at_least, check_finite, check_positive
 from quire.common.fields.orbits import look_at, orbit_poses
 from quire.common.random import generator
 
@@ -27,8 +27,9 @@ def interpolated_poses(poses: Poses) -> PoseSampler:
     Positions between two cameras lie on a line, rotations on the shortest arc.
 
     Raises:
-        ValueError: for fewer than two poses.
+        ValueError: for fewer than two poses, or numbers that are not finite.
     """
+    _check_poses(poses)
     check_at_least("number of poses", len(poses), 2)
 
     def sampler(key: jax.Array, n: int) -> Poses:
@@ -51,8 +52,9 @@ def poses_in_box(poses: Poses) -> PoseSampler:
     """Cameras anywhere in the bounding box of given ones that look at the origin, for scenes that were walked around.
 
     Raises:
-        ValueError: without a pose.
+        ValueError: without a pose, or for numbers that are not finite.
     """
+    _check_poses(poses)
     check_at_least("number of poses", len(poses))
     low, high = poses[:, :3, 3].min(0), poses[:, :3, 3].max(0)
 
@@ -60,6 +62,12 @@ def poses_in_box(poses: Poses) -> PoseSampler:
         return look_at(generator(key).uniform(low, high, (n, 3))).astype(np.float32)
 
     return sampler
+
+
+def _check_poses(poses: Poses) -> None:
+    if np.ndim(poses) != 3 or np.shape(poses)[1] not in (3, 4) or np.shape(poses)[2] != 4:
+        raise ValueError(f"poses has shape {np.shape(poses)}; it needs [n, 4, 4]")
+    check_finite("poses", poses)
 
 
 def random_rays(
@@ -75,9 +83,11 @@ def random_rays(
         focal: focal length in pixels.
 
     Raises:
-        ValueError: if there is no ray.
+        ValueError: if there is no ray, or a size or the focal length is not positive.
     """
     check_at_least("n", n)
+    check_at_least("size", min(size))
+    check_positive("focal", focal)
     poses, draw = sampler(key, n), generator(jax.random.fold_in(key, 1))
     row, column = draw.uniform(0, size[0], n), draw.uniform(0, size[1], n)
     local = np.stack([(column - size[1] / 2) / focal, (size[0] / 2 - row) / focal, -np.ones(n)], axis=1)

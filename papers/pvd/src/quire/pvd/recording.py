@@ -12,6 +12,7 @@ from jaxtyping import Float
 from quire.common.checks import check_at_least
 from quire.common.fields.radiance import CLIP, FEATURES, RadianceField
 from quire.common.fields.ray_batches import render_rays
+from quire.pvd.config import check_clip
 
 BLOCK = 1024
 """Rays a compiled call."""
@@ -61,11 +62,15 @@ def record(
         clip: bounds of the log-density.
 
     Raises:
-        ValueError: if there is no ray or no sample.
+        ValueError: if there is no ray or no sample, numbers of rays differ, or the clip is empty.
     """
     n = check_at_least("number of rays", len(origins))
     check_at_least("samples", samples)
+    check_clip(clip)
     offset = np.full(n, 0.5, np.float32) if offset is None else offset
+    shapes = [np.shape(a) for a in (origins, directions, offset)]
+    if shapes != [(n, 3), (n, 3), (n,)]:
+        raise ValueError(f"origins, directions and offset have shapes {shapes}; they need [n, 3], [n, 3] and [n]")
     graph, params = nnx.split(field)
     pad = -n % BLOCK
     rays = [np.concatenate([a, np.repeat(a[-1:], pad, 0)]).astype(np.float32) for a in (origins, directions, offset)]

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from quire.common.checks import check_at_least
-from quire.pvd.config import DistillWeights
+from quire.pvd.config import DistillWeights, check_stages, check_weight
 from quire.pvd.losses import TERMS
 
 Course = Literal["staged", "no stage 1", "all at once", "image only", "raw density"]
@@ -38,7 +38,7 @@ def stage_weights(
         float32 `[steps, terms]`, the terms in the order of `TERMS`.
 
     Raises:
-        ValueError: for an unknown course, or no step.
+        ValueError: for an unknown course, no step, or stages that do not ascend from 0.
 
     >>> names = list(TERMS)
     >>> w = stage_weights(3, (1, 2))
@@ -46,6 +46,7 @@ def stage_weights(
     ([0.0, 0.0020000000949949026, 0.0020000000949949026], [0.0, 0.0, 1.0])
     """
     check_at_least("steps", steps)
+    check_stages(stages)
     if course not in COURSES:
         raise ValueError(f"course is {course!r}; it must be one of {', '.join(COURSES)}")
     weights = weights or DistillWeights()
@@ -68,6 +69,12 @@ def stage_weights(
 
 
 def photograph_weights(steps: int, density_l1: float) -> Float[np.ndarray, "steps terms"]:
-    """Weights for training on photographs: the mean squared error, and the penalty on planes and lines."""
+    """Weights for training on photographs: the mean squared error, and the penalty on planes and lines.
+
+    Raises:
+        ValueError: without a step, or for a weight that is negative or not finite.
+    """
+    check_at_least("steps", steps)
+    check_weight("density_l1", density_l1)
     columns = {"mse": 1.0, "density_l1": density_l1}
     return np.tile(np.array([[columns.get(name, 0.0) for name in TERMS]], np.float32), (steps, 1))

@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from quire.common.checks import check_at_least
+from quire.common.checks import check_at_least, check_finite
 from quire.common.fields.grids import LINES, PLANES
 from quire.common.fields.radiance import CLIP, VMField
 
@@ -86,12 +86,13 @@ def occupied_box(field: VMField, threshold: float = 10.0, *, nodes: int = 32) ->
     """Corners of the box around all nodes of a regular grid that are denser than a threshold, one cell wider.
 
     Raises:
-        ValueError: if nothing is as dense.
+        ValueError: if nothing is as dense, or the density is somewhere no number.
     """
     line = np.linspace(-1, 1, check_at_least("nodes", nodes, 2), dtype=np.float32)
     x = np.stack(np.meshgrid(line, line, line, indexing="ij"), -1).reshape(-1, 3)
     graph, params = nnx.split(field)
     log_density = jax.jit(lambda params, x: nnx.merge(graph, params).features(x)[:, 0])(params, x)
+    check_finite("log-density of the field", log_density)
     dense = x[np.exp(np.clip(log_density, *CLIP)) > threshold]
     if not len(dense):
         raise ValueError(f"threshold is {threshold}; the field is nowhere as dense")
