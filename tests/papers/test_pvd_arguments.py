@@ -53,7 +53,7 @@ CALLS = [
     (lambda: pvd.mean_opacity(field("voxel"), np.array([[-1.0] * 3, [1.0] * 3]), KEY, points=0), "points is 0"),
     (lambda: pvd.decibels(np.ones((4, 3)), np.zeros((2, 1, 3))), r"found has shape \(4, 3\)"),
     (lambda: pvd.decibels(np.ones((2, 3)), np.zeros((1, 3))), r"truth \(1, 3\)"),
-    (lambda: pvd.decibels(np.ones((1, 3)), np.zeros((0, 3))), "truth 0"),
+    (lambda: pvd.decibels(np.ones((1, 3)), np.zeros((0, 3))), "no colour"),
     (lambda: ask(directions=np.tile(AHEAD, (2, 1))), r"\(4, 3\)"),
     (lambda: ask(directions=AHEAD[:1]), r"\(1, 3\)"),
     (lambda: ask(offset=np.zeros(5)), r"\(5,\)"),
@@ -83,20 +83,20 @@ CALLS = [
 
 
 @pytest.mark.parametrize(("call", "message"), CALLS, ids=[message for _, message in CALLS])
-def test_wrong_arguments(call, message):
+def test_wrong_arguments(call, message, as_installed):
     with pytest.raises(ValueError, match=message):
         call()
 
 
 def test_a_density_that_is_no_number_occupies_nothing_silently():
     broken = nnx.clone(field("vm"))
-    broken.planes[0].set_value(broken.planes[0][...].at[0].set(np.nan))
-    with pytest.raises(ValueError, match="not finite"):
+    with jax.debug_nans(False), pytest.raises(ValueError, match="not finite"):
+        broken.planes[0].set_value(broken.planes[0][...].at[0].set(np.nan))
         pvd.occupied_box(broken, 0.1, nodes=3)
 
 
 @pytest.mark.parametrize(("kind", "right"), [("normL2", 2.0), ("normL1", 2.0), ("L2", 4.0), ("smoothL1", 1.5)])
-def test_distances_of_every_dtype(kind, right):
+def test_distances_of_every_dtype(kind, right, as_installed):
     """uint8 must not wrap around: its 1 - 3 is 254."""
     for dtype in (np.uint8, np.int32, jnp.bfloat16, np.float16):
         a, b = (jnp.array([number], dtype) for number in (1, 3))

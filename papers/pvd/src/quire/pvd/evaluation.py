@@ -58,7 +58,7 @@ def decibels(found: Float[np.ndarray, "..."], truth: Float[np.ndarray, "..."]) -
         ValueError: if there is no colour, or shapes differ in more than the number of colours.
     """
     if np.size(found) == 0 or np.size(truth) == 0:
-        raise ValueError(f"found has {np.size(found)} numbers and truth {np.size(truth)}; at least one colour of each is needed")
+        raise ValueError(f"found has shape {np.shape(found)} and truth {np.shape(truth)}; one of them has no colour")
     if np.ndim(found) != np.ndim(truth) or any(a not in (1, b) for a, b in zip(np.shape(found), np.shape(truth), strict=True)):
         raise ValueError(f"found has shape {np.shape(found)} and truth {np.shape(truth)}; found may have single colours for many")
     with np.errstate(divide="ignore"):
