@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_finite
 from quire.wave_cnn.training import relative_error
 from quire.wave_cnn.waves import WaveData
 
@@ -19,12 +20,16 @@ def ridge(
     """
     if not penalty > 0:
         raise ValueError(f"penalty is {penalty}; it must be positive")
-    if len(x) != len(y) or x.shape[1:] != new.shape[1:] or not len(x):
-        raise ValueError(f"x, y and new have shapes {x.shape}, {y.shape}, {new.shape}; they need [n, k], [n, m] and [l, k]")
+    _check_rows(x, y, new)
     x, y, new = (np.asarray(a, float) for a in (x, y, new))
     mean, level = x.mean(0), y.mean(0)
     x, new = x - mean, new - mean
     return new @ x.T @ np.linalg.solve(x @ x.T + penalty * np.eye(len(x)), y - level) + level
+
+
+def _check_rows(x, y, new):
+    if len(x) != len(y) or x.shape[1:] != new.shape[1:] or not len(x):
+        raise ValueError(f"x, y and new have shapes {x.shape}, {y.shape}, {new.shape}; they need [n, k], [n, m] and [l, k]")
 
 
 def linear_features(data: WaveData) -> Float[np.ndarray, "n k"]:
@@ -55,7 +60,12 @@ def linear_field(train: WaveData, new: Sequence[WaveData], penalties: Sequence[f
 def cubic(
     x: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n m"], new: Float[np.ndarray, "l k"], penalty: float = 1e-6
 ) -> Float[np.ndarray, "l m"]:
-    """Regression on all monomials of degree 3 at most, of inputs in units of their spread."""
+    """Regression on all monomials of degree 3 at most, of inputs in units of their spread.
+
+    Raises:
+        ValueError: as for `ridge`.
+    """
+    _check_rows(x, y, new)
     from sklearn.preprocessing import PolynomialFeatures
 
     mean, spread = x.mean(0), np.maximum(x.std(0), 1e-12)
@@ -66,7 +76,14 @@ def cubic(
 def nearest(
     x: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n *_"], new: Float[np.ndarray, "l k"]
 ) -> Float[np.ndarray, "l *_"]:
-    """What the run with the nearest parameters gave, in units of their spread."""
+    """What the run with the nearest parameters gave, in units of their spread.
+
+    Raises:
+        ValueError: without a run, for shapes that do not fit, or parameters that are not finite.
+    """
+    _check_rows(x, y, new)
+    check_finite("x", x)
+    check_finite("new", new)
     spread = np.maximum(x.std(0), 1e-12)
     distance = np.sum(((new[:, None] - x[None]) / spread) ** 2, axis=-1)
     return y[np.argmin(distance, axis=1)]

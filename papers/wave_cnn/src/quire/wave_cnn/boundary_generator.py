@@ -11,6 +11,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least, floating
 from quire.common.claims.paper import shared
 from quire.common.layers.initialisers import he_normal
 from quire.common.metrics.pca import principal_axes
@@ -36,11 +37,16 @@ class BoundaryGenerator(nnx.Module):
         rank: of that form; None for a full matrix.
         rngs: for the initial weights.
 
+    Raises:
+        ValueError: for a size or a rank below 1.
+
     >>> BoundaryGenerator(4, 48, (8, 12), None, rngs=nnx.Rngs(0))(jnp.ones((2, 4))).shape
     (2, 48)
     """
 
     def __init__(self, inputs: int, outputs: int, width: Sequence[int], rank: int | None, *, rngs: nnx.Rngs):
+        for name, size in (("inputs", inputs), ("outputs", outputs), ("width", min(width, default=0))):
+            check_at_least(name, size)
         hidden = int(np.prod(width))
         self.first = nnx.Linear(inputs, hidden, kernel_init=he_normal, rngs=rngs)
         full = rank is None
@@ -69,11 +75,13 @@ def solve_inside(parameters: Parameters, rims: Float[np.ndarray, "n times b"], w
     Displacement and acceleration at the start are those of the pulse on the whole square, which the parameters say.
 
     Raises:
-        ValueError: for two materials.
+        ValueError: for two materials, or as many histories and parameters as do not fit together.
     """
     if waves.materials != 1:
         raise ValueError(f"materials is {waves.materials}; the zone's own mesh has one speed")
-    return np.asarray(_solve_inside(jax.tree.map(jnp.asarray, parameters), jnp.asarray(rims), waves))
+    if np.ndim(rims) != 3 or len(rims) != len(parameters.width):
+        raise ValueError(f"rims has shape {np.shape(rims)} for {len(parameters.width)} simulations; it needs [n, times, b]")
+    return np.asarray(_solve_inside(waves.checked(parameters), floating(rims)[0], waves))
 
 
 @partial(jax.jit, static_argnames="waves")

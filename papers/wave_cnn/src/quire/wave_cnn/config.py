@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from quire.common.checks import check_at_least, check_positive
 from quire.wave_cnn.waves import Waves
 
 
@@ -22,7 +23,7 @@ class Surrogate:
         penalties: of the ridge regression.
 
     Raises:
-        ValueError: for samples that do not descend, or sizes that batches do not divide.
+        ValueError: for samples that do not descend, sizes that batches do not divide, or a number that is not positive.
     """
 
     waves: Waves = field(default_factory=Waves)
@@ -40,8 +41,12 @@ class Surrogate:
     penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0)
 
     def __post_init__(self):
-        if not self.samples or list(self.samples) != sorted(set(self.samples), reverse=True) or not self.rates:
-            raise ValueError(f"samples is {self.samples} and rates {self.rates}; samples must descend, and there must be a rate")
+        for name in ("rank", "shared_rank", "steps", "batch_size"):
+            check_at_least(name, getattr(self, name))
+        for name in ("rates", "penalties"):
+            check_positive(f"least of {name}", min(getattr(self, name), default=0))
+        if not self.samples or list(self.samples) != sorted(set(self.samples), reverse=True):
+            raise ValueError(f"samples is {self.samples}; samples must descend, and there must be one")
         if any(n < 1 or n % self.batch_size for n in (*self.samples, self.held_out, self.test)):
             raise ValueError(f"samples, held_out and test must be multiples of batch_size, {self.batch_size}")
         sides = (self.waves.times, self.waves.zone[1])
@@ -60,6 +65,9 @@ class Generator:
         width: of the two hidden layers, as its two factors: the counterpart in polyadic form folds it so.
         rank: of that counterpart.
         steps, rate: of Adam on all simulations at once; the rate falls to zero along a cosine.
+
+    Raises:
+        ValueError: for a number that is not positive, or more components than training simulations.
     """
 
     waves: Waves = field(default_factory=lambda: Waves(zone=(8, 17)))
@@ -71,10 +79,20 @@ class Generator:
     steps: int = 10_000
     rate: float = 5e-3
 
+    def __post_init__(self):
+        for name in ("train", "test", "components", "rank", "steps"):
+            check_at_least(name, getattr(self, name))
+        check_at_least("train", self.train, self.components)
+        check_positive("rate", self.rate)
+
 
 @dataclass(frozen=True)
 class OneLayer:
-    """One layer by the clock (C6): `channels` to `channels`, `batch` times `side` cubed places."""
+    """One layer by the clock (C6): `channels` to `channels`, `batch` times `side` cubed places.
+
+    Raises:
+        ValueError: for a number below 1.
+    """
 
     channels: int = 64
     taps: int = 5
@@ -82,6 +100,10 @@ class OneLayer:
     batch: int = 8
     rank: int = 64
     repeats: int = 9
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            check_at_least(name, value)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Num, Real
 
@@ -37,6 +38,9 @@ def cp_linear(
     sizes = [len(f) for f in inward]
     if not inward or not outward or x.shape[-1] != math.prod(sizes):
         raise ValueError(f"x has shape {x.shape} and the input factors {sizes} rows; the rows multiply to the inputs")
+    ranks = {np.shape(f)[1:] for f in (*inward, *outward)}
+    if len(ranks) > 1 or len(next(iter(ranks))) != 1:
+        raise ValueError(f"factors have shapes {[np.shape(f) for f in (*inward, *outward)]}; they need [size, rank], of one rank")
     h = x.reshape(*x.shape[:-1], *sizes)
     h = jnp.tensordot(h, jnp.asarray(inward[-1]), 1)
     for factor in reversed(inward[:-1]):

@@ -13,7 +13,7 @@ from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.layers.convolution import Implementation, Padding, conv_nd
 from quire.common.layers.initialisers import normal
-from quire.wave_cnn.one_way_kernels import check_shared, cp_kernel, factor_std, he_variance, shared_kernel
+from quire.wave_cnn.one_way_kernels import check_per_kernel, check_shared, cp_kernel, factor_std, he_variance, shared_kernel
 
 Mode = Literal["per_kernel", "shared"]
 Evaluation = Literal["auto", "dense", "sequential"]
@@ -44,7 +44,8 @@ def per_kernel_conv(
         ValueError: if shapes do not fit, or `evaluate` is unknown.
     """
     x = jnp.asarray(x)
-    out, channels, rank, _ = np.shape(factors[0]) if factors and np.ndim(factors[0]) == 4 else (0, 0, 0, 0)
+    check_per_kernel(factors)
+    out, channels, rank, _ = np.shape(factors[0])
     kernel_shape = (*(np.shape(f)[-1] for f in factors), channels, out)
     if x.ndim != len(kernel_shape) or x.shape[-1] != channels:
         raise ValueError(f"x has shape {x.shape} and factors {[np.shape(f) for f in factors]}; each axis of space needs one")
@@ -114,6 +115,9 @@ def shared_conv(
 def _along(x, taps, axis, stride, padding, *, groups, impl):
     """Convolution with filters `[taps, in / groups, out]` along one axis; stride and padding of that axis alone."""
     dims = x.ndim - 2
+    for name, given in (("stride", stride), ("padding", padding)):
+        if not isinstance(given, int | str) and len(given) != dims:
+            raise ValueError(f"{name} is {given}; it needs one for each of the {dims} axes")
     strides = (stride,) * dims if isinstance(stride, int) else tuple(stride)
     pads = padding if isinstance(padding, str) else [tuple(p) if k == axis else (0, 0) for k, p in enumerate(padding)]
     size = [taps.shape[0] if k == axis else 1 for k in range(dims)]

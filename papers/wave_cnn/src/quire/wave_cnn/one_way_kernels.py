@@ -32,11 +32,21 @@ def cp_kernel(factors: Sequence[Real[AnyArray, "out in rank _"]]) -> Float[Array
     >>> cp_kernel([a, b])[:, :, 0, 0].tolist()
     [[1.0, 10.0, 100.0], [2.0, 20.0, 200.0]]
     """
-    if not 1 <= len(factors) <= 3 or len({np.shape(f)[:-1] for f in factors}) > 1 or np.ndim(factors[0]) != 4:
-        raise ValueError(f"factors have shapes {[np.shape(f) for f in factors]}; they need [out, in, rank, taps], one to three")
+    check_per_kernel(factors)
     letters = AXES[: len(factors)]
     terms = ",".join("oir" + axis for axis in letters)
     return jnp.einsum(f"{terms}->{letters}io", *floating(*factors))
+
+
+def check_per_kernel(factors: Sequence[Real[AnyArray, "out in rank _"]]) -> None:
+    """Shapes of filters of each pair of channels.
+
+    Raises:
+        ValueError: if there are none or more than three, or they differ in channels or rank.
+    """
+    shapes = [np.shape(f) for f in factors]
+    if not 1 <= len(shapes) <= 3 or len({shape[:-1] for shape in shapes}) > 1 or len(shapes[0]) != 4:
+        raise ValueError(f"factors have shapes {shapes}; they need [out, in, rank, taps], one to three")
 
 
 def shared_kernel(factors: Sequence[Real[AnyArray, "*_"]]) -> Float[Array, "*size in out"]:
@@ -87,5 +97,11 @@ def factor_std(variance: float, rank: int, ways: int) -> float:
 
 
 def he_variance(in_features: int, size: Sequence[int]) -> float:
-    """`2 / (in prod(size))`: what a kernel before a ReLU starts with."""
+    """`2 / (in prod(size))`: what a kernel before a ReLU starts with.
+
+    Raises:
+        ValueError: for a size below 1.
+    """
+    check_at_least("in_features", in_features)
+    check_at_least("size", min(size, default=0))
     return 2 / (in_features * math.prod(size))

@@ -12,6 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from quire.common.arrays import AnyArray
+from quire.common.checks import check_at_least
 from quire.common.train.batches import epoch_indices
 from quire.common.train.finite import check_losses, check_state
 from quire.common.train.step import make_step, split_model
@@ -85,8 +86,11 @@ class Trainer:
         """Train one network.
 
         Raises:
+            ValueError: if fewer fields are there than are to be seen.
             TrainingDiverged: if a loss or a parameter is not finite.
         """
+        if run.samples > len(run.data.fields):  # rows beyond the last would be read as the last
+            raise ValueError(f"samples is {run.samples}; the data have {len(run.data.fields)}")
         _, _, weights = split_model(self.build(nnx.Rngs(run.key)))
         indices = epoch_indices(run.key, run.samples, self.batch_size, self.steps)
         arguments = (weights, (run.data.inputs, run.data.fields), indices, np.float32(run.rate), run.key)
@@ -100,7 +104,12 @@ class Trainer:
         return Trained(nnx.merge(self.graph, weights.params, self.fixed, weights.other), np.asarray(losses), seconds)
 
     def predict(self, model: nnx.Module, data: Scaled) -> Float[np.ndarray, "n times size size"]:
-        """Fields of a network, in their own units."""
+        """Fields of a network, in their own units.
+
+        Raises:
+            ValueError: without an input, or for as many as batches do not divide.
+        """
+        check_at_least("number of inputs", len(data.inputs))
         params = nnx.state(model, nnx.Param)
         batch = self.batch_size
         if rest := len(data.inputs) % batch:
@@ -109,7 +118,12 @@ class Trainer:
         return np.concatenate([np.asarray(part) for part in parts]) * np.float32(data.scale)
 
     def inference_seconds(self, model: nnx.Module, data: Scaled, repeats: int = 5) -> float:
-        """Least seconds that a batch takes to forecast, compilation left out."""
+        """Least seconds that a batch takes to forecast, compilation left out.
+
+        Raises:
+            ValueError: for less than one repeat.
+        """
+        check_at_least("repeats", repeats)
         params, batch = nnx.state(model, nnx.Param), data.inputs[: self.batch_size]
         times = []
         for _ in range(repeats + 1):

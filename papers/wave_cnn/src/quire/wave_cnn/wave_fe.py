@@ -104,8 +104,8 @@ class WaveFE:
         Raises:
             ValueError: as `newmark`.
         """
-        if np.shape(u0) != (n := self.shape[0] * self.shape[1],):
-            raise ValueError(f"u0 has shape {np.shape(u0)}; this mesh has {n} nodes")
+        self._check_nodes("u0", u0)
+        self._check_nodes("v0", v0)
         if boundary is None and not callable(self.c):
             return self._newmark_by_modes(u0, v0, dt, steps, a0)
         if boundary is None and self.bc == "dirichlet":
@@ -113,14 +113,30 @@ class WaveFE:
             boundary = Boundary(edge, np.zeros((steps + 1, edge.size)))
         return newmark(self.mass(), self.stiffness(), u0, v0, dt, steps, boundary, a0=a0)
 
-    def energy(self, u: Float[Array, "*times n"], v: Float[Array, "*times n"]) -> Float[Array, "*times"]:
-        """`v^T M v / 2 + u^T K u / 2`."""
+    def _check_nodes(self, name, values):
+        if np.shape(values) != (n := self.shape[0] * self.shape[1],):
+            raise ValueError(f"{name} has shape {np.shape(values)}; this mesh has {n} nodes")
+
+    def energy(self, u: Real[AnyArray, "*times n"], v: Real[AnyArray, "*times n"]) -> Float[Array, "*times"]:
+        """`v^T M v / 2 + u^T K u / 2`.
+
+        Raises:
+            ValueError: if u and v differ in shape or do not end in one number a node.
+        """
+        n = self.shape[0] * self.shape[1]
+        if np.shape(u) != np.shape(v) or np.shape(u)[-1:] != (n,):
+            raise ValueError(f"u has shape {np.shape(u)} and v {np.shape(v)}; they need [*times, {n}]")
         u, v = floating(u, v)
         mass, stiffness = self.mass().astype(u.dtype), self.stiffness().astype(u.dtype)
         return (jnp.sum(v * (v @ mass), axis=-1) + jnp.sum(u * (u @ stiffness), axis=-1)) / 2
 
     def acceleration(self, u: Real[AnyArray, " n"]) -> Float[Array, " n"]:
-        """`-M^-1 K u`, zero at edges that are held; for a speed of one number."""
+        """`-M^-1 K u`, zero at edges that are held; for a speed of one number.
+
+        Raises:
+            ValueError: if the speed is a function, or u has another shape.
+        """
+        self._check_nodes("u", u)
         _, stiffness, solve = self._operators()
         return self._whole(solve(-stiffness(self._free(u)), 1.0, 0.0))
 
@@ -149,7 +165,8 @@ class WaveFE:
 
     def _operators(self):
         """What applies mass and stiffness on the grid of free nodes, and what solves with both."""
-        assert not callable(self.c)  # a function has dense matrices
+        if callable(self.c):
+            raise ValueError("c is a function; modes need a speed of one number")
         square = self.c**2
         (mx, kx), (my, ky) = self._lines(self._held)
         basis = self.diagonalisation()

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from quire.common.arrays import AnyArray
-from quire.common.checks import check_at_least
+from quire.common.checks import check_at_least, floating
 from quire.common.random import generator
 from quire.wave_cnn.wave_fe import Edge, WaveFE, ring
 
@@ -29,8 +29,8 @@ class Waves:
         bc: at the edges of the square.
 
     Raises:
-        ValueError: for a size that is not positive, steps that `every` does not divide, a zone that leaves the square, or ranges
-            that do not ascend from positive numbers.
+        ValueError: for a size that is not positive, steps that `every` does not divide, a zone that leaves the square, ranges
+            that do not ascend from positive numbers, or an unknown `bc`.
     """
 
     elements: int = 32
@@ -56,6 +56,7 @@ class Waves:
                 raise ValueError(f"{name} is {(low, high)}; it needs positive numbers that ascend")
         if self.materials not in (1, 2):
             raise ValueError(f"materials is {self.materials}; it must be 1 or 2")
+        self.mesh()  # which refuses edges that it does not know
 
     @property
     def dt(self) -> float:
@@ -70,6 +71,17 @@ class Waves:
     def mesh(self) -> WaveFE:
         """The square, with a speed of 1."""
         return WaveFE(self.elements, self.elements, bc=self.bc)
+
+    def checked(self, parameters: "Parameters") -> "Parameters":
+        """Parameters of simulations of this law, floating.
+
+        Raises:
+            ValueError: if there are not as many centres, widths and rows of speeds, or not a speed for each material.
+        """
+        n, shapes = np.shape(parameters.width)[:1], [np.shape(x) for x in parameters]
+        if shapes != [(*n, 2), n, (*n, self.materials)]:
+            raise ValueError(f"parameters have shapes {shapes}; they need [n, 2], [n] and [n, {self.materials}]")
+        return Parameters(*(floating(x)[0] for x in parameters))
 
     def inside(self) -> tuple[slice, slice]:
         """The zone's nodes, on the grid."""
@@ -119,7 +131,12 @@ def pulse(parameters: Parameters, nodes: Float[AnyArray, "n 2"]) -> Float[Array,
 
 @partial(jax.jit, static_argnames="waves")
 def simulate(parameters: Parameters, waves: Waves) -> Float[Array, "n times nodes nodes"]:
-    """Every step of every simulation, the start included, on the whole square."""
+    """Every step of every simulation, the start included, on the whole square.
+
+    Raises:
+        ValueError: if there are not as many centres, widths and rows of speeds, or not a speed for each material.
+    """
+    parameters = waves.checked(parameters)
     mesh = waves.mesh()
 
     def one(single):
@@ -129,7 +146,7 @@ def simulate(parameters: Parameters, waves: Waves) -> Float[Array, "n times node
         return fe.newmark(u0, jnp.zeros_like(u0), waves.dt, waves.steps).displacement.reshape(-1, *mesh.shape)
 
     many = jax.vmap(one) if waves.materials == 1 else partial(jax.lax.map, one)  # a dense factor each would not fit side by side
-    return many(jax.tree.map(jnp.asarray, parameters))
+    return many(parameters)
 
 
 def _speed(speed, waves):
