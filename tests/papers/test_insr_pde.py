@@ -191,6 +191,24 @@ def test_a_network_of_space_and_time():
         assert float(terms["main"] + terms["initial"]) < 1e-25 < float(terms["boundary"])
 
 
+@pytest.mark.parametrize(
+    ("message", "call"),
+    [
+        ("fields is 0", lambda: equal_grid(10, 0)),
+        ("floats is 0", lambda: equal_grid(0, 1)),
+        (
+            "number of points of start is 0",
+            lambda: pinn_objective(siren, jnp.zeros((2, 2)), jnp.zeros((0, 1)), jnp.zeros((2, 2)), jnp.sin, velocity=1.0),
+        ),
+        ("restarts is 0", lambda: Network(restarts=0)),
+        ("hidden is 0", lambda: Network(hidden=0)),
+    ],
+)
+def test_what_experiments_refuse(as_installed, message, call):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
 # --- Claims ---
 
 

@@ -15,6 +15,7 @@ from quire.common.data.meshes import ball_surface
 from quire.common.fields.winding_number import points_inside
 from quire.common.pde.contact import Plane, Sphere
 from quire.common.pde.elastodynamics import Elastodynamics, Motion, Points, Samples, network_displacement
+from quire.common.pde.finite_elements import box_mesh
 from quire.common.pde.minimise import Adam, LevenbergMarquardt
 from quire.common.testing import assert_close
 from quire.insr_pde import solids_figures
@@ -203,3 +204,26 @@ def test_figures():
         solids_figures.falling_body({"t = 0": ball.vertices}, ball.faces, -2.0),
     ):
         assert isinstance(figure, Figure)
+
+
+@pytest.mark.parametrize(
+    ("message", "call"),
+    [
+        ("steps is 0", lambda: replace(PRESETS["quick"].solids.stretch, steps=0)),
+        ("hold is -1", lambda: replace(PRESETS["quick"].solids.stretch, hold=-1)),
+        ("number of starts is 0", lambda: move_elements(PRESETS["quick"].solids.stretch, box_of_elements(), [])),
+        (r"offset of the problem is -2.0 along", lambda: squeezed(offset_by(-2.0), grid_points(2, 2))),
+    ],
+)
+def test_what_solids_refuse(as_installed, message, call):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def box_of_elements():
+    return box_mesh((1, 1), -np.ones(2), np.ones(2))
+
+
+def offset_by(along):
+    run = PRESETS["quick"].solids.stretch
+    return replace(run, problem=replace(run.problem, offset=(along, 0.0)))

@@ -19,6 +19,7 @@ from quire.common.metrics.anomaly import anomaly_threshold, detection, point_adj
 from quire.common.metrics.forecast import mape, mase, smape
 from quire.common.testing import assert_close, assert_vmap_consistent, max_relative_error
 from quire.timesnet import anomalies, benchmark, classification, forecasting, imputation, short_term
+from quire.timesnet.comparison import Comparison
 from quire.timesnet.config import PRESETS, QUICK, Size, Training
 from quire.timesnet.convert import config_of, load_timesnet, set_inception
 from quire.timesnet.models import (
@@ -422,6 +423,43 @@ def test_epochs_are_chosen_by_validation(as_installed):
     assert len(seen) == 2 and (seen[0][1] != seen[1][1]).any()
     with pytest.raises(ValueError, match="early stopping needs validate"):
         train_two(config, training)
+
+
+def test_scores_of_bytes_and_of_other_shapes(as_installed):
+    x, mask = np.array([200, 7, 100], np.uint8), np.array([1, 0, 3])
+    assert imputation.interpolate(x, mask).tolist() == [200, 150, 100]
+    assert imputation.observed_mean(x, mask).tolist() == [150, 150, 150]
+    assert float(imputation.masked_mse(x, x[::-1], np.zeros(3))) == pytest.approx(20000 / 3)
+    for form in (imputation.interpolate, imputation.observed_mean):
+        with pytest.raises(ValueError, match=r"x has shape \(3,\) and mask \(1,\)"):
+            form(x, mask[:1])
+        with pytest.raises(ValueError, match="of one step or more"):
+            form(x[:0], mask[:0])
+
+
+@pytest.mark.parametrize(
+    ("message", "call"),
+    [
+        ("total is 4; 2 windows of 5", lambda: anomalies.join(np.zeros((2, 5)), 4)),
+        ("total is 5; 2 windows of 5", lambda: anomalies.join(np.zeros((2, 5)), 5)),
+        ("total is 11; 2 windows of 5", lambda: anomalies.join(np.zeros((2, 5)), 11)),
+        (r"inputs hold \[3, 4\] examples", lambda: predict((None, None), (np.zeros((3, 2)), np.zeros((4, 2))), 2)),
+        ("number of data sets is 0", lambda: Comparison().result()),
+        (r"rates is \(0.5, 1.0\)", lambda: replace(QUICK.imputation, rates=(0.5, 1.0))),
+        ("batch is 0", lambda: replace(QUICK.classification, batch=0)),
+        ("column is -1", lambda: replace(QUICK.anomalies, column=-1)),
+        ("ratio is nan", lambda: replace(QUICK.anomalies, ratio=float("nan"))),
+        ("steps of a series is 1", lambda: short_term.draw_cuts(one_step_series(), np.random.default_rng(0), (2,))),
+    ],
+)
+def test_what_protocols_refuse(as_installed, message, call):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def one_step_series():
+    series = generated_short_series()
+    return replace(series, insamples=[series.insamples[0], series.insamples[1][:1]])
 
 
 # --- Claims ---

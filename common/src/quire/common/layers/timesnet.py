@@ -205,8 +205,10 @@ def folded_conv(
 def _folded_product(steps: int, x: Array, kernel: Array, period: Array | int) -> Array:
     rows, cols, channels, out = kernel.shape
     z = _cycles(x, kernel, steps, period) @ jnp.swapaxes(kernel, 1, 2).reshape(rows * channels, cols * out)
-    parts = zip(_offsets(cols), jnp.split(z, cols, axis=2), strict=True)
-    return sum(jnp.where(_inside(dj, steps, period), _moved(part, dj, steps), 0) for dj, part in parts)
+    y = jnp.zeros((), z.dtype)
+    for dj, part in zip(_offsets(cols), jnp.split(z, cols, axis=2), strict=True):
+        y = y + jnp.where(_inside(dj, steps, period), _moved(part, dj, steps), 0)
+    return y
 
 
 def _folded_forward(steps, x, kernel, period):

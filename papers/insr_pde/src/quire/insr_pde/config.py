@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from quire.common.checks import check_at_least
 from quire.common.pde.minimise import Adam, LevenbergMarquardt, Solver
 from quire.common.pde.precision import Precision
 from quire.insr_pde import solids_config
@@ -25,11 +26,19 @@ class Network:
     Attributes:
         hidden, num_hidden_layers: width, and layers between the first and the output layer.
         restarts: new networks that the first solver of a fit tries.
+
+    Raises:
+        ValueError: for a number below 1, or a negative number of layers.
     """
 
     hidden: int = 12
     num_hidden_layers: int = 2
     restarts: int = 1
+
+    def __post_init__(self):
+        check_at_least("hidden", self.hidden)
+        check_at_least("num_hidden_layers", self.num_hidden_layers, 0)
+        check_at_least("restarts", self.restarts)
 
 
 @dataclass(frozen=True)

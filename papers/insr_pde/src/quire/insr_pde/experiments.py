@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.interpolate import CubicSpline
 
+from quire.common.checks import check_at_least
 from quire.common.fields.siren import Layers, init_siren, siren
 from quire.common.fields.siren_laplacian import siren_laplacian
 from quire.common.pde.advection import Advection, fit_objective
@@ -40,7 +41,13 @@ def num_floats(network: Network, in_dim: int, out_dim: int) -> int:
 
 
 def equal_grid(floats: int, fields: int) -> int:
-    """Points along each side of the smallest square grid with at least as many floats."""
+    """Points along each side of the smallest square grid with at least as many floats.
+
+    Raises:
+        ValueError: for fewer than one float or field.
+    """
+    check_at_least("floats", floats)
+    check_at_least("fields", fields)
     return math.ceil((floats / fields) ** 0.5)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
 from quire.common.fields.operators import value_and_jacobian
 from quire.common.pde.advection import Network
 from quire.common.pde.objective import Block, Objective
@@ -30,7 +31,12 @@ def pinn_objective(
         initial: `u_0`.
         velocity: a.
         initial_weight: w.
+
+    Raises:
+        ValueError: without a point in one of the three sets.
     """
+    for name, points in (("inside", inside), ("start", start), ("ends", ends)):
+        check_at_least(f"number of points of {name}", len(points))
 
     def transport(params, point):
         _, slope = value_and_jacobian(lambda y: field(params, y), point)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.checks import check_at_least
 from quire.common.fields.siren import Layers, init_siren
 from quire.common.pde.elastic_elements import MeshEquations, located, mesh_samples, nodal_displacement
 from quire.common.pde.elastodynamics import Displacement, Motion, Samples, deformed, network_displacement
@@ -92,7 +93,11 @@ def move_elements(run: SolidRun, mesh: Mesh, starts: Sequence[Float[np.ndarray, 
         mesh: of the box.
         starts: None raises the load from 0 in steps; displacements, for a static problem, are solved at full load, in as many
             steps if another start needs them, so that one program serves all.
+
+    Raises:
+        ValueError: without a start.
     """
+    check_at_least("number of starts", len(starts))
     total, sides = 2 * run.stand_for**run.problem.dim, 2 * run.stand_for ** (run.problem.dim - 1)
     samples = mesh_samples(mesh, total=total, side_total=sides if run.problem.constraint else 0)
     equations, raised = MeshEquations(mesh), _loads(run)
@@ -138,11 +143,13 @@ def squeezed(run: SolidRun, x: Float[np.ndarray | Array, "n d"]) -> Float[np.nda
     """The affine stretch that meets the offset and keeps the area: what a person would try first.
 
     Raises:
-        ValueError: if the problem has no offset.
+        ValueError: if the problem has no offset, or one by which nothing of the length of 2 is left.
     """
     if run.problem.offset is None:
         raise ValueError("offset of the problem is None; a stretch needs one")
     along = run.problem.offset[0]
+    if not along > -2:
+        raise ValueError(f"offset of the problem is {along} along the first axis; it must be above -2")
     return np.stack([along * (x[:, 0] + 1) / 2, x[:, 1] * (1 / (1 + along / 2) - 1)], axis=1)
 
 

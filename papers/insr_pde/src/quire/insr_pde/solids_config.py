@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from quire.common.checks import check_at_least
 from quire.common.pde.contact import Plane, Sphere
 from quire.common.pde.elastodynamics import Elastodynamics
 from quire.common.pde.minimise import Adam, LevenbergMarquardt, Solver
@@ -54,6 +55,9 @@ class SolidRun:
         cells: of the mesh that stores as many floats as the network, and `fine_cells` of the reference.
         elements: solver of a step on meshes.
         precision: of the network; meshes are float64.
+
+    Raises:
+        ValueError: without a step, or for a negative number of steps at full load.
     """
 
     problem: Elastodynamics
@@ -72,6 +76,10 @@ class SolidRun:
     fine_cells: tuple[int, ...] = ()
     elements: LevenbergMarquardt = field(default_factory=lambda: LevenbergMarquardt(80, 1e-3, floor=1e-12, settled=1e-10))
     precision: Precision = "float64"
+
+    def __post_init__(self):
+        check_at_least("steps", self.steps)
+        check_at_least("hold", self.hold, 0)
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,15 @@ def cut(x: Float[np.ndarray, "t d"], length: int) -> Float[np.ndarray, "n length
 
 
 def join(values: Float[np.ndarray, "n length"], total: int) -> Float[np.ndarray, " total"]:
-    """Inverse of `cut` for one number a step; steps of two windows take that of the first."""
-    whole, rest = divmod(total, values.shape[1])
+    """Inverse of `cut` for one number a step; steps of two windows take that of the first.
+
+    Raises:
+        ValueError: if so many steps are not cut into so many windows.
+    """
+    length = check_at_least("length", values.shape[1])
+    if total < length or -(-total // length) != len(values):
+        raise ValueError(f"total is {total}; {len(values)} windows of {length} come of another number of steps")
+    whole, rest = divmod(total, length)
     tail = values[whole][-rest:] if rest else values[:0].reshape(-1)
     return np.concatenate([values[:whole].reshape(-1), tail])
 

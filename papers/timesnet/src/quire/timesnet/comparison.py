@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from quire.common.checks import check_at_least
 from quire.common.data.source import Source
 
 Scores = Mapping[str, Mapping[str, Sequence[float] | np.ndarray]]
@@ -46,7 +47,12 @@ class Comparison:
         self._weights.append(weight)
 
     def result(self) -> dict[str, Any]:
-        """Mean scores by metric and method, what the first set shows, `data` and `stand_in_for`."""
+        """Mean scores by metric and method, what the first set shows, `data` and `stand_in_for`.
+
+        Raises:
+            ValueError: if nothing was added.
+        """
+        check_at_least("number of data sets", len(self._names))
         means = {
             metric: {
                 method: np.average([scores[metric][method] for scores in self._scores], axis=0, weights=self._weights)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from quire.common.checks import check_at_least
 from quire.common.data.m4 import Group
 from quire.common.data.telemetry import AnomalySet
 from quire.common.data.time_series import SeriesName
@@ -54,7 +55,11 @@ class Forecasting:
 
 @dataclass(frozen=True)
 class Imputation:
-    """Imputation of entries missing at random, at every rate of `rates`."""
+    """Imputation of entries missing at random, at every rate of `rates`.
+
+    Raises:
+        ValueError: for a rate that does not lie between 0 and 1.
+    """
 
     series: tuple[SeriesName, ...]
     rates: tuple[float, ...]
@@ -62,6 +67,10 @@ class Imputation:
     model: Size
     training: Training
     num_windows: int | None = None
+
+    def __post_init__(self):
+        if not all(0 < rate < 1 for rate in self.rates):
+            raise ValueError(f"rates is {self.rates}; they must lie between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -96,12 +105,19 @@ class ShortTerm:
 
 @dataclass(frozen=True)
 class Classification:
-    """Sets of the UEA archive; `batch` cases are classified together in the test, since they share their periods."""
+    """Sets of the UEA archive; `batch` cases are classified together in the test, since they share their periods.
+
+    Raises:
+        ValueError: for a batch without a case.
+    """
 
     sets: tuple[str, ...]
     model: Size
     training: Training
     batch: int = 10
+
+    def __post_init__(self):
+        check_at_least("batch", self.batch)
 
 
 @dataclass(frozen=True)
@@ -115,6 +131,9 @@ class Anomalies:
         model, training: TimesNet and how it is trained.
         ratio: per cent of steps to flag.
         column: whose squared error is the score; None averages all columns.
+
+    Raises:
+        ValueError: for a negative column, or a ratio that does not lie between 0 and 100.
     """
 
     seq_len: int
@@ -124,6 +143,11 @@ class Anomalies:
     sets: tuple[AnomalySet, ...] = ()
     ratio: float = 1.0
     column: int | None = 0
+
+    def __post_init__(self):
+        check_at_least("column", self.column or 0, 0)
+        if not 0 < self.ratio < 100:
+            raise ValueError(f"ratio is {self.ratio}; it must lie between 0 and 100")
 
 
 @dataclass(frozen=True)

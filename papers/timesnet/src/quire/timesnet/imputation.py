@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Real
 
-from quire.common.checks import check_at_least
+from quire.common.checks import at_least_float32, check_at_least
 from quire.common.data.time_series import Series, windows
 from quire.common.random import generator
 from quire.common.train.batches import stacked_batch
@@ -31,16 +31,21 @@ def masked_mse(output: Values, target: Values, mask: Values) -> Array:
     """
     if not output.shape == target.shape == mask.shape:
         raise ValueError(f"output, target, mask have shapes {output.shape}, {target.shape}, {mask.shape}; they must be the same")
-    missing = mask == 0
+    output, target = at_least_float32(output, target)
+    missing = jnp.asarray(mask) == 0
     return jnp.sum(jnp.where(missing, output - target, 0) ** 2) / jnp.maximum(jnp.sum(missing), 1)
 
 
 def interpolate(x: Float[np.ndarray, "*batch t"], mask: Real[np.ndarray, "*batch t"]) -> Float[np.ndarray, "*batch t"]:
     """Straight lines between observed entries, the nearest one beyond the ends; 0 where nothing was observed.
 
+    Raises:
+        ValueError: if the shapes differ, or there is no step.
+
     >>> interpolate(np.array([9.0, 1.0, 9.0, 3.0, 9.0]), np.array([0, 1, 0, 1, 0])).tolist()
     [1.0, 1.0, 2.0, 3.0, 3.0]
     """
+    x = _values(x, mask)
     t = np.arange(x.shape[-1])
     seen = mask > 0
     before = np.maximum.accumulate(np.where(seen, t, -1), axis=-1)
@@ -50,6 +55,13 @@ def interpolate(x: Float[np.ndarray, "*batch t"], mask: Real[np.ndarray, "*batch
     a, b = np.take_along_axis(x, left, -1), np.take_along_axis(x, right, -1)
     share = (t - left) / np.maximum(right - left, 1)
     return np.where(seen.any(-1, keepdims=True), a + share * (b - a), 0)
+
+
+def _values(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The series in floating point, for differences of bytes wrap around."""
+    if x.shape != mask.shape or not x.shape or not x.shape[-1]:
+        raise ValueError(f"x has shape {x.shape} and mask {mask.shape}; they must be the same, of one step or more")
+    return x if np.issubdtype(x.dtype, np.floating) else x.astype(float)
 
 
 # --- Entries missing at random ---
@@ -132,11 +144,15 @@ def train_imputer(series: Series, task: Imputation, rate: float, keys: jax.Array
 def observed_mean(x: Float[np.ndarray, "*batch t"], mask: Real[np.ndarray, "*batch t"]) -> Float[np.ndarray, "*batch t"]:
     """Mean of what was observed, on every step; 0 where nothing was.
 
+    Raises:
+        ValueError: if the shapes differ, or there is no step.
+
     >>> observed_mean(np.array([9.0, 1.0, 3.0]), np.array([0, 1, 1])).tolist()
     [2.0, 2.0, 2.0]
     """
-    observed = np.where(mask > 0, x, 0).sum(-1, keepdims=True)
-    return np.broadcast_to(observed / np.maximum(mask.sum(-1, keepdims=True), 1), x.shape)
+    x, seen = _values(x, mask), mask > 0
+    observed = np.where(seen, x, 0).sum(-1, keepdims=True)
+    return np.broadcast_to(observed / np.maximum(seen.sum(-1, keepdims=True, dtype=x.dtype), 1), x.shape)
 
 
 # --- Gaps in periodic series ---

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
+from quire.common.checks import check_at_least
 from quire.common.data.m4 import Group, ShortSeries, generated_short_series, m4
 from quire.common.data.source import Source, open_or
 from quire.common.losses.forecast import smape_loss
@@ -28,7 +29,13 @@ def open_group(group: Group, *, fallback: bool = False) -> Source[ShortSeries]:
 
 def draw_cuts(series: ShortSeries, rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Random series, and for each a random point within its last `history * horizon` steps, counted from the end: at least one
-    step lies on either side."""
+    step lies on either side.
+
+    Raises:
+        ValueError: if there is no series, or one has a single step.
+    """
+    check_at_least("number of series", len(series.insamples))
+    check_at_least("steps of a series", min(map(len, series.insamples)), 2)
     row = rng.integers(0, len(series.insamples), shape)
     lengths = np.array([len(x) for x in series.insamples])
     return row, rng.integers(1, np.minimum(lengths[row], int(series.history * series.horizon) + 1))

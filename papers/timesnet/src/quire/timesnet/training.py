@@ -82,12 +82,14 @@ def predict(runs: Runs, inputs: Sequence[np.ndarray], batch_size: int, *, own: b
         own: whether every run has inputs of its own.
 
     Raises:
-        ValueError: for a batch size below 1, or without an example.
+        ValueError: for a batch size below 1, without an example, or inputs of different numbers of them.
     """
     check_at_least("batch_size", batch_size)
-    check_at_least("number of examples", inputs[0].shape[1 if own else 0])
+    counts = [x.shape[1 if own else 0] for x in inputs]
+    if len(set(counts)) != 1:
+        raise ValueError(f"inputs hold {counts} examples; they need one number")
+    count = check_at_least("number of examples", counts[0])
     graph, states = runs[0], jax.device_get(runs[1])
-    count = inputs[0].shape[1 if own else 0]
     whole = count // batch_size * batch_size
     of_runs = []
     for run in range(jax.tree.leaves(states)[0].shape[0]):
