@@ -12,7 +12,7 @@ def activation(q: Num[AnyArray, "*_ r"]) -> Float[Array, "*_ r"]:
 
     Integers and booleans count as floating-point numbers. The paper leaves the function open.
 
-    >>> activation(np.array([0, 0])).tolist()
+    >>> activation(jax.numpy.array([0, 0])).tolist()
     [0.5, 0.5]
     """
     (q,) = floating(q)
