@@ -1,5 +1,7 @@
 """Fields on the sphere: harmonics, couplings, rotations, grids, Fourier series, radial functions, neighbours."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -150,17 +152,19 @@ def test_angles_continue_beyond_pi():
 
 def test_harmonics_are_smooth_at_poles_and_defined_at_zero():
     assert_gradients(lambda r: spherical_harmonics(4, r), normal(0, 3, 3))
-    pole = jnp.array([0.0, 0.0, 1.0])
     with jax.enable_x64():
-        jacobian = jax.jacobian(lambda r: spherical_harmonics(4, r))(pole.astype(float))
-        tilted = jax.jacobian(lambda r: spherical_harmonics(4, r))(jnp.array([1e-7, -1e-7, 1.0]))
-        assert_close(jacobian, tilted, 1e-5)
-    zero = jnp.zeros(3)
-    np.testing.assert_array_equal(spherical_harmonics(3, zero)[1:], 0)
-    np.testing.assert_array_equal(jax.jacobian(lambda r: spherical_harmonics(3, r))(zero), 0)
-    np.testing.assert_array_equal(jax.jacobian(lambda r: normalize(r)[1])(zero), 0)
-    hessian = jax.hessian(lambda r: spherical_harmonics(3, r).sum())(zero)
-    assert bool(jnp.isfinite(hessian).all())
+        jacobian = jax.jit(jax.jacobian(lambda r: spherical_harmonics(4, r)))
+        assert_close(jacobian(np.array([0.0, 0.0, 1.0])), jacobian(np.array([1e-7, -1e-7, 1.0])), 1e-5)
+
+    def derivatives(r):
+        harmonics = lambda r: spherical_harmonics(3, r)  # noqa: E731
+        slopes = jax.jacobian(harmonics)(r), jax.jacobian(lambda r: normalize(r)[1])(r)
+        return harmonics(r), slopes, jax.hessian(lambda r: harmonics(r).sum())(r)
+
+    value, slopes, curvature = jax.jit(derivatives)(np.zeros(3, np.float32))
+    for zero in (value[1:], *slopes):
+        np.testing.assert_array_equal(zero, 0)
+    assert np.isfinite(curvature).all()
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
@@ -316,12 +320,12 @@ def test_torus_values(lmax):
     with jax.enable_x64():
         x = normal(0, 2, num_coefficients(lmax))
         size = 2 * lmax + 3
-        values = to_torus(half_series(x), size)
+        values = jax.jit(lambda x: to_torus(half_series(x), size))(x)
         angles = 2 * np.pi * np.arange(size) / size
         theta, phi = np.meshgrid(angles, angles, indexing="ij")
-        Y = spherical_harmonics_angles(lmax, jnp.asarray(theta), jnp.asarray(phi))
-        assert_close(values, jnp.einsum("uva,ra->uvr", Y, x), 1e-13)
-        assert_close(from_half_series(from_torus(values, lmax, lmax), lmax), x, 1e-13)
+        Y = jax.jit(lambda theta, phi: spherical_harmonics_angles(lmax, theta, phi))(theta, phi)
+        assert_close(values, np.einsum("uva,ra->uvr", Y, x), 1e-13)
+        assert_close(jax.jit(lambda values: from_half_series(from_torus(values, lmax, lmax), lmax))(values), x, 1e-13)
         assert_gradients(lambda x: from_half_series(from_torus(to_torus(half_series(x), size) ** 2, lmax, lmax), lmax), x)
 
 
@@ -330,32 +334,37 @@ def test_torus_values(lmax):
 
 def test_radial_functions_at_their_ends():
     with jax.enable_x64():
-        r = jnp.array([0.0, 1e-9, 2.5, 5.0, 6.0])
-        basis = bessel_basis(r, 5.0)
+        r = np.array([0.0, 1e-9, 2.5, 5.0, 6.0])
+        basis = np.asarray(jax.jit(lambda r: bessel_basis(r, 5.0))(r))
         assert_close(basis[0], basis[1], 1e-8)
         assert_close(basis[2], np.sqrt(2 / 5) * np.sin(np.arange(1, 9) * np.pi / 2) / 2.5, 1e-12)
-        assert_gradients(lambda r: bessel_basis(r, 5.0), jnp.array([0.5, 2.0]))
-        assert bool(jnp.isfinite(jax.grad(lambda r: bessel_basis(r, 5.0).sum())(0.0)))
-        envelope = jax.vmap(jax.value_and_grad(lambda r: polynomial_cutoff(r, 5.0)))(r)
-        assert_close(envelope[0][jnp.array([0, 3, 4])], [1.0, 0.0, 0.0], 1e-12)
-        np.testing.assert_allclose(envelope[1][jnp.array([0, 3, 4])], 0, atol=1e-12)
-        curvature = jax.grad(jax.grad(lambda r: polynomial_cutoff(r, 5.0)))(5.0 - 1e-6)
+        assert_gradients(lambda r: bessel_basis(r, 5.0), np.array([0.5, 2.0]))
+        assert np.isfinite(jax.jit(jax.grad(lambda r: bessel_basis(r, 5.0).sum()))(0.0))
+        envelope = jax.device_get(jax.jit(jax.vmap(jax.value_and_grad(lambda r: polynomial_cutoff(r, 5.0))))(r))
+        assert_close(envelope[0][[0, 3, 4]], [1.0, 0.0, 0.0], 1e-12)
+        np.testing.assert_allclose(envelope[1][[0, 3, 4]], 0, atol=1e-12)
+        curvature = jax.jit(jax.grad(jax.grad(lambda r: polynomial_cutoff(r, 5.0))))(5.0 - 1e-6)
         assert abs(float(curvature)) < 1e-4
 
 
 def test_neighbours_match_all_pairs():
-    positions = normal(0, 9, 3) * 1.5
-    capacity = most_neighbours(np.asarray(positions)[None], 2.0)
-    near = neighbour_list(positions, 2.0, capacity)
-    distance = np.linalg.norm(np.asarray(positions)[:, None] - np.asarray(positions), axis=-1)
+    positions = np.asarray(normal(0, 9, 3)) * np.float32(1.5)
+    capacity = most_neighbours(positions[None], 2.0)
+
+    @partial(jax.jit, static_argnums=1)
+    def neighbours(positions, capacity):
+        near = neighbour_list(positions, 2.0, capacity)
+        return near, edge_vectors(positions, near)
+
+    near, vectors = jax.device_get(neighbours(positions, capacity))
+    distance = np.linalg.norm(positions[:, None] - positions, axis=-1)
     for i in range(9):
         expected = {j for j in range(9) if j != i and distance[i, j] < 2}
         assert {int(j) for j in near.index[i][near.mask[i]]} == expected
     assert int(near.overflow) == 0
-    lost = neighbour_list(positions, 2.0, max(1, capacity - 1))
+    lost, _ = neighbours(positions, max(1, capacity - 1))
     assert int(lost.overflow) == sum(max(0, int(row.sum()) - 1 - max(1, capacity - 1)) for row in distance < 2)
-    vectors = edge_vectors(positions, near)
-    assert_close(jnp.linalg.norm(vectors, axis=-1)[near.mask], distance[np.arange(9)[:, None], near.index][near.mask], 1e-5)
+    assert_close(np.linalg.norm(vectors, axis=-1)[near.mask], distance[np.arange(9)[:, None], near.index][near.mask], 1e-5)
     np.testing.assert_array_equal(vectors[~near.mask], 0)
 
 
@@ -372,13 +381,15 @@ def test_neighbours_of_padded_frames():
 def test_an_atom_that_is_nowhere_is_not_lost():
     """A position that is not finite reaches the vectors of all atoms, where an isolated atom would leave a plausible energy."""
     with jax.debug_nans(False):
-        positions = jnp.array([[0.0, 0, 0], [1, 0, 0], [9, 0, 0], [0, jnp.nan, 0]])
-        near = neighbour_list(positions, 2.0, 2)
+        positions = np.array([[0.0, 0, 0], [1, 0, 0], [9, 0, 0], [0, np.nan, 0]], np.float32)
+        neighbours = jax.jit(lambda positions, present: neighbour_list(positions, 2.0, 2, present))
+        near = neighbours(positions, None)
         assert near.index[:3, 0].tolist() == [3, 3, 3] and near.mask[:3, 0].all()
-        assert bool(jnp.isnan(edge_vectors(positions, near)).any((1, 2)).all())
-        assert bool(jnp.isnan(spherical_harmonics(2, positions[3:])[:, 1:]).all()) and bool(jnp.isnan(normalize(positions[3])[1]))
-        assert bool(jnp.isnan(polynomial_cutoff(jnp.array(jnp.nan), 2.0)))
-        padded = neighbour_list(positions, 2.0, 2, jnp.array([True, True, True, False]))
+        assert np.isnan(jax.jit(edge_vectors)(positions, near)).any((1, 2)).all()
+        harmonics, length = jax.jit(lambda r: (spherical_harmonics(2, r), normalize(r)[1]))(positions[3])
+        assert np.isnan(harmonics[1:]).all() and np.isnan(length)
+        assert np.isnan(polynomial_cutoff(jnp.array(np.nan), 2.0))
+        padded = neighbours(positions, np.array([True, True, True, False]))
     assert not bool((padded.mask & (padded.index == 3)).any())
 
 
@@ -416,12 +427,18 @@ def test_degenerate_inputs_and_dtypes(function, x):
 
 def test_directions_of_vectors_of_any_length():
     """Squares of lengths of 1e-25 and 1e25 are no float32 numbers."""
-    r = jnp.asarray(POINTS, jnp.float32)
-    for size in (1e-25, 1e25):
-        assert_close(spherical_harmonics(3, size * r), spherical_harmonics(3, r), 1e-5)
-        assert_close(normalize(size * r)[1] / size, normalize(r)[1], 1e-6)
-        slope = jax.jacobian(lambda r: spherical_harmonics(2, r))
-        assert_close(slope(size * r[0]) * size, slope(r[0]), 1e-5)
+    r = np.asarray(POINTS, np.float32)
+
+    @jax.jit
+    def found(r):
+        return spherical_harmonics(3, r), normalize(r)[1], jax.jacobian(lambda r: spherical_harmonics(2, r))(r[0])
+
+    harmonics, length, slope = found(r)
+    for size in np.float32([1e-25, 1e25]):
+        others = found(size * r)
+        assert_close(others[0], harmonics, 1e-5)
+        assert_close(others[1] / size, length, 1e-6)
+        assert_close(others[2] * size, slope, 1e-5)
 
 
 def test_alignment_takes_vectors_of_any_length():
@@ -431,7 +448,7 @@ def test_alignment_takes_vectors_of_any_length():
 
 
 def test_radial_functions_close_to_zero_and_of_integers(as_installed):
-    curvature = jax.grad(jax.grad(lambda r: bessel_basis(r, 5.0, 1)[0]))
+    curvature = jax.jit(jax.grad(jax.grad(lambda r: bessel_basis(r, 5.0, 1)[0])))
     assert float(curvature(1e-6)) == pytest.approx(-((2 / 5) ** 0.5) * (np.pi / 5) ** 3 / 3, rel=1e-5)
     r = np.array([1e-6, 1e-3, 0.49, 0.51, 2.0, 9.0])
     assert_matches_float64(lambda r: jax.vmap(jax.grad(jax.grad(sinc)))(r), r)

@@ -138,6 +138,12 @@ def is_as_accurate(preset: Preset, key: jax.Array) -> Measurement:
         on_average(beats("gap, classical", lower_is_better=True, of="gap, one-way")),
     ),
     trivial="mean field",
+    expect="partly",
+    because=(
+        "The test error is lower, the gap is not smaller: classical networks fit the few samples less well. So it was over six "
+        "seeds at this rate (test .38 for .41, gap .17 for .14) and over nine at 5e-3 (.38 for .44, .17 for .13), where three "
+        "seeds alone tip either way."
+    ),
 )
 def overfits_less(preset: Preset, key: jax.Array) -> Measurement:
     """The fewest samples. A smaller gap between test and training error counts only together with a smaller test error."""
