@@ -11,8 +11,8 @@ import sys
 from quire.common.claims import run
 from quire.common.claims.display import surprises
 
-wrong, by_clock = surprises(run(sys.argv[1]).entries())
-print(f"{sys.argv[1]}: every claim ran" + "".join(f"; {one}" for one in (*wrong, *by_clock)))
+wrong, undecided = surprises(run(sys.argv[1]).entries())
+print(f"{sys.argv[1]}: every claim ran" + "".join(f"; {one}" for one in (*wrong, *undecided)))
 PYTHON
     done
 done

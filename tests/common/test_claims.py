@@ -311,6 +311,33 @@ def test_a_surprise_by_the_clock_is_said_and_does_not_fail_the_notebook(capsys):
     assert not record.as_expected  # the record does say so
 
 
+@pytest.mark.parametrize(
+    ("values", "holds", "decided"),
+    [
+        ((0.4, 0.9, 0.1), on_average(above(0.5)), False),  # a mean of margins of -.03, an interval from -1.04 to .97
+        ((0.1, 0.2, 0.15), on_average(above(0.5)), True),
+        ((0.4, 0.9, 0.1), every_seed(above(0.5)), True),
+        ((0.4, 0.9, 0.1), above(0.5), True),
+        ((0.4,), on_average(above(0.5)), True),
+    ],
+)
+def test_a_mean_that_the_seeds_leave_level_is_said_and_does_not_fail_the_notebook(capsys, values, holds, decided):
+    toy, _ = with_claims()
+    left = list(values)
+    toy.claim("L", **(ARGS | {"holds": holds, "seeds": len(values)}), trivial="majority")(
+        lambda preset, key: Measurement(left.pop(), "d", baselines={"majority": 0.0})
+    )
+    scorecard = Scorecard(run(toy, claims=["L"]))
+    if decided:
+        with pytest.raises(AssertionError, match=r"L (partly|not reproduced), expected reproduced"):
+            scorecard.check()
+    else:
+        scorecard.check()
+        said = capsys.readouterr().out
+        assert "not decided by this run: L not reproduced, expected reproduced (its interval over seeds holds zero)" in said
+    assert not scorecard.record.as_expected
+
+
 def test_the_scorecard_carries_the_record():
     record = run(with_claims()[0])
     shown = Scorecard(record)._repr_mimebundle_()
