@@ -1,7 +1,7 @@
 """Unsupervised pretraining by maximum likelihood, then a head on few labels: factor models, mixtures, contrastive learning.
 
-Ge, Tang, Fan and Jin, *On the Provable Advantage of Unsupervised Pretraining*, ICLR 2024, arXiv 2303.01566. The paper is a theory;
-no code of the authors was found.
+Ge, Tang, Fan and Jin, *On the Provable Advantage of Unsupervised Pretraining*, ICLR 2024, arXiv 2303.01566. The paper is a
+theory; no code of the authors was found.
 """
 
 from quire.unsupervised_pretraining import benchmark, claims

@@ -203,7 +203,7 @@ def term_in_unlabelled(preset: Preset, key: jax.Array) -> Measurement:
 
 @paper.claim(
     "U5",
-    says="Where the components of a mixture stand apart, pretraining makes few labels suffice; where they overlap, it gains nothing",
+    says="Where components of a mixture stand apart, pretraining makes few labels suffice; where they overlap, it gains nothing",
     source="section on Gaussian mixtures",
     metric="error of two-phase",
     holds=all_of(at_least(0, of="half of the supervised error - error"), at_most(0, of="gain where they overlap, lower end")),

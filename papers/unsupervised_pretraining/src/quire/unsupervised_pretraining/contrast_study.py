@@ -1,6 +1,7 @@
 """U6: linear encoders from pairs, and what labels cost afterwards."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from quire.unsupervised_pretraining.two_phase import erm_linear
 RATE = 0.05
 
 
-def draw_contrast(config: Contrast, key: jax.Array) -> dict[str, np.ndarray]:
+def draw_contrast(config: Contrast, key: jax.Array) -> dict[str, Any]:
     """A true encoder, pairs under it, a random start, and sets of labelled examples; float64, on the host."""
     draw = generator(key)
     truth = random_encoder((config.d, config.r), jax.random.fold_in(key, 1), scale=config.scale)
@@ -67,18 +68,17 @@ def _excess(thetas: Float[Array, "ms r d"], x, y, best) -> dict[str, Array]:
 
 @shared
 def contrast_study(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
-    """`Procrustes error` `[seeds, ms]`; excess risks `[seeds, draws, ms]` of two-phase and `[seeds, draws]` of what labels alone do."""
+    """`Procrustes error` `[seeds, ms]`; excess risks `[seeds, draws, ms]` of two-phase, `[seeds, draws]` of the others."""
     config = preset.contrast
     drawn = [draw_contrast(config, key) for key in keys]
     with jax.enable_x64():
         data = jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
         thetas = np.asarray(_pretrain(data["start"], data["pairs"], config.ms, config.steps))
-        aligned = np.array(
-            [[_aligned_error(fitted, one["theta"]) for fitted in of] for of, one in zip(thetas, drawn, strict=True)]
-        )
+        aligned = [[_aligned_error(fitted, one["theta"]) for fitted in of] for of, one in zip(thetas, drawn, strict=True)]
         over_draws = jax.jit(lambda thetas, *sets: jax.lax.map(lambda one: _excess(thetas, *one), sets))
         risks = [over_draws(of, one["x"], one["y"], one["best"]) for of, one in zip(thetas, drawn, strict=True)]
-        return {"Procrustes error": aligned} | {name: np.stack([np.asarray(risk[name]) for risk in risks]) for name in risks[0]}
+        found = {name: np.stack([np.asarray(risk[name]) for risk in risks]) for name in risks[0]}
+        return {"Procrustes error": np.array(aligned)} | found
 
 
 def _aligned_error(fitted: np.ndarray, theta: np.ndarray) -> float:

@@ -1,9 +1,10 @@
 """Contrastive learning: of two inputs, `P(t = 1 | x, x') = sigmoid(f(x)^T f(x'))`; the side information is `s = (x', t)`.
 
-Maximum likelihood is logistic regression with an encoder inside. Turning all features by one orthogonal matrix leaves the likelihood
-as it is; downstream, `y` is linear in `f(x)`, so the head absorbs it.
+Maximum likelihood is logistic regression with an encoder inside. Turning all features by one orthogonal matrix leaves the
+likelihood as it is; downstream, `y` is linear in `f(x)`, so the head absorbs it.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
@@ -29,8 +30,8 @@ class Pairs(NamedTuple):
 class Encoder(NamedTuple):
     """Maps `[out, in]` with tanh between them, and biases `[out]` of the hidden ones. One map alone is the linear class."""
 
-    weights: tuple[Array, ...]
-    biases: tuple[Array, ...] = ()
+    weights: tuple[AnyArray, ...]
+    biases: tuple[AnyArray, ...] = ()
 
     def __call__(self, x: Real[AnyArray, "n d"]) -> Float[Array, "n r"]:
         """Features f(x).
@@ -60,9 +61,7 @@ def random_encoder(sizes: tuple[int, ...], key: jax.Array, *, scale: float = 1.0
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(f"sizes is {sizes}; it needs those of inputs and features at least, all positive")
     draw = generator(key)
-    weights = tuple(
-        jnp.asarray(scale * draw.standard_normal((b, a)) / a**0.5) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-    )
+    weights = tuple(jnp.asarray(scale * draw.standard_normal((b, a)) / a**0.5) for a, b in pairwise(sizes))
     return Encoder(weights, tuple(jnp.zeros(width, weights[0].dtype) for width in sizes[1:-1]))
 
 

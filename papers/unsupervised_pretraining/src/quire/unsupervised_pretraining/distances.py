@@ -13,7 +13,7 @@ from quire.common.checks import at_least_float32, check_at_least
 def squared_hellinger_gaussian(s1: Real[AnyArray, "*batch d d"], s2: Real[AnyArray, "*batch d d"]) -> Float[Array, "*batch"]:
     """`H^2` of N(0, S1) and N(0, S2): `1 - det(S1)^(1/4) det(S2)^(1/4) / det((S1 + S2) / 2)^(1/2)`.
 
-    By the eigenvalues of `S1^-1 S2`, whose distance from 1 is kept to all digits: matrices that are close have a distance as well.
+    By the eigenvalues of `S1^-1 S2`, whose distance from 1 is kept to all digits: close ones have a distance as well.
 
     Args:
         s1, s2: covariances, positive definite; NaN comes of others.

@@ -1,7 +1,7 @@
 """The factor model `x = B z + mu` with `z ~ N(0, I_r)` and `mu ~ N(0, I_d)`; downstream `y = beta^T z + nu`.
 
 The noise is known to have unit variance, so the maximum likelihood is in closed form, and what the features are is settled: the
-posterior mean, which shrinks each factor by its own signal-to-noise ratio. Rotations of z are left open; a linear head absorbs them.
+posterior mean, which shrinks each factor by its own signal-to-noise ratio. Rotations of z stay open; a linear head absorbs them.
 """
 
 import math
@@ -17,7 +17,7 @@ from quire.common.checks import at_least_float32, check_finite
 class FactorModel(NamedTuple):
     """Loadings B `[d, r]`."""
 
-    loadings: Array
+    loadings: AnyArray
 
     @classmethod
     def fit(cls, x: Real[AnyArray, "m d"], r: int) -> "FactorModel":

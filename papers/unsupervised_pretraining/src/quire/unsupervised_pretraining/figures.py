@@ -39,7 +39,7 @@ def dimensions(dims: Sequence[int], risks: Mapping[str, np.ndarray]) -> Figure:
     figure, ((axes,),) = plots.axes(width=5.4)
     places = np.arange(len(risks))
     colours = [COLOURS[name] for name in risks]
-    for i, (d, alpha) in enumerate(zip(dims, (0.45, 1.0), strict=True)):
+    for i, alpha in enumerate((0.45, 1.0)):
         bars = axes.bar(places + 0.4 * i - 0.2, [values[i] for values in risks.values()], 0.36, color=colours, alpha=alpha)
         axes.bar_label(bars, [f"{values[i]:.2g}" for values in risks.values()], fontsize=8, padding=2)
     axes.set(yscale="log", ylabel="excess risk", xticks=places, title=f"d = {dims[0]} (pale) and d = {dims[1]}")
@@ -57,7 +57,7 @@ def rates(ns: np.ndarray, curves: Mapping[str, np.ndarray], d: int, noise: float
     axes.loglog(finer, scale * d / (finer - d - 1), ":", color=BLUE, label="$d / (n - d - 1)$")
     axes.loglog(finer, 0.6 * curves["two-phase"][0] * ns[0] / finer, "--", color=GREY, lw=1, label="$1/n$")
     axes.set(xlabel="labels n", ylabel="excess risk")
-    plots.log_ticks(axes, ns)
+    plots.log_ticks(axes, ns.tolist())
     axes.legend(**OUTSIDE)
     return figure
 

@@ -21,8 +21,8 @@ from quire.common.quant.codebooks import kmeans_start
 class GaussianMixture(NamedTuple):
     """Means `[k, d]` of the components, and the logits `[k]` of their weights: all free numbers, which gradients may move."""
 
-    means: Array
-    logits: Array
+    means: AnyArray
+    logits: AnyArray
 
     @classmethod
     def fit(

@@ -75,11 +75,12 @@ def mixture_gap(candidate: GaussianMixture, truth: GaussianMixture, draw: np.ran
     _check_shapes(candidate.means, truth.means)
     means, other = np.asarray(truth.means), np.asarray(candidate.means)
     _, order = linear_sum_assignment(((means[:, None] - other[None]) ** 2).sum(-1))
-    labels = draw.choice(len(means), samples, p=np.asarray(truth.weights, float) / float(truth.weights.sum()))
+    weights = [np.asarray(mixture.weights, float) for mixture in (truth, candidate)]
+    labels = draw.choice(len(means), samples, p=weights[0] / weights[0].sum())
     noise = draw.standard_normal((samples, means.shape[1]))
     off = (means - other[order])[labels]
     shift = -np.sum(off * noise, axis=1) - 0.5 * np.sum(off**2, axis=1)
-    shift += np.log(np.asarray(candidate.weights)[order] / np.asarray(truth.weights))[labels]
+    shift += np.log(weights[1][order] / weights[0])[labels]
     x = jnp.asarray(means[labels] + noise, means.dtype)
     return Gap(total_variation(jnp.zeros(samples), jnp.asarray(shift)), total_variation(truth.logpdf(x), candidate.logpdf(x)))
 

@@ -5,10 +5,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from quire.common.arrays import AnyArray
 from quire.common.claims import shared
 from quire.common.claims.criteria import confidence_interval
 from quire.common.random import generator
@@ -64,7 +65,7 @@ def centroids(x: np.ndarray, y: np.ndarray, classes: int) -> tuple[np.ndarray, n
 def supervised_errors(data: MixtureData, n: int, classes: int) -> dict[str, float]:
     """Errors of classifiers of x from n labelled examples.
 
-    The linear discriminant knows that covariances are unit matrices, which spares it their estimation; it is the nearest centroid.
+    The linear discriminant knows that covariances are unit matrices, which spares it their estimation: the nearest centroid.
     """
     x, y = data.x[:n], data.y[:n]
     if len(np.unique(y)) < 2:
@@ -81,7 +82,7 @@ def supervised_errors(data: MixtureData, n: int, classes: int) -> dict[str, floa
 
 
 def end_to_end_errors(data: MixtureData, n: int) -> np.ndarray:
-    """Errors of mixture and table trained together on n labelled examples, from the centroids of the classes; data are stacked."""
+    """Errors of mixture and table trained together on n labelled examples, from centroids of classes; data are stacked."""
     count, k = data.classes.shape
     onehot = np.eye(k, dtype=np.float32)
     means = np.stack([centroids(data.x[i, :n], data.y[i, :n], k)[0] for i in range(count)])
@@ -110,7 +111,7 @@ def _truth(data: MixtureData) -> TwoPhase:
 
 
 @jax.jit
-def two_phase_errors(models: GaussianMixture, data: MixtureData, used: Float[Array, "ns n"]) -> Float[Array, "data ns"]:
+def two_phase_errors(models: GaussianMixture, data: MixtureData, used: Bool[AnyArray, "ns n"]) -> Float[Array, "data ns"]:
     """Errors with a table learned from the labelled examples that are used; models and data are stacked."""
 
     def of_data(model, data):
@@ -129,7 +130,7 @@ def two_phase_errors(models: GaussianMixture, data: MixtureData, used: Float[Arr
 
 @shared
 def mixture_study(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
-    """Errors `[seeds, separations, ns]` by method; `end to end` `[seeds, separations]` at `few`; `Bayes` and `majority class` alike."""
+    """Errors `[seeds, separations, ns]`; `[seeds, separations]` of what is known at `few` only or needs no labels."""
     config = preset.mixture
     draws = [generator(key) for key in keys]
     data = [draw_mixture(config, separation, draw) for draw in draws for separation in config.separations]
@@ -151,7 +152,7 @@ def mixture_study(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
 
 
 def _against_best(found: dict[str, np.ndarray], few: int) -> dict[str, np.ndarray]:
-    """`[seeds, separations]`: errors of the supervised classifier that is best on average over seeds, and what two-phase gains on it.
+    """`[seeds, separations]`: errors of the supervised classifier that is best on average, and what two-phase gains on it.
 
     The gain is that of every seed, and the lower end of its interval over seeds, the same for all of them.
     """

@@ -1,7 +1,7 @@
 """What labels alone can do: ridge regression on x with a penalty by leave-one-out, and model and head trained end to end.
 
-In the factor model the composition of model and head is every linear function of x (`c = B (I + B^T B)^-1 beta`, any direction and
-length), so empirical risk minimisation over it is least squares on x; with the composition bounded, it is ridge regression.
+In the factor model the composition of model and head is every linear function of x (`c = B (I + B^T B)^-1 beta`, of any direction
+and length), so empirical risk minimisation over it is least squares on x; with the composition bounded, it is ridge regression.
 """
 
 import jax

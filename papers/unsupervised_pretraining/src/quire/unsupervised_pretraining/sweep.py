@@ -1,8 +1,8 @@
 """Sweeps over factor models: every method on growing samples, for many problems side by side.
 
-Samples and sizes follow each other in loops of one compiled program: two batches of decompositions at once can lock up XLA's pool of
-threads on a processor. Problems are drawn on the host in float64. A smaller d, r, m or n costs no other program: x is padded with coordinates that are zero,
-loadings with columns that are zero, labelled data with rows that are zero, and none of that changes an estimate.
+Problems are drawn on the host in float64. A smaller d, r, m or n costs no other program: x is padded with coordinates of zero,
+loadings with columns of zero, labelled data with rows of zero, and none of that changes an estimate. Samples and sizes follow each
+other in loops: two batches of decompositions at once can lock up XLA's pool of threads on a processor.
 """
 
 from collections.abc import Callable, Sequence

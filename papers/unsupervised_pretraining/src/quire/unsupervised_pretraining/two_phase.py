@@ -1,6 +1,6 @@
 """The framework: a latent-variable model by maximum likelihood on unlabelled data, then a head by least squares on labelled data.
 
-Phase 1: `phi_hat = argmax sum_(i <= m) log p_phi(x_i, s_i)`.  Phase 2: `psi_hat = argmin sum_(j <= n) (g_(phi_hat, psi)(x_j) - y_j)^2`,
+Phase 1: `phi_hat = argmax sum_(i <= m) log p_phi(x_i, s_i)`.  Phase 2: `psi_hat = argmin sum_(j <= n) (g(x_j) - y_j)^2`,
 where `g(x) = E[y | x]` is the head applied to the features `E[z | x]`.
 """
 
@@ -26,7 +26,7 @@ class TwoPhase(NamedTuple):
     """A fitted model and its head `[r]` or `[r, outputs]`."""
 
     model: Any
-    head: Array
+    head: AnyArray
 
     def predict(self, x: Real[AnyArray, "n d"]) -> Float[Array, "n *outputs"]:
         """`E[y | x]` under model and head."""
@@ -97,15 +97,15 @@ def erm_linear(
 def erm_table(responsibilities: Real[AnyArray, "n k"], y: Real[AnyArray, "n *outputs"]) -> Float[Array, "k *outputs"]:
     """The table psi of least `sum_ik r_ik |y_i - psi_k|^2`: means of the labels, weighed by what belongs to an entry.
 
-    The square is convex, so this bounds the squared error of `sum_k r_ik psi_k` from above; unlike its minimum the table stays within
-    the range of the labels. An entry that nothing belongs to is the mean of all labels.
+    The square is convex, so this bounds the squared error of `sum_k r_ik psi_k` from above; unlike its minimum the table stays
+    within the range of the labels. An entry that nothing belongs to is the mean of all labels.
 
     Args:
         responsibilities: of every entry for every example, not negative; rows sum to one.
         y: labels; one-hot for classes.
 
     Raises:
-        ValueError: without an example, if the numbers of rows differ, for negative responsibilities, or numbers that are not finite.
+        ValueError: without an example, if the numbers of rows differ, for negative responsibilities, or numbers not finite.
 
     >>> print(erm_table(jnp.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), jnp.array([2.0, 4.0])))
     [2. 4. 3.]
