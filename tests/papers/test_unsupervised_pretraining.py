@@ -59,7 +59,7 @@ from quire.unsupervised_pretraining import (
 from quire.unsupervised_pretraining.config import Factors, Mixture
 from quire.unsupervised_pretraining.contrast_study import draw_contrast
 from quire.unsupervised_pretraining.mixture_study import MixtureData, centroids, draw_mixture, pretrain, two_phase_errors
-from quire.unsupervised_pretraining.sweep import Sample, draw_sample, excess_risks
+from quire.unsupervised_pretraining.sweeps import Sample, draw_sample, excess_risks
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(9, 5)).astype(np.float32)

@@ -19,9 +19,9 @@ from quire.unsupervised_pretraining.factor_model import FactorModel
 from quire.unsupervised_pretraining.gaussian_mixture import GaussianMixture, em, em_step, uniform_mixture
 from quire.unsupervised_pretraining.informative import Gap, contrastive_gap, factor_gap, kappa_hat, mixture_gap
 from quire.unsupervised_pretraining.paper import paper
+from quire.unsupervised_pretraining.phases import TwoPhase, erm_linear, erm_table, excess_risk_linear, two_phase
 from quire.unsupervised_pretraining.supervised import end_to_end, ridge_loo, ridge_path
-from quire.unsupervised_pretraining.sweep import Problem, factor_problem, silent_coordinate, silent_factor, sweep
-from quire.unsupervised_pretraining.two_phase import TwoPhase, erm_linear, erm_table, excess_risk_linear, two_phase
+from quire.unsupervised_pretraining.sweeps import Problem, factor_problem, silent_coordinate, silent_factor, sweep
 
 __all__ = [
     "PRESETS",

@@ -1,10 +1,12 @@
 """The claims of the paper, in its order: U1 to U8."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from quire.common.claims import (
     Measurement,
@@ -22,10 +24,10 @@ from quire.unsupervised_pretraining import figures
 from quire.unsupervised_pretraining.config import Preset
 from quire.unsupervised_pretraining.contrast_study import contrast_study
 from quire.unsupervised_pretraining.factor_model import FactorModel
-from quire.unsupervised_pretraining.factor_study import KINDS, crossover_study, factor_study, likelihood_study
+from quire.unsupervised_pretraining.factor_study import crossover_study, factor_study, likelihood_study, silent_study
 from quire.unsupervised_pretraining.mixture_study import mixture_study
 from quire.unsupervised_pretraining.paper import paper
-from quire.unsupervised_pretraining.sweep import factor_problem
+from quire.unsupervised_pretraining.sweeps import factor_problem
 
 SEEDS = 6
 LABELS_ONLY = ("least squares", "ridge", "nothing learned")
@@ -45,28 +47,34 @@ LABELS_ONLY = ("least squares", "ridge", "nothing learned")
     exact=True,
 )
 def closed_form(preset: Preset, key: jax.Array) -> Measurement:
-    """A sample with as many factors as there are and one with as many as there could be, which the noise explains better."""
+    """As many factors as there are, and as many as there could be, most of which the noise explains better."""
     config, draw = preset.likelihood, generator(key)
     problem = factor_problem(config.d, config.r, 0.0, draw)
     x, _ = problem.draw(config.ms[0], draw)
-    shape = config.d, config.r
-    directions = draw.standard_normal((60, *shape)) * np.repeat([1e-2, 1e-1, 1.0], 20)[:, None, None]
+    moves = draw.standard_normal((60, config.d, config.d)) * np.repeat([1e-2, 1e-1, 1.0], 20)[:, None, None]
+    moves[:, :, config.r :] = 0
+    truth = np.pad(problem.loadings, ((0, 0), (0, config.d - config.r)))
     with jax.enable_x64():
-        s = jnp.asarray(x.T @ x / len(x))
-        fits = [FactorModel.from_second_moments(s, r) for r in (config.r, config.d)]
-        slope = jax.grad(lambda b: FactorModel(b).nll(s))
-        gradient = max(float(jnp.abs(slope(fit.loadings)).max()) for fit in fits)
-        nll = jax.jit(lambda b: FactorModel(b).nll(s))
-        least = nll(fits[0].loadings)
-        moved = jax.jit(jax.vmap(nll))(fits[0].loadings[None] + directions)
-        return Measurement(
-            gradient,
-            f"{len(x)} inputs, d = {config.d}, r = {config.r} and r = d",
-            extras={
-                "NLL at the estimate - NLL at the truth": float(least - nll(jnp.asarray(problem.loadings))),
-                "least rise of the NLL by a perturbation": float((moved - least).min()),
-            },
-        )
+        gradient, above_truth, rise = map(float, _likelihood(x.T @ x / len(x), truth, moves, config.r))
+    return Measurement(
+        gradient,
+        f"{len(x)} inputs, d = {config.d}, r = {config.r} and r = d",
+        extras={
+            "NLL at the estimate - NLL at the truth": above_truth,
+            "least rise of the NLL by a perturbation": rise,
+        },
+    )
+
+
+@partial(jax.jit, static_argnames="r")
+def _likelihood(s, truth, moves, r: int) -> tuple[Array, Array, Array]:
+    """Largest gradient at the estimates of r and of d factors; NLL of the first against the truth and against perturbations."""
+    nll = lambda b: FactorModel(b).nll(s)  # noqa: E731
+    largest = FactorModel.from_second_moments(s, len(s)).loadings
+    fitted = largest * (jnp.arange(len(s)) < r)[None]  # columns of zeros are no factors: one shape serves every r
+    slopes = jax.lax.map(jax.grad(nll), jnp.stack([fitted, largest]))
+    others = jax.lax.map(nll, jnp.concatenate([truth[None], fitted[None] + moves]))
+    return jnp.abs(slopes).max(), nll(fitted) - others[0], (others[1:] - nll(fitted)).min()
 
 
 def _at(study: Mapping[str, np.ndarray], name: str, kind: int, n: int) -> np.ndarray:
@@ -283,18 +291,23 @@ def _gain(study: Mapping[str, np.ndarray], kind: int) -> tuple[float, float, flo
 )
 def informativeness_matters(preset: Preset, key: jax.Array) -> Measurement:
     """Gains over the best of the baselines with their intervals over draws; the informative problem of U2 beside them."""
-    study, config = factor_study(preset, key), preset.factors
-    means = _means(study, KINDS.index("silent coordinate"), 0)
-    extras = {}
-    for kind in KINDS[1:]:
-        mean, low, high = _gain(study, KINDS.index(kind))
-        extras |= {f"gain, {kind}": mean, f"gain, {kind}, lower end": low, f"gain, {kind}, upper end": high}
-    silent = _means(study, KINDS.index("silent factor"), 0)
+    silent = silent_study(preset, key)
+    gains = {
+        "silent factor": _gain(silent, 0),
+        "silent coordinate": _gain(silent, 1),
+        "larger d": _gain(factor_study(preset, key), 1),
+    }
+    extras = {
+        f"gain, {kind}{part}": value
+        for kind, of_kind in gains.items()
+        for part, value in zip(("", ", lower end", ", upper end"), of_kind, strict=True)
+    }
+    unseen, means = (_means(silent, kind, 0) for kind in (0, 1))
     return Measurement(
         means["two-phase"],
-        f"{_factors(preset)}, n = {config.ns[0]}",
+        f"{_factors(preset)}, n = {preset.factors.ns[0]}",
         baselines=_baselines(means),
-        extras=extras | {f"silent factor, {name}": silent[name] for name in ("two-phase", *LABELS_ONLY)},
+        extras=extras | {f"silent factor, {name}": unseen[name] for name in ("two-phase", *LABELS_ONLY)},
     )
 
 

@@ -21,9 +21,9 @@ class Factors:
     dims: tuple[int, int] = (20, 60)
     r: int = 3
     m: int = 2000
-    ns: tuple[int, ...] = (80, 160, 320, 960)
+    ns: tuple[int, ...] = (80, 160, 320, 1280)
     noise: float = 0.5
-    draws: int = 20
+    draws: int = 40
 
     def __post_init__(self):
         if list(self.ns) != sorted(self.ns) or min(self.ns) <= max(self.dims) or not 1 <= self.r <= min(self.dims):
@@ -49,7 +49,7 @@ class Crossover:
     ms: tuple[int, ...] = (50, 160, 500, 1600, 5000)
     ns: tuple[int, ...] = (80, 320, 1280, 5000)
     noise: float = 0.5
-    draws: int = 10
+    draws: int = 6
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ QUICK = Preset()
 """A laptop, seconds."""
 
 STANDARD = Preset(
-    Factors((60, 180), m=20_000, ns=(240, 480, 960, 2880), draws=100),
+    Factors((60, 180), m=20_000, ns=(240, 480, 960, 3840), draws=100),
     Crossover(d=180, r=5, ms=(160, 500, 1600, 5000, 16_000), ns=(240, 960, 3840, 15_000), draws=50),
     Mixture(k=8, d=60, m=20_000, restarts=16, steps=300, tests=20_000),
     Contrast(d=30, ms=(3000, 12_000, 50_000), n=60, draws=100, steps=1000),
@@ -145,7 +145,7 @@ STANDARD = Preset(
 """One GPU, minutes."""
 
 PAPER = Preset(
-    Factors((200, 600), r=5, m=100_000, ns=(800, 1600, 3200, 9600), draws=200),
+    Factors((200, 600), r=5, m=100_000, ns=(800, 1600, 3200, 12_800), draws=200),
     Crossover(d=600, r=5, ms=(500, 1600, 5000, 16_000, 50_000), ns=(800, 3200, 12_800, 50_000), draws=100),
     Mixture(k=10, d=200, m=100_000, restarts=32, steps=500, tests=100_000),
     Contrast(d=100, r=5, ms=(10_000, 50_000, 250_000), n=200, draws=200, steps=3000),

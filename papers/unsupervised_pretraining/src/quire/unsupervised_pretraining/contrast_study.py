@@ -14,8 +14,8 @@ from quire.common.random import generator
 from quire.unsupervised_pretraining.config import Contrast, Preset
 from quire.unsupervised_pretraining.contrastive import Encoder, draw_pairs, random_encoder, weighted_nll
 from quire.unsupervised_pretraining.descent import descend
+from quire.unsupervised_pretraining.phases import erm_linear
 from quire.unsupervised_pretraining.supervised import PENALTIES, ridge_path
-from quire.unsupervised_pretraining.two_phase import erm_linear
 
 RATE = 0.05
 

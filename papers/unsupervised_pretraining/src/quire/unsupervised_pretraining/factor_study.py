@@ -1,5 +1,6 @@
 """U2 to U4 and U7, U8: factor models, all methods on the same data."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -12,23 +13,23 @@ from quire.common.random import generator
 from quire.unsupervised_pretraining.config import Likelihood, Preset
 from quire.unsupervised_pretraining.distances import squared_hellinger_gaussian
 from quire.unsupervised_pretraining.factor_model import FactorModel
-from quire.unsupervised_pretraining.sweep import factor_problem, silent_coordinate, silent_factor, sweep
-
-KINDS = ("smaller d", "larger d", "silent factor", "silent coordinate")
-"""Problems of `factor_study`, in this order; the last two have the larger d."""
+from quire.unsupervised_pretraining.sweeps import factor_problem, silent_coordinate, silent_factor, sweep
 
 
 @shared
 def factor_study(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
-    """Excess risks `[seeds, kinds, draws, ...]`, as `sweep` returns them."""
+    """Excess risks `[seeds, dims, draws, ...]` of informative problems, as `sweep` returns them."""
     config = preset.factors
-    small, large = config.dims
-    kinds = [
-        partial(kind, d, config.r, config.noise)
-        for kind, d in ((factor_problem, small), (factor_problem, large), (silent_factor, large), (silent_coordinate, large))
-    ]
-    found = [sweep(kinds, generator(key), ms=(config.m,), ns=config.ns, draws=config.draws) for key in keys]
-    return {name: np.stack([each[name] for each in found]) for name in found[0]}
+    kinds = [partial(factor_problem, d, config.r, config.noise) for d in config.dims]
+    return _over_seeds(lambda draw: sweep(kinds, draw, ms=(config.m,), ns=config.ns, draws=config.draws), keys)
+
+
+@shared
+def silent_study(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
+    """Excess risks `[seeds, kinds, draws, ...]` at the larger d and the first n: a silent factor, a silent coordinate."""
+    config = preset.factors
+    kinds = [partial(kind, config.dims[1], config.r, config.noise) for kind in (silent_factor, silent_coordinate)]
+    return _over_seeds(lambda draw: sweep(kinds, draw, ms=(config.m,), ns=config.ns[:1], draws=config.draws), keys)
 
 
 @shared
@@ -36,8 +37,13 @@ def crossover_study(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
     """Excess risks `[seeds, draws, ...]` over sizes of both samples, of factors that are weak."""
     config = preset.crossover
     kind = partial(factor_problem, config.d, config.r, config.noise, strength=config.strength)
-    found = [sweep([kind], generator(key), ms=config.ms, ns=config.ns, draws=config.draws) for key in keys]
-    return {name: np.stack([each[name][0] for each in found]) for name in found[0]}
+    found = _over_seeds(lambda draw: sweep([kind], draw, ms=config.ms, ns=config.ns, draws=config.draws), keys)
+    return {name: risks[:, 0] for name, risks in found.items()}
+
+
+def _over_seeds(of_seed: Callable[[np.random.Generator], dict[str, np.ndarray]], keys: jax.Array) -> dict[str, np.ndarray]:
+    found = [of_seed(generator(key)) for key in keys]
+    return {name: np.stack([each[name] for each in found]) for name in found[0]}
 
 
 def likelihood_study(config: Likelihood, key: jax.Array) -> dict[str, Float[np.ndarray, "draws ms"]]:

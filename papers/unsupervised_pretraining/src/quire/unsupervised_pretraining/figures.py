@@ -41,7 +41,7 @@ def dimensions(dims: Sequence[int], risks: Mapping[str, np.ndarray]) -> Figure:
     colours = [COLOURS[name] for name in risks]
     for i, alpha in enumerate((0.45, 1.0)):
         bars = axes.bar(places + 0.4 * i - 0.2, [values[i] for values in risks.values()], 0.36, color=colours, alpha=alpha)
-        axes.bar_label(bars, [f"{values[i]:.2g}" for values in risks.values()], fontsize=8, padding=2)
+        axes.bar_label(bars, [f"{values[i]:.2g}" for values in risks.values()], fontsize=7, padding=2)
     axes.set(yscale="log", ylabel="excess risk", xticks=places, title=f"d = {dims[0]} (pale) and d = {dims[1]}")
     axes.set_xticks(places, [name.replace(" ", "\n") for name in risks])
     return figure
@@ -50,8 +50,9 @@ def dimensions(dims: Sequence[int], risks: Mapping[str, np.ndarray]) -> Figure:
 def rates(ns: np.ndarray, curves: Mapping[str, np.ndarray], d: int, noise: float) -> Figure:
     """Excess risk against labels, log-log; the exact law of least squares and the slope -1 beside it."""
     figure, ((axes,),) = plots.axes(width=5, height=3.4)
-    for name, curve in curves.items():
-        axes.loglog(ns, curve, "o-", color=COLOURS[name], label=name, ms=4, lw=1 if name == "true model" else 1.8)
+    for name in ("nothing learned", "least squares", "ridge", "two-phase"):
+        axes.loglog(ns, curves[name], "o-", color=COLOURS[name], label=name, ms=4)
+    axes.loglog(ns, curves["true model"], "+", color="black", ms=10, label="true model, head learned")
     finer = np.geomspace(ns[0], ns[-1], 60)
     scale = curves["least squares"][-1] * (ns[-1] - d - 1) / d
     axes.loglog(finer, scale * d / (finer - d - 1), ":", color=BLUE, label="$d / (n - d - 1)$")
@@ -72,7 +73,8 @@ def crossover(ms: Sequence[int], ns: Sequence[int], risks: Mapping[str, np.ndarr
         left.loglog(ns, risks[name], "s--", color=COLOURS[name], ms=3, label=name)
     left.set(xlabel="labels n", ylabel="excess risk")
     plots.log_ticks(left, ns)
-    left.legend(frameon=False, fontsize=7)
+    left.set_ylim(top=12 * left.get_ylim()[1])  # room for the names
+    left.legend(frameon=False, fontsize=8, ncols=2, loc="upper right")
     right.loglog(ms, risks["two-phase"][:, -1], "o-", color=RED, label=f"two-phase, n = {ns[-1]}")
     for name in ("least squares", "true model"):
         right.axhline(risks[name][-1], color=COLOURS[name], ls="--", lw=1, label=name)
@@ -135,13 +137,19 @@ def likelihood(ms: Sequence[int], curves: Mapping[str, np.ndarray], parameters: 
 
 def informative(panels: Mapping[str, tuple[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]]) -> Figure:
     """Quotients of the two distances: for every model the name of its x axis, and curves by name."""
-    figure, (row,) = plots.axes(len(panels), width=3.5, height=3.1)
+    figure, (row,) = plots.axes(len(panels), width=3.4, height=3.1)
     for axes, (title, (axis, curves)) in zip(np.atleast_1d(row), panels.items(), strict=True):
         for (name, (x, y)), colour in zip(curves.items(), (RED, BLUE, GREEN), strict=False):
-            axes.loglog(x, y, "o-", color=colour, label=name, ms=4)
-        axes.set(xlabel=axis, title=title)
+            axes.plot(x, y, "o-", color=colour, label=name, ms=4)
+        plots.log_ticks(axes, x.tolist())
+        if np.max(y) > 20:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(0, None)
+        axes.set_xlabel(axis)
+        axes.set_title(title, fontsize=10)
         axes.legend(frameon=False, fontsize=8)
-    np.atleast_1d(row)[0].set_ylabel("distance of (x, z) / distance of what is seen")
+    np.atleast_1d(row)[0].set_ylabel("TV of (x, z) / TV of what is seen")
     return figure
 
 

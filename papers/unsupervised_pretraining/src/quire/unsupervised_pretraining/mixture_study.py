@@ -17,8 +17,8 @@ from quire.common.train.seeds import stack
 from quire.unsupervised_pretraining.config import Mixture, Preset
 from quire.unsupervised_pretraining.descent import descend
 from quire.unsupervised_pretraining.gaussian_mixture import GaussianMixture, em_restarts, em_starts, uniform_mixture
+from quire.unsupervised_pretraining.phases import TwoPhase, erm_table
 from quire.unsupervised_pretraining.supervised import squared_error
-from quire.unsupervised_pretraining.two_phase import TwoPhase, erm_table
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 """Inverse penalties of logistic regression; the best one for the test examples is shown."""

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Real
 from quire.common.arrays import AnyArray
 from quire.common.checks import at_least_float32, check_at_least, check_finite
 from quire.unsupervised_pretraining.descent import descend
-from quire.unsupervised_pretraining.two_phase import TwoPhase
+from quire.unsupervised_pretraining.phases import TwoPhase
 
 PENALTIES = (0.0, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 1e4, 1e6)
 """Penalties that `ridge_loo` chooses among: from least squares to next to nothing learned."""

@@ -1,8 +1,8 @@
 """Sweeps over factor models: every method on growing samples, for many problems side by side.
 
 Problems are drawn on the host in float64. A smaller d, r, m or n costs no other program: x is padded with coordinates of zero,
-loadings with columns of zero, labelled data with rows of zero, and none of that changes an estimate. Samples and sizes follow each
-other in loops: two batches of decompositions at once can lock up XLA's pool of threads on a processor.
+loadings with columns of zero, labelled data with rows of zero, and none of that changes an estimate. Samples and sizes follow
+each other in loops: two batches of decompositions at once can lock up XLA's pool of threads on a processor.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from threadpoolctl import threadpool_limits
 
 from quire.unsupervised_pretraining.factor_model import FactorModel, leading_eigenpairs
+from quire.unsupervised_pretraining.phases import erm_linear, excess_risk_linear
 from quire.unsupervised_pretraining.supervised import PENALTIES, ridge_path
-from quire.unsupervised_pretraining.two_phase import erm_linear, excess_risk_linear
 
 
 class Problem(NamedTuple):
@@ -177,12 +178,14 @@ def sweep(
     """
     drawn = [[kind(draw) for _ in range(draws)] for kind in problems]
     d, r = (max(each[0].loadings.shape[axis] for each in drawn) for axis in (0, 1))
-    r = max(r, *(rank or 0 for rank in ranks or (0,)), 0)
-    samples = [
-        draw_sample(problem, ms, max(ns), draw, d=d, r=r, rank=rank)
-        for each, rank in zip(drawn, ranks or [None] * len(drawn), strict=True)
-        for problem in each
-    ]
+    ranks = [None] * len(drawn) if ranks is None else ranks
+    r = max(r, *(rank or 0 for rank in ranks))
+    with threadpool_limits(1):  # threads that wait for each other take longer than these small products do
+        samples = [
+            draw_sample(problem, ms, max(ns), draw, d=d, r=r, rank=rank)
+            for each, rank in zip(drawn, ranks, strict=True)
+            for problem in each
+        ]
     with jax.enable_x64():
         found = excess_risks(Sample(*map(np.stack, zip(*samples, strict=True))), ns, r)
         return {name: np.asarray(risks).reshape(len(drawn), draws, *risks.shape[1:]) for name, risks in found.items()}
