@@ -121,10 +121,6 @@ def test_golden_mixture(golden, dtype, tolerance):
         assert_close(likelihoods, g["gmm_ll"], tolerance)
         before, _ = em(start, g["gmm_X"], steps - 1)
         assert_close(em_step(before, g["gmm_X"]).responsibilities, g["gmm_resp_last"], tolerance)
-        agreement = np.asarray(last.features(g["gmm_X"])).argmax(1)
-        table = np.zeros((len(means), int(g["gmm_labels"].max()) + 1))
-        np.add.at(table, (agreement, np.asarray(g["gmm_labels"])), 1)
-        assert table.max(1).sum() > 0.5 * len(agreement)  # components are those of the labels, in some order
 
 
 @PRECISIONS
