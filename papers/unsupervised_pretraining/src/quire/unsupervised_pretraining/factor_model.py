@@ -32,8 +32,9 @@ class FactorModel(NamedTuple):
         Raises:
             ValueError: without an input, for r outside 1..d, or numbers that are not finite.
 
-        >>> print(abs(FactorModel.fit(jnp.array([[2.0, 0.0], [-2.0, 0.0]]), 1).loadings.ravel()).round(3))
-        [1.732 0.   ]
+        >>> found = FactorModel.fit(jnp.array([[2.0, 0.0], [-2.0, 0.0]]), 1)
+        >>> [f"{abs(value):.3f}" for value in found.loadings.ravel().tolist()]
+        ['1.732', '0.000']
         """
         (x,) = at_least_float32(x)
         if x.ndim != 2 or not len(x):
