@@ -28,7 +28,7 @@ class Sweep:
     counts: tuple[int, ...] = (1, 2, 4, 6, 8, 12, 16, 24, 32)
     num_test: int = 200
     num_sems: int = 20
-    num_family_sems: int = 8
+    num_family_sems: int = 20
     in_degree: int = 2
     num_sites: int = 2
     max_size: int = 2

@@ -1,5 +1,6 @@
 """Learners: pooled least squares, the best worst case (group DRO), and invariant risk minimisation with a linear representation."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -36,6 +37,11 @@ def group_dro(moments: Moments, *, steps: int = 200, rate: float = 0.3) -> Float
     check_environments(moments)
     check_at_least("steps", steps)
     check_positive("rate", rate)
+    return _group_dro(moments, rate, steps)
+
+
+@partial(jax.jit, static_argnames="steps")
+def _group_dro(moments: Moments, rate: float, steps: int) -> Array:
     unit = risk(moments, erm(moments)).mean()
     unit = jnp.where(unit > 0, unit, 1)
 
@@ -83,7 +89,11 @@ def irm_linear(
     """
     check_environments(moments)
     check_at_least("steps", steps)
+    return _irm_linear(moments, jnp.asarray(start, moments.xx.dtype), lam, rate, steps)
 
+
+@partial(jax.jit, static_argnames="steps")
+def _irm_linear(moments: Moments, phi: Array, lam: float, rate: float, steps: int) -> LinearRepresentation:
     def loss(params):
         seen = mix(moments, orthonormal_rows(params["phi"]))
         gradient = 2 * ((seen.xx @ params["w"][:, None])[..., 0] - seen.xy)
@@ -96,7 +106,6 @@ def irm_linear(
         updates, state = tx.update(jax.grad(loss)(params), state)
         return (optax.apply_updates(params, updates), state), None
 
-    phi = jnp.asarray(start, moments.xx.dtype)
     params = {"phi": phi, "w": optimal_predictor(pooled(moments), orthonormal_rows(phi))}
     params = jax.lax.scan(step, (params, tx.init(params)), length=steps)[0][0]
     phi = orthonormal_rows(params["phi"])

@@ -86,8 +86,8 @@ def by_family(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
     settings |= {"in-degree": [(degree, config.num_sites, "random") for degree in config.in_degrees]}
     known, found = {}, {}
     with jax.enable_x64():
-        for one in sorted({one for several in settings.values() for one in several}):
-            few = replace(config, num_sems=config.num_family_sems)
+        for one in sorted({one for several in settings.values() for one in several}):  # a setting may occur twice
+            few = replace(config, num_sems=config.num_family_sems, num_test=config.num_test // 2)
             known[one] = _by_seed(curves(_problems(keys, few, p, *one), few, AT), len(keys))
     for name, several in settings.items():
         for part in ("worst", "random", "invariant"):
