@@ -156,7 +156,9 @@ def test_only_what_is_below_the_diagonal_is_read():
     A = np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32)
     assert_close(second_moments(A, np.ones(4)), second_moments(np.tril(A, -1), np.ones(4)), 1e-6)
     B = np.linalg.inv(np.eye(4) - np.tril(A, -1))
-    assert_close(second_moments(A, np.ones(4), np.arange(4.0)), B @ (np.eye(4) + np.outer(np.arange(4), np.arange(4))) @ B.T, 1e-5)
+    assert_close(
+        second_moments(A, np.ones(4), np.arange(4.0)), B @ (np.eye(4) + np.outer(np.arange(4), np.arange(4))) @ B.T, 1e-5
+    )
 
 
 @pytest.mark.parametrize("in_degree", [1, 2, 4])
@@ -396,7 +398,9 @@ def test_gaps_conform():
         function = lambda *m, kind=kind: environment_gaps(Moments(*m), phi, w, kind)  # noqa: E731
         assert_degenerate(function, *MOMENTS, scales=(1e-10, 1e6))
         assert_jit_consistent(function, *MOMENTS)
-    assert_dtypes(lambda xx, xy: environment_gaps(Moments(xx, xy, MOMENTS[2]), phi, w), *MOMENTS[:2], dtypes=("int32", "bfloat16"))
+    assert_dtypes(
+        lambda xx, xy: environment_gaps(Moments(xx, xy, MOMENTS[2]), phi, w), *MOMENTS[:2], dtypes=("int32", "bfloat16")
+    )
     assert_gradients(lambda w: environment_gaps(Moments(*map(jnp.asarray, MOMENTS)), phi, w, "risk"), w)
     assert_matches_float64(lambda *m: optimal_predictor(Moments(*m)), *MOMENTS)
 
@@ -483,7 +487,10 @@ def test_errors(as_installed):
         ("k is 6", lambda: irm_start(KEY, 6, 5)),
         ("x has shape", lambda: icp(np.ones((1, 5, 2)), np.ones((1, 5)), all_subsets(2, 1))),
         ("alpha is 1", lambda: icp(np.ones((2, 5, 2)), np.ones((2, 5)), all_subsets(2, 1), alpha=1.0)),
-        ("x has 1 numbers that are not finite", lambda: icp(np.full((2, 2, 1), [[[np.nan], [1]], [[1], [1]]]), np.ones((2, 2)), ONE)),
+        (
+            "x has 1 numbers that are not finite",
+            lambda: icp(np.full((2, 2, 1), [[[np.nan], [1]], [[1], [1]]]), np.ones((2, 2)), ONE),
+        ),
         ("num_hypotheses is 0", lambda: pac_bound_finite(0, 0.1, 0.1)),
         ("violation is 1", lambda: pac_bound_finite(3, 1.0, 0.1)),
         ("delta is 0", lambda: pac_bound_vc(3, 0.1, 0.0)),

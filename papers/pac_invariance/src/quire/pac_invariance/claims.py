@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from quire.common.claims import Measurement, above, all_of, at_least, at_most, beats, below, on_average, slope_close_to
@@ -173,7 +172,9 @@ def does_not_grow(preset: Preset, key: jax.Array) -> Measurement:
     says="Interventions at few sites of few parents change the covariance in few directions, in any dimension",
     source="argument for bounds that do not depend on the dimension",
     metric="largest singular value beyond sites + parents of sites, relative, float64",
-    holds=all_of(below(1e-10), at_least(1, of="rank, smallest over p"), at_most(0, of="allowed rank above sites (1 + in-degree)")),
+    holds=all_of(
+        below(1e-10), at_least(1, of="rank, smallest over p"), at_most(0, of="allowed rank above sites (1 + in-degree)")
+    ),
     exact=True,
 )
 def few_directions(preset: Preset, key: jax.Array) -> Measurement:

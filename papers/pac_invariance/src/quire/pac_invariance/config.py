@@ -43,9 +43,7 @@ class Sweep:
             if not values or list(values) != sorted(set(values)) or values[0] < 1:
                 raise ValueError(f"{name} is {values}; it needs positive numbers that rise")
         if not {1, 2, 4, 8, 16, 32} <= set(self.counts) or not {8, 32} <= set(self.dims):
-            raise ValueError(
-                f"counts is {self.counts} and dims {self.dims}; they must hold 1, 2, 4, 8, 16 and 32, and 8 and 32"
-            )
+            raise ValueError(f"counts is {self.counts} and dims {self.dims}; they must hold 1, 2, 4, 8, 16 and 32, and 8 and 32")
         for name in ("num_test", "num_sems", "num_family_sems", "in_degree", "num_sites", "max_size"):
             check_at_least(name, getattr(self, name))
 

@@ -23,9 +23,7 @@ class ICP(NamedTuple):
     causes: Bool[np.ndarray, " d"]
 
 
-def icp(
-    x: Real[np.ndarray, "e n d"], y: Real[np.ndarray, "e n"], subsets: Int[np.ndarray, "s q"], *, alpha: float = 0.05
-) -> ICP:
+def icp(x: Real[np.ndarray, "e n d"], y: Real[np.ndarray, "e n"], subsets: Int[np.ndarray, "s q"], *, alpha: float = 0.05) -> ICP:
     """Test every subset, and the empty one: do residuals of pooled least squares have one mean and one variance?
 
     Each environment is compared with all others together, by Welch's t-test and by the F-test of variances; the smallest p-value

@@ -37,7 +37,10 @@ def parent_errors(key: jax.Array, count: int, dtype: Any) -> dict[str, float]:
     found["structural weights"] = np.abs(found["structural weights"] - weights[:, None])
     found["noise"] = np.abs(found["noise"] - noise[:, None])
     of_all = found.pop(ERM_GAP)
-    return {name: float(values.max()) for name, values in found.items()} | {ERM_GAP: float(of_all.mean()), LEAST: float(of_all.min())}
+    return {name: float(values.max()) for name, values in found.items()} | {
+        ERM_GAP: float(of_all.mean()),
+        LEAST: float(of_all.min()),
+    }
 
 
 @jax.jit
@@ -47,7 +50,11 @@ def _of_parents(moments: Moments, mask: jax.Array) -> dict[str, jax.Array]:
     phi = jnp.diag(mask)
     w = optimal_predictor(moments, phi)
     found = {f"{kind} gap": gap(moments, phi, kind=kind) for kind in GAPS}
-    return found | {"structural weights": w, "noise": risk(moments, w), ERM_GAP: gap(moments, jnp.eye(len(mask), dtype=mask.dtype))}
+    return found | {
+        "structural weights": w,
+        "noise": risk(moments, w),
+        ERM_GAP: gap(moments, jnp.eye(len(mask), dtype=mask.dtype)),
+    }
 
 
 def change_spectrum(key: jax.Array, p: int, num_sites: int) -> tuple[np.ndarray, int]:

@@ -54,7 +54,7 @@ class InterventionFamily:
     ((10, 3, 3), 3)
     """
 
-    sites: tuple[int, ...]
+    sites: tuple[int | np.integer, ...]
     edge_scale: float = 1.0
     noise_scale: float = 1.0
     mean_shift: float = 0.0

@@ -3,7 +3,6 @@
 from typing import Literal
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Real
 
 from quire.common.arrays import AnyArray

@@ -50,7 +50,7 @@ def from_masks(masks: Bool[np.ndarray, "s d"]) -> Int[np.ndarray, "s q"]:
     return np.array([[*chosen, *[-1] * (q - len(chosen))] for chosen in map(np.flatnonzero, masks)]).reshape(-1, q)
 
 
-def selection(subset: Int[np.ndarray, " q"], d: int) -> Float[np.ndarray, "k d"]:
+def selection(subset: Int[AnyArray, " q"], d: int) -> Float[np.ndarray, "k d"]:
     """A subset as a representation, rows of the identity.
 
     >>> selection(np.array([2, -1]), 3).tolist()
@@ -59,7 +59,7 @@ def selection(subset: Int[np.ndarray, " q"], d: int) -> Float[np.ndarray, "k d"]
     return np.eye(d)[subset[subset >= 0]]
 
 
-def check_subsets(subsets: Int[np.ndarray, "s q"], d: int) -> None:
+def check_subsets(subsets: Int[AnyArray, "s q"], d: int) -> None:
     """Indices of d covariates, or -1; at least one subset, none empty. Traced ones pass, but for their shape.
 
     Raises:
@@ -70,7 +70,7 @@ def check_subsets(subsets: Int[np.ndarray, "s q"], d: int) -> None:
     check_ids("subsets + 1", subsets + 1, d + 1)
 
 
-def of_subsets(moments: Moments, subsets: Int[np.ndarray, "s q"]) -> Moments:
+def of_subsets(moments: Moments, subsets: Int[AnyArray, "s q"]) -> Moments:
     """Moments of every subset, `[*batch, s, q, q]` and so on; see the head of the module for padded places.
 
     Raises:
@@ -113,7 +113,7 @@ class SubsetSearch(NamedTuple):
         return jnp.where(invariant.any(), jnp.argmin(score), jnp.argmin(self.gradient_gap))
 
 
-def search_subsets(moments: Moments, subsets: Int[np.ndarray, "s q"]) -> SubsetSearch:
+def search_subsets(moments: Moments, subsets: Int[AnyArray, "s q"]) -> SubsetSearch:
     """Look at every subset: its pooled predictor, the three gaps, its risks.
 
     Args:
@@ -142,5 +142,6 @@ def as_coefficients(w: Float[AnyArray, "*batch q"], subsets: Int[AnyArray, "..."
     >>> as_coefficients(jnp.array([5.0, 0.0]), np.array([1, -1]), 3).tolist()
     [0.0, 5.0, 0.0]
     """
-    hot = jnp.asarray(subsets)[..., None] == jnp.arange(d)
+    subsets = jnp.asarray(subsets)[..., None]
+    hot = subsets == jnp.arange(d).reshape((1,) * (subsets.ndim - 1) + (d,))
     return jnp.where(hot, jnp.asarray(w)[..., None], 0).sum(-2)

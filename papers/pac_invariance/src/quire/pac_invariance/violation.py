@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.roots import length
 from quire.pac_invariance.invariance import optimal_predictor
 from quire.pac_invariance.moments import Moments, check_environments
@@ -28,7 +29,7 @@ class ViolationCurve(NamedTuple):
     random: Float[Array, "*batch m"]
 
 
-def subset_gaps(moments: Moments, w: Float[Array, "*batch s q"], subsets: Int[np.ndarray, "s q"]) -> Float[Array, "e *batch s"]:
+def subset_gaps(moments: Moments, w: Float[Array, "*batch s q"], subsets: Int[AnyArray, "s q"]) -> Float[Array, "e *batch s"]:
     """Gradient gaps of predictors from subsets in every environment, all at once.
 
     Args:
@@ -44,7 +45,7 @@ def subset_gaps(moments: Moments, w: Float[Array, "*batch s q"], subsets: Int[np
 def violation_curve(
     train: Moments,
     test: Moments,
-    subsets: Int[np.ndarray, "s q"],
+    subsets: Int[AnyArray, "s q"],
     counts: tuple[int, ...],
     eps: float | Float[Array, ""],
     w: Float[Array, "s q"] | None = None,
@@ -82,7 +83,7 @@ def violation_curve(
 def violation_curves(
     train: Moments,
     test: Moments,
-    subsets: Int[np.ndarray, "s q"],
+    subsets: Int[AnyArray, "s q"],
     counts: tuple[int, ...],
     eps: float,
     w: Float[Array, "models s q"] | None = None,
