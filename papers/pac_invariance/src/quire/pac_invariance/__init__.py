@@ -1,7 +1,7 @@
 """PAC generalisation via invariant representations: how many interventions show that a predictor is invariant?
 
-Parulekar, Shanmugam and Shakkottai, *PAC Generalization via Invariant Representations*, ICML 2023, arXiv 2205.15196. No code of the
-authors was found. The norm of a gap, the families of interventions and the constants of the bounds are choices of this package.
+Parulekar, Shanmugam and Shakkottai, *PAC Generalization via Invariant Representations*, ICML 2023, arXiv 2205.15196. No code of
+the authors was found. The norm of a gap, the families of interventions and the constants of bounds are choices of this package.
 """
 
 from quire.pac_invariance import benchmark, claims

@@ -23,7 +23,7 @@ def bound_counts(config: Bound) -> tuple[int, ...]:
 
 
 def bound_study(key: jax.Array, config: Bound) -> dict[str, np.ndarray]:
-    """Worst violation rates `[repetitions, counts]`, of predictors that are pooled over the training interventions, and of fixed ones.
+    """Worst violation rates `[repetitions, counts]`, of predictors pooled over the training interventions, and of fixed ones.
 
     The class is all subsets of the covariates.
     """
@@ -48,6 +48,6 @@ def _fixed(population: Moments, subsets: np.ndarray) -> jax.Array:
 
 
 def interventions_needed(worst: np.ndarray, counts: tuple[int, ...], level: float, delta: float) -> float:
-    """The smallest count after which at most a share delta of the repetitions violates more than the level; infinite if none is."""
+    """The smallest count after which at most a share delta of repetitions violates more than the level; infinite if none is."""
     enough = (worst > level).mean(0) <= delta
     return float(counts[int(np.argmax(enough))]) if enough.any() else float("inf")

@@ -12,7 +12,7 @@ from quire.common.checks import check_at_least
 def pac_bound_finite(num_hypotheses: int, violation: float, delta: float) -> int:
     """`m >= (log |H| + log 1 / delta) / violation`: a finite class, predictors fixed beforehand.
 
-    A representation with a violation rate above `violation` is right m times with probability below `(1 - violation)^m`; sum over H.
+    One with a violation rate above `violation` passes m times with probability below `(1 - violation)^m`; sum over H.
 
     Args:
         num_hypotheses: representations in the class.
@@ -35,8 +35,8 @@ def vc_bound(num_parameters: int, num_sites: int) -> int:
     """`C(n + D, n)` with `D = 4 sites + 2`: the VC dimension of all representations whatsoever, in any ambient dimension.
 
     A directed path passes a site once, so entries of `(I - A)^-1` have degree `sites` in the weights that an intervention moves,
-    second moments `2 sites + 1`, and the squared gap D: it is a polynomial in n numbers. Signs of functions from a vector space have
-    the VC dimension of its basis (Dudley 1978), and monomials of degree up to D in n variables are `C(n + D, n)`.
+    second moments `2 sites + 1`, and the squared gap D: it is a polynomial in n numbers. Signs of functions from a vector space
+    have the VC dimension of its basis (Dudley 1978), and monomials of degree up to D in n variables are `C(n + D, n)`.
 
     Args:
         num_parameters: n, of an intervention; see `InterventionFamily.num_parameters`.
@@ -54,7 +54,7 @@ def vc_bound(num_parameters: int, num_sites: int) -> int:
 
 
 def pac_bound_vc(vc_dim: int, violation: float, delta: float) -> int:
-    """`m >= max(4 log2(2 / delta), 8 vc log2(13 / violation)) / violation` (Blumer et al. 1989): any class of finite VC dimension.
+    """`m >= max(4 log2(2 / delta), 8 vc log2(13 / violation)) / violation` (Blumer et al. 1989): any class of that dimension.
 
     Args:
         vc_dim: of the class.

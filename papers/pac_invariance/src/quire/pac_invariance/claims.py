@@ -1,4 +1,4 @@
-"""The claims: exact ones (P1, P3c), how far invariance generalises (P2 to P4, P7, P8), what it is good for (P5), bounds (P6, P9)."""
+"""The claims: exact ones (P1, P3c), how far invariance reaches (P2 to P4, P7, P8), its use (P5), bounds and samples (P6, P9)."""
 
 import math
 from collections.abc import Sequence
@@ -157,8 +157,8 @@ def hardly_grows(preset: Preset, key: jax.Array) -> Measurement:
     trivial="in proportion to p",
     seeds=SEEDS,
     expect="not reproduced",
-    because="a larger model has more subsets, and the worst of more is worse; the bound that knows no dimension exists, but it lies far "
-    "above what is needed at these sizes",
+    because="a larger model has more subsets, and the worst of more is worse; there is a bound without the dimension, but it "
+    "lies far above what is needed at these sizes",
 )
 def does_not_grow(preset: Preset, key: jax.Array) -> Measurement:
     """The same study; the statement of the paper is about an upper bound, which this does not contradict."""
@@ -250,7 +250,7 @@ def robust_under_strong_interventions(preset: Preset, key: jax.Array) -> Measure
 
 @paper.claim(
     "P6",
-    says="With as many training interventions as the bound for a finite class asks for, the promise is broken in a share delta at most",
+    says="With as many training interventions as the bound for a finite class asks for, the promise is broken at most rarely",
     source="PAC argument for a finite class",
     metric="share of the repetitions in which some representation breaks the promise",
     holds=all_of(at_most(0.05), at_most(0.05, of="predictors fixed beforehand")),

@@ -72,7 +72,7 @@ def needed(dims: Sequence[int], measured: np.ndarray, references: Mapping[str, n
 
 
 def by_family(panels: Mapping[str, tuple[Sequence[int], np.ndarray, np.ndarray]]) -> Figure:
-    """Violation after a few interventions, one panel for every thing that varies: values, worst and mean rates `[seeds, values]`."""
+    """Violation after a few interventions, a panel for each thing that varies: values, worst and mean rates `[seeds, values]`."""
     figure, (row,) = plots.axes(len(panels), width=3.3, height=3.1, sharey=True)
     for axes, (name, (values, worst, random)) in zip(row, panels.items(), strict=True):
         plots.band(axes, values, worst, color=RED, marker="o", ms=4, label="worst invariant one")

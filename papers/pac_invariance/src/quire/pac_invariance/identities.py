@@ -17,7 +17,7 @@ ERM_GAP, LEAST = "gap of all covariates", "gap of all covariates, smallest"
 
 
 def parent_errors(key: jax.Array, count: int, dtype: Any) -> dict[str, float]:
-    """Largest gaps of the parents over random models and interventions of every kind; and the mean and smallest of all covariates.
+    """Largest gaps of the parents over random models and interventions of every kind; and those of all covariates.
 
     Beside the three gaps: how far best predictors and residual variances are from the equation of the target. The gap of all
     covariates cannot be larger than the target has noise; where parents explain nearly all of it, it is small.
@@ -58,7 +58,7 @@ def _of_parents(moments: Moments, mask: jax.Array) -> dict[str, jax.Array]:
 
 
 def change_spectrum(key: jax.Array, p: int, num_sites: int) -> tuple[np.ndarray, int]:
-    """Singular values of all changes of a covariance under interventions, side by side, the largest 1; and how many may not vanish.
+    """Singular values of all changes of a covariance under interventions, side by side; and how many may be nonzero.
 
     `Sigma^e - Sigma` is spanned by the columns of `(I - A)^-1` at the sites and the columns of Sigma at their parents: vectors
     that do not depend on the intervention. One for each site, one for each parent of a site, whatever p is.

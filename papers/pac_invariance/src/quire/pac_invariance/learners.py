@@ -1,4 +1,4 @@
-"""Learners: pooled least squares, the best worst case (group DRO), and invariant risk minimisation with a linear representation."""
+"""Learners: pooled least squares, the best worst case (group DRO), and invariant risk minimisation of a linear representation."""
 
 from functools import partial
 from typing import NamedTuple
@@ -23,8 +23,8 @@ def erm(moments: Moments) -> Float[Array, "*batch d"]:
 def group_dro(moments: Moments, *, steps: int = 200, rate: float = 0.3) -> Float[Array, " d"]:
     """The predictor whose largest risk over the training environments is smallest.
 
-    `min_b max_e R_e(b) = max_q min_b sum_e q_e R_e(b)` over weights q: multiplicative updates of q, each time with the best b. Of all
-    that were met, the predictor with the smallest worst risk is returned.
+    `min_b max_e R_e(b) = max_q min_b sum_e q_e R_e(b)` over weights q: multiplicative updates of q, with the best b each time. The
+    predictor with the smallest worst risk of all that were met is returned.
 
     Args:
         moments: of x and y, an axis of environments.
@@ -72,10 +72,10 @@ class LinearRepresentation(NamedTuple):
 def irm_linear(
     moments: Moments, start: Float[Array | np.ndarray, "k d"], *, lam: float = 10.0, steps: int = 500, rate: float = 0.02
 ) -> LinearRepresentation:
-    """Invariant risk minimisation: mean risk, and a penalty where the shared predictor is not the best one (Arjovsky et al. 2019).
+    """Invariant risk minimisation: mean risk, and a penalty where the shared predictor is not the best (Arjovsky et al. 2019).
 
-    `mean_e R_e(phi, w) + lam |grad_w R_e(phi, w)|^2` by Adam. The penalty of IRMv1 vanishes as phi shrinks and w grows; here phi has
-    orthonormal rows, made so in every step, and w is free. At the end w is the best one for all environments together.
+    `mean_e R_e(phi, w) + lam |grad_w R_e(phi, w)|^2` by Adam. The penalty of IRMv1 vanishes as phi shrinks and w grows; here phi
+    has orthonormal rows, made so in every step, and w is free. At the end w is the best one for all environments together.
 
     Args:
         moments: of x and y, an axis of environments.

@@ -1,7 +1,6 @@
 """Random problems: a model, a family of interventions, and moments of what is drawn from it, stacked over models."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -34,12 +33,12 @@ def random_problems(
 ) -> list[Problem]:
     """Random models, intervened on at the nodes nearest to the target, a child first, or at random ones."""
     found = []
-    for key in jax.random.split(jax.random.fold_in(key, p), count):
-        sem = random_sem(key, p, in_degree)
+    for one in jax.random.split(jax.random.fold_in(key, p), count):
+        sem = random_sem(one, p, in_degree)
         sites = nearest_nodes(sem, num_sites)
         if placement == "random":
-            sites = generator(jax.random.fold_in(key, 1)).choice(sem.covariates, num_sites, replace=False)
-        found.append(Problem(sem, InterventionFamily(tuple(sites), strength, strength), key))
+            sites = generator(jax.random.fold_in(one, 1)).choice(sem.covariates, num_sites, replace=False)
+        found.append(Problem(sem, InterventionFamily(tuple(sites), strength, strength), one))
     return found
 
 
@@ -77,7 +76,7 @@ def after(moments: Moments, n: int) -> Moments:
     return jax.tree.map(lambda x: x[:, n:], moments)
 
 
-@partial(jax.jit)
+@jax.jit
 def mix_each(moments: Moments, G: jax.Array) -> Moments:
     """As `quire.pac_invariance.moments.mix`, with a map for every model, `[models, q, d]`."""
     xx = jnp.einsum("mqd,medf,mrf->meqr", G, moments.xx, G)

@@ -37,7 +37,7 @@ def gap_errors(preset: Preset, key: jax.Array) -> Measurement:
             errors.append(float(np.abs(np.asarray(_gaps(seen, w, subsets)) - truth).mean()))
     return Measurement(
         errors[-1],
-        f"{preset.identity_sems} models of {config.num_nodes} nodes, {ENVIRONMENTS} environments, {preset.samples[-1]} samples each",
+        f"{preset.identity_sems} models of {config.num_nodes} nodes, {ENVIRONMENTS} environments of {preset.samples[-1]} samples",
         baselines={ONE_GAP: float(np.abs(truth - truth.mean()).mean())},
         series={"error": (preset.samples, errors)},
         figure=figures.sampling(preset.samples, np.array(errors)),

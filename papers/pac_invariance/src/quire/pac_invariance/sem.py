@@ -35,7 +35,7 @@ def second_moments(
     A, noise_var, shift = at_least_float32(A, noise_var, shift)
     if A.ndim < 2 or A.shape[-1] != A.shape[-2] or A.shape[:-1] != noise_var.shape or shift.shape != noise_var.shape:
         raise ValueError(
-            f"A has shape {A.shape}, noise_var {noise_var.shape} and shift {shift.shape}; they need [..., p, p] and twice [..., p]"
+            f"A has shape {A.shape}, noise_var {noise_var.shape} and shift {shift.shape}; they need [..., p, p] and [..., p]"
         )
     return _second_moments(A, noise_var, shift)
 
@@ -59,7 +59,7 @@ class LinearSEM:
         target: the node Y that is to be predicted from all others.
 
     Raises:
-        ValueError: if A is not square, finite and strictly lower triangular, a variance is not positive, or there is no such node.
+        ValueError: if A is not square, finite and strictly lower triangular, a variance not positive, or the target no node.
 
     >>> sem = LinearSEM(np.array([[0.0, 0.0], [2.0, 0.0]]), np.ones(2), target=1)
     >>> sem.parents.tolist(), sem.covariates.tolist(), sem.cov().tolist()

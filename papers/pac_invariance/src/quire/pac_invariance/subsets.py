@@ -19,7 +19,7 @@ from quire.pac_invariance.moments import Moments, check_environments, pooled
 
 
 def all_subsets(d: int, max_size: int) -> Int[np.ndarray, "s q"]:
-    """All subsets of d covariates with 1 to `max_size` of them, the small ones first. The empty one, always invariant, is left out.
+    """All subsets of d covariates with 1 to `max_size` of them, small ones first. The empty one, always invariant, is left out.
 
     Raises:
         ValueError: unless 1 <= max_size <= d.

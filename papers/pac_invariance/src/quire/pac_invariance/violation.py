@@ -88,5 +88,5 @@ def violation_curves(
     eps: float,
     w: Float[Array, "models s q"] | None = None,
 ) -> ViolationCurve:
-    """As `violation_curve` for several models, along a leading axis of moments and predictors; one at a time, to hold few gaps."""
+    """As `violation_curve` for several models, along a leading axis of all moments and predictors, one at a time."""
     return jax.lax.map(lambda each: violation_curve(*each[:2], subsets, counts, eps, each[2]), (train, test, w))

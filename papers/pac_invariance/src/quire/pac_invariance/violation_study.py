@@ -43,9 +43,9 @@ def _problems(keys, config: Sweep, p: int, in_degree: int, num_sites: int, place
 def by_dimension(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
     """P2, P3: violation curves for every number of nodes, `[seeds, dims, counts]`; beside the first, P7's.
 
-    `mixed`: the first number of nodes again, fresh interventions, seen through a random map with orthonormal columns; representations
-    are subsets after a left inverse of it, not the one of smallest norm. `again`: fresh interventions, not mixed. `coordinates`: mixed,
-    representations are subsets of what is seen.
+    `mixed`: the first number of nodes again, fresh interventions, seen through a random map with orthonormal columns;
+    representations are subsets after a left inverse of it, not the one of smallest norm. `again`: fresh interventions, not mixed.
+    `coordinates`: mixed, representations are subsets of what is seen.
     """
     config, seeds = preset.sweep, len(keys)
     with jax.enable_x64():
@@ -79,7 +79,7 @@ def _maps(problems: list[Problem], q: int, d: int) -> np.ndarray:
 
 @shared
 def by_family(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
-    """P4: worst and mean violation after 8 interventions by number of sites, at random and next to the target, and by in-degree."""
+    """P4: violation after 8 interventions by number of sites, at random and next to the target, and by in-degree."""
     config, p = preset.sweep, LARGE
     settings = {"sites": [(config.in_degree, count, "random") for count in config.sites]}
     settings |= {"sites next to the target": [(config.in_degree, count, "nearest") for count in config.sites]}
@@ -101,11 +101,11 @@ _search = jax.jit(jax.vmap(search_subsets, in_axes=(0, None)))
 def unfaithful_problems(key: jax.Array, config: Sweep) -> list[Problem]:
     """Models with a cause of the target that does not correlate with it; the mediator and a child are intervened on."""
     found = []
-    for key in jax.random.split(jax.random.fold_in(key, 8), config.num_sems):
-        tries = (random_sem(jax.random.fold_in(key, number), config.dims[0], config.in_degree) for number in range(100))
+    for one in jax.random.split(jax.random.fold_in(key, 8), config.num_sems):
+        tries = (random_sem(jax.random.fold_in(one, number), config.dims[0], config.in_degree) for number in range(100))
         sem = cancelling(next(sem for sem in tries if sem.target >= 2))
         family = InterventionFamily((1, int(sem.children[0])), config.strength, config.strength)
-        found.append(Problem(sem, family, key))
+        found.append(Problem(sem, family, one))
     return found
 
 
