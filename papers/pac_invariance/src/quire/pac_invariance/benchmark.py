@@ -26,7 +26,7 @@ def gathered_gaps(moments: Moments, subsets: Int[Array, "s q"]) -> Float[Array, 
 def masked_gaps(moments: Moments, subsets: Int[Array, "s q"]) -> Float[Array, "e s"]:
     """The same with `M S M + (I - M)` for every subset: matrices as large as there are covariates."""
     d = moments.xy.shape[-1]
-    mask = (subsets[:, :, None] == jnp.arange(d)).any(1)
+    mask = (subsets[:, :, None] == jnp.arange(d)[None, None]).any(1)
     both, eye, together = mask[:, :, None] & mask[:, None, :], jnp.eye(d, dtype=moments.xx.dtype), pooled(moments)
     w = jnp.linalg.solve(jnp.where(both, together.xx[None], eye[None]), jnp.where(mask, together.xy[None], 0)[..., None])[..., 0]
     at = jnp.einsum("edf,sf->esd", moments.xx, w)

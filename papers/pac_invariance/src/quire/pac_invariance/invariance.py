@@ -1,7 +1,9 @@
 """Invariance of a representation: the predictor that is best in one environment is best, or nearly so, in all."""
 
+from functools import partial
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Real
 
@@ -14,6 +16,7 @@ Kind = Literal["gradient", "coefficient", "risk"]
 KINDS = ("gradient", "coefficient", "risk")
 
 
+@jax.jit
 def optimal_predictor(moments: Moments, phi: Real[AnyArray, "k d"] | None = None) -> Float[Array, "*batch k"]:
     """`w = (phi Sxx phi^T)^+ phi Sxy`: the best linear predictor of y from `phi x`, of smallest norm where several are.
 
@@ -32,6 +35,7 @@ def optimal_predictor(moments: Moments, phi: Real[AnyArray, "k d"] | None = None
     return (jnp.linalg.pinv(moments.xx, hermitian=True) @ moments.xy[..., None])[..., 0]
 
 
+@jax.jit
 def risk(moments: Moments, w: Real[AnyArray, "... d"]) -> Float[Array, "..."]:
     """Mean squared error of `w^T x` in every environment, `yy - 2 w^T Sxy + w^T Sxx w`.
 
@@ -48,6 +52,7 @@ def risk(moments: Moments, w: Real[AnyArray, "... d"]) -> Float[Array, "..."]:
     return moments.yy - 2 * (w * moments.xy).sum(-1) + (w * (xx @ w[..., None])[..., 0]).sum(-1)
 
 
+@jax.jit
 def worst_risk(moments: Moments, w: Real[AnyArray, " d"]) -> Float[Array, ""]:
     """The largest risk over the environments.
 
@@ -58,6 +63,7 @@ def worst_risk(moments: Moments, w: Real[AnyArray, " d"]) -> Float[Array, ""]:
     return risk(moments, w).max(-1)
 
 
+@partial(jax.jit, static_argnames="kind")
 def environment_gaps(
     moments: Moments, phi: Real[AnyArray, "k d"], w: Real[AnyArray, " k"], kind: Kind = "gradient"
 ) -> Float[Array, " e"]:
@@ -94,6 +100,7 @@ def environment_gaps(
     return length(off) if kind == "coefficient" else (off * (xx @ off[..., None])[..., 0]).sum(-1)
 
 
+@partial(jax.jit, static_argnames="kind")
 def gap(
     moments: Moments, phi: Real[AnyArray, "k d"], w: Real[AnyArray, " k"] | None = None, kind: Kind = "gradient"
 ) -> Float[Array, ""]:
@@ -125,8 +132,9 @@ def largest_distance(w: Float[Array, "e k"]) -> Float[Array, ""]:
     return length(w[:, None] - w[None]).max()
 
 
+@partial(jax.jit, static_argnames="kind")
 def violation_rate(
-    moments: Moments, phi: Real[AnyArray, "k d"], w: Real[AnyArray, " k"], eps: float, kind: Kind = "gradient"
+    moments: Moments, phi: Real[AnyArray, "k d"], w: Real[AnyArray, " k"], eps: float | Array, kind: Kind = "gradient"
 ) -> Float[Array, ""]:
     """Share of the environments in which the gap of (phi, w) is not at most eps: of unseen ones, the loss that PAC bounds.
 
@@ -137,6 +145,7 @@ def violation_rate(
     return 1 - jnp.mean(environment_gaps(moments, phi, w, kind) <= eps)  # a gap that is no number is a violation
 
 
+@jax.jit
 def orthonormal_rows(phi: Real[AnyArray, "k d"]) -> Float[Array, "k d"]:
     """Orthonormal rows with the span of phi's: the same representation in a scale of its own.
 

@@ -23,7 +23,7 @@ def erm(moments: Moments) -> Float[Array, "*batch d"]:
 def group_dro(moments: Moments, *, steps: int = 200, rate: float = 0.3) -> Float[Array, " d"]:
     """The predictor whose largest risk over the training environments is smallest.
 
-    `min_b max_e R_e(b) = max_q min_b sum_e q_e R_e(b)` over weights q: multiplicative updates of q, with the best b each time. The
+    `min_b max_e R_e(b) = max_q min_b sum_e q_e R_e(b)` over weights q: multiplicative updates, with the best b each time. The
     predictor with the smallest worst risk of all that were met is returned.
 
     Args:
@@ -41,7 +41,7 @@ def group_dro(moments: Moments, *, steps: int = 200, rate: float = 0.3) -> Float
 
 
 @partial(jax.jit, static_argnames="steps")
-def _group_dro(moments: Moments, rate: float, steps: int) -> Array:
+def _group_dro(moments: Moments, rate: float | Array, steps: int) -> Array:
     unit = risk(moments, erm(moments)).mean()
     unit = jnp.where(unit > 0, unit, 1)
 
@@ -70,7 +70,7 @@ class LinearRepresentation(NamedTuple):
 
 
 def irm_linear(
-    moments: Moments, start: Float[Array | np.ndarray, "k d"], *, lam: float = 10.0, steps: int = 500, rate: float = 0.02
+    moments: Moments, start: Float[Array | np.ndarray, "k d"], *, lam: float | Array = 10.0, steps: int = 500, rate: float = 0.02
 ) -> LinearRepresentation:
     """Invariant risk minimisation: mean risk, and a penalty where the shared predictor is not the best (Arjovsky et al. 2019).
 
@@ -93,7 +93,7 @@ def irm_linear(
 
 
 @partial(jax.jit, static_argnames="steps")
-def _irm_linear(moments: Moments, phi: Array, lam: float, rate: float, steps: int) -> LinearRepresentation:
+def _irm_linear(moments: Moments, phi: Array, lam: float | Array, rate: float | Array, steps: int) -> LinearRepresentation:
     def loss(params):
         seen = mix(moments, orthonormal_rows(params["phi"]))
         gradient = 2 * ((seen.xx @ params["w"][:, None])[..., 0] - seen.xy)

@@ -31,7 +31,7 @@ def second_moments(
     >>> second_moments(np.array([[0.0, 0.0], [2.0, 0.0]]), np.ones(2)).tolist()
     [[1.0, 2.0], [2.0, 5.0]]
     """
-    shift = np.zeros_like(noise_var) if shift is None else shift
+    shift = jnp.zeros_like(noise_var) if shift is None else shift
     A, noise_var, shift = at_least_float32(A, noise_var, shift)
     if A.ndim < 2 or A.shape[-1] != A.shape[-2] or A.shape[:-1] != noise_var.shape or shift.shape != noise_var.shape:
         raise ValueError(

@@ -7,6 +7,7 @@ padded place gets a 1 on the diagonal and zeros beside it: matrices of one shape
 from itertools import combinations
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -106,7 +107,7 @@ class SubsetSearch(NamedTuple):
     pooled_risk: Float[Array, " s"]
     worst_risk: Float[Array, " s"]
 
-    def best(self, eps: float) -> Int[Array, ""]:
+    def best(self, eps: float | Array) -> Int[Array, ""]:
         """Of the subsets whose gradient gap is at most eps the one with the smallest pooled risk; of none, the smallest gap."""
         invariant = self.gradient_gap <= eps
         score = jnp.where(invariant, self.pooled_risk, jnp.inf)
@@ -128,6 +129,12 @@ def search_subsets(moments: Moments, subsets: Int[AnyArray, "s q"]) -> SubsetSea
     [1.0, 2.0]
     """
     check_environments(moments)
+    check_subsets(subsets, moments.xy.shape[-1])
+    return _search_subsets(moments, subsets)
+
+
+@jax.jit
+def _search_subsets(moments: Moments, subsets: Array) -> SubsetSearch:
     seen = of_subsets(moments, subsets)
     w, each = optimal_predictor(of_subsets(pooled(moments), subsets)), optimal_predictor(seen)
     gradient = length((seen.xx @ w[None, ..., None])[..., 0] - seen.xy).max(0)

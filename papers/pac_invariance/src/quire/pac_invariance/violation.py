@@ -47,7 +47,7 @@ def violation_curve(
     test: Moments,
     subsets: Int[AnyArray, "s q"],
     counts: tuple[int, ...],
-    eps: float | Float[Array, ""],
+    eps: float | Array,
     w: Float[Array, "s q"] | None = None,
 ) -> ViolationCurve:
     """Choose by the first m training interventions, judge on others.
@@ -85,7 +85,7 @@ def violation_curves(
     test: Moments,
     subsets: Int[AnyArray, "s q"],
     counts: tuple[int, ...],
-    eps: float,
+    eps: float | Array,
     w: Float[Array, "models s q"] | None = None,
 ) -> ViolationCurve:
     """As `violation_curve` for several models, along a leading axis of all moments and predictors, one at a time."""
