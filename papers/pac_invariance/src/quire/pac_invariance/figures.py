@@ -114,9 +114,9 @@ def bound(levels: Sequence[float], measured: Mapping[str, Sequence[float]], boun
 def sampling(ns: Sequence[int], errors: np.ndarray) -> Figure:
     """Error of the gap by number of samples, log-log, and the slope -1/2."""
     figure, ((axes,),) = plots.axes(width=4.6, height=3.1)
-    ns = np.array(ns)
-    axes.loglog(ns, errors, "o-", color=RED, label="error of the gap")
-    axes.loglog(ns, errors[0] * np.sqrt(ns[0] / ns), ":", color="black", lw=1, label="$n^{-1/2}$")
+    counts = np.array(ns)
+    axes.loglog(counts, errors, "o-", color=RED, label="error of the gap")
+    axes.loglog(counts, errors[0] * np.sqrt(counts[0] / counts), ":", color="black", lw=1, label="$n^{-1/2}$")
     axes.set(xlabel="samples from each environment n", ylabel="mean absolute error")
     axes.legend(frameon=False, fontsize=8)
     return figure

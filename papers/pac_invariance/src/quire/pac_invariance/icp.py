@@ -50,7 +50,8 @@ def icp(x: Real[np.ndarray, "e n d"], y: Real[np.ndarray, "e n"], subsets: Int[n
     accepted = p_values > alpha
     member = np.array([np.isin(np.arange(x.shape[2]), chosen) for chosen in subsets])
     empty = _p_value(y) > alpha
-    causes = member[accepted].all(0) & accepted.any() & (not empty)
+    found = bool(accepted.any()) and not empty
+    causes = np.all(member[accepted], axis=0) & np.full(x.shape[2], found)
     return ICP(p_values, accepted, causes)
 
 

@@ -99,4 +99,4 @@ class InterventionFamily:
             raise ValueError(f"sites is {self.sites}; the model has nodes 0 to {len(sem.A) - 1}")
         if sem.target in self.sites and not self.allow_target:
             raise ValueError(f"sites is {self.sites} with the target {sem.target}; what causes it would not be invariant")
-        return list(self.sites)
+        return [int(site) for site in self.sites]

@@ -81,7 +81,9 @@ def _maps(problems: list[Problem], q: int, d: int) -> np.ndarray:
 def by_family(preset: Preset, keys: jax.Array) -> dict[str, np.ndarray]:
     """P4: violation after 8 interventions by number of sites, at random and next to the target, and by in-degree."""
     config, p = preset.sweep, LARGE
-    settings = {"sites": [(config.in_degree, count, "random") for count in config.sites]}
+    settings: dict[str, list[tuple[int, int, Placement]]] = {
+        "sites": [(config.in_degree, count, "random") for count in config.sites]
+    }
     settings |= {"sites next to the target": [(config.in_degree, count, "nearest") for count in config.sites]}
     settings |= {"in-degree": [(degree, config.num_sites, "random") for degree in config.in_degrees]}
     known, found = {}, {}
