@@ -16,7 +16,6 @@ from quire.active_multitask.multitask import Fit, Head, Moments, fit_mtrl, targe
 from quire.active_multitask.relevance import shortest_fit
 from quire.common.checks import check_at_least
 
-
 SLACK = 0.5
 """How far the LASSO may miss the target's head, in standard errors of it. At 1 it leaves out sources that matter."""
 

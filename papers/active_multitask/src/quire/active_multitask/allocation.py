@@ -17,9 +17,7 @@ Strategy = Literal["uniform", "l2", "l1"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 
-def shares(
-    nu: Real[AnyReal, " tasks"], rule: Strategy, costs: Real[AnyReal, " tasks"] | None = None
-) -> Float[Array, " tasks"]:
+def shares(nu: Real[AnyReal, " tasks"], rule: Strategy, costs: Real[AnyReal, " tasks"] | None = None) -> Float[Array, " tasks"]:
     """Part of the samples, or with costs of the money, that each task gets: equal, as `nu_t^2`, or as `|nu_t|`.
 
     With costs the rule `l1` spends as `sqrt(c_t) |nu_t|`, which is the best split of a sum of money for this nu

@@ -1,4 +1,4 @@
-"""What `quire bench active_multitask` times: the update of a representation by conjugate gradients, and as one system of size dk."""
+"""What `quire bench active_multitask` times: updating a representation by conjugate gradients, and by one system of size dk."""
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ def by_kronecker(data: Moments, basis: Float[Array, "d k"], heads: Float[Array, 
 
 
 def cases(d: int, key: jax.Array) -> dict[str, Case]:
-    """Both on the same sums over 4 d samples a task. Slopes in d: about 2 by conjugate gradients, towards 3 by the dense system."""
+    """Both on the same sums over 4 d samples a task. Slopes in d: 2 by conjugate gradients, 3 by the dense system."""
     keys = jax.random.split(key, 4)
     basis = qr_retract(jax.random.normal(keys[0], (d, K)))
     heads = jax.random.normal(keys[1], (TASKS, K))
@@ -29,7 +29,10 @@ def cases(d: int, key: jax.Array) -> dict[str, Case]:
     gram, cross = jnp.einsum("tni,tnj->tij", X, X), jnp.einsum("tni,tn->ti", X, y)
     data = Moments(gram, cross, jnp.sum(y**2, 1), jnp.full(TASKS, 4.0 * d))
     start = qr_retract(basis + 0.1)
-    return {"conjugate gradients": Case(update_basis, (data, start, heads)), "dense system": Case(by_kronecker, (data, start, heads))}
+    return {
+        "conjugate gradients": Case(update_basis, (data, start, heads)),
+        "dense system": Case(by_kronecker, (data, start, heads)),
+    }
 
 
 paper.benchmark = Benchmark("Update of the representation", size="dimension d", sizes=(32, 64, 128, 256), cases=cases)

@@ -1,5 +1,6 @@
 """The claims of the paper, in its order: M1 to M8."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -16,7 +17,6 @@ from quire.active_multitask.relevance import relevance_l1, relevance_l2
 from quire.active_multitask.tasks import one_strong_source
 from quire.common.claims import (
     Measurement,
-    above,
     all_of,
     at_least,
     at_most,
@@ -46,8 +46,8 @@ def _heads(rng: np.random.Generator, k: int = 4, tasks: int = 12) -> tuple[np.nd
 
 def allocation_errors(W: np.ndarray, w: np.ndarray, dtype: Any, N: float = 1000.0) -> dict[str, float]:
     """Relative errors of the identities of section 4, and by how much the inequalities of norms are violated, if at all."""
-    W, w = jnp.asarray(W, dtype), jnp.asarray(w, dtype)
-    nu1, nu2 = relevance_l1(W, w), relevance_l2(W, w)
+    heads, target = jnp.asarray(W, dtype), jnp.asarray(w, dtype)
+    nu1, nu2 = relevance_l1(heads, target), relevance_l2(heads, target)
     length1, length2 = (float(jnp.abs(nu).sum() ** 2) for nu in (nu1, nu2))
     square, tasks = float((nu2**2).sum()), W.shape[1]
     pairs = {
@@ -55,7 +55,7 @@ def allocation_errors(W: np.ndarray, w: np.ndarray, dtype: Any, N: float = 1000.
         "best split of the shortest nu": (risk_bound(nu2, N * shares(nu2, "l1")), length2 / N),
         "L2": (risk_bound(nu2, N * shares(nu2, "l2")), int((nu2 != 0).sum()) * square / N),
         "uniform": (risk_bound(nu2, N * shares(nu2, "uniform")), tasks * square / N),
-        "free choice of nu": (best_bound(W, w, N * shares(nu1, "l1")), length1 / N),
+        "free choice of nu": (best_bound(heads, target, N * shares(nu1, "l1")), length1 / N),
     }
     found = {name: abs(float(a) / b - 1) for name, (a, b) in pairs.items()}
     found["norms"] = max(length1 / length2 - 1, length2 / (tasks * square) - 1, 0.0)
@@ -67,7 +67,7 @@ def allocation_errors(W: np.ndarray, w: np.ndarray, dtype: Any, N: float = 1000.
     says="The best split goes by |nu|, the split by nu² is no better than uniform, and the norms order the bounds",
     source="section on known relevance",
     metric="largest relative error of the identities, float64",
-    holds=all_of(below(1e-8), below(1e-3, of="float32")),
+    holds=all_of(below(1e-8), below(1e-5, of="float32")),
     exact=True,
 )
 def allocation_identities(preset: Preset, key: jax.Array) -> Measurement:
@@ -153,7 +153,7 @@ def _named(errors: np.ndarray) -> dict[str, float]:
 
 @paper.claim(
     "M2b",
-    says="On the lower-bound family sampling by the shortest relevance does measurably worse, by the factor that theory gives",
+    says="On the lower-bound family the shortest relevance does measurably worse, by the factor that theory gives",
     source="abstract: strict dominance",
     metric="|(I - P) B w|² at c = 64^(-1/4), L1-A-MTRL",
     holds=all_of(
@@ -206,7 +206,7 @@ def errors_follow_bounds(preset: Preset, key: jax.Array) -> Measurement:
 
 @paper.claim(
     "M5",
-    says="With sparse relevance the error of L1 goes as 1 / N and does not depend on the number of sources; that of uniform grows",
+    says="With sparse relevance the error of L1 goes as 1 / N whatever the number of sources; that of uniform grows with it",
     source="theorems on known relevance",
     metric="largest error of L1-A-MTRL over the numbers of sources / smallest",
     holds=all_of(
@@ -336,13 +336,17 @@ def _of_images(found: dict, note: str) -> Measurement:
     metric="test error of the target, L1-A-MTRL",
     holds=on_average(beats(L2, lower_is_better=True)),
     trivial=MAJORITY,
+    expect="not reproduced",
+    because="both strategies are level, and on further seeds L1 trails more often than not; tried with a smaller and a larger "
+    "warm start, more samples of the sources and of the target, and LASSO penalties from a tenth of the target's standard error "
+    "to all of it: a linear map of so few pixels has a misfit that more samples of a few sources do not lower",
 )
 def linear_images(preset: Preset, key: jax.Array) -> Measurement:
     """One digit against the rest under one corruption, 59 other tasks to learn from; direction only."""
     found, config = linear_image_study(preset, key), preset.images
     measured = _of_images(found, f"{config.targets} targets a seed, {config.n_target} samples each, k = {_list(config.ks)}")
     gains = {f"L1 - L2, k = {k}": float(a - b) for k, a, b in zip(config.ks, found["l1"], found["l2"], strict=True)}
-    return Measurement(**{**vars(measured), "extras": {**measured.extras, **gains}})
+    return replace(measured, extras={**measured.extras, **gains})
 
 
 @paper.claim(

@@ -27,7 +27,7 @@ class Linear:
     tasks: int = 30
     budget: int = 6000
     sigma: float = 1.0
-    trials: int = 6
+    trials: int = 4
     sizes: tuple[int, ...] = (10, 20, 40)
     budgets: tuple[int, ...] = (3000, 6000, 12_000)
     n_target: int = 200
@@ -85,9 +85,9 @@ class Images:
     ks: tuple[int, ...] = (10, 20)
     budget: int = 9000
     n_min: int = 110
-    n_target: int = 200
+    n_target: int = 50
     targets: int = 6
-    network_targets: int = 2
+    network_targets: int = 3
     network: Network = field(default_factory=Network)
 
     def __post_init__(self):

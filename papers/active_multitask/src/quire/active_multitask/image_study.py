@@ -78,7 +78,10 @@ def _over_seeds(preset: Preset, keys: jax.Array, ks: tuple[int, ...], targets: i
     for key in keys:
         chosen = target_tasks(targets, generator(key))
         runs = [
-            [by_strategy(tasks, target, config, k, jax.random.fold_in(key, number), network) for number, target in enumerate(chosen)]
+            [
+                by_strategy(tasks, target, config, k, jax.random.fold_in(key, number), network)
+                for number, target in enumerate(chosen)
+            ]
             for k in ks
         ]
         rows.append({name: [np.mean([run[name] for run in of_k]) for of_k in runs] for name in runs[0][0]})

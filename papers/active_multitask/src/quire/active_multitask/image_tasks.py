@@ -1,4 +1,4 @@
-"""Image tasks after the paper's MNIST-C: digits under several corruptions, one task for each digit against the rest and corruption."""
+"""Image tasks after the paper's MNIST-C: one digit against the rest under one of several corruptions."""
 
 from dataclasses import dataclass
 

@@ -99,9 +99,7 @@ def lasso_path(
     return penalties, jax.vmap(lambda lam: lasso(W, w, lam))(penalties)
 
 
-def lasso_at_error(
-    W: Real[AnyReal, "k tasks"], w: Real[AnyReal, " k"], error: float | Array
-) -> Float[Array, " tasks"]:
+def lasso_at_error(W: Real[AnyReal, "k tasks"], w: Real[AnyReal, " k"], error: float | Array) -> Float[Array, " tasks"]:
     """Of the path, the largest penalty whose fit misses w by no more than w itself is known: `||W nu - w||_2 <= error`.
 
     Args:

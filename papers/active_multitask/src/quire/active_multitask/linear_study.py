@@ -1,4 +1,4 @@
-"""M2 to M5 on generated tasks: the error that a representation leaves to the target, for every strategy, measured and predicted."""
+"""M2 to M5 on generated tasks: the error that a representation leaves to the target, measured and predicted."""
 
 import jax
 import jax.numpy as jnp

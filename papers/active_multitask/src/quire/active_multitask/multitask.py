@@ -7,7 +7,7 @@ shape, data that arrive later are added, and a step costs the same for a hundred
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Real
 
 from quire.active_multitask.relevance import AnyReal
 from quire.common.checks import at_least_float32, check_at_least
-from quire.common.manifolds.grassmann import project_tangent, qr_retract
+from quire.common.manifolds.grassmann import qr_retract
 
 CG_STEPS = 30
 """Conjugate gradients of one update of the representation; preconditioned, they rarely need ten."""
@@ -33,12 +33,14 @@ class Moments:
         cross: `X^T y`, `[*tasks, d]`.
         square: `y^T y`, `[*tasks]`.
         count: samples, `[*tasks]`.
+
+    As a pytree it also holds what stands for arrays while JAX traces, so that the fields have no type to check.
     """
 
-    gram: Float[AnyReal, "*tasks d d"]
-    cross: Float[AnyReal, "*tasks d"]
-    square: Float[AnyReal, "*tasks"]
-    count: Float[AnyReal, "*tasks"]
+    gram: Any
+    cross: Any
+    square: Any
+    count: Any
 
     def __add__(self, other: "Moments") -> "Moments":
         """All samples of both.
@@ -155,7 +157,14 @@ def update_basis(data: Moments, basis: Float[Array, "d k"], heads: Float[Array, 
     def normal(b: Array) -> Array:
         return jnp.einsum("tij,tj->ti", gram, heads @ b.T).T @ heads
 
-    solved, _ = cg(normal, cross.T @ heads, basis, tol=float(jnp.finfo(gram.dtype).eps) ** 0.5, maxiter=CG_STEPS, M=lambda r: r @ precondition)
+    solved, _ = cg(
+        normal,
+        cross.T @ heads,
+        basis,
+        tol=float(jnp.finfo(gram.dtype).eps) ** 0.5,
+        maxiter=CG_STEPS,
+        M=lambda r: r @ precondition,
+    )
     return qr_retract(solved)
 
 
@@ -243,13 +252,17 @@ def subspace_distance(B: Float[AnyReal, "d k"], Bhat: Float[AnyReal, "d k"]) -> 
     B, Bhat = at_least_float32(B, Bhat)
     if B.ndim != 2 or Bhat.ndim != 2 or len(B) != len(Bhat):
         raise ValueError(f"B has shape {B.shape} and Bhat {Bhat.shape}; they need orthonormal columns of one length")
-    return jnp.linalg.norm(project_tangent(Bhat, B), 2)
+    return jnp.linalg.norm(_outside(Bhat, B), 2)
 
 
 def representation_error(theta: Float[AnyReal, " d"], basis: Float[AnyReal, "d k"]) -> Float[Array, ""]:
     """`||(I - B B^T) theta||^2`: the excess risk that the representation leaves to a target, inputs of covariance I."""
     theta, basis = at_least_float32(theta, basis)
-    return jnp.sum(project_tangent(basis, theta[:, None]) ** 2)
+    return jnp.sum(_outside(basis, theta) ** 2)
+
+
+def _outside(basis: Array, x: Array) -> Array:
+    return x - basis @ (basis.T @ x)
 
 
 def check_k(k: int, d: int) -> None:

@@ -1,4 +1,4 @@
-"""Relevance of source tasks: how a target head is put together from source heads, `W nu = w`, by the shortest and the sparsest nu.
+"""Relevance of source tasks: a target head put together from source heads, `W nu = w`, by the shortest and the sparsest nu.
 
 Both are unchanged when the representation changes its basis, `W -> R^-1 W` and `w -> R^-1 w`: they speak of tasks.
 """

@@ -74,8 +74,8 @@ def relevant_sources(
 def one_strong_source(tasks: int, c: float, k: int = 1) -> tuple[Float[np.ndarray, "k tasks"], Float[np.ndarray, " k"]]:
     """The family on which the shortest relevance is worst: in every direction one source of length 1 and the rest of length c.
 
-    `W = I_k (x) [1, c, ..., c]` and a target that points along all of the directions alike, of length 1. The sparse nu takes the k long sources alone.
-    The short ones are each of little worth, yet together the shortest nu gives them most of the samples.
+    `W = I_k (x) [1, c, ..., c]`, and a target of length 1 along all of the directions alike. The sparse nu takes the k long
+    sources alone. The short ones are each of little worth, yet together the shortest nu gives them most of the samples.
 
     Args:
         tasks: a multiple of k.
