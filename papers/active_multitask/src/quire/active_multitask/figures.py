@@ -1,6 +1,6 @@
 """Figures of the claims and of the notebook; matplotlib figures, closed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -110,7 +110,7 @@ def rounds(curves: Mapping[str, np.ndarray], predicted: float) -> Figure:
 def estimated(errors: Mapping[str, np.ndarray]) -> Figure:
     """Errors `[seeds]` by how the relevance came about."""
     figure, ((axes,),) = plots.axes(width=8.4)
-    plots.seed_bars(axes, {name.replace(", ", ",\n"): value for name, value in errors.items()}, COLOURS)
+    plots.seed_bars(axes, {name.replace(", ", ",\n"): value for name, value in errors.items()}, _bar_colours(errors, ", ", ",\n"))
     axes.set(ylabel=r"$\|(I-\hat P) B w\|^2$")
     return figure
 
@@ -144,7 +144,11 @@ def image_errors(linear: Mapping[str, np.ndarray], network: Mapping[str, np.ndar
     """Test errors `[seeds]` by strategy, for both representations."""
     figure, (panels,) = plots.axes(2, width=4.6, sharey=True)
     for axes, values, title in zip(panels, (linear, network), ("linear", "network"), strict=True):
-        plots.seed_bars(axes, {name: 100 * np.asarray(value) for name, value in values.items()}, COLOURS)
+        plots.seed_bars(
+            axes,
+            {name.replace(" ", "\n"): 100 * np.asarray(value) for name, value in values.items()},
+            _bar_colours(values, " ", "\n"),
+        )
         axes.set(title=f"{title} representation")
     panels[0].set_ylabel("test error of the target (%)")
     return figure
@@ -161,3 +165,8 @@ def relevance_map(nu: Mapping[str, np.ndarray], corruptions: Sequence[str], targ
         axes.set_yticklabels(corruptions if axes is panels[0] else [])
         axes.title.set_fontsize(9)
     return figure
+
+
+def _bar_colours(names: Iterable[str], old: str, new: str) -> dict[str, str]:
+    """Colours of bars whose names begin with that of a strategy."""
+    return {name.replace(old, new): COLOURS[name[:2].lower()] for name in names if name[:2].lower() in COLOURS}
