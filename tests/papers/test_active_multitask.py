@@ -438,7 +438,7 @@ def test_image_runs_in_small(digit_tasks, network):
 def test_the_network_learns(digit_tasks):
     sources = digit_tasks.sources(12)[:4]
     data = digit_tasks.draw(np.random.default_rng(0), sources, np.full(4, 300))
-    config = Network(channels=(32,), rounds=4, steps=40)
+    config = Network(channels=(32,), rounds=6, steps=60, rate=1e-2)
     learner = network_learner(digit_tasks.images, 4, 3, config, jax.random.key(0))
     estimate = learner(data, data)
     phi = np.asarray(estimate.model(jnp.asarray(digit_tasks.images[data.place])))

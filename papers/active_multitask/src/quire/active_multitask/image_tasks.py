@@ -109,7 +109,7 @@ class ImageTasks:
     def draw(self, rng: np.random.Generator, tasks: np.ndarray, counts: np.ndarray) -> Examples:
         """Samples of the given tasks, which are numbered anew from 0; an image comes again only when all of them have."""
         corruption, digit = np.divmod(np.repeat(tasks, counts), CLASSES)
-        row = np.concatenate([_in_turn(rng, len(self.labels), n) for n in counts])
+        row = np.concatenate([_in_turn(rng, len(self.labels), int(n)) for n in counts])
         y = np.where(self.labels[row] == digit, 1, -1).astype(np.float32)
         return Examples(np.repeat(np.arange(len(tasks)), counts), corruption * len(self.labels) + row, y)
 
