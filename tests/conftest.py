@@ -12,9 +12,9 @@ from pathlib import Path
 # Tests compile far more than they compute: without optimisation and fusion the suite takes half the time, in one part each
 # program a fifth less. XLA aborts on flags that it does not know, so they go with the pinned release. `XLA_FLAGS=` (set, empty)
 # runs the tests with XLA's defaults.
-FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 if version("jaxlib") == "0.10.2":
-    os.environ.setdefault("XLA_FLAGS", FLAGS)
+    flags = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ.setdefault("XLA_FLAGS", flags)
 
 import jax
 import pytest

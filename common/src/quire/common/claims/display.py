@@ -196,8 +196,8 @@ def surprises(entries: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str
 def _why_undecided(entry: Mapping[str, Any]) -> str:
     if entry.get("timed"):
         return "by the clock"
-    low, high = entry.get("margin_interval") or (None, None)
-    close = None not in (low, high) and low < 0 < high
+    interval = entry.get("margin_interval") or ()
+    close = len(interval) == 2 and None not in interval and interval[0] < 0 < interval[1]
     return "its interval over seeds holds zero" if close and "on average" in entry.get("criterion", "") else ""
 
 
