@@ -156,7 +156,7 @@ def orthonormal_rows(phi: Real[AnyArray, "k d"]) -> Float[Array, "k d"]:
         ValueError: if there are more rows than covariates.
 
     >>> import numpy as np
-    >>> orthonormal_rows(np.array([[3.0, 0.0]])).tolist()
+    >>> abs(orthonormal_rows(np.array([[3.0, 0.0]]))).round(6).tolist()
     [[1.0, 0.0]]
     """
     (phi,) = at_least_float32(phi)
