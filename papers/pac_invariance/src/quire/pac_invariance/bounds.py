@@ -64,7 +64,7 @@ def pac_bound_vc(vc_dim: int, violation: float, delta: float) -> int:
         ValueError: for a dimension below 1, or shares that are not between 0 and 1.
 
     >>> pac_bound_vc(28, 0.1, 0.05)
-    15730
+    15731
     """
     check_at_least("vc_dim", vc_dim)
     _check_share("violation", violation)

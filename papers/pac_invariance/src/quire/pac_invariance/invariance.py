@@ -43,6 +43,7 @@ def risk(moments: Moments, w: Real[AnyArray, "... d"]) -> Float[Array, "..."]:
         moments: of what w is applied to; see `quire.pac_invariance.moments.mix` for representations.
         w: one predictor, or one for each environment.
 
+    >>> import numpy as np
     >>> moments = Moments(jnp.array([[[4.0]]]), jnp.array([[2.0]]), jnp.array([3.0]))
     >>> risk(moments, np.array([0.5])).tolist()
     [2.0]
@@ -84,6 +85,7 @@ def environment_gaps(
     Raises:
         ValueError: for another kind or sizes that do not fit.
 
+    >>> import numpy as np
     >>> moments = Moments(jnp.array([[[4.0]], [[1.0]]]), jnp.array([[2.0], [1.0]]), jnp.array([3.0, 3.0]))
     >>> [environment_gaps(moments, np.eye(1), np.array([0.5]), kind).tolist() for kind in KINDS]
     [[0.0, 0.5], [0.0, 0.5], [0.0, 0.25]]
@@ -115,6 +117,7 @@ def gap(
     Raises:
         ValueError: without an environment, or as for `environment_gaps`.
 
+    >>> import numpy as np
     >>> moments = Moments(jnp.array([[[4.0]], [[1.0]]]), jnp.array([[2.0], [1.0]]), jnp.array([3.0, 3.0]))
     >>> float(gap(moments, np.eye(1), kind="coefficient"))
     0.5
@@ -152,7 +155,8 @@ def orthonormal_rows(phi: Real[AnyArray, "k d"]) -> Float[Array, "k d"]:
     Raises:
         ValueError: if there are more rows than covariates.
 
-    >>> orthonormal_rows(np.array([[3.0, 0.0]])).tolist()
+    >>> import numpy as np
+    >>> abs(orthonormal_rows(np.array([[3.0, 0.0]]))).round(6).tolist()
     [[1.0, 0.0]]
     """
     (phi,) = at_least_float32(phi)
