@@ -398,7 +398,7 @@ def test_studies_in_small():
 
 # --- Images ---
 
-SMALL = Images(budget=60 * 20, n_min=15, n_target=50, network=Network(channels=(8,), rounds=2, steps=5, batch_size=16))
+SMALL = Images(k=3, budget=60 * 20, n_min=15, n_target=50, network=Network(channels=(8,), k=3, rounds=2, steps=5, batch_size=16))
 
 
 @pytest.fixture(scope="module")
@@ -430,7 +430,7 @@ def test_samples_are_of_their_task(digit_tasks):
 
 @pytest.mark.parametrize("network", [False, True])
 def test_image_runs_in_small(digit_tasks, network):
-    found = by_strategy(digit_tasks, 12, SMALL, 3, jax.random.key(0), network)
+    found = by_strategy(digit_tasks, 12, SMALL, jax.random.key(0), network)
     assert all(0 <= found[name] <= 1 for name in ("uniform", "l2", "l1", "target alone"))
     assert found["always no"] == digit_tasks.error(12, -np.ones(len(digit_tasks.test_labels)))
 
@@ -438,8 +438,8 @@ def test_image_runs_in_small(digit_tasks, network):
 def test_the_network_learns(digit_tasks):
     sources = digit_tasks.sources(12)[:4]
     data = digit_tasks.draw(np.random.default_rng(0), sources, np.full(4, 300))
-    config = Network(channels=(32,), rounds=6, steps=60, rate=1e-2)
-    learner = network_learner(digit_tasks.images, 4, 3, config, jax.random.key(0))
+    config = Network(channels=(32,), k=3, rounds=6, steps=60, rate=1e-2)
+    learner = network_learner(digit_tasks.images, 4, config, jax.random.key(0))
     estimate = learner(data, data)
     phi = np.asarray(estimate.model(jnp.asarray(digit_tasks.images[data.place])))
     scores = np.einsum("nk,kn->n", phi, np.asarray(estimate.heads)[:, data.task])
@@ -459,10 +459,10 @@ def test_presets_are_traced(name):
     head = jax.eval_shape(target_head, sums(d=linear.d), fit.basis)
     assert jax.eval_shape(lasso_at_error, fit.heads, head.w, head.error).shape == (linear.tasks,)
     side = 8 if images.image_set == "digits" else 28
-    net = nnx.eval_shape(lambda: build(images.network, images.ks[0], jax.random.key(0)))
+    net = nnx.eval_shape(lambda: build(images.network, jax.random.key(0)))
     graph, state = nnx.split(net)
     out = jax.eval_shape(lambda s, x: nnx.merge(graph, s)(x), state, shape((5, side, side, 1), jnp.float32))
-    assert out.shape == (5, images.ks[0])
+    assert out.shape == (5, images.network.k)
 
 
 # --- Errors ---

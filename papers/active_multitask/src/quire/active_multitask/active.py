@@ -68,8 +68,8 @@ def estimate_relevance(estimate: Estimate, strategy: Strategy) -> Float[Array, "
     """nu from estimated heads: the LASSO at half the error of the target's head (`l1`), the shortest fit (`l2`), or all alike.
 
     >>> head = Head(jnp.array([1.0]), jnp.array(0.1), jnp.array(0.2))
-    >>> estimate_relevance(Estimate(jnp.array([[1.0, 0.5]]), head, None), "l1").round(1).tolist()
-    [0.9, 0.0]
+    >>> print(estimate_relevance(Estimate(jnp.array([[1.0, 0.5]]), head, None), "l1") != 0)
+    [ True False]
     """
     if strategy == "l1":
         return lasso_at_error(estimate.heads, estimate.target.w, SLACK * estimate.target.error)

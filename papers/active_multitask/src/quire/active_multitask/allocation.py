@@ -34,8 +34,8 @@ def shares(nu: Real[AnyReal, " tasks"], rule: Strategy, costs: Real[AnyReal, " t
     Raises:
         ValueError: for another rule, no task, a cost that is not positive, or a relevance that is not finite.
 
-    >>> shares(np.array([3.0, -1.0]), "l1").tolist(), shares(np.array([3.0, -1.0]), "l2").round(3).tolist()
-    ([0.75, 0.25], [0.9, 0.1])
+    >>> print(shares(np.array([3.0, -1.0]), "l1"), shares(np.array([3.0, -1.0]), "l2"))
+    [0.75 0.25] [0.9 0.1]
     """
     (nu,) = at_least_float32(nu)
     if rule not in STRATEGIES:

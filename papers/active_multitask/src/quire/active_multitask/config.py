@@ -48,6 +48,7 @@ class Network:
 
     Attributes:
         channels, patch: of the network.
+        k: features.
         rounds: turns of heads and network.
         steps: of the network in each.
         batch_size: samples a step.
@@ -56,13 +57,14 @@ class Network:
 
     channels: tuple[int, ...] = (64,)
     patch: int = 8
+    k: int = 10
     rounds: int = 8
     steps: int = 50
     batch_size: int = 128
     rate: float = 3e-3
 
     def __post_init__(self):
-        for name in ("patch", "rounds", "steps", "batch_size"):
+        for name in ("patch", "k", "rounds", "steps", "batch_size"):
             check_at_least(name, getattr(self, name))
 
 
@@ -72,7 +74,7 @@ class Images:
 
     Attributes:
         image_set: `"digits"`, `"mnist-t10k"` or `"mnist"`.
-        ks: dimensions of the representation; the network has the first.
+        k: dimension of the linear representation.
         budget: samples of all sources together.
         n_min: samples of every source to begin with.
         n_target: samples of the target.
@@ -82,7 +84,7 @@ class Images:
     """
 
     image_set: str = "digits"
-    ks: tuple[int, ...] = (10, 20)
+    k: int = 20
     budget: int = 9000
     n_min: int = 110
     n_target: int = 50
@@ -91,7 +93,7 @@ class Images:
     network: Network = field(default_factory=Network)
 
     def __post_init__(self):
-        for name in ("budget", "n_min", "n_target", "targets", "network_targets"):
+        for name in ("k", "budget", "n_min", "n_target", "targets", "network_targets"):
             check_at_least(name, getattr(self, name))
 
 
@@ -117,7 +119,7 @@ STANDARD = Preset(
     Linear(d=100, k=8, tasks=64, budget=50_000, trials=20, sizes=(16, 32, 64, 128), budgets=(12_500, 25_000, 50_000, 100_000)),
     Images(
         "mnist-t10k",
-        ks=(10, 20),
+        k=20,
         budget=60_000,
         n_min=300,
         targets=30,
@@ -132,7 +134,7 @@ PAPER = Preset(
     Linear(d=200, k=10, tasks=160, budget=400_000, trials=100, sizes=(40, 80, 160, 320), budgets=(100_000, 200_000, 400_000)),
     Images(
         "mnist",
-        ks=(10, 20),
+        k=20,
         budget=300_000,
         n_min=1500,
         n_target=200,

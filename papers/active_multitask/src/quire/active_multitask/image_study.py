@@ -36,14 +36,13 @@ def target_tasks(count: int, rng: np.random.Generator) -> list[int]:
     return [CLASSES * (i % len(CORRUPTIONS)) + int(rng.integers(CLASSES)) for i in range(count)]
 
 
-def by_strategy(tasks: ImageTasks, target: int, config: Images, k: int, key: jax.Array, network: bool) -> dict[str, float]:
+def by_strategy(tasks: ImageTasks, target: int, config: Images, key: jax.Array, network: bool) -> dict[str, float]:
     """Test errors of one target by strategy, all from the same target samples and warm start.
 
     Args:
         tasks: of the image set.
         target: number of the task.
         config: sizes.
-        k: dimension of the representation.
         key: of samples and initial weights.
         network: whether the representation is a network.
 
@@ -55,9 +54,9 @@ def by_strategy(tasks: ImageTasks, target: int, config: Images, k: int, key: jax
         rng = generator(key)
         own = tasks.draw(rng, np.array([target]), np.array([config.n_target]))
         learner = (
-            network_learner(tasks.images, len(sources), k, config.network, key)
+            network_learner(tasks.images, len(sources), config.network, key)
             if network
-            else linear_images(tasks, len(sources), k)
+            else linear_images(tasks, len(sources), config.k)
         )
         sampler = lambda n, rng=rng: tasks.draw(rng, sources, n)  # noqa: E731
         run = run_amtrl(sampler, own, learner, config.budget, strategy, tasks=len(sources), n_min=config.n_min)
@@ -73,28 +72,22 @@ def by_strategy(tasks: ImageTasks, target: int, config: Images, k: int, key: jax
     }
 
 
-def _over_seeds(preset: Preset, keys: jax.Array, ks: tuple[int, ...], targets: int, network: bool) -> dict:
+def _over_seeds(preset: Preset, keys: jax.Array, targets: int, network: bool) -> dict:
     config, tasks, rows = preset.images, open_tasks(preset.images.image_set), []
     for key in keys:
         chosen = target_tasks(targets, generator(key))
-        runs = [
-            [
-                by_strategy(tasks, target, config, k, jax.random.fold_in(key, number), network)
-                for number, target in enumerate(chosen)
-            ]
-            for k in ks
-        ]
-        rows.append({name: [np.mean([run[name] for run in of_k]) for of_k in runs] for name in runs[0][0]})
+        runs = [by_strategy(tasks, t, config, jax.random.fold_in(key, number), network) for number, t in enumerate(chosen)]
+        rows.append({name: np.mean([run[name] for run in runs]) for name in runs[0]})
     return {name: np.array([row[name] for row in rows]) for name in rows[0]} | {"name": tasks.name}
 
 
 @shared
 def linear_image_study(preset: Preset, keys: jax.Array) -> dict:
-    """Means over the targets of `by_strategy`, each `[seeds, ks]`."""
-    return _over_seeds(preset, keys, preset.images.ks, preset.images.targets, False)
+    """Means over the targets of `by_strategy`, each `[seeds]`."""
+    return _over_seeds(preset, keys, preset.images.targets, False)
 
 
 @shared
 def network_image_study(preset: Preset, keys: jax.Array) -> dict:
-    """The same with a network, `[seeds, 1]`."""
-    return _over_seeds(preset, keys, preset.images.ks[:1], preset.images.network_targets, True)
+    """The same with a network."""
+    return _over_seeds(preset, keys, preset.images.network_targets, True)

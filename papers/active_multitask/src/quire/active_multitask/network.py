@@ -14,9 +14,9 @@ from quire.common.layers.patch_net import PatchNet
 from quire.common.train.shared_program import Run, cosine_rates, start, train_chunk
 
 
-def build(config: Network, k: int, key: jax.Array) -> PatchNet:
-    """The network, `k` features of an image; with one patch as large as the image it is a perceptron."""
-    return PatchNet(config.channels, k, patch=config.patch, norm=None, act=jax.nn.relu, rngs=nnx.Rngs(key))
+def build(config: Network, key: jax.Array) -> PatchNet:
+    """The network, its k features of an image; with one patch as large as the image it is a perceptron."""
+    return PatchNet(config.channels, config.k, patch=config.patch, norm=None, act=jax.nn.relu, rngs=nnx.Rngs(key))
 
 
 def head_loss(model: PatchNet, batch: tuple[Array, ...], constants: tuple[Array, Array]) -> Float[Array, ""]:
@@ -31,7 +31,7 @@ def features(model: PatchNet, images: Float[Array, "n h w c"]) -> Float[Array, "
     return model(images)
 
 
-def network_learner(images: Float[np.ndarray, "pool h w c"], tasks: int, k: int, config: Network, key: jax.Array) -> Learner:
+def network_learner(images: Float[np.ndarray, "pool h w c"], tasks: int, config: Network, key: jax.Array) -> Learner:
     """A learner for `run_amtrl` whose data are `Examples` and whose model is a trained `PatchNet`.
 
     In every round the heads of all tasks are the least-squares ones on the features as they are, and then the network takes
@@ -40,11 +40,10 @@ def network_learner(images: Float[np.ndarray, "pool h w c"], tasks: int, k: int,
     Args:
         images: the pool that the examples point into.
         tasks: number of sources.
-        k: features.
         config: sizes and steps.
         key: for initial weights and batches.
     """
-    pool, eye = jnp.asarray(images), jnp.eye(k)
+    pool, eye = jnp.asarray(images), jnp.eye(config.k)
 
     def heads_of(run: Run, examples: Examples) -> tuple[np.ndarray, Array]:
         phi = np.asarray(features(run.model, pool))
@@ -52,7 +51,7 @@ def network_learner(images: Float[np.ndarray, "pool h w c"], tasks: int, k: int,
 
     def learn(data: Examples, target: Examples) -> Estimate:
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-        run, rates = start(build(config, k, key)), cosine_rates(config.rate, config.rounds * config.steps)
+        run, rates = start(build(config, key)), cosine_rates(config.rate, config.rounds * config.steps)
         for number in range(config.rounds):
             _, heads = heads_of(run, data)
             drawn = rng.integers(0, len(data.y), (config.steps, config.batch_size))

@@ -28,8 +28,8 @@ def relevance_l2(W: Real[AnyReal, "k tasks"], w: Real[AnyReal, " k"]) -> Float[A
     Raises:
         ValueError: if w is no combination of the sources; under `jit`, where this cannot be seen, the least-squares fit.
 
-    >>> relevance_l2(np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([1.0, 0.0])).tolist()
-    [0.5, 0.5]
+    >>> print(relevance_l2(np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([1.0, 0.0])).round(3))
+    [0.5 0.5]
     """
     W, w = check_heads(W, w)
     nu = shortest_fit(W, w)
