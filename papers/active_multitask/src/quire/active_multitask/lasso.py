@@ -43,7 +43,7 @@ def lasso(
         W: heads of the source tasks, a column each; their lengths count and are not normalised away.
         w: head of the target.
         lam: penalty, at least 0, in units of `W^T w`.
-        iters: at most so many steps.
+        iters: at most so many steps; where a penalty far below the largest needs more, what is reached by then is returned.
 
     Returns:
         Coefficients of the tasks. Traceable and for `vmap`, forward only.
