@@ -195,9 +195,9 @@ def fit_mtrl(data: Moments, k: int, *, rounds: int = 10, start: Float[AnyReal, "
         ValueError: unless `1 <= k <= d`, for negative rounds, or for arrays that do not fit.
 
     >>> X = np.random.default_rng(0).normal(size=(3, 50, 4))
-    >>> fit = fit_mtrl(moments(X, X[:, :, 0] * np.array([[1.0], [2.0], [-1.0]])), 1)
-    >>> jnp.abs(fit.basis).round(3).ravel().tolist(), jnp.abs(fit.heads).round(3).tolist()
-    ([1.0, 0.0, 0.0, 0.0], [[1.0, 2.0, 1.0]])
+    >>> fit = fit_mtrl(moments([*X], [X[0, :, 0], 2 * X[1, :, 0], -X[2, :, 0]]), 1)
+    >>> print(np.abs(fit.basis).round(2).ravel(), np.abs(fit.heads).round(2).ravel())
+    [1. 0. 0. 0.] [1. 2. 1.]
     """
     data = Moments(*at_least_float32(data.gram, data.cross, data.square, data.count))
     if data.cross.ndim != 2 or data.gram.shape != (*data.cross.shape, data.cross.shape[1]) or not data.cross.size:
