@@ -99,7 +99,7 @@ def stamp(root: Path, slug: str, record: Mapping[str, Any], **costs: Any) -> dic
         root: the checkout.
         slug: the paper.
         record: what the run recorded.
-        costs: what else belongs to the stamp: `seconds`, `yardstick`, `verified`.
+        costs: what else belongs to the stamp: `seconds`, `yardstick`, `xla_flags`, `verified`.
 
     Raises:
         UsageError: if the paper's package has changed since the run began.

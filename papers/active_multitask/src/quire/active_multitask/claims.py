@@ -10,7 +10,7 @@ from quire.active_multitask import figures
 from quire.active_multitask.allocation import STRATEGIES, best_bound, money, risk_bound, shares
 from quire.active_multitask.config import Preset
 from quire.active_multitask.image_study import ALONE, MAJORITY, linear_image_study, network_image_study
-from quire.active_multitask.linear_study import ORACLE, RUNS, estimated_study, family_study, known_study
+from quire.active_multitask.linear_study import EPOCHS, ORACLE, SAME_FLOOR, estimated_study, family_study, known_study
 from quire.active_multitask.paper import paper
 from quire.active_multitask.relevance import relevance_l1, relevance_l2
 from quire.active_multitask.tasks import one_strong_source
@@ -238,9 +238,31 @@ def number_of_sources(preset: Preset, key: jax.Array) -> Measurement:
 # --- Estimated relevance ---
 
 
+def _estimated(preset: Preset, key: jax.Array) -> Measurement:
+    """The error with the LASSO; beside it the runs that know nu, with and without the floor of the warm start."""
+    found, config = {name: float(value) for name, value in estimated_study(preset, key).items()}, preset.linear
+    return Measurement(
+        found["l1"],
+        f"as M3, warm start of {2 * config.d}, {config.n_target} samples of the target",
+        baselines={
+            UNIFORM: found["uniform"],
+            f"{L2}, estimated": found["l2"],
+            ORACLE: found[ORACLE],
+            SAME_FLOOR: found[SAME_FLOOR],
+        },
+        extras={
+            "error - 1.5 x known nu": found["l1"] - 1.5 * found[ORACLE],
+            "error - 1.5 x known nu, same floor": found["l1"] - 1.5 * found[SAME_FLOOR],
+            "relevant sources found": found["support"],
+            "sources chosen": found["size"],
+            EPOCHS: found[EPOCHS],
+        },
+    )
+
+
 @paper.claim(
     "M4",
-    says="With relevance from the LASSO the error is nearly that of known relevance",
+    says="With relevance from the LASSO the error is within half of that of known relevance, and the relevant sources are found",
     source="algorithm L1-A-MTRL",
     metric="|(I - P) B w|², relevance estimated",
     holds=all_of(
@@ -249,21 +271,27 @@ def number_of_sources(preset: Preset, key: jax.Array) -> Measurement:
     ),
     trivial=UNIFORM,
     seeds=SEEDS,
+    expect="partly",
+    because="the relevant sources are found, but the warm start takes two fifths of the samples from all sources alike, which "
+    "whoever knows nu does not spend; with the same floor for both, M4b, there is little left between them",
 )
 def lasso_recovers(preset: Preset, key: jax.Array) -> Measurement:
-    """M3 with a warm start of 2 d samples a source, which count; the run that knows nu has the same floor and as many samples."""
-    found, config = {name: float(value) for name, value in estimated_study(preset, key).items()}, preset.linear
-    return Measurement(
-        found["l1"],
-        f"as M3, warm start of {2 * config.d}, {config.n_target} samples of the target",
-        baselines={UNIFORM: found["uniform"], f"{L2}, estimated": found["l2"], ORACLE: found[ORACLE]},
-        extras={
-            "error - 1.5 x known nu": found["l1"] - 1.5 * found[ORACLE],
-            "relevant sources found": found["support"],
-            "sources chosen": found["size"],
-        }
-        | {name: found[name] for name in RUNS[4:]},
-    )
+    """M3 with a warm start of 2 d samples a source, which count; the run that knows nu spends all of its budget by it."""
+    return _estimated(preset, key)
+
+
+@paper.claim(
+    "M4b",
+    says="Where known relevance pays for the warm start too, estimating it costs little more",
+    source="algorithm L1-A-MTRL",
+    metric="|(I - P) B w|², relevance estimated",
+    holds=on_average(at_most(0, of="error - 1.5 x known nu, same floor")),
+    trivial=UNIFORM,
+    seeds=SEEDS,
+)
+def lasso_recovers_beyond_the_floor(preset: Preset, key: jax.Array) -> Measurement:
+    """The same runs; the one that knows nu has the same floor and as many samples."""
+    return _estimated(preset, key)
 
 
 # --- Costs ---

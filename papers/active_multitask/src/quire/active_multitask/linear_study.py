@@ -98,8 +98,8 @@ def family_study(preset: Preset, keys: jax.Array) -> dict:
     return {"errors": np.array(found)}
 
 
-ORACLE = "known nu, same floor"
-RUNS = (*STRATEGIES, ORACLE, "known nu, no floor", "l1, three epochs")
+SAME_FLOOR, ORACLE, EPOCHS = "known nu, same floor", "known nu, no floor", "l1, three epochs"
+RUNS = (*STRATEGIES, SAME_FLOOR, ORACLE, EPOCHS)
 
 
 def estimated_errors(problem: Problem, config: Linear, seed: list[int]) -> dict[str, float]:
@@ -111,7 +111,7 @@ def estimated_errors(problem: Problem, config: Linear, seed: list[int]) -> dict[
         target = draw_moments(rng, problem.target_theta, config.n_target, config.sigma)
         sampler = lambda n, rng=rng: draw_moments(rng, problem.theta, n, config.sigma)  # noqa: E731
         if name.startswith("known"):
-            floor = n_min if name == ORACLE else 0
+            floor = n_min if name == SAME_FLOOR else 0
             counts = floor + allocate(nu1, config.budget - floor * tasks, "l1")
             basis = fit_mtrl(sampler(counts), config.k, rounds=config.rounds).basis
         else:

@@ -73,7 +73,8 @@ class LinearSEM:
     def __post_init__(self):
         A, noise_var = np.asarray(self.A, float), np.asarray(self.noise_var, float)
         if A.ndim != 2 or A.shape[0] != A.shape[1] or not np.isfinite(A).all() or np.triu(A).any():
-            raise ValueError(f"A has shape {A.shape}; it must be square, finite and zero on and above its diagonal")
+            hint = "zero on and above its diagonal: number causes before their effects"
+            raise ValueError(f"A has shape {A.shape}; it must be square, finite, and {hint}")
         if noise_var.shape != A.shape[:1] or not ((noise_var > 0) & np.isfinite(noise_var)).all():
             raise ValueError(f"noise_var is {noise_var}; it must hold {len(A)} positive variances")
         if not 0 <= self.target < len(A):
