@@ -4,7 +4,6 @@ from functools import cache
 
 import jax
 import numpy as np
-from sklearn.linear_model import RidgeCV
 
 from quire.active_multitask.active import Estimate, Learner, linear_learner, run_amtrl
 from quire.active_multitask.allocation import STRATEGIES
@@ -49,6 +48,8 @@ def by_strategy(tasks: ImageTasks, target: int, config: Images, key: jax.Array, 
     Returns:
         Errors, beside them those without sources and without anything, and how many sources the LASSO chose.
     """
+    from sklearn.linear_model import RidgeCV  # a second to import
+
     sources, corruption, found = tasks.sources(target), target // CLASSES, {}
     for strategy in STRATEGIES:
         rng = generator(key)

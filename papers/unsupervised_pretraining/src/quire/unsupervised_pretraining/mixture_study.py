@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from quire.common.arrays import AnyArray
@@ -67,6 +66,8 @@ def supervised_errors(data: MixtureData, n: int, classes: int) -> dict[str, floa
 
     The linear discriminant knows that covariances are unit matrices, which spares it their estimation: the nearest centroid.
     """
+    from sklearn.linear_model import LogisticRegression  # a second to import
+
     x, y = data.x[:n], data.y[:n]
     if len(np.unique(y)) < 2:
         alone = float(np.mean(data.test_y != y[0]))
