@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 
 from quire.common.checks import check_at_least
 from quire.common.random import generator
@@ -28,12 +28,12 @@ Pixels = Float[np.ndarray, "n _ _"]
 class AttributeImages(NamedTuple):
     """Images uint8 `[n, 16, 16, 3]`, attributes uint8 `[n, 6]` of zeros and ones, and the names of the attributes."""
 
-    images: Int[np.ndarray, "n 16 16 3"]
-    attributes: Int[np.ndarray, "n 6"]
+    images: Integer[np.ndarray, "n 16 16 3"]
+    attributes: Integer[np.ndarray, "n 6"]
     names: tuple[str, ...]
 
 
-Draw = Callable[[jax.Array, Int[np.ndarray, "n 6"]], Int[np.ndarray, "n 16 16 3"]]
+Draw = Callable[[jax.Array, Integer[np.ndarray, "n 6"]], Integer[np.ndarray, "n 16 16 3"]]
 
 
 def attribute_faces(key: jax.Array, n: int) -> AttributeImages:
@@ -69,7 +69,7 @@ class Canvas:
         ValueError: unless the attributes are rows of six zeros and ones.
     """
 
-    def __init__(self, key: jax.Array, attributes: Int[np.ndarray, "n 6"], centre: tuple[float, float]):
+    def __init__(self, key: jax.Array, attributes: Integer[np.ndarray, "n 6"], centre: tuple[float, float]):
         attributes = np.asarray(attributes)
         if attributes.ndim != 2 or attributes.shape[1] != 6 or not np.isin(attributes, (0, 1)).all():
             raise ValueError(f"attributes has shape {attributes.shape}; it needs rows of six zeros and ones")
@@ -95,7 +95,7 @@ class Canvas:
         cover = (np.clip(0.5 - distance, 0, 1) * where)[..., None]
         self.image += cover * (np.asarray(colour) - self.image)
 
-    def finished(self) -> Int[np.ndarray, "n 16 16 3"]:
+    def finished(self) -> Integer[np.ndarray, "n 16 16 3"]:
         """The images as bytes, with a little noise."""
         noisy = self.image + 0.02 * self.draw.standard_normal(self.image.shape)
         return np.round(255 * np.clip(noisy, 0, 1)).astype(np.uint8)
@@ -111,7 +111,7 @@ def box(x: Pixels, y: Pixels, width: Pixels | float, height: Pixels | float) -> 
     return np.maximum(np.abs(x) - width, np.abs(y) - height)
 
 
-def draw_faces(key: jax.Array, attributes: Int[np.ndarray, "n 6"]) -> Int[np.ndarray, "n 16 16 3"]:
+def draw_faces(key: jax.Array, attributes: Integer[np.ndarray, "n 6"]) -> Integer[np.ndarray, "n 16 16 3"]:
     """Faces of given attributes, columns as `FACE`; background, place, size and tone of the skin vary.
 
     Raises:
@@ -140,7 +140,7 @@ def draw_faces(key: jax.Array, attributes: Int[np.ndarray, "n 6"]) -> Int[np.nda
     return c.finished()
 
 
-def draw_birds(key: jax.Array, attributes: Int[np.ndarray, "n 6"]) -> Int[np.ndarray, "n 16 16 3"]:
+def draw_birds(key: jax.Array, attributes: Integer[np.ndarray, "n 6"]) -> Integer[np.ndarray, "n 16 16 3"]:
     """Birds of given attributes, columns as `BIRD`; background, place, size and the brightness of the plumage vary.
 
     Raises:

@@ -81,7 +81,7 @@ def _transposed_error(x: jax.Array) -> float:
     """Against XLA's convolution with zeros put between the pixels."""
     layer = TransposedConv(x.shape[-1], 2, rngs=nnx.Rngs(1))
     kernel = layer.kernel[...].astype(x.dtype)
-    layer.kernel[...] = kernel
+    layer.kernel = nnx.Param(kernel)
     dims = ("NHWC", "HWIO", "NHWC")
     spread = jax.lax.conv_general_dilated(
         x, kernel[::-1, ::-1], (1, 1), ((2, 2), (2, 2)), lhs_dilation=(2, 2), dimension_numbers=dims
@@ -125,8 +125,8 @@ def _levels(name: str, values: dict[float, float]) -> dict[str, float]:
     return {f"{name}, beta {beta:g}": value for beta, value in values.items()}
 
 
-def _data(study: dict, preset: Preset) -> str:
-    return f"{preset.n_train} {study['names'][0]}, {preset.n_test} for the test"
+def _data(preset: Preset) -> str:
+    return f"{preset.n_train} {preset.image_set}, {preset.n_test} for the test"
 
 
 @paper.claim(
@@ -136,7 +136,7 @@ def _data(study: dict, preset: Preset) -> str:
     metric="attributes that a probe sees in samples of the prior, largest beta",
     holds=all_of(
         *(on_average(at_least(-NOISE, of=f"{name}, beta {a:g} to {b:g}")) for name in ("samples", "swaps") for a, b in STEPS),
-        *(above(0, of=f"{name}, beta 0.1 to 16") for name in ("samples", "swaps")),
+        *(on_average(above(0, of=f"{name}, beta 0.1 to 16")) for name in ("samples", "swaps")),
     ),
     trivial="chance",
     seeds=SEEDS,
@@ -145,26 +145,20 @@ def weight_controls(preset: Preset, key: jax.Array) -> Measurement:
     """Samples for the attributes of test images, and test images with the attributes of another image."""
     study = cvae_study(preset, key)
     samples, swaps, moved = (_by_beta(study, preset, name) for name in ("samples", "swaps", "moved swaps"))
-    ends = preset.training.betas[0], preset.training.betas[-1]
-    whole = {
-        f"{name}, beta {ends[0]:g} to {ends[1]:g}": by[ends[1]] - by[ends[0]]
-        for name, by in (("samples", samples), ("swaps", swaps))
-    }
+    whole = {f"{name}, beta 0.1 to 16": by[16] - by[0.1] for name, by in (("samples", samples), ("swaps", swaps))}
     return Measurement(
-        samples[ends[1]],
-        _data(study, preset),
-        baselines={"chance": 0.5, "real images": float(study["real"][study["names"][0]])},
+        samples[16],
+        _data(preset),
+        baselines={"chance": 0.5, "real images": float(study["real"])},
         extras=whole
         | _steps("samples", samples)
         | _steps("swaps", swaps)
         | _levels("samples", samples)
         | _levels("swaps", swaps)
-        | _levels("swaps moved with the prior", moved)
-        | {f"samples of {name}": float(study["scores"][name]["samples"]) for name in study["names"][1:]}
-        | {f"real {name}": float(study["real"][name]) for name in study["names"][1:]},
+        | _levels("swaps moved with the prior", moved),
         figure=figures.by_beta(
             {"samples": samples, "swaps, z kept": swaps, "swaps, z moved with the prior": moved},
-            float(study["real"][study["names"][0]]),
+            float(study["real"]),
         ),
     )
 
@@ -175,8 +169,9 @@ def weight_controls(preset: Preset, key: jax.Array) -> Measurement:
     source="section on results",
     metric="mean squared error of reconstructions, largest beta",
     holds=all_of(
-        *(above(0, of=f"error, beta {a:g} to {b:g}") for a, b in STEPS),
+        *(on_average(above(0, of=f"error, beta {a:g} to {b:g}")) for a, b in STEPS),
         *(below(0, of=f"divergence, beta {a:g} to {b:g}") for a, b in STEPS),
+        above(0, of="error, beta 0.1 to 16"),
     ),
     trivial="the mean image",
     seeds=SEEDS,
@@ -185,12 +180,15 @@ def reconstruction_pays(preset: Preset, key: jax.Array) -> Measurement:
     """Test images through the mean of q and back; the divergence in nats an image."""
     study = cvae_study(preset, key)
     error, kl = (_by_beta(study, preset, name) for name in ("mse", "kl"))
-    y = study["test"][study["names"][0]].y
     return Measurement(
-        error[preset.training.betas[-1]],
-        _data(study, preset),
-        baselines={"the mean image": float(np.mean((y - study["train"].mean(0)[None] / 255) ** 2))},
-        extras=_steps("error", error) | _steps("divergence", kl) | _levels("error", error) | _levels("divergence", kl),
+        error[16],
+        _data(preset),
+        baselines={"the mean image": float(np.mean((study["y"] - study["train"].mean(0)[None] / 255) ** 2))},
+        extras={"error, beta 0.1 to 16": error[16] - error[0.1]}
+        | _steps("error", error)
+        | _steps("divergence", kl)
+        | _levels("error", error)
+        | _levels("divergence", kl),
         figure=figures.price(error, kl),
     )
 
@@ -201,29 +199,37 @@ def reconstruction_pays(preset: Preset, key: jax.Array) -> Measurement:
     source="abstract",
     metric="attributes that a probe sees in samples, beta 1",
     holds=all_of(
-        at_least(-0.5, of="bound, learned - normal prior"),
+        on_average(at_least(-0.5, of="bound, learned - normal prior")),
         beats("unconditional", by=0.25),
-        at_least(0.9, of="draws told apart, beta 0.1"),
+        on_average(at_least(1, of="attributes separable, beta 0.1")),
     ),
     trivial="unconditional",
     seeds=SEEDS,
+    expect="partly",
+    because="the prior has no place of its own for every attribute: what moves few pixels is left to the decoder, which knows it "
+    "anyway; the bound and the control hold",
 )
 def prior_is_multimodal(preset: Preset, key: jax.Array) -> Measurement:
-    """Against the standard normal prior and the unconditional model; a draw is told apart if no other set's prior is denser there."""
+    """Against the other models.
+
+    An attribute is separable if a hyperplane parts the means of the priors that have it from those that do not; a draw is told
+    apart if no other set of attributes has a prior that is denser there.
+    """
     study = cvae_study(preset, key)
-    scores, apart = study["scores"], study["told apart"]
+    scores = study["scores"]
     return Measurement(
         float(scores[of_beta(1)]["samples"]),
-        _data(study, preset),
+        _data(preset),
         baselines={"unconditional": float(scores["VAE"]["samples"]), "normal prior": float(scores["normal prior"]["samples"])},
         extras={
-            "bound, learned - normal prior": float(scores[of_beta(1)]["elbo"] - scores["normal prior"]["elbo"]),
-            "bound, learned prior": float(scores[of_beta(1)]["elbo"]),
-            "bound, normal prior": float(scores["normal prior"]["elbo"]),
-            "bound, unconditional": float(scores["VAE"]["elbo"]),
+            "bound, learned - normal prior": float(scores[of_beta(1)]["bound"] - scores["normal prior"]["bound"]),
+            "bound, learned prior": float(scores[of_beta(1)]["bound"]),
+            "bound, normal prior": float(scores["normal prior"]["bound"]),
+            "bound, unconditional": float(scores["VAE"]["bound"]),
             "swaps, normal prior": float(scores["normal prior"]["swaps"]),
         }
-        | {f"draws told apart, beta {beta:g}": float(share) for beta, share in apart.items()},
+        | {f"attributes separable, beta {beta:g}": float(share) for beta, share in study["separable"].items()}
+        | {f"draws told apart, beta {beta:g}": float(share) for beta, share in study["told apart"].items()},
     )
 
 
@@ -248,7 +254,7 @@ def temperature_spreads(preset: Preset, key: jax.Array) -> Measurement:
     named = list(zip(preset.temperatures, spread, accuracy, strict=True))
     return Measurement(
         float(spread[-1]),
-        _data(study, preset),
+        _data(preset),
         baselines={"temperature 0": float(spread[0])},
         extras={
             "spread at temperature 0": float(spread[0]),
@@ -297,7 +303,7 @@ def unseen_combine(preset: Preset, key: jax.Array) -> Measurement:
     found = {name: float(value) for name, value in study["unseen"].items()}
     return Measurement(
         found["unseen"],
-        _data(study, preset),
+        _data(preset),
         baselines={"chance": 0.5, "seen combinations": found["seen"]},
         extras={"unseen / seen": found["unseen"] / found["seen"]},
     )

@@ -12,7 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Real
 
 from quire.attribute_cvae.gaussians import LOG_2PI, Normal, at_noise, divergence_by_coordinate, standard_normal
-from quire.attribute_cvae.networks import Architecture, Decoder, Encoder, Perceptron
+from quire.attribute_cvae.networks import PERCEPTRONS, Architecture, Decoder, Encoder, Perceptron
 from quire.common.arrays import AnyArray
 from quire.common.checks import at_least_float32, check_at_least, check_positive, floating, is_concrete
 
@@ -62,8 +62,13 @@ class Likelihood:
         return -0.5 * (squares / self.variance + math.log(self.variance) + LOG_2PI).sum(pixels)
 
 
+BERNOULLI = Likelihood()
+
+
 class CVAE(nnx.Module):
-    """Recognition `q(z | x, y)`, prior `p(z | x)` and generation `p(y | x, z)` of images y with attributes x (section on the model).
+    """Recognition `q(z | x, y)`, prior `p(z | x)` and generation `p(y | x, z)` of images y with attributes x.
+
+    Section on the model.
 
     Args:
         image_shape: of y, without the batch.
@@ -90,8 +95,8 @@ class CVAE(nnx.Module):
         z_dim: int,
         *,
         prior: Literal["learned", "normal"] = "learned",
-        likelihood: Likelihood = Likelihood(),
-        architecture: Architecture = Architecture(),
+        likelihood: Likelihood = BERNOULLI,
+        architecture: Architecture = PERCEPTRONS,
         rngs: nnx.Rngs,
     ):
         check_at_least("z_dim", z_dim)
@@ -163,8 +168,8 @@ class AttributeDecoder(nnx.Module):
         image_shape: Sequence[int],
         n_attr: int,
         *,
-        likelihood: Likelihood = Likelihood(),
-        architecture: Architecture = Architecture(),
+        likelihood: Likelihood = BERNOULLI,
+        architecture: Architecture = PERCEPTRONS,
         rngs: nnx.Rngs,
     ):
         self.n_attr, self.likelihood = check_at_least("n_attr", n_attr), likelihood

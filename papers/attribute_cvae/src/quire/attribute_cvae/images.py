@@ -10,6 +10,8 @@ from quire.attribute_cvae.celeba import celeba
 from quire.attribute_cvae.config import Preset
 from quire.common.random import generator
 
+DRAWN = {"faces": attribute_faces, "birds": attribute_birds}
+
 
 class Split(NamedTuple):
     """Images for training and test."""
@@ -18,28 +20,20 @@ class Split(NamedTuple):
     test: AttributeImages
 
 
-def open_images(preset: Preset, key: jax.Array) -> dict[str, Split]:
-    """The sets of images by name; what the claims are about comes first.
+def open_images(preset: Preset, key: jax.Array) -> Split:
+    """The images of a preset; drawn ones are fresh for every key.
 
     Raises:
         ValueError: for an image set that there is not.
         DatasetUnavailable: if files are missing.
     """
-    if preset.image_set == "faces":
-        sets = {}
-        for name, draw in (("faces", attribute_faces), ("birds", attribute_birds)):
-            drawn = draw(key, preset.n_train + preset.n_test)
-            sets[name] = Split(
-                *(AttributeImages(drawn.images[s], drawn.attributes[s], drawn.names) for s in _cut(preset.n_train))
-            )
-        return sets
     if preset.image_set == "celeba":
-        return {"CelebA": Split(celeba("train", preset.side, preset.n_train), celeba("test", preset.side, preset.n_test))}
-    raise ValueError(f"image_set is {preset.image_set!r}; it must be faces or celeba")
-
-
-def _cut(at: int) -> tuple[slice, slice]:
-    return slice(at), slice(at, None)
+        return Split(celeba("train", preset.side, preset.n_train), celeba("test", preset.side, preset.n_test))
+    if preset.image_set not in DRAWN:
+        raise ValueError(f"image_set is {preset.image_set!r}; it must be one of {', '.join(DRAWN)}, celeba")
+    images, attributes, names = DRAWN[preset.image_set](key, preset.n_train + preset.n_test)
+    parts = slice(preset.n_train), slice(preset.n_train, None)
+    return Split(*(AttributeImages(images[part], attributes[part], names) for part in parts))
 
 
 def unseen_combinations(attributes: np.ndarray, share: float, key: jax.Array) -> np.ndarray:

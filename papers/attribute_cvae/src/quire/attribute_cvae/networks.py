@@ -47,6 +47,9 @@ class Architecture:
             raise ValueError("widths is empty; convolutions need at least one")
 
 
+PERCEPTRONS = Architecture()
+
+
 class Perceptron(nnx.Module):
     """Linear layers with an activation between them.
 
