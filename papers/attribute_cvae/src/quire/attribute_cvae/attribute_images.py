@@ -84,7 +84,7 @@ class Canvas:
         """A number for every image, normal."""
         return mean + std * self.draw.standard_normal((self.n, 1, 1))
 
-    def paint(self, distance: Pixels, colour: np.ndarray | tuple[float, float, float], where: Pixels | bool = True) -> None:
+    def paint(self, distance: Pixels, colour: np.ndarray | tuple[float, float, float], where: np.ndarray | bool = True) -> None:
         """Paint what lies at a negative distance.
 
         Args:

@@ -58,7 +58,7 @@ def gaussian_kl(
     return divergence_by_coordinate(Normal(mean_q, logvar_q), Normal(mean_p, logvar_p)).sum(-1)
 
 
-def log_density(z: Real[AnyArray, "*n d"], of: Normal) -> Real[Array, "*n"]:
+def log_density(z: Real[AnyArray, "*n d"], of: Normal) -> Real[Array, "..."]:
     """`log N(z; mean, exp(logvar))`, summed over coordinates; leading axes broadcast.
 
     >>> print(f"{log_density(np.zeros((1, 2)), Normal(np.zeros((1, 2)), np.zeros((1, 2))))[0]:.3f}")
@@ -74,7 +74,7 @@ def log_density(z: Real[AnyArray, "*n d"], of: Normal) -> Real[Array, "*n"]:
     return (-0.5 * ((z - mean) ** 2 * jnp.exp(-logvar) + logvar + LOG_2PI).sum(-1)).astype(dtype)
 
 
-def at_noise(of: Normal, eps: Real[AnyArray, "*n d"], temperature: float = 1.0) -> Real[Array, "*n d"]:
+def at_noise(of: Normal, eps: Real[AnyArray, "*n d"], temperature: float | Array = 1.0) -> Real[Array, "..."]:
     """`mean + temperature exp(logvar / 2) eps`: a draw, given standard normal numbers eps; leading axes broadcast."""
     mean, logvar, eps = floating(*of, eps)
     return mean + temperature * jnp.exp(logvar / 2) * eps

@@ -64,7 +64,7 @@ WAYS = {"importance": partial(log_likelihood, method="importance"), "prior": par
 
 def prior_means(model: CVAE, x: Array) -> Float[Array, "rows d"]:
     """Means of `p(z | x)`."""
-    return model.prior(x).mean
+    return jnp.asarray(model.prior(x).mean)
 
 
 def told_apart(model: CVAE, x: Float[Array, "rows a"], eps: Float[Array, "draws rows d"]) -> Float[Array, ""]:
@@ -189,7 +189,7 @@ class Judge:
 
     def temperatures(self, x: np.ndarray, eps: np.ndarray) -> dict[str, np.ndarray]:
         """Diversity and accuracy by temperature, `[seeds, temperatures]`."""
-        taus = np.broadcast_to(np.float32(self.preset.temperatures), (len(x), len(self.preset.temperatures)))
+        taus = np.tile(np.asarray(self.preset.temperatures, np.float32), (len(x), 1))
         images = np.asarray(self.of("learned", of_beta(self.preset.training.reference), at_temperatures, x, taus, eps))
         many = np.broadcast_to(x[:, None], (len(x), DRAWS, *x.shape[1:])).reshape(len(x), -1, x.shape[-1])
         flat = images.reshape(*images.shape[:2], -1, *images.shape[4:])

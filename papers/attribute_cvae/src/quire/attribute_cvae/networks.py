@@ -125,8 +125,8 @@ class ConvTrunk(nnx.Module):
     """
 
     def __init__(self, channels: Sequence[int], activation: Activation, *, rngs: nnx.Rngs):
-        options = {"stride": 2, "padding": ((1, 1), (1, 1)), "rngs": rngs}
-        self.convs = nnx.List([Conv(a, b, 4, **options) for a, b in pairwise(channels)])
+        around = ((1, 1), (1, 1))
+        self.convs = nnx.List([Conv(a, b, 4, stride=2, padding=around, rngs=rngs) for a, b in pairwise(channels)])
         self.norms = nnx.List([nnx.GroupNorm(c, num_groups=groups_of(c), rngs=rngs) for c in channels[2:]])
         self.activation = activation
 

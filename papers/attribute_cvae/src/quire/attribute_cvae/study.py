@@ -156,12 +156,13 @@ def data_of(run: Run, seeds: Seeds, training: Training) -> tuple[np.ndarray, ...
 def builders(preset: Preset, image_shape: tuple[int, ...], n_attr: int) -> dict[str, Callable[[nnx.Rngs], Any]]:
     """How the four kinds of models are made."""
     t = preset.training
-    options = {"likelihood": t.likelihood, "architecture": t.architecture}
+    how = partial(CVAE, likelihood=t.likelihood, architecture=t.architecture)
+    alone = partial(AttributeDecoder, likelihood=t.likelihood, architecture=t.architecture)
     return {
-        "learned": lambda rngs: CVAE(image_shape, n_attr, t.z_dim, **options, rngs=rngs),
-        "normal": lambda rngs: CVAE(image_shape, n_attr, t.z_dim, prior="normal", **options, rngs=rngs),
-        "blind": lambda rngs: CVAE(image_shape, 0, t.z_dim, prior="normal", **options, rngs=rngs),
-        "deterministic": lambda rngs: AttributeDecoder(image_shape, n_attr, **options, rngs=rngs),
+        "learned": lambda rngs: how(image_shape, n_attr, t.z_dim, rngs=rngs),
+        "normal": lambda rngs: how(image_shape, n_attr, t.z_dim, prior="normal", rngs=rngs),
+        "blind": lambda rngs: how(image_shape, 0, t.z_dim, prior="normal", rngs=rngs),
+        "deterministic": lambda rngs: alone(image_shape, n_attr, rngs=rngs),
     }
 
 
