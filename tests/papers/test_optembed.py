@@ -372,7 +372,7 @@ def test_evolution_finds_a_needle_and_keeps_the_best_ever():
     target = jnp.array([5, 0, 7, 2])
 
     def fitness(candidates):
-        return -jnp.abs(candidates - target).sum(1).astype(float)
+        return -jnp.abs(candidates - target[None]).sum(1).astype(float)
 
     search = jax.jit(lambda key: evolve(fitness, 4, 8, key, generations=30))
     found = search(KEY)
@@ -507,7 +507,8 @@ def test_presets_are_traced(name):
         (PRESETS[name].planted.training, (PRESETS[name].planted.values,) * PRESETS[name].planted.fields),
         (PRESETS[name].clicks.training, (1000, 20, 300)),
     ):
-        log = ClickLog("x", sizes, sizes, np.zeros((1, len(sizes)), np.int32), np.zeros(1, np.float32))
+        names = tuple(f"field {i}" for i in range(len(sizes)))
+        log = ClickLog("x", names, sizes, np.zeros((1, len(sizes)), np.int32), np.zeros(1, np.float32))
         net = nnx.eval_shape(lambda log=log, config=config: build_supernet(log, config, nnx.Rngs(0)))
         graph, state = nnx.split(net)
         batch = np.zeros((7, len(sizes)), np.int32), np.zeros(7, np.float32), supernet_plan(sizes, config.dim, config.alpha)
@@ -534,6 +535,7 @@ def test_presets_are_traced(name):
         (lambda: OptEmbedTable(SIZES, 2, rngs=nnx.Rngs(0))(IDS[:, :2]), "ids has shape"),
         (lambda: OptEmbedTable(SIZES, 2, rngs=nnx.Rngs(0))(IDS + 1), "index runs from"),
         (lambda: OptEmbedTable(SIZES, 2, rngs=nnx.Rngs(0))(IDS, np.zeros(4, int)), "dim_index has shape"),
+        (lambda: OptEmbedTable(SIZES, 2, rngs=nnx.Rngs(0))(IDS, keep=np.ones(3)), "keep has shape"),
         (lambda: CTRModel("wide", SIZES, 2, rngs=nnx.Rngs(0)), "kind is 'wide'"),
         (lambda: CTRModel("dcn", SIZES, 2, cross_layers=0, rngs=nnx.Rngs(0)), "cross_layers is 0"),
         (lambda: CTRModel("fm", SIZES, 2, rngs=nnx.Rngs(0))(numbers(4, 3, 3), IDS), "x has shape"),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int, Real
+from jaxtyping import Float, Int, Shaped
 
 from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids
@@ -70,7 +70,7 @@ def most_frequent(counts: Int[np.ndarray, " values"], rows: int) -> Float[np.nda
 
 
 def candidates_within(
-    keep: Real[AnyArray, " values"],
+    keep: Shaped[AnyArray, " values"],
     field_dims: Sequence[int],
     dim: int,
     budget: int,

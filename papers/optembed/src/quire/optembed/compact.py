@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int, Real
+from jaxtyping import Array, Float, Int, Shaped
 
 from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids
@@ -14,7 +14,7 @@ from quire.optembed.embedding_table import OptEmbedTable, check_field_dims
 Rows = Int[np.ndarray, " fields"]
 
 
-def kept_rows(keep: Real[AnyArray, " values"], field_dims: Sequence[int]) -> Rows:
+def kept_rows(keep: Shaped[AnyArray, " values"], field_dims: Sequence[int]) -> Rows:
     """Rows that every field keeps.
 
     Args:
@@ -34,7 +34,7 @@ def kept_rows(keep: Real[AnyArray, " values"], field_dims: Sequence[int]) -> Row
     return np.array([int(part.sum()) for part in np.split(keep, np.cumsum(field_dims)[:-1])])
 
 
-def table_params(keep: Real[AnyArray, " values"], dim_index: Int[AnyArray, " fields"], field_dims: Sequence[int]) -> int:
+def table_params(keep: Shaped[AnyArray, " values"], dim_index: Int[AnyArray, " fields"], field_dims: Sequence[int]) -> int:
     """Numbers in the table: `sum_i rows_i (c_i + 1)`.
 
     The released code multiplies by `c_i`, one dimension too few for every field.
@@ -51,7 +51,9 @@ def table_params(keep: Real[AnyArray, " values"], dim_index: Int[AnyArray, " fie
     return int(rows @ (index + 1))
 
 
-def sparsity(keep: Real[AnyArray, " values"], dim_index: Int[AnyArray, " fields"], field_dims: Sequence[int], dim: int) -> float:
+def sparsity(
+    keep: Shaped[AnyArray, " values"], dim_index: Int[AnyArray, " fields"], field_dims: Sequence[int], dim: int
+) -> float:
     """`1 - params / (values D)`, the part of the full table that is gone.
 
     Raises:
@@ -116,7 +118,7 @@ class CompactTable(nnx.Module):
 
 
 def compact(
-    table: OptEmbedTable, keep: Real[AnyArray, " values"] | None = None, dim_index: Int[AnyArray, " fields"] | None = None
+    table: OptEmbedTable, keep: Shaped[AnyArray, " values"] | None = None, dim_index: Int[AnyArray, " fields"] | None = None
 ) -> CompactTable:
     """The tables that remain when rows and dimensions are gone. What they answer is what the masked table answers.
 

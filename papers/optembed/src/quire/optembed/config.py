@@ -133,11 +133,9 @@ class Preset:
 
 
 QUICK = Preset(
-    Planted(Training("fnn", 8, (16,), epochs=3, batch_size=512, learning_rate=5e-3, decay=1e-4, threshold_rate=1e-2, alpha=1e-3)),
+    Planted(Training("fnn", 8, (16,), epochs=3, batch_size=512, learning_rate=5e-3, decay=3e-3, threshold_rate=1e-2, alpha=1e-3)),
     Clicks(
-        Training(
-            "deepfm", 16, (32, 16), epochs=2, batch_size=1024, learning_rate=5e-3, decay=1e-5, threshold_rate=1e-2, alpha=1e-3
-        ),
+        Training("deepfm", 16, (16,), epochs=2, batch_size=1024, learning_rate=1e-2, decay=1e-4, threshold_rate=1e-2, alpha=1e-3),
         search=Search(8, 0, 6, 6, examples=5000, rivals=10),
     ),
 )

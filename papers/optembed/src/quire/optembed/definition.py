@@ -75,12 +75,12 @@ def logits(kind: Kind, state: State, ids: np.ndarray, x: np.ndarray, layers: int
     return (np.concatenate([deep, crossed], axis=1) @ state["combine.weight"].T + state["combine.bias"])[:, 0]
 
 
-def cross_entropy(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def cross_entropy(scores: np.ndarray, labels: np.ndarray) -> np.number:
     """Mean of `log(1 + exp(s)) - y s`."""
     return np.mean(np.log(1 + np.exp(scores)) - labels * scores)
 
 
-def complex_step(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
+def complex_step(function: Callable[[np.ndarray], np.number], x: np.ndarray) -> np.ndarray:
     """Gradient of a function of one array, entry by entry."""
     gradient = np.zeros(x.size)
     for entry in range(x.size):

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, Real
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_ids
@@ -64,8 +65,8 @@ class OptEmbedTable(nnx.Module):
         ids: Int[AnyArray, "batch fields"],
         dim_index: Int[AnyArray, "*batch fields"] | None = None,
         *,
-        keep: Real[AnyArray, " values"] | None = None,
-        learn: bool | Bool[AnyArray, ""] = True,
+        keep: Shaped[AnyArray, " values"] | None = None,
+        learn: bool | np.bool_ | Bool[AnyArray, ""] = True,
     ) -> Float[Array, "batch fields dim"]:
         """Masked embeddings.
 
@@ -86,7 +87,9 @@ class OptEmbedTable(nnx.Module):
             norms = row_norms(rows, self.norm)
         kept = jnp.where(learn, ste_step(norms - self._thresholds(ids)), 1)
         if keep is not None:
-            kept = kept * lookup(keep[:, None], ids)[..., 0].astype(rows.dtype)
+            if keep.shape != (len(self.rows.weights),):
+                raise ValueError(f"keep has shape {keep.shape}; each of {len(self.rows.weights)} values needs a 1 or 0")
+            kept = kept * lookup(jnp.asarray(keep, rows.dtype)[:, None], ids)[..., 0]
         found = kept[..., None] * rows
         if self.oov is not None:
             found += (1 - kept)[..., None] * self.oov.weights[...][None]

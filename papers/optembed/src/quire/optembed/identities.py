@@ -88,4 +88,4 @@ def compaction_errors(kind: Kind, config: Identities, rng: np.random.Generator, 
     gone = sparsity(np.asarray(net.table.row_mask()), cand, config.field_dims, config.dim)
     full = net.table.rows.weights[...]
     ratio = small.nbytes["tables"] / (full.size * full.dtype.itemsize)
-    return {f"{kind}, logits": float(difference), f"{kind}, bytes": abs(ratio - (1 - gone))}
+    return {"logits": float(difference), "bytes / full bytes": abs(ratio - (1 - gone))}

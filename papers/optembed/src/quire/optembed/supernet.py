@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, Real
+from jaxtyping import Array, Bool, Float, Int, Real, Shaped
 
 from quire.common.arrays import AnyArray
 from quire.common.layers.ctr import log_loss
@@ -38,8 +38,8 @@ class Supernet(nnx.Module):
         ids: Int[AnyArray, "batch fields"],
         dim_index: Int[AnyArray, "*batch fields"] | None = None,
         *,
-        keep: Real[AnyArray, " values"] | None = None,
-        learn: bool | Bool[AnyArray, ""] = True,
+        keep: Shaped[AnyArray, " values"] | None = None,
+        learn: bool | np.bool_ | Bool[AnyArray, ""] = True,
     ) -> Float[Array, " batch"]:
         """Log-odds; arguments as for `OptEmbedTable`."""
         return self.base(self.table(ids, dim_index, keep=keep, learn=learn), ids)
@@ -103,13 +103,13 @@ def supernet_plan(field_dims: Sequence[int], dim: int, alpha: float, mode: Mode 
     return whole._replace(learn=np.bool_(rows), sample=np.bool_(dims), alpha=np.float32(alpha if rows else 0))
 
 
-def fixed_plan(keep: Real[AnyArray, " values"], dim_index: Int[AnyArray, " fields"]) -> Plan:
+def fixed_plan(keep: Shaped[AnyArray, " values"], dim_index: Int[AnyArray, " fields"]) -> Plan:
     """A table whose rows and dimensions are settled."""
     index = np.asarray(dim_index, np.int32)
     return Plan(np.asarray(keep, np.float32), index, np.bool_(False), np.bool_(False), np.float32(0))
 
 
-def plan_loss(net: Supernet, batch: tuple[Array, Array, Plan], key: jax.Array) -> Float[Array, ""]:
+def plan_loss(net: Supernet, batch: tuple[AnyArray, AnyArray, Plan], key: jax.Array) -> Float[Array, ""]:
     """`supernet_loss` as a plan has it: with dimensions drawn uniformly from `0 .. D - 1` for every example and field, or not."""
     ids, labels, plan = batch
     drawn = jax.random.randint(key, ids.shape, 0, net.table.dim)

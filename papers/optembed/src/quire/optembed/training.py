@@ -89,9 +89,9 @@ class Trained(NamedTuple):
     epoch: np.ndarray
     losses: np.ndarray
 
-    def net(self, run: int) -> Supernet:
+    def net(self, run: int | np.integer) -> Supernet:
         """The supernet of a run, ready to be evaluated."""
-        net = nnx.merge(self.graph, jax.tree.map(lambda x: x[run], self.state))
+        net = nnx.merge(self.graph, jax.tree.map(lambda x: jnp.asarray(x[run]), self.state))
         net.eval()
         return net
 
