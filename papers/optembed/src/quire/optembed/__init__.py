@@ -15,7 +15,7 @@ from quire.optembed.base_models import (
     pair_interactions,
     vector_cross,
 )
-from quire.optembed.baselines import candidates_within, most_frequent, seen_often, uniform_dim, value_counts
+from quire.optembed.baselines import candidates_within, most_frequent, uniform_dim, value_counts
 from quire.optembed.compact import CompactTable, compact, kept_rows, sparsity, table_params
 from quire.optembed.config import PRESETS, Clicks, Identities, Planted, Preset, Search, Training
 from quire.optembed.convert import load_supernet
@@ -92,7 +92,6 @@ __all__ = [
     "row_mask",
     "row_norms",
     "search_dims",
-    "seen_often",
     "sparsity",
     "split_log",
     "ste_step",

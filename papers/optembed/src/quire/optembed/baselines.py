@@ -43,15 +43,6 @@ def value_counts(ids: Int[np.ndarray, "n fields"], values: int) -> Int[np.ndarra
     return np.bincount(np.asarray(ids).reshape(-1), minlength=values)
 
 
-def seen_often(counts: Int[np.ndarray, " values"], least: int) -> Float[np.ndarray, " values"]:
-    """Rows of values that occur `least` times or more, 1 or 0.
-
-    >>> seen_often(np.array([2, 0, 1]), 2).tolist()
-    [1.0, 0.0, 0.0]
-    """
-    return (np.asarray(counts) >= least).astype(np.float32)
-
-
 def most_frequent(counts: Int[np.ndarray, " values"], rows: int) -> Float[np.ndarray, " values"]:
     """The rows of the values that occur most, so many of them; the first of equals.
 

@@ -47,6 +47,7 @@ def is_the_definition(preset: Preset, key: jax.Array) -> Measurement:
     metric="largest difference of logits or of the ratio of bytes, float64",
     holds=all_of(at_most(1e-6), at_most(1e-6, of="float32")),
     exact=True,
+    seeds=1,
 )
 def compaction_is_exact(preset: Preset, key: jax.Array) -> Measurement:
     """Random table, thresholds and dimensions under DeepFM, which reads vectors padded by zeros in a sum and in a perceptron."""

@@ -45,20 +45,20 @@ def masks(row_mask: np.ndarray, prefix: np.ndarray, both: np.ndarray) -> Figure:
 
 def norms(found: np.ndarray, threshold: np.ndarray, signal: np.ndarray) -> Figure:
     """Norms `[values]` of the rows less their field's threshold `[fields]`, of values that say something and of the others."""
-    figure, ((panel,),) = plots.axes(width=5.4)
+    figure, ((panel,),) = plots.axes(width=6.4)
     margin = found - np.repeat(threshold, len(found) // len(threshold))
     edges = np.linspace(margin.min(), margin.max(), 50)
     panel.hist(margin[~signal], edges, color=GREY, alpha=0.8, label="values that say nothing")
     panel.hist(margin[signal], edges, color=BLUE, alpha=0.6, label="values that say something")
     panel.axvline(0, color=RED, lw=1.5, label="threshold: rows to its left are pruned")
     panel.set(xlabel="norm of a row - threshold of its field", ylabel="rows")
-    panel.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    panel.legend(frameon=False, fontsize="small", loc="upper right")
     return figure
 
 
 def sizes(share: Mapping[str, float], auc: Mapping[str, float]) -> Figure:
     """Test AUC of one seed against the part of the parameters, a point for every table."""
-    figure, ((panel,),) = plots.axes(width=5.4, height=3.4)
+    figure, ((panel,),) = plots.axes(width=7.2, height=3.6)
     for name, x in share.items():
         panel.plot(x, auc[name], "o", ms=8, color=COLOURS[name], label=name)
     panel.axhline(auc["full table"] - 0.005, color=GREY, lw=1, ls="--", label="half a point below the full table")
@@ -69,7 +69,7 @@ def sizes(share: Mapping[str, float], auc: Mapping[str, float]) -> Figure:
 
 def all_seeds(share: Mapping[str, np.ndarray], auc: Mapping[str, np.ndarray]) -> Figure:
     """Test AUC against the part of the parameters, `[seeds]` by table."""
-    figure, ((panel,),) = plots.axes(width=5.6, height=3.6)
+    figure, ((panel,),) = plots.axes(width=7.4, height=4.0)
     for name, x in share.items():
         panel.plot(x, auc[name], "o", ms=4, alpha=0.5, color=COLOURS[name])
         panel.plot(np.mean(x), np.mean(auc[name]), "D", ms=9, color=COLOURS[name], label=name)
@@ -80,7 +80,7 @@ def all_seeds(share: Mapping[str, np.ndarray], auc: Mapping[str, np.ndarray]) ->
 
 def rivals(found: np.ndarray, ours: float) -> Figure:
     """Test AUC of random candidates `[n]` and of the searched one."""
-    figure, ((panel,),) = plots.axes(width=5.0, height=2.0)
+    figure, ((panel,),) = plots.axes(width=7.2, height=1.8)
     panel.plot(found, np.zeros(len(found)), "o", color=GREY, ms=7, alpha=0.7, label="random candidates")
     panel.axvline(found.mean(), color=GREY, ls="--", lw=1, label="their mean")
     panel.axvline(ours, color=RED, label="searched")
@@ -91,7 +91,7 @@ def rivals(found: np.ndarray, ours: float) -> Figure:
 
 def search(history: np.ndarray, drawn: np.ndarray) -> Figure:
     """Validation AUC `[generations, population]` of an evolution and of a random search: candidates, and the best so far."""
-    figure, ((panel,),) = plots.axes(width=5.4)
+    figure, ((panel,),) = plots.axes(width=7.2, height=3.6)
     place = np.arange(1, len(history) + 1)
     for numbers, colour, name, shift in ((history, RED, "evolution", -0.08), (drawn, GREY, "random search", 0.08)):
         panel.plot(np.repeat(place, numbers.shape[1]) + shift, numbers.ravel(), "o", ms=3, alpha=0.35, color=colour)

@@ -44,8 +44,8 @@ def _step_jvp(primals, tangents):
 def step_slope(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """What stands in for the derivative of the step.
 
-    >>> print(step_slope(jnp.array([0.0, 0.4, 0.41, 1.0, 1.01])))
-    [2.  0.4 0.4 0.4 0. ]
+    >>> print(step_slope(jnp.array([0.0, -0.25, 0.5, 1.0, 1.5])))
+    [2.  1.  0.4 0.4 0. ]
     """
     size = jnp.abs(z)
     return jnp.where(size <= 0.4, 2 - 4 * size, jnp.where(size <= 1, jnp.asarray(0.4, z.dtype), 0))

@@ -46,8 +46,8 @@ def planted_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     parts = [split_log(log, key, i * config.examples, config.examples) for i, key in enumerate(fold_keys(keys, 2))]
     seeds, modes = len(keys), ("all", "rows", "none")
     found = train_supernet(log, config.training, parts, list(keys), modes)
-    by_mode = dict(zip(modes, np.split(np.arange(len(modes) * seeds), len(modes)), strict=True))
-    masks = {mode: np.stack([np.asarray(found.net(run).table.row_mask()) for run in by_mode[mode]]) for mode in modes[:2]}
+    by_mode = {mode: list(range(i * seeds, (i + 1) * seeds)) for i, mode in enumerate(modes)}
+    masks = {mode: _row_masks(found, mode, by_mode[mode]) for mode in modes[:2]}
     whole = np.full(config.fields, config.training.dim - 1)
     again = retrain(log, config.training, parts, list(keys), [(mask, whole) for mask in masks["all"]])
     weights = np.abs(np.asarray(found.state["table"]["rows"]["weights"][...])).sum(-1)
@@ -137,8 +137,8 @@ def click_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         `auc`, `log_loss`, `params`: `[seeds]` by table, of the test part. `rivals`, `rival_params`: `[seeds, rivals]`, candidates
         of no more parameters that were not searched for. `keep` `[seeds, values]` and `cand` `[seeds, fields]` of OptEmbed.
         `history` and `random_history` `[seeds, generations, population]`, validation AUC in the supernet; `best` and
-        `random_best` `[seeds]`. `supernet`: test AUC of the supernets `[seeds]` by mode. `epoch` `[seeds]` by table. `name`,
-        `stand_in_for`, `features`, `sizes`: of the data.
+        `random_best` `[seeds]`. `supernet`: test AUC of the supernets `[seeds]` by mode. `name`, `stand_in_for`,
+        `features`, `sizes`: of the data.
     """
     config, seeds = preset.clicks, len(keys)
     source = open_log(config.data)
@@ -146,7 +146,7 @@ def click_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     parts = [split_log(log, key) for key in fold_keys(keys, 2)]
     modes: tuple[Mode, ...] = ("all", "rows", "dims")
     found = train_supernet(log, config.training, parts, list(keys), modes)
-    masks = {mode: np.stack([_row_mask(found, mode, i * seeds + s) for s in range(seeds)]) for i, mode in enumerate(modes)}
+    masks = {mode: _row_masks(found, mode, range(i * seeds, (i + 1) * seeds)) for i, mode in enumerate(modes)}
     searched = [*range(seeds), *range(2 * seeds, 3 * seeds)]  # all, dims
     keep = np.concatenate([masks["all"], masks["dims"]])
     searches = search_dims(found, searched, log, [*parts] * 2, keep, config.search, fold_keys(keys, 3) * 2)
@@ -170,7 +170,6 @@ def click_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         "best": searches.evolved.fitness[:seeds],
         "random_best": searches.random.fitness[:seeds],
         "supernet": {mode: found.test[i * seeds : (i + 1) * seeds] for i, mode in enumerate(modes)},
-        "threshold": np.asarray(found.state["table"]["threshold"][...])[:seeds],
         "name": source.name,
         "stand_in_for": source.stand_in_for,
         "features": log.features,
@@ -178,9 +177,10 @@ def click_runs(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     }
 
 
-def _row_mask(found: Trained, mode: Mode, run: int) -> np.ndarray:
-    mask = np.asarray(found.net(run).table.row_mask())
-    return mask if mode != "dims" else np.ones_like(mask)
+def _row_masks(found: Trained, mode: Mode, runs: Sequence[int]) -> np.ndarray:
+    """Rows that are left in each run, `[runs, values]`; all of them where no thresholds were learned."""
+    masks = np.stack([np.asarray(found.net(run).table.row_mask()) for run in runs])
+    return np.ones_like(masks) if mode == "dims" else masks
 
 
 def _tables(
@@ -218,5 +218,4 @@ def _by_table(names: Sequence[Any], seeds: int, again: Trained, params: np.ndarr
         "params": sizes,
         "rival_params": rival_sizes,
         "log_loss": sorted_out(again.log_loss)[0],
-        "epoch": sorted_out(again.epoch)[0],
     }
