@@ -40,9 +40,8 @@ def load_supernet(
     """
     state = {name: x for name, x in state.items() if not name.endswith(".num_batches_tracked")}
     for name in ("embedding", "threshold"):
-        if (shape := np.shape(state.get(name, ()))) and len(shape) == 2:
-            continue
-        raise ValueError(f"state has {name} of shape {shape}; it needs an array of two axes")
+        if len(shape := np.shape(state.get(name, ()))) != 2:
+            raise ValueError(f"state has {name} of shape {shape}; it needs an array of two axes")
     sizes = [int(x) for x in field_dims]
     table = OptEmbedTable(
         sizes,

@@ -85,9 +85,9 @@ class Plan(NamedTuple):
 
     keep: AnyArray
     dim_index: AnyArray
-    learn: AnyArray | np.generic
-    sample: AnyArray | np.generic
-    alpha: AnyArray | np.generic
+    learn: AnyArray | np.bool_
+    sample: AnyArray | np.bool_
+    alpha: AnyArray | np.floating
 
 
 def supernet_plan(field_dims: Sequence[int], dim: int, alpha: float, mode: Mode = "all") -> Plan:
