@@ -51,6 +51,7 @@ from quire.optembed import (
     roc_auc,
     row_mask,
     row_norms,
+    settled_loss,
     sparsity,
     split_log,
     ste_step,
@@ -321,6 +322,7 @@ def test_plans_are_what_they_say():
     assert_close(losses["dims"], log_loss(net.base(rows * prefix_mask(drawn, 4), IDS), labels), 1e-6)
     keep, cand = np.arange(12) % 2, np.array([0, 3, 1])
     fixed = plan_loss(net, (IDS, labels, fixed_plan(keep, cand)), KEY)
+    assert_close(settled_loss(net, (IDS, labels, fixed_plan(keep, cand)), KEY), fixed, 1e-6)
     assert_close(fixed, log_loss(net.base(rows * keep[IDS][..., None] * prefix_mask(cand, 4)[None], IDS), labels), 1e-6)
 
 

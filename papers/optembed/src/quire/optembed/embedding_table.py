@@ -81,11 +81,9 @@ class OptEmbedTable(nnx.Module):
         rows = self.rows(ids)
         index = jnp.broadcast_to(self.dim - 1 if dim_index is None else self._checked(dim_index, ids), ids.shape)
         dims = prefix_mask(index, self.dim).astype(rows.dtype)
-        if self.rescale:
-            norms = row_norms(rows * dims, self.norm) * (self.dim / (index + 1)).astype(rows.dtype)
-        else:
-            norms = row_norms(rows, self.norm)
-        kept = jnp.where(learn, ste_step(norms - self._thresholds(ids)), 1)
+        kept = jnp.ones(ids.shape, rows.dtype)
+        if learn is not False:  # a traced boolean is not known yet
+            kept = jnp.where(learn, ste_step(self._norms(rows, dims, index) - self._thresholds(ids)), kept)
         if keep is not None:
             if keep.shape != (len(self.rows.weights),):
                 raise ValueError(f"keep has shape {keep.shape}; each of {len(self.rows.weights)} values needs a 1 or 0")
@@ -94,6 +92,11 @@ class OptEmbedTable(nnx.Module):
         if self.oov is not None:
             found += (1 - kept)[..., None] * self.oov.weights[...][None]
         return found * dims
+
+    def _norms(self, rows, dims, index):
+        if not self.rescale:
+            return row_norms(rows, self.norm)
+        return row_norms(rows * dims, self.norm) * (self.dim / (index + 1)).astype(rows.dtype)
 
     def _checked(self, dim_index, ids):
         check_ids("dim_index", dim_index, self.dim)

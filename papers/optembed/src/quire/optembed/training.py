@@ -22,7 +22,7 @@ from quire.optembed.base_models import CTRModel
 from quire.optembed.config import Training
 from quire.optembed.embedding_table import OptEmbedTable
 from quire.optembed.ranking import roc_auc
-from quire.optembed.supernet import Mode, Plan, Supernet, fixed_plan, plan_loss, supernet_plan
+from quire.optembed.supernet import Mode, Plan, Supernet, fixed_plan, plan_loss, settled_loss, supernet_plan
 
 FRACTIONS = (0.8, 0.1, 0.1)
 """Training, validation and test, as the authors split."""
@@ -135,7 +135,7 @@ def train(
     graph, state, losses = fit_seeds(
         lambda rngs: build_supernet(log, config, rngs, **options),
         optimiser(config),
-        plan_loss,
+        plan_loss if np.any(plan.learn | plan.sample) else settled_loss,
         batch_at,
         (order, plan),
         steps=steps,
