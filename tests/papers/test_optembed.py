@@ -478,6 +478,7 @@ def test_shares_of_pruned_rows():
 
 # --- Training in small ---
 
+CLICKS = generated_clicks((3,), 40)
 TINY = Training("fnn", 4, (8,), epochs=2, batch_size=128, learning_rate=2e-2, decay=1e-3, threshold_rate=3e-2, alpha=1e-2)
 
 
@@ -563,8 +564,16 @@ def test_presets_are_traced(name):
         (lambda: planted_clicks(np.random.default_rng(0), 0), "fields is 0"),
         (lambda: open_log("clicks"), "name is 'clicks'"),
         (lambda: Training("wide"), "kind is 'wide'"),
+        (lambda: Training(alpha=-1.0), "alpha is -1.0"),
+        (lambda: roc_auc(np.zeros(0), np.zeros(0)), "labels has shape"),
         (lambda: load_supernet({}, "fm", SIZES), "state has embedding"),
-        (lambda: train(generated_clicks((3,), 40), TINY, [], [split_log(generated_clicks((3,), 40), KEY)], [KEY]), "0 plans"),
+        (lambda: train(CLICKS, TINY, [], [split_log(CLICKS, KEY)], [KEY]), "0 plans"),
+        (
+            lambda: train(
+                CLICKS, TINY, [supernet_plan((3,), 4, 0.1)] * 2, [split_log(CLICKS, KEY), split_log(CLICKS, KEY, 20)], [KEY] * 2
+            ),
+            "parts has sizes",
+        ),
     ],
 )
 def test_wrong_arguments(call, message, as_installed):

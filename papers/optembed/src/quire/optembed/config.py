@@ -23,7 +23,7 @@ class Training:
         alpha: weight of `sum exp(-t)`.
 
     Raises:
-        ValueError: for another kind, or a size below 1.
+        ValueError: for another kind, a size below 1, or a negative number.
     """
 
     kind: Kind = "deepfm"
@@ -42,6 +42,9 @@ class Training:
             raise ValueError(f"kind is {self.kind!r}; it must be one of {', '.join(KINDS)}")
         for name in ("dim", "epochs", "batch_size", "cross_layers"):
             check_at_least(name, getattr(self, name))
+        for name in ("learning_rate", "decay", "threshold_rate", "alpha"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it cannot be negative")
 
     def epoch_steps(self, examples: int) -> int:
         """Steps of an epoch; one at least."""

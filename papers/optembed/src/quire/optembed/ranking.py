@@ -27,8 +27,8 @@ def roc_auc(labels: Num[AnyArray, " n"], scores: Num[AnyArray, " n"]) -> Float[A
     >>> print(roc_auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.4, 0.8])))
     0.875
     """
-    if labels.shape != scores.shape:
-        raise ValueError(f"labels has shape {labels.shape} and scores {scores.shape}; every example needs one of each")
+    if labels.shape != scores.shape or labels.ndim != 1 or not len(labels):
+        raise ValueError(f"labels has shape {labels.shape} and scores {scores.shape}; they need one shape [n], n at least 1")
     if is_concrete(labels) and not np.array_equal(np.unique(np.asarray(labels)), (0, 1)):
         raise ValueError(f"labels has the values {np.unique(np.asarray(labels)).tolist()[:4]}; both 0 and 1 must occur")
     (scores,) = floating(scores)

@@ -113,11 +113,13 @@ def train(
         Each run at the epoch that early stopping on validation AUC keeps.
 
     Raises:
-        ValueError: if there is not one part and one key for each plan.
+        ValueError: if there is not one part and one key for each plan, or parts differ in size.
         TrainingDiverged: as `fit_seeds`.
     """
     if not len(plans) == len(parts) == len(keys):
         raise ValueError(f"there are {len(plans)} plans, {len(parts)} parts and {len(keys)} keys; every run needs one of each")
+    if len(lengths := {tuple(map(len, part)) for part in parts}) > 1:
+        raise ValueError(f"parts has sizes {sorted(lengths)}; those of all runs must be equal")
     per_epoch = config.epoch_steps(len(parts[0].train))
     steps = config.epochs * per_epoch
     order = np.stack(
