@@ -9,6 +9,7 @@ import pytest
 from quire.common.data import ratings, registry
 from quire.common.data.adult import COLUMNS, adult, bucketed, open_adult
 from quire.common.data.click_logs import ClickLog, click_log, generated_clicks
+from quire.common.data.click_sets import open_clicks
 from quire.common.data.display_ads import avazu, criteo
 from quire.common.data.ratings import movielens_1m_clicks, movielens_100k_clicks
 from quire.common.errors import DatasetCorrupt, DatasetUnavailable
@@ -173,3 +174,13 @@ def test_categories_are_read_as_utf_8(tmp_path, monkeypatch):
         with opened(tmp_path / name, "wb") as file:
             file.write("\t".join(["1", *["5"] * 13, *["é"] * 26]).encode() + b"\n")
         assert set(criteo(1, tmp_path / name).sizes) == {1}
+
+
+def test_clicks_by_name_and_what_stands_in(no_data):
+    source = open_clicks("movielens-100k", "Criteo")
+    assert "generated" in source.name and source.stand_in_for == "MovieLens 100K and Criteo"
+    for name in ("movielens-1m", "criteo", "avazu"):
+        with pytest.raises(DatasetUnavailable):
+            open_clicks(name, "Criteo")
+    with pytest.raises(ValueError, match="name is 'netflix'; it must be one of movielens-100k, movielens-1m, adult, criteo, avazu"):
+        open_clicks("netflix", "Criteo")

@@ -6,38 +6,20 @@ import numpy as np
 from jaxtyping import Bool
 
 from quire.common.checks import check_at_least
-from quire.common.data.adult import adult, open_adult
-from quire.common.data.click_logs import ClickLog, generated_clicks
-from quire.common.data.display_ads import avazu, criteo
-from quire.common.data.ratings import movielens_1m_clicks, movielens_100k_clicks
-from quire.common.data.source import Source, open_or
-
-ROWS = 10_000_000
-"""Rows of the large logs that are read."""
+from quire.common.data.click_logs import ClickLog
+from quire.common.data.click_sets import open_clicks
+from quire.common.data.source import Source
 
 PAPERS = "Criteo, Avazu and KDD12"
-LOGS = {
-    "movielens-1m": movielens_1m_clicks,
-    "adult": adult,
-    "criteo": lambda: criteo(ROWS),
-    "avazu": lambda: avazu(ROWS),
-}
 
 
 def open_log(name: str) -> Source[ClickLog]:
-    """The log of a preset.
-
-    MovieLens 100K stands in for the sets of the paper, and generated clicks for it. Nothing stands in for the large logs.
+    """The log of a preset; MovieLens 100K, and generated clicks after it, stand in for the sets of the paper.
 
     Raises:
-        ValueError: for another name.
-        DatasetUnavailable, DatasetCorrupt: as for every data set.
+        ValueError, DatasetUnavailable, DatasetCorrupt: as `open_clicks`.
     """
-    if name == "movielens-100k":
-        return open_or(movielens_100k_clicks, generated_clicks, stand_in_for=PAPERS, instead_of=f"MovieLens 100K and {PAPERS}")
-    if name not in LOGS:
-        raise ValueError(f"name is {name!r}; it must be one of movielens-100k, {', '.join(LOGS)}")
-    return open_adult() if name == "adult" else open_or(LOGS[name])
+    return open_clicks(name, PAPERS)
 
 
 def merge_rare(log: ClickLog, least: int = 2) -> ClickLog:
