@@ -6,7 +6,7 @@ Lampinen, Chan and Hermann, *Learned feature representations are biased by compl
 
 from quire.representation_bias import benchmark, claims
 from quire.representation_bias.components import components, dense_units, pca_decode
-from quire.representation_bias.conditions import CONDITIONS, Condition
+from quire.representation_bias.conditions import CONDITIONS, VARIANTS, Condition
 from quire.representation_bias.config import PRESETS, Images, Perceptrons, Preset, Transformers
 from quire.representation_bias.exact import OrthogonalCode, orthogonal_code
 from quire.representation_bias.features import (
@@ -43,6 +43,7 @@ __all__ = [
     "CONDITIONS",
     "MLP",
     "PRESETS",
+    "VARIANTS",
     "BinaryStudy",
     "Condition",
     "ConvNet",

@@ -14,7 +14,7 @@ from quire.representation_bias.config import Preset
 from quire.representation_bias.exact import orthogonal_code
 from quire.representation_bias.images import image_study
 from quire.representation_bias.paper import paper
-from quire.representation_bias.perceptrons import larger_study, perceptron_study
+from quire.representation_bias.perceptrons import perceptron_study, variant_study
 from quire.representation_bias.preference import classifier_preference
 from quire.representation_bias.rsa import rsa
 from quire.representation_bias.steering import Readout, flip_scale, flip_strength, off_target_flips, steering_direction
@@ -49,7 +49,7 @@ def last_gap(study: dict[str, Any], name: str, kind: str = "shares") -> float:
     exact=True,
 )
 def measures_are_exact(preset: Preset, key: jax.Array) -> Measurement:
-    """Independent features along orthonormal directions: `R2_f = a_f^2 / sum a^2`, and a push of `1/2` along `delta_f` flips f."""
+    """Features along orthonormal directions: `R2_f = a_f^2 / sum a^2`, and half of `delta_f` takes f to its line."""
     draw = generator(key)
     code = orthogonal_code(draw.uniform(0.5, 2, 4), 10, draw)
     turn, _ = np.linalg.qr(draw.standard_normal((10, 10)))
@@ -105,10 +105,7 @@ def easy_over_hard(preset: Preset, key: jax.Array) -> Measurement:
         min(gaps.values()),
         _data(preset),
         baselines={UNTRAINED: min(last_gap(study, name, "untrained") for name in names.values())},
-        extras=gaps
-        | shares
-        | {"lowest accuracy": min(float(row(study, "accuracy", name)[:2].min()) for name in names.values())}
-        | {f"gap, {name}": last_gap(study, name) for name in ("copy, parity3", "xor2, parity4", "parity4, sum mod 4")},
+        extras=gaps | shares | {"lowest accuracy": min(float(row(study, "accuracy", name)[:2].min()) for name in names.values())},
     )
 
 
@@ -137,7 +134,7 @@ ORDER = "easy first - joint", "joint - hard first", "hard first"
 def order_of_learning(preset: Preset, key: jax.Array) -> Measurement:
     """Half of the training on one feature, then both; standard errors over the seeds of the run."""
     study = perceptron_study(preset, key)
-    names = "joint", "hard first", "easy, hard, both"
+    names = "joint", "hard first"
     return Measurement(
         last_gap(study, "easy first"),
         _data(preset),
@@ -160,29 +157,26 @@ def prevalence(preset: Preset, key: jax.Array) -> Measurement:
     """Two features xor2, one of them in the loss of every example, the other in three of ten."""
     study = perceptron_study(preset, key)
     return Measurement(
-        last_gap(study, "rare, masked"),
+        last_gap(study, "rare"),
         _data(preset),
         baselines={"equally frequent": last_gap(study, "equally frequent")},
-        extras={
-            "rare feature constant elsewhere": last_gap(study, "rare, constant"),
-            "lowest accuracy": float(row(study, "accuracy", "rare, masked")[:2].min()),
-            "lowest accuracy, constant": float(row(study, "accuracy", "rare, constant")[:2].min()),
-        },
+        extras={"lowest accuracy": float(row(study, "accuracy", "rare")[:2].min())},
     )
 
 
-def _gaps_by_network(preset: Preset, key: jax.Array) -> dict[str, float]:
-    """Gap of copy and xor2 by what the network or its training is."""
-    study, larger, config = perceptron_study(preset, key), larger_study(preset, key), preset.perceptrons
-    deep, wide = (larger["shares"][name] for name in ("deep", "wide"))
-    names = "Adam", "AdamW", "weight decay", "dropout 0.3", "dropout 0.5", "Adam, dropout 0.5"
+NETWORKS = "weight decay", "dropout 0.3", "dropout 0.5", "Adam", "AdamW", "Adam, dropout 0.5"
+
+
+def gaps_by_network(preset: Preset, study: dict[str, Any]) -> dict[str, float]:
+    """Gap of copy and xor2 by what the network or its training is, from `variant_study`."""
+    config = preset.perceptrons
     return {
+        f"depth {config.depth}, width {config.width}": last_gap(study, "joint"),
         "depth 1": last_gap(study, "one layer"),
-        f"depth {config.depth}": last_gap(study, "joint"),
-        f"depth {config.deep}": gap(deep),
+        f"depth {config.deep}": gap(study["larger"]["deep"]),
         f"width {config.width // 2}": last_gap(study, "half the width"),
-        f"width {config.wide}": gap(wide),
-        **{name: last_gap(study, name) for name in names},
+        f"width {config.wide}": gap(study["larger"]["wide"]),
+        **{name: last_gap(study, name) for name in NETWORKS},
     }
 
 
@@ -193,12 +187,11 @@ def _gaps_by_network(preset: Preset, key: jax.Array) -> dict[str, float]:
     metric="gap of R2 in the deepest network",
     holds=all_of(above(0, of="depth 1 to middle"), above(0, of="middle to deepest")),
     trivial="depth 1",
-    seeds=SEEDS,
 )
 def depth(preset: Preset, key: jax.Array) -> Measurement:
     """Copy and xor2 in networks of three depths; the other networks beside them."""
-    gaps, config = _gaps_by_network(preset, key), preset.perceptrons
-    shallow, middle, deep = (gaps[f"depth {depth}"] for depth in (1, config.depth, config.deep))
+    gaps, config = gaps_by_network(preset, variant_study(preset, key)), preset.perceptrons
+    shallow, middle, deep = gaps["depth 1"], gaps[f"depth {config.depth}, width {config.width}"], gaps[f"depth {config.deep}"]
     return Measurement(
         deep,
         _data(preset),
@@ -214,11 +207,10 @@ def depth(preset: Preset, key: jax.Array) -> Measurement:
     metric="change of the gap from the narrowest to the widest network, absolute",
     holds=on_average(beats("depth", lower_is_better=True)),
     trivial="depth",
-    seeds=SEEDS,
 )
 def width(preset: Preset, key: jax.Array) -> Measurement:
     """Four times the width against four times the depth."""
-    gaps, config = _gaps_by_network(preset, key), preset.perceptrons
+    gaps, config = gaps_by_network(preset, variant_study(preset, key)), preset.perceptrons
     change = abs(gaps[f"width {config.wide}"] - gaps[f"width {config.width // 2}"])
     return Measurement(change, _data(preset), baselines={"depth": abs(gaps[f"depth {config.deep}"] - gaps["depth 1"])})
 
@@ -230,18 +222,15 @@ def width(preset: Preset, key: jax.Array) -> Measurement:
     metric="gap of R2 with Adam and dropout",
     holds=below(0),
     trivial="SGD",
-    seeds=SEEDS,
 )
 def optimiser(preset: Preset, key: jax.Array) -> Measurement:
     """Copy and xor2 with Adam and dropout 0.5."""
-    study = perceptron_study(preset, key)
-    name = "Adam, dropout 0.5"
-    others = "Adam", "AdamW", "weight decay", "dropout 0.3", "dropout 0.5"
+    study, name = variant_study(preset, key), "Adam, dropout 0.5"
     return Measurement(
         last_gap(study, name),
         _data(preset),
         baselines={"SGD": last_gap(study, "joint")},
-        extras={f"lowest accuracy, {each}": float(row(study, "accuracy", each)[:2].min()) for each in (name, *others)},
+        extras={f"lowest accuracy, {each}": float(row(study, "accuracy", each)[:2].min()) for each in NETWORKS},
     )
 
 
@@ -353,25 +342,26 @@ def _similarity(preset: Preset, study: dict[str, Any], name: str, beside: tuple[
     "R9",
     says="In transformers features that are emitted earlier explain more of the variance",
     source="abstract; experiments on transformers",
-    metric="R2 of the first feature minus that of the last, in the tokens at which features are emitted",
+    metric="R2 of the first feature minus that of the last, where features are emitted, last block",
     holds=all_of(every_seed(above(0)), every_seed(above(0.99, of="accuracy"))),
     trivial=UNTRAINED,
 )
 def output_position(preset: Preset, key: jax.Array) -> Measurement:
-    """Equal features xor2, in both orders; the tokens of the bits, which see no feature, beside it."""
-    study = transformer_study(preset, key)
-    places = range(1, len(study["slots"]) + 1)
+    """Equal features xor2, in both orders; R2 in the tokens of the bits and in the first block beside it."""
+    study, config = transformer_study(preset, key), preset.transformers
     fall = lambda shares: float(shares[0] - shares[-1])  # noqa: E731
-    config = preset.transformers
+    reads = {name: study[name] for name in study if name.startswith(("bits", "slots"))}
+    last = f"slots, block {config.depth}"
     return Measurement(
-        fall(study["slots"]),
+        fall(reads[last]),
         f"{2 * config.num_features} random bits, {config.steps} steps",
-        baselines={UNTRAINED: fall(study["untrained slots"])},
-        extras={f"R2, place {i}": float(x) for i, x in zip(places, study["slots"], strict=True)}
-        | {f"R2 in the bits, place {i}": float(x) for i, x in zip(places, study["bits"], strict=True)}
-        | {"in the bits": fall(study["bits"]), "accuracy": float(study["accuracy"])}
-        | {"encoder, copy minus xor2": gap(study["encoder"][-1]), "encoder accuracy": float(study["encoder accuracy"])},
-        figure=figures.places(study["slots"], study["bits"], study["untrained slots"]),
+        baselines={UNTRAINED: fall(study["untrained"][last])},
+        extras={f"place {place + 1}, {name}": float(x) for name, shares in reads.items() for place, x in enumerate(shares)}
+        | {f"first - last, {name}": fall(shares) for name, shares in reads.items()}
+        | {f"first - last, {name}, untrained": fall(shares) for name, shares in study["untrained"].items()}
+        | {"accuracy": float(study["accuracy"]), "encoder accuracy": float(study["encoder accuracy"])}
+        | {"encoder, copy minus xor2": gap(study["encoder"][-1])},
+        figure=figures.places(reads, study["untrained"][last]),
     )
 
 

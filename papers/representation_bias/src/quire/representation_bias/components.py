@@ -45,14 +45,15 @@ def pca_decode(
         In the precision of the arrays, at least float32.
 
     Raises:
-        ValueError: without a k, or for one out of range; for shapes that do not fit, or a feature that is constant on the test rows.
+        ValueError: without a k, or for one out of range; for shapes that do not fit, or a feature that is constant on the test
+            rows.
 
     >>> f = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 2)
     >>> pca_decode(f * np.array([3.0, 1.0]), f, f * np.array([3.0, 1.0]), f, [1, 2]).round(4).tolist()
     [[1.0, 0.0], [1.0, 1.0]]
     """
     shapes = [x.shape for x in (rep_fit, feat_fit, rep_test, feat_test)]
-    if any(len(s) != 2 for s in shapes) or shapes[0][::1][1] != shapes[2][1] or shapes[1][1] != shapes[3][1]:
+    if any(len(s) != 2 for s in shapes) or shapes[0][1] != shapes[2][1] or shapes[1][1] != shapes[3][1]:
         raise ValueError(f"rep_fit, feat_fit, rep_test, feat_test have shapes {shapes}; each needs rows, with equal columns")
     if shapes[0][0] != shapes[1][0] or shapes[2][0] != shapes[3][0]:
         raise ValueError(f"rep_fit, feat_fit, rep_test, feat_test have shapes {shapes}; features need the rows of their rep")

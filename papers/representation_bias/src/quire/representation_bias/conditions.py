@@ -61,25 +61,30 @@ BOTH = (EASY, HARD)
 CONDITIONS: Mapping[str, Condition] = {
     "joint": Condition(BOTH),
     "copy, parity4": Condition((EASY, PARITY4)),
-    "copy, parity3": Condition((EASY, PARITY3)),
-    "xor2, parity4": Condition((HARD, PARITY4)),
     "easy first": Condition(BOTH, phases=((1, 0), (1, 1))),
     "hard first": Condition(BOTH, phases=((0, 1), (1, 1))),
-    "easy, hard, both": Condition(BOTH, phases=((1, 0), (0, 1), (1, 1))),
     "easy alone": Condition(BOTH, phases=((1, 0),)),
     "hard alone": Condition(BOTH, phases=((0, 1),)),
     "equally frequent": Condition((HARD, OTHER_XOR)),
-    "rare, masked": Condition((HARD, OTHER_XOR), prevalence=(1, 0.3)),
-    "rare, constant": Condition((HARD, OTHER_XOR), prevalence=(1, 0.3), absent="constant"),
-    "parity4, sum mod 4": Condition((PARITY4, SUM_MOD_4)),
+    "rare": Condition((HARD, OTHER_XOR), prevalence=(1, 0.3)),
+}
+"""Complexity, learning order and prevalence, by name; the features of a condition share no bit."""
+
+VARIANTS: Mapping[str, Condition] = {
+    "joint": Condition(BOTH),
+    "copy, parity3": Condition((EASY, PARITY3)),
+    "xor2, parity4": Condition((HARD, PARITY4)),
     "copy, three xor2": Condition((EASY, HARD, OTHER_XOR, THIRD_XOR)),
+    "parity4, sum mod 4": Condition((PARITY4, SUM_MOD_4)),
+    "easy, hard, both": Condition(BOTH, phases=((1, 0), (0, 1), (1, 1))),
+    "rare, constant": Condition((HARD, OTHER_XOR), prevalence=(1, 0.3), absent="constant"),
     "one layer": Condition(BOTH, depth=1),
     "half the width": Condition(BOTH, width=0.5),
-    "Adam": Condition(BOTH, adam=True),
-    "AdamW": Condition(BOTH, adam=True, decay=0.1),
     "weight decay": Condition(BOTH, decay=1e-3),
     "dropout 0.3": Condition(BOTH, dropout=0.3),
     "dropout 0.5": Condition(BOTH, dropout=0.5),
+    "Adam": Condition(BOTH, adam=True),
+    "AdamW": Condition(BOTH, adam=True, decay=0.1),
     "Adam, dropout 0.5": Condition(BOTH, adam=True, dropout=0.5),
 }
-"""By name; the features of a condition share no bit."""
+"""Further features and schedules, networks and optimisers, all with smaller batches."""

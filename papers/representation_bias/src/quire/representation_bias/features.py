@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Num, UInt32
 
 from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, is_concrete
+from quire.common.random import generator
 
 KINDS: dict[str, Callable[[int, int], int]] = {
     "copy": lambda count, above: count,
@@ -168,6 +169,12 @@ def unpacked(words: UInt32[Array, " _"], n: int, dim: int) -> Float[Array, "n di
     """The bits of `n * words_for(dim)` words, the last ones of a row left out, as 0 and 1."""
     bits = (words.reshape(n, -1, 1) >> jnp.arange(32, dtype=jnp.uint32).reshape(1, 1, 32)) & 1
     return bits.reshape(n, -1)[:, :dim].astype(jnp.float32)
+
+
+def held_out_bits(key: jax.Array, n: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two sets of inputs `[n, dim]`, to fit regressions on and to test them on; drawn on the host."""
+    fit, test = generator(jax.random.fold_in(key, 1)).integers(0, 2, (2, n, dim)).astype(np.float32)
+    return fit, test
 
 
 def sample_binary(

@@ -96,15 +96,16 @@ def similarities(matrix: np.ndarray, kinds: Sequence[str], seeds: int) -> Figure
     return figure
 
 
-def places(slots: np.ndarray, bits: np.ndarray, untrained: np.ndarray) -> Figure:
-    """R2 by place in the output `[m]`: where features are emitted, where bits are read, and before training."""
-    figure, ((axes,),) = plots.axes(width=4.6)
-    x = np.arange(1, len(slots) + 1)
-    axes.plot(x, slots, "o-", color=HARD, label="tokens that emit features")
-    axes.plot(x, bits, "o-", color=EASY, label="tokens of the bits")
-    axes.plot(x, untrained, "o:", color=GREY, label="tokens that emit features, untrained")
-    axes.set(xlabel="place in the output", ylabel="R2", xticks=x, ylim=(0, None))
-    axes.legend(frameon=False, fontsize="small")
+def places(reads: Mapping[str, np.ndarray], untrained: np.ndarray) -> Figure:
+    """R2 by place in the output `[m]`, by where the network is read; and before training, in the last of these."""
+    figure, ((axes,),) = plots.axes(width=6)
+    x = np.arange(1, len(untrained) + 1)
+    for name, shares in reads.items():
+        colour, style = HARD if name.startswith("slots") else EASY, "o-" if name.endswith(list(reads)[-1][-1]) else "o--"
+        axes.plot(x, shares, style, color=colour, label=name)
+    axes.plot(x, untrained, "o:", color=GREY, label=f"{list(reads)[-1]}, untrained")
+    axes.set(xlabel="place in the output", ylabel="R2", xticks=x, ylim=(min(0, untrained.min()), None))
+    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

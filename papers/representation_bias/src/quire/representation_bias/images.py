@@ -57,7 +57,7 @@ class Pictures(NamedTuple):
     labels: Array
 
 
-def draw(batch: int, key: jax.Array, data: Pictures) -> Pictures:
+def draw(batch: int, key: jax.Array, data: Pictures, step: Array) -> Pictures:
     """A batch of the training images."""
     chosen = jax.random.randint(key, (batch,), 0, data.labels.shape[0])
     return Pictures(data.images[chosen], data.labels[chosen])

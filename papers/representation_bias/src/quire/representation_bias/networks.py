@@ -132,10 +132,15 @@ class BitTransformer(nnx.Module):
     def __call__(self, tokens: Int[Array, "n t"]) -> list[Float[Array, "n t dim"]]:
         """Tokens after every block, and after the last one also normalised."""
         x = self.embed(tokens)
-        x, layers = x + jnp.broadcast_to(self.positions[...], x.shape), []
-        for block in self.blocks:
-            x = block(x)
-            layers.append(x)
+        x = x + jnp.broadcast_to(self.positions[...], x.shape)
+        graph = nnx.graphdef(self.blocks[0])
+
+        def apply(x, state):  # blocks are alike: compiled once
+            x = nnx.merge(graph, state)(x)
+            return x, x
+
+        states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[nnx.state(block) for block in self.blocks])
+        x, layers = jax.lax.scan(apply, x, states)
         return [*layers, self.norm(x)]
 
 
@@ -178,14 +183,14 @@ class FeatureDecoder(nnx.Module):
     def __call__(self, x: Num[Array, "n bits"], features: Int[Array, "n m"]) -> Outputs:
         """Outputs for bits and the features emitted so far: feature i is read at the token before it, and the last is not read.
 
-        The representations are those of the normalised last layer: the mean of the bits' tokens, which see no feature, and the
-        mean of the tokens at which features are emitted.
+        The representations are, block by block, the mean of the bits' tokens, which see no feature, and the tokens at which
+        features are emitted, side by side.
         """
         x, features = x.astype(jnp.int32), features.astype(jnp.int32)
         tokens = jnp.concatenate([x, jnp.full((len(x), 1), START), features[:, :-1]], axis=1)
-        last = self.body(tokens)[-1]
-        bits, slots = last[:, : self.bits], last[:, self.bits :]
-        return Outputs(self.head(slots), (bits.mean(1), slots.mean(1)))
+        *layers, last = self.body(tokens)
+        hidden = [(layer[:, : self.bits].mean(1), layer[:, self.bits :].reshape(len(x), -1)) for layer in layers]
+        return Outputs(self.head(last[:, self.bits :]), tuple(rep for pair in hidden for rep in pair))
 
     def decode(self, x: Num[Array, "n bits"]) -> Int[Array, "n m"]:
         """Features, each emitted after reading those that the network itself emitted before."""

@@ -1,6 +1,7 @@
 """Perceptrons under all manipulations: binary inputs, one program for the networks of one shape."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,9 +13,9 @@ from flax import nnx
 from quire.common.claims import shared
 from quire.common.train.finite import leaf_name
 from quire.common.train.seeds import stack
-from quire.representation_bias.conditions import BOTH, CONDITIONS, Condition
+from quire.representation_bias.conditions import BOTH, CONDITIONS, VARIANTS, Condition
 from quire.representation_bias.config import Perceptrons, Preset
-from quire.representation_bias.features import Features, feature_values, random_bits, stack_features, unpacked, words_for
+from quire.representation_bias.features import Features, feature_values, held_out_bits, stack_features, unpacked, words_for
 from quire.representation_bias.networks import MLP, Outputs, feature_loss, initial_state
 from quire.representation_bias.rsa import rsa_matrix
 from quire.representation_bias.training import (
@@ -28,8 +29,6 @@ from quire.representation_bias.training import (
     train_multi_feature,
 )
 
-EVALUATION = (1_000_001, 1_000_002)
-"""Folded into the first key for the inputs to measure on; steps have smaller numbers."""
 SLOTS, CLASSES = 4, 4
 """Features that a network has outputs for, and classes of the feature that has most."""
 
@@ -60,7 +59,7 @@ class Batch(NamedTuple):
     noise: jax.Array
 
 
-def draw(config: Perceptrons, depth: int, width: int, key: jax.Array, data: None) -> Batch:
+def draw(config: Perceptrons, depth: int, width: int, key: jax.Array, data: None, step: jax.Array) -> Batch:
     """A fresh batch, out of one draw: a generator takes as long to compile as all the rest of the program."""
     n = config.batch
     sizes = n * words_for(config.dim), n * SLOTS, depth * n * width
@@ -129,7 +128,7 @@ def moves(condition: Condition, state: nnx.State) -> nnx.State:
 
     def of(path, leaf):
         part, *layer, _ = leaf_name(path).split(".")
-        return np.float32(not (part == "hidden" and _left_out(condition, int(layer[0]))))
+        return np.full_like(leaf, not (part == "hidden" and _left_out(condition, int(layer[0]))))
 
     return jax.tree.map_with_path(of, state)
 
@@ -192,7 +191,7 @@ def study(
     trained = train_multi_feature(
         keys, build, problem, runs, steps=config.steps, snapshots=config.snapshots, start=partial(started, plan, width)
     )
-    fit, test = (np.asarray(random_bits(jax.random.fold_in(keys[0], i), config.num_eval, config.dim)) for i in EVALUATION)
+    fit, test = held_out_bits(keys[0], config.num_eval, config.dim)
     stacked = stack(tasks)
     return BinaryStudy(tuple(conditions), stacked, trained, scores(trained, problem, stacked, fit, test, CLASSES), fit, test)
 
@@ -203,7 +202,7 @@ def _build(dim: int, widths: Sequence[int], rngs: nnx.Rngs) -> MLP:
 
 @shared
 def perceptron_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
-    """All conditions at the preset's depth and width.
+    """`CONDITIONS` at the preset's depth and width.
 
     Returns:
         `names` of the conditions; `accuracy [seeds, conditions, m]`; `shares` and `untrained [seeds, conditions, layers, m]`, R2
@@ -297,12 +296,23 @@ def mean_similarities(reps: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 @shared
-def larger_study(preset: Preset, keys: jax.Array) -> dict[str, dict[str, np.ndarray]]:
-    """A deeper and a wider network that learn both features: `shares` and `accuracy [seeds, m]` by `"deep"` and `"wide"`."""
-    config, joint = preset.perceptrons, {"joint": CONDITIONS["joint"]}
+def variant_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
+    """`VARIANTS`, and networks that are deeper or wider.
+
+    Returns:
+        `names`; `accuracy [seeds, conditions, m]`; `shares` and `untrained [seeds, conditions, layers, m]`; `larger` and `larger
+        accuracy`, R2 in the last layer and accuracy `[seeds, m]` of `"deep"` and `"wide"` networks that learn copy and xor2.
+    """
+    config = replace(preset.perceptrons, batch=preset.perceptrons.variant_batch)
+    found = study(config, VARIANTS, list(keys), depth=config.depth, width=config.width)
     sizes = {"deep": (config.deep, config.width), "wide": (config.depth, config.wide)}
-    found = {name: study(config, joint, list(keys), depth=depth, width=width).scores for name, (depth, width) in sizes.items()}
+    joint = {"joint": VARIANTS["joint"]}
+    larger = {name: study(config, joint, list(keys), depth=depth, width=width).scores for name, (depth, width) in sizes.items()}
     return {
-        "shares": {name: each.shares()[:, 0, -1] for name, each in found.items()},
-        "accuracy": {name: each.accuracy[:, 0, -1] for name, each in found.items()},
+        "names": found.names,
+        "accuracy": found.scores.accuracy[:, :, -1],
+        "shares": found.scores.shares(),
+        "untrained": found.scores.untrained(),
+        "larger": {name: each.shares()[:, 0, -1] for name, each in larger.items()},
+        "larger accuracy": {name: each.accuracy[:, 0, -1] for name, each in larger.items()},
     }

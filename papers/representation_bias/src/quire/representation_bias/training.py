@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from quire.common.checks import check_at_least
@@ -24,7 +25,7 @@ class Problem(NamedTuple):
     """What a family of networks learns; functions that are traced.
 
     Attributes:
-        draw: `(key, data) -> batch`, which all conditions of a seed see.
+        draw: `(key, data, step) -> batch`, which all conditions of a seed see.
         loss: `(model, batch, task, step) -> scalar`.
         answer: `(model, inputs, task) -> (outputs, labels, predicted)`, without noise, to measure with.
     """
@@ -145,37 +146,44 @@ def _step_keys(keys, steps):
 
 @partial(jax.jit, static_argnums=(0, 1, 6, 7))
 def _train(graph, problem, params, runs, keys, data, steps, snapshots):
-    """Snapshots `[seeds, snapshots, conditions, ...]` and losses `[seeds, snapshots, steps / snapshots, conditions]`."""
+    """Snapshots `[seeds, snapshots, conditions, ...]` and losses `[seeds, snapshots, steps / snapshots, conditions]`.
 
-    def update(params, moments, run, batch, number):
-        value, slope = jax.value_and_grad(lambda p: problem.loss(nnx.merge(graph, p), batch, run.task, number))(params)
+    The parameters of a network are one vector here: optimisers are then a few operations, rather than a few for every layer.
+    """
+    unravel = ravel_pytree(jax.tree.map(lambda x: x[0, 0], params))[1]
+    flat = lambda tree: ravel_pytree(tree)[0]  # noqa: E731
+    runs = runs._replace(moves=jax.vmap(flat)(runs.moves))
+
+    def update(vector, moments, run, batch, number):
+        loss = lambda vector: problem.loss(nnx.merge(graph, unravel(vector)), batch, run.task, number)  # noqa: E731
+        value, slope = jax.value_and_grad(loss)(vector)
         direction, moments = _blended(slope, moments, run.adam)
-        move = lambda p, u, moves: p - run.rate * moves * (u + run.decay * p)  # noqa: E731
-        return jax.tree.map(move, params, direction, run.moves), moments, value
+        return vector - run.rate * run.moves * (direction + run.decay * vector), moments, value
 
-    def of_seed(keys, params, data):
+    def of_seed(keys, vectors, data):
         def step(carry, inputs):
             number, key = inputs
-            batch = problem.draw(key, data)
-            params, moments, value = jax.vmap(update, (0, 0, 0, None, None))(*carry, runs, batch, number)
-            return (params, moments), value
+            batch = problem.draw(key, data, number)
+            vectors, moments, value = jax.vmap(update, (0, 0, 0, None, None))(*carry, runs, batch, number)
+            return (vectors, moments), value
 
         def period(carry, inputs):
             carry, values = jax.lax.scan(step, carry, inputs)
             return carry, (carry[0], values)
 
-        moments = jax.vmap(lambda p: (MOMENTUM.init(p), ADAM.init(p)))(params)
+        moments = jax.vmap(lambda vector: (MOMENTUM.init(vector), ADAM.init(vector)))(vectors)
         inputs = jnp.arange(steps).reshape(snapshots, -1), keys.reshape(snapshots, -1)
-        return jax.lax.scan(period, (params, moments), inputs)[1]
+        shown, values = jax.lax.scan(period, (vectors, moments), inputs)[1]
+        return jax.vmap(jax.vmap(unravel))(shown), values
 
-    return jax.vmap(of_seed)(keys, params, data)
+    return jax.vmap(of_seed)(keys, jax.vmap(jax.vmap(flat))(params), data)
 
 
 def _blended(slope, moments, adam):
     """The direction of SGD with momentum or that of Adam, whichever `adam` says: so both are one program."""
     by_momentum, first = MOMENTUM.update(slope, moments[0])
     by_adam, second = ADAM.update(slope, moments[1])
-    return jax.tree.map(lambda a, b: (1 - adam) * a + adam * b, by_momentum, by_adam), (first, second)
+    return (1 - adam) * by_momentum + adam * by_adam, (first, second)
 
 
 def scores(trained: Trained, problem: Problem, tasks: Any, fit: Any, test: Any, num_classes: int = 2) -> Scores:
@@ -188,24 +196,25 @@ def scores(trained: Trained, problem: Problem, tasks: Any, fit: Any, test: Any, 
         fit, test: inputs on which regressions are fitted and tested, the same for all networks.
         num_classes: of the feature that has most.
     """
-    found = _scores(trained.graph, problem.answer, num_classes, trained.states, tasks, fit, test)
+    both = jax.tree.map(lambda a, b: np.concatenate([a, b]), fit, test)  # one pass through the network, for the compiler's sake
+    rows = len(jax.tree.leaves(fit)[0])
+    found = _scores(trained.graph, problem.answer, num_classes, rows, trained.states, tasks, both)
     return Scores(*(np.asarray(x) for x in found))
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _scores(graph, answer, num_classes, states, tasks, fit, test):
-    def one(state, task, fit, test):
-        model = nnx.merge(graph, state)
-        before, f_before, _ = answer(model, fit, task)
-        after, f_after, predicted = answer(model, test, task)
-        pairs = list(zip(before.hidden, after.hidden, strict=True))
-        explained = [variance_explained(a, f_before, b, f_after, num_classes=num_classes, denom=1.0) for a, b in pairs]
-        return jnp.mean(predicted == f_after, axis=0), jnp.stack(explained), jnp.stack([total_variance(*p) for p in pairs])
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _scores(graph, answer, num_classes, rows, states, tasks, inputs):
+    def one(state, task):
+        outputs, labels, predicted = answer(nnx.merge(graph, state), inputs, task)
+        f, g = labels[:rows], labels[rows:]
+        pairs = [(rep[:rows], rep[rows:]) for rep in outputs.hidden]
+        explained = [variance_explained(a, f, b, g, num_classes=num_classes, denom=1.0) for a, b in pairs]
+        return jnp.mean(predicted[rows:] == g, axis=0), jnp.stack(explained), jnp.stack([total_variance(*p) for p in pairs])
 
-    def of_condition(states, task, fit, test):
-        return jax.lax.map(lambda state: one(state, task, fit, test), states)
+    def of_condition(states, task):
+        return jax.lax.map(lambda state: one(state, task), states)
 
-    return jax.vmap(jax.vmap(of_condition, (0, 0, None, None)), (0, None, None, None))(states, tasks, fit, test)
+    return jax.vmap(jax.vmap(of_condition), (0, None))(states, tasks)
 
 
 def most_likely(outputs: Outputs, classes: Int[Array, " m"]) -> Int[Array, "n m"]:
@@ -234,5 +243,5 @@ def _last_layer(graph, states, inputs):
 
 def adam_run(build: Callable[[nnx.Rngs], Any], task: Any, rate: float) -> Run:
     """A run of Adam in which all parameters are trained."""
-    ones = jax.tree.map(lambda leaf: np.float32(1), initial_state(build, jax.random.key(0))[1])
+    ones = jax.tree.map(np.ones_like, initial_state(build, jax.random.key(0))[1])
     return Run(task, np.float32(rate), np.float32(1), np.float32(0), ones)

@@ -165,7 +165,7 @@ def _check(rep_fit, feat_fit, rep_test, feat_test, num_classes: int | None) -> N
     (n, d), (rows, m), (n_test, d_test), (rows_test, m_test) = (s if len(s) == 2 else (-1, -1) for s in shapes)
     if (n, d, m) != (rows, d_test, m_test) or n_test != rows_test or -1 in (n, rows, n_test, rows_test):
         raise ValueError(
-            f"rep_fit, feat_fit, rep_test, feat_test have shapes {shapes}; they need [n_fit, d], [n_fit, m], [n_test, d], [n_test, m]"
+            f"rep_fit, feat_fit, rep_test, feat_test have shapes {shapes}; they need [n, d], [n, m] to fit, and the same to test"
         )
     check_at_least("number of test examples", n_test)
     if n <= m:
