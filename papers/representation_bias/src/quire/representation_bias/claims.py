@@ -53,28 +53,29 @@ def measures_are_exact(preset: Preset, key: jax.Array) -> Measurement:
     draw = generator(key)
     code = orthogonal_code(draw.uniform(0.5, 2, 4), 10, draw)
     turn, _ = np.linalg.qr(draw.standard_normal((10, 10)))
-    amplitudes = np.linalg.norm(code.directions @ code.rep.T, axis=1) / len(code.rep) ** 0.5
+    sample = draw.standard_normal((30, 10))
+    amplitudes = np.linalg.norm(code.rep @ code.directions.T, axis=0) / len(code.rep) ** 0.5
+    variances = np.var(code.rep, axis=0) / np.var(code.rep, axis=0).sum()
+
+    @jax.jit
+    def measured(rep, states, directions):
+        shares, units = (f(rep, states, rep, states) for f in (variance_explained, unit_variance_explained))
+        deltas = [steering_direction(rep, (states[:, f] > 0).astype(int)) for f in range(4)]
+        flips = [flip_scale(Readout(v, jnp.zeros((), rep.dtype)), rep, d) for v, d in zip(directions, deltas, strict=True)]
+        return shares, units, jnp.stack(deltas), jnp.stack(flips)
 
     def errors(dtype: Any) -> dict[str, float]:
-        rep, states = jnp.asarray(code.rep, dtype), jnp.asarray(code.states, dtype)
-        shares = np.asarray(variance_explained(rep, states, rep, states))
-        units = np.asarray(unit_variance_explained(rep, states, rep, states))
-        variances = np.var(code.rep, axis=0)
+        shares, units, deltas, flips = (
+            np.asarray(x) for x in measured(*(x.astype(dtype) for x in (code.rep, code.states, code.directions)))
+        )
         found = {
-            "shares": np.abs(shares - code.shares).max(),
-            "shares by unit": np.abs(units @ variances / variances.sum() - code.shares).max(),
-            "RSA after rotation": abs(1 - rsa(code.rep.astype(dtype), (3 * code.rep @ turn).astype(dtype)))
-            * (dtype == jnp.float64),
+            "shares": shares - code.shares,
+            "shares by unit": units @ variances - code.shares,
+            "steering": deltas - 2 * amplitudes[:, None] * code.directions,
+            "flips": flips + code.states.T / 2,
+            "RSA after a rotation": rsa(sample.astype(dtype), (3 * sample @ turn).astype(dtype)) - 1,
         }
-        pushes = []
-        for f, direction in enumerate(code.directions):
-            delta = steering_direction(rep, (code.states[:, f] > 0).astype(int))
-            scale = flip_scale(Readout(jnp.asarray(direction, dtype), jnp.asarray(0, dtype)), rep, delta)
-            pushes += [
-                np.abs(np.asarray(delta) - 2 * amplitudes[f] * direction).max(),
-                np.abs(np.asarray(scale) + code.states[:, f] / 2).max(),
-            ]
-        return {name: float(value) for name, value in found.items()} | {"steering": float(np.max(pushes))}
+        return {name: float(np.abs(error).max()) for name, error in found.items()}
 
     return identity(errors, "all states of 4 features in 10 units")
 
