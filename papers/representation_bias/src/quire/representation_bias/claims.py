@@ -40,6 +40,15 @@ def last_gap(study: dict[str, Any], name: str, kind: str = "shares") -> float:
     return gap(row(study, kind, name)[-1])
 
 
+@jax.jit
+def _measured(rep, states, directions):
+    """Shares, shares by unit, directions to steer along, and scales that flip."""
+    shares, units = (f(rep, states, rep, states) for f in (variance_explained, unit_variance_explained))
+    deltas = [steering_direction(rep, (states[:, f] > 0).astype(int)) for f in range(len(directions))]
+    flips = [flip_scale(Readout(v, jnp.zeros((), rep.dtype)), rep, d) for v, d in zip(directions, deltas, strict=True)]
+    return shares, units, jnp.stack(deltas), jnp.stack(flips)
+
+
 @paper.claim(
     "R1",
     says="Variance explained, RSA and steering measure what they should on a code whose shares are known",
@@ -57,16 +66,9 @@ def measures_are_exact(preset: Preset, key: jax.Array) -> Measurement:
     amplitudes = np.linalg.norm(code.rep @ code.directions.T, axis=0) / len(code.rep) ** 0.5
     variances = np.var(code.rep, axis=0) / np.var(code.rep, axis=0).sum()
 
-    @jax.jit
-    def measured(rep, states, directions):
-        shares, units = (f(rep, states, rep, states) for f in (variance_explained, unit_variance_explained))
-        deltas = [steering_direction(rep, (states[:, f] > 0).astype(int)) for f in range(4)]
-        flips = [flip_scale(Readout(v, jnp.zeros((), rep.dtype)), rep, d) for v, d in zip(directions, deltas, strict=True)]
-        return shares, units, jnp.stack(deltas), jnp.stack(flips)
-
     def errors(dtype: Any) -> dict[str, float]:
         shares, units, deltas, flips = (
-            np.asarray(x) for x in measured(*(x.astype(dtype) for x in (code.rep, code.states, code.directions)))
+            np.asarray(x) for x in _measured(*(x.astype(dtype) for x in (code.rep, code.states, code.directions)))
         )
         found = {
             "shares": shares - code.shares,
@@ -110,9 +112,9 @@ def easy_over_hard(preset: Preset, key: jax.Array) -> Measurement:
     )
 
 
-def _data(preset: Preset) -> str:
+def _data(preset: Preset, *, variant: bool = False) -> str:
     config = preset.perceptrons
-    return f"{config.dim} random bits, {config.steps} steps"
+    return f"{config.dim} random bits, {config.variant_steps if variant else config.steps} steps"
 
 
 ORDER = "easy first - joint", "joint - hard first", "hard first"
@@ -151,7 +153,7 @@ def order_of_learning(preset: Preset, key: jax.Array) -> Measurement:
     source="abstract; experiments on prevalence",
     metric="R2 of the frequent feature minus that of the rare one",
     holds=all_of(every_seed(above(0)), every_seed(above(0.99, of="lowest accuracy"))),
-    trivial="equally frequent",
+    trivial=UNTRAINED,
     seeds=SEEDS,
 )
 def prevalence(preset: Preset, key: jax.Array) -> Measurement:
@@ -160,7 +162,7 @@ def prevalence(preset: Preset, key: jax.Array) -> Measurement:
     return Measurement(
         last_gap(study, "rare"),
         _data(preset),
-        baselines={"equally frequent": last_gap(study, "equally frequent")},
+        baselines={UNTRAINED: last_gap(study, "rare", "untrained")},
         extras={"lowest accuracy": float(row(study, "accuracy", "rare")[:2].min())},
     )
 
@@ -195,7 +197,7 @@ def depth(preset: Preset, key: jax.Array) -> Measurement:
     shallow, middle, deep = gaps["depth 1"], gaps[f"depth {config.depth}, width {config.width}"], gaps[f"depth {config.deep}"]
     return Measurement(
         deep,
-        _data(preset),
+        _data(preset, variant=True),
         baselines={"depth 1": shallow},
         extras=gaps | {"depth 1 to middle": middle - shallow, "middle to deepest": deep - middle},
     )
@@ -213,7 +215,9 @@ def width(preset: Preset, key: jax.Array) -> Measurement:
     """Four times the width against four times the depth."""
     gaps, config = gaps_by_network(preset, variant_study(preset, key)), preset.perceptrons
     change = abs(gaps[f"width {config.wide}"] - gaps[f"width {config.width // 2}"])
-    return Measurement(change, _data(preset), baselines={"depth": abs(gaps[f"depth {config.deep}"] - gaps["depth 1"])})
+    return Measurement(
+        change, _data(preset, variant=True), baselines={"depth": abs(gaps[f"depth {config.deep}"] - gaps["depth 1"])}
+    )
 
 
 @paper.claim(
@@ -229,7 +233,7 @@ def optimiser(preset: Preset, key: jax.Array) -> Measurement:
     study, name = variant_study(preset, key), "Adam, dropout 0.5"
     return Measurement(
         last_gap(study, name),
-        _data(preset),
+        _data(preset, variant=True),
         baselines={"SGD": last_gap(study, "joint")},
         extras={f"lowest accuracy, {each}": float(row(study, "accuracy", each)[:2].min()) for each in NETWORKS},
     )
@@ -306,11 +310,10 @@ def confounded_classifier(preset: Preset, key: jax.Array) -> Measurement:
     metric="RSA of networks of both features and of the easy one",
     holds=beats("both, hard"),
     trivial="both, untrained",
-    seeds=SEEDS,
 )
 def similarity(preset: Preset, key: jax.Array) -> Measurement:
     """Networks of different seeds; Spearman's correlation of Euclidean distances."""
-    study = perceptron_study(preset, key)
+    study = variant_study(preset, key)
     return _similarity(preset, study, "both, easy", ("both, hard", "both, untrained"))
 
 
@@ -321,11 +324,10 @@ def similarity(preset: Preset, key: jax.Array) -> Measurement:
     metric="RSA of two networks of both features",
     holds=beats("both, easy", lower_is_better=True),
     trivial="both, untrained",
-    seeds=SEEDS,
 )
 def complex_tasks(preset: Preset, key: jax.Array) -> Measurement:
     """The same networks."""
-    study = perceptron_study(preset, key)
+    study = variant_study(preset, key)
     return _similarity(preset, study, "both, both", ("both, easy", "both, untrained"))
 
 
@@ -333,7 +335,7 @@ def _similarity(preset: Preset, study: dict[str, Any], name: str, beside: tuple[
     values = {pair: float(value) for pair, value in study["rsa"].items()}
     return Measurement(
         values[name],
-        f"{_data(preset)}, {preset.perceptrons.num_rsa} inputs",
+        f"{_data(preset, variant=True)}, {preset.perceptrons.num_rsa} inputs",
         baselines={pair: values[pair] for pair in beside},
         extras={pair: value for pair, value in values.items() if pair != name and pair not in beside},
     )

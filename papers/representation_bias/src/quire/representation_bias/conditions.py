@@ -63,15 +63,15 @@ CONDITIONS: Mapping[str, Condition] = {
     "copy, parity4": Condition((EASY, PARITY4)),
     "easy first": Condition(BOTH, phases=((1, 0), (1, 1))),
     "hard first": Condition(BOTH, phases=((0, 1), (1, 1))),
-    "easy alone": Condition(BOTH, phases=((1, 0),)),
-    "hard alone": Condition(BOTH, phases=((0, 1),)),
-    "equally frequent": Condition((HARD, OTHER_XOR)),
     "rare": Condition((HARD, OTHER_XOR), prevalence=(1, 0.3)),
 }
 """Complexity, learning order and prevalence, by name; the features of a condition share no bit."""
 
 VARIANTS: Mapping[str, Condition] = {
     "joint": Condition(BOTH),
+    "easy alone": Condition(BOTH, phases=((1, 0),)),
+    "hard alone": Condition(BOTH, phases=((0, 1),)),
+    "equally frequent": Condition((HARD, OTHER_XOR)),
     "copy, parity3": Condition((EASY, PARITY3)),
     "xor2, parity4": Condition((HARD, PARITY4)),
     "copy, three xor2": Condition((EASY, HARD, OTHER_XOR, THIRD_XOR)),
@@ -87,4 +87,4 @@ VARIANTS: Mapping[str, Condition] = {
     "AdamW": Condition(BOTH, adam=True, decay=0.1),
     "Adam, dropout 0.5": Condition(BOTH, adam=True, dropout=0.5),
 }
-"""Further features and schedules, networks and optimisers, all with smaller batches."""
+"""Further features and schedules, networks and optimisers, all with fewer and smaller steps."""

@@ -14,7 +14,7 @@ class Perceptrons:
         width, depth: of the hidden layers.
         wide, deep: width and depth of the larger networks of R5.
         steps, batch: gradient steps and examples of each.
-        variant_batch: examples of a step in R5, which compares networks and optimisers.
+        variant_steps, variant_batch: the same for R5 and R8, which compare more conditions.
         rate, adam_rate: learning rates of SGD with momentum 0.9, and of Adam.
         snapshots: states that curves are drawn through.
         num_eval: examples on which regressions are fitted, and as many on which they are tested.
@@ -29,6 +29,7 @@ class Perceptrons:
     deep: int = 4
     steps: int = 3000
     batch: int = 256
+    variant_steps: int = 2000
     variant_batch: int = 64
     rate: float = 0.05
     adam_rate: float = 2e-3
@@ -39,7 +40,7 @@ class Perceptrons:
 
     def __post_init__(self):
         least = {"dim": 16, "width": 2, "depth": 2, "deep": self.depth + 1, "wide": self.width + 1, "num_rsa": 3}
-        for name in ("steps", "batch", "variant_batch", "snapshots", "num_eval", "num_classifier"):
+        for name in ("steps", "batch", "variant_steps", "variant_batch", "snapshots", "num_eval", "num_classifier"):
             least[name] = 1
         for name, value in least.items():
             check_at_least(name, getattr(self, name), value)
@@ -59,10 +60,10 @@ class Transformers:
     """
 
     num_features: int = 4
-    dim: int = 24
+    dim: int = 16
     depth: int = 2
     num_heads: int = 2
-    steps: int = 600
+    steps: int = 800
     batch: int = 32
     rate: float = 3e-3
     num_eval: int = 512
@@ -86,7 +87,7 @@ class Images:
     blocks: int = 1
     num_train: int = 2048
     num_eval: int = 512
-    steps: int = 800
+    steps: int = 500
     batch: int = 32
     rate: float = 6e-3
 
@@ -104,14 +105,25 @@ QUICK = Preset()
 """A laptop, seconds."""
 
 STANDARD = Preset(
-    Perceptrons(dim=32, width=256, wide=512, steps=10_000, variant_batch=256, num_eval=4096, num_rsa=500),
+    Perceptrons(dim=32, width=256, wide=512, steps=10_000, variant_steps=10_000, variant_batch=256, num_eval=4096, num_rsa=500),
     Transformers(dim=64, depth=4, num_heads=4, steps=10_000, batch=128, rate=1e-3, num_eval=2048),
     Images(size=32, channels=(16, 32, 64), blocks=2, num_train=20_000, num_eval=2048, steps=5000, batch=128, rate=1e-3),
 )
 """One GPU, minutes."""
 
 PAPER = Preset(
-    Perceptrons(dim=64, width=512, wide=1024, depth=4, deep=8, steps=50_000, variant_batch=256, num_eval=8192, num_rsa=1000),
+    Perceptrons(
+        dim=64,
+        width=512,
+        wide=1024,
+        depth=4,
+        deep=8,
+        steps=50_000,
+        variant_steps=50_000,
+        variant_batch=256,
+        num_eval=8192,
+        num_rsa=1000,
+    ),
     Transformers(num_features=8, dim=256, depth=6, num_heads=8, steps=50_000, batch=256, rate=3e-4, num_eval=8192),
     Images(size=64, channels=(32, 64, 128, 256), blocks=2, num_train=100_000, num_eval=8192, steps=50_000, batch=256, rate=3e-4),
 )

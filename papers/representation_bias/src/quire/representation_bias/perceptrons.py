@@ -29,9 +29,6 @@ from quire.representation_bias.training import (
     train_multi_feature,
 )
 
-SLOTS, CLASSES = 4, 4
-"""Features that a network has outputs for, and classes of the feature that has most."""
-
 
 class BinaryTask(NamedTuple):
     """What a perceptron learns, as arrays.
@@ -52,21 +49,25 @@ class BinaryTask(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Bits `[n, dim]`, numbers that decide which features are present `[n, m]`, and dropout's `[layers, n, width]`."""
+    """Bits `[n, dim]`, numbers that decide which features are present `[n, m]`, and dropout's `[layers, n, width]` if any."""
 
     x: jax.Array
     present: jax.Array
-    noise: jax.Array
+    noise: jax.Array | None
 
 
-def draw(config: Perceptrons, depth: int, width: int, key: jax.Array, data: None, step: jax.Array) -> Batch:
-    """A fresh batch, out of one draw: a generator takes as long to compile as all the rest of the program."""
+def draw(config: Perceptrons, slots: int, noise: tuple[int, int] | None, key: jax.Array, data: None, step: jax.Array) -> Batch:
+    """A fresh batch, out of one draw: a generator takes as long to compile as all the rest of the program.
+
+    `noise` is the depth and width of a network with dropout.
+    """
     n = config.batch
-    sizes = n * words_for(config.dim), n * SLOTS, depth * n * width
+    sizes = n * words_for(config.dim), n * slots, n * (noise[0] * noise[1] if noise else 0)
     words = jax.random.bits(key, (sum(sizes),), jnp.uint32)
     bits, *rest = jnp.split(words, np.cumsum(sizes[:-1]))
-    present, noise = ((part >> 8).astype(jnp.float32) / 2**24 for part in rest)
-    return Batch(unpacked(bits, n, config.dim), present.reshape(n, SLOTS), noise.reshape(depth, n, width))
+    present, off = ((part >> 8).astype(jnp.float32) / 2**24 for part in rest)
+    x = unpacked(bits, n, config.dim)
+    return Batch(x, present.reshape(n, slots), off.reshape(noise[0], n, noise[1]) if noise else None)
 
 
 def loss(model: MLP, batch: Batch, task: BinaryTask, step: jax.Array) -> jax.Array:
@@ -85,14 +86,14 @@ def answer(model: MLP, x: jax.Array, task: BinaryTask) -> tuple[Outputs, jax.Arr
     return outputs, feature_values(task.features, x), most_likely(outputs, task.features.classes)
 
 
-def binary_task(condition: Condition, config: Perceptrons) -> BinaryTask:
-    """A condition as arrays; slots without a feature have no weight."""
+def binary_task(condition: Condition, config: Perceptrons, slots: int) -> BinaryTask:
+    """A condition as arrays; of the slots for features, those without one have no weight."""
     count = len(condition.specs)
     phases = np.array(condition.phases or ((1.0,) * count,), np.float32)
     rows = np.arange(config.steps) * len(phases) // config.steps
-    fill = ((0, 0), (0, SLOTS - count))
+    fill = ((0, 0), (0, slots - count))
     return BinaryTask(
-        stack_features(condition.specs, config.dim, slots=SLOTS),
+        stack_features(condition.specs, config.dim, slots=slots),
         np.pad(phases[rows], fill),
         np.pad(np.array([condition.prevalence or (1.0,) * count], np.float32), fill, constant_values=1)[0],
         np.float32(condition.absent == "constant"),
@@ -174,10 +175,12 @@ def study(
     for name, condition in conditions.items():
         if condition.depth is not None and not 1 <= condition.depth <= depth:
             raise ValueError(f"depth of condition {name!r} is {condition.depth}; it must lie between 1 and {depth}")
-    build = partial(_build, config.dim, each)
-    problem = Problem(partial(draw, config, depth, width), loss, answer)
+    slots, classes = max(len(c.specs) for c in plan), max(spec.num_classes for c in plan for spec in c.specs)
+    noise = (depth, width) if any(c.dropout for c in plan) else None
+    build = partial(_build, config.dim, each, slots, classes)
+    problem = Problem(partial(draw, config, slots, noise), loss, answer)
     template = initial_state(build, keys[0])[1]
-    tasks = [binary_task(condition, config) for condition in plan]
+    tasks = [binary_task(condition, config, slots) for condition in plan]
     runs = [
         Run(
             task,
@@ -193,11 +196,11 @@ def study(
     )
     fit, test = held_out_bits(keys[0], config.num_eval, config.dim)
     stacked = stack(tasks)
-    return BinaryStudy(tuple(conditions), stacked, trained, scores(trained, problem, stacked, fit, test, CLASSES), fit, test)
+    return BinaryStudy(tuple(conditions), stacked, trained, scores(trained, problem, stacked, fit, test, classes), fit, test)
 
 
-def _build(dim: int, widths: Sequence[int], rngs: nnx.Rngs) -> MLP:
-    return MLP(dim, widths, SLOTS, CLASSES, rngs=rngs)
+def _build(dim: int, widths: Sequence[int], slots: int, classes: int, rngs: nnx.Rngs) -> MLP:
+    return MLP(dim, widths, slots, classes, rngs=rngs)
 
 
 @shared
@@ -208,16 +211,14 @@ def perceptron_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         `names` of the conditions; `accuracy [seeds, conditions, m]`; `shares` and `untrained [seeds, conditions, layers, m]`, R2
         after and before training; `curves [seeds, conditions, times, m]`, see `Scores.curves`; `order`, see `order_effects`;
         `bits` and `labels`, inputs to measure on and their features; `reps`, last representations `[seeds, n, d]` of these by
-        the networks that learn both features, either alone, or nothing; `rsa`, see `mean_similarities`; `steering`, what it
-        takes to steer the networks of copy beside xor2 and beside parity4, see `readouts`.
+        the networks that learn both features, after and before training; `steering`, what it takes to steer the networks of
+        copy beside xor2 and beside parity4, see `readouts`.
     """
     config = preset.perceptrons
     found = study(config, CONDITIONS, list(keys), depth=config.depth, width=config.width)
-    kinds = {"both": "joint", "easy": "easy alone", "hard": "hard alone"}
-    rows = [found.names.index(name) for name in kinds.values()]
-    trained = last_layer(found.trained, found.test, rows)
-    reps = dict(zip(kinds, np.moveaxis(trained, 1, 0), strict=True))
-    reps["untrained"] = last_layer(found.trained, found.test, rows[:1], snapshot=0)[:, 0]
+    joint = [found.names.index("joint")]
+    reps = {"both": last_layer(found.trained, found.test, joint)[:, 0]}
+    reps["untrained"] = last_layer(found.trained, found.test, joint, snapshot=0)[:, 0]
     labels = np.asarray(feature_values(stack_features(BOTH, config.dim), found.test))
     shares = found.scores.shares()
     gaps = {name: shares[:, c, -1, 0] - shares[:, c, -1, 1] for c, name in enumerate(found.names)}
@@ -231,7 +232,6 @@ def perceptron_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         "bits": np.broadcast_to(found.test, (len(keys), *found.test.shape)),
         "labels": np.broadcast_to(labels, (len(keys), *labels.shape)),
         "reps": reps,
-        "rsa": mean_similarities({kind: rep[:, : config.num_rsa] for kind, rep in reps.items()}),
         "steering": {"xor2": readouts(found, "joint"), "parity4": readouts(found, "copy, parity4")},
     }
 
@@ -263,7 +263,8 @@ def readouts(found: BinaryStudy, name: str) -> dict[str, np.ndarray]:
     state = jax.tree.map(lambda x: x[:, number, -1], found.trained.states)
     features = jax.tree.map(lambda x: x[number], found.tasks.features)
     labels = np.asarray(feature_values(features, found.test))[:, :2]
-    every = slice(None, 2 * (CLASSES - 1), CLASSES - 1)  # the score of class 1 is the first of a feature
+    step = state["head"]["bias"][...].shape[1] // found.tasks.weights.shape[2]
+    every = slice(None, 2 * step, step)  # the score of class 1 is the first of a feature
     rep = last_layer(found.trained, found.test, [number])[:, 0]
     return {
         "rep": rep,
@@ -300,19 +301,28 @@ def variant_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """`VARIANTS`, and networks that are deeper or wider.
 
     Returns:
-        `names`; `accuracy [seeds, conditions, m]`; `shares` and `untrained [seeds, conditions, layers, m]`; `larger` and `larger
-        accuracy`, R2 in the last layer and accuracy `[seeds, m]` of `"deep"` and `"wide"` networks that learn copy and xor2.
+        `names`; `accuracy [seeds, conditions, m]`; `shares` and `untrained [seeds, conditions, layers, m]`; `reps`, last
+        representations `[seeds, n, d]` of one set of inputs by the networks that learn both features, either alone, or nothing;
+        `rsa`, see `mean_similarities`; `larger` and `larger accuracy`, R2 in the last layer and accuracy `[seeds, m]` of
+        `"deep"` and `"wide"` networks that learn copy and xor2.
     """
-    config = replace(preset.perceptrons, batch=preset.perceptrons.variant_batch)
+    sizes = preset.perceptrons
+    config = replace(sizes, batch=sizes.variant_batch, steps=sizes.variant_steps)
     found = study(config, VARIANTS, list(keys), depth=config.depth, width=config.width)
-    sizes = {"deep": (config.deep, config.width), "wide": (config.depth, config.wide)}
+    kinds = {"both": "joint", "easy": "easy alone", "hard": "hard alone"}
+    rows, inputs = [found.names.index(name) for name in kinds.values()], found.test[: config.num_rsa]
+    reps = dict(zip(kinds, np.moveaxis(last_layer(found.trained, inputs, rows), 1, 0), strict=True))
+    reps["untrained"] = last_layer(found.trained, inputs, rows[:1], snapshot=0)[:, 0]
+    plan = {"deep": (config.deep, config.width), "wide": (config.depth, config.wide)}
     joint = {"joint": VARIANTS["joint"]}
-    larger = {name: study(config, joint, list(keys), depth=depth, width=width).scores for name, (depth, width) in sizes.items()}
+    larger = {name: study(config, joint, list(keys), depth=depth, width=width).scores for name, (depth, width) in plan.items()}
     return {
         "names": found.names,
         "accuracy": found.scores.accuracy[:, :, -1],
         "shares": found.scores.shares(),
         "untrained": found.scores.untrained(),
+        "reps": reps,
+        "rsa": mean_similarities(reps),
         "larger": {name: each.shares()[:, 0, -1] for name, each in larger.items()},
         "larger accuracy": {name: each.accuracy[:, 0, -1] for name, each in larger.items()},
     }

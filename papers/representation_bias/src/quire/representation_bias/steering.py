@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Real
@@ -41,8 +42,13 @@ def steering_direction(rep: Real[AnyArray, "n d"], feature: Real[AnyArray, " n"]
         raise ValueError(
             f"feature holds {sorted(set(np.asarray(feature).tolist()))[:5]}; it must hold both 0 and 1, nothing else"
         )
+    return _direction(rep, feature)
+
+
+@jax.jit
+def _direction(rep, feature):
     (rep,) = at_least_float32(rep)
-    ones = jnp.asarray(feature).astype(rep.dtype)
+    ones = feature.astype(rep.dtype)
     shares = ones / jnp.maximum(ones.sum(), 1) - (1 - ones) / jnp.maximum((1 - ones).sum(), 1)
     return shares @ rep
 
@@ -55,6 +61,9 @@ def flip_scale(readout: Readout, rep: Real[AnyArray, "n d"], delta: Real[AnyArra
         rep: representations.
         delta: direction of the push.
 
+    Returns:
+        Infinite, of arrays that are traced, where the push does not move the output.
+
     Raises:
         ValueError: if sizes differ, or (of arrays that hold numbers) the push does not move the output.
 
@@ -66,11 +75,18 @@ def flip_scale(readout: Readout, rep: Real[AnyArray, "n d"], delta: Real[AnyArra
         raise ValueError(
             f"readout, rep, delta have shapes {sizes}, bias {np.shape(readout.bias)}; they need [d], [n, d], [d], []"
         )
-    weights, bias, rep, delta = at_least_float32(readout.weights, np.asarray(readout.bias), rep, delta)
-    slope = delta @ weights
+    scale, slope = _flip_scale(readout, rep, delta)
     if is_concrete(slope) and not float(slope):
         raise ValueError("delta is orthogonal to the weights of the readout; no push along it flips the output")
-    return -(rep @ weights + bias) / slope
+    return scale
+
+
+@jax.jit
+def _flip_scale(readout, rep, delta):
+    weights, bias, rep, delta = at_least_float32(readout.weights, readout.bias, rep, delta)
+    slope = delta @ weights
+    safe = jnp.where(slope == 0, 1, slope)
+    return jnp.where(slope == 0, jnp.inf, -(rep @ weights + bias) / safe), slope
 
 
 def flip_strength(readout: Readout, rep: Real[AnyArray, "n d"], delta: Real[AnyArray, " d"]) -> Float[Array, ""]:
@@ -81,6 +97,11 @@ def flip_strength(readout: Readout, rep: Real[AnyArray, "n d"], delta: Real[AnyA
     if not len(rep):
         raise ValueError("rep has no rows; a median needs at least one")
     scale = flip_scale(readout, rep, delta)
+    return _median_length(scale, delta)
+
+
+@jax.jit
+def _median_length(scale, delta):
     return jnp.median(jnp.abs(scale)) * jnp.linalg.norm(at_least_float32(delta)[0])
 
 
@@ -100,7 +121,12 @@ def off_target_flips(
     if not len(rep):
         raise ValueError("rep has no rows; a share needs at least one")
     scale = flip_scale(target, rep, delta)
-    weights, bias, rep, delta = at_least_float32(other.weights, np.asarray(other.bias), rep, delta)
+    return _share_flipped(other, rep, delta, scale)
+
+
+@jax.jit
+def _share_flipped(other, rep, delta, scale):
+    weights, bias, rep, delta = at_least_float32(other.weights, other.bias, rep, delta)
     before = rep @ weights + bias
     after = before + scale * (delta @ weights)
     return jnp.mean((before > 0) != (after > 0))

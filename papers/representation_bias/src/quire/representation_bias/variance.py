@@ -1,5 +1,6 @@
 """How much of the variance of a representation each feature explains."""
 
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -65,13 +66,10 @@ def variance_explained(
     """
     if reduction not in ("pooled", "ratio") or (reduction == "ratio" and denom is not None):
         raise ValueError(f"reduction is {reduction!r} and denom {denom}; it must be 'pooled', or 'ratio' without denom")
-    fit = _fitted(rep_fit, feat_fit, rep_test, feat_test, num_classes)
-    if reduction == "ratio":
-        return _mean_of_ratios(fit)
-    explained = _explained_sums(fit).sum(1)
+    _check(rep_fit, feat_fit, rep_test, feat_test, num_classes)
     if denom is not None:
-        return explained / (len(fit.rep) * jnp.asarray(check_positive("denom", denom), explained.dtype))
-    return _share(explained, jnp.sum(fit.rep**2)[None])
+        check_positive("denom", denom)
+    return _variance_explained(rep_fit, feat_fit, rep_test, feat_test, num_classes, denom, reduction)
 
 
 def unit_variance_explained(
@@ -89,8 +87,8 @@ def unit_variance_explained(
 
     Args, Raises: as for `variance_explained`.
     """
-    fit = _fitted(rep_fit, feat_fit, rep_test, feat_test, num_classes)
-    return _share(_explained_sums(fit), jnp.sum(fit.rep**2, axis=0)[None])
+    _check(rep_fit, feat_fit, rep_test, feat_test, num_classes)
+    return _unit_variance_explained(rep_fit, feat_fit, rep_test, feat_test, num_classes)
 
 
 def joint_variance_explained(
@@ -105,12 +103,12 @@ def joint_variance_explained(
 
     Args, Raises: as for `variance_explained`.
     """
-    fit = _fitted(rep_fit, feat_fit, rep_test, feat_test, None)
-    f, phi = (np.asarray(x) for x in at_least_float32(feat_fit, rep_fit))
+    _check(rep_fit, feat_fit, rep_test, feat_test, None)
+    f, phi, g, psi = (np.asarray(x) for x in at_least_float32(feat_fit, rep_fit, feat_test, rep_test))
     weights, *_ = np.linalg.lstsq(f - f.mean(0), phi - phi.mean(0))
-    columns, rep = np.asarray(fit.columns)[:, :, 0], np.asarray(fit.rep)
-    total = float(np.sum(rep**2))
-    return 1 - float(np.sum((rep - columns @ weights) ** 2)) / total if total else 0.0
+    g, psi = g - f.mean(0), psi - phi.mean(0)
+    total = float(np.sum(psi**2))
+    return 1 - float(np.sum((psi - g @ weights) ** 2)) / total if total else 0.0
 
 
 def total_variance(rep_fit: Real[AnyArray, "n_fit d"], rep_test: Real[AnyArray, "n_test d"]) -> Float[Array, ""]:
@@ -119,8 +117,24 @@ def total_variance(rep_fit: Real[AnyArray, "n_fit d"], rep_test: Real[AnyArray, 
     return jnp.mean(jnp.sum((rep_test - rep_fit.mean(0, keepdims=True)) ** 2, axis=1))
 
 
+@partial(jax.jit, static_argnums=(4, 6))
+def _variance_explained(rep_fit, feat_fit, rep_test, feat_test, num_classes, denom, reduction):
+    fit = _fitted(rep_fit, feat_fit, rep_test, feat_test, num_classes)
+    if reduction == "ratio":
+        return _mean_of_ratios(fit)
+    explained = _explained_sums(fit).sum(1)
+    if denom is not None:
+        return explained / (len(fit.rep) * jnp.asarray(denom, explained.dtype))
+    return _share(explained, jnp.sum(fit.rep**2)[None])
+
+
+@partial(jax.jit, static_argnums=4)
+def _unit_variance_explained(rep_fit, feat_fit, rep_test, feat_test, num_classes):
+    fit = _fitted(rep_fit, feat_fit, rep_test, feat_test, num_classes)
+    return _share(_explained_sums(fit), jnp.sum(fit.rep**2, axis=0)[None])
+
+
 def _fitted(rep_fit, feat_fit, rep_test, feat_test, num_classes: int | None) -> _Fit:
-    _check(rep_fit, feat_fit, rep_test, feat_test, num_classes)
     rep_fit, rep_test = at_least_float32(rep_fit, rep_test)
     mean = rep_fit.mean(0, keepdims=True)
     if num_classes is None:
