@@ -133,6 +133,8 @@ ORDER = "easy first - joint", "joint - hard first", "hard first"
     ),
     trivial=UNTRAINED,
     seeds=SEEDS,
+    expect="partly",
+    because="learning the hard feature first leaves the gap as it is, or a little larger, with batches of 64 too; all else holds",
 )
 def order_of_learning(preset: Preset, key: jax.Array) -> Measurement:
     """Half of the training on one feature, then both; standard errors over the seeds of the run."""
@@ -190,6 +192,8 @@ def gaps_by_network(preset: Preset, study: dict[str, Any]) -> dict[str, float]:
     metric="gap of R2 in the deepest network",
     holds=all_of(above(0, of="depth 1 to middle"), above(0, of="middle to deepest")),
     trivial="depth 1",
+    expect="partly",
+    because="two layers are ahead of one, not in every network, and four have the smallest gap of all",
 )
 def depth(preset: Preset, key: jax.Array) -> Measurement:
     """Copy and xor2 in networks of three depths; the other networks beside them."""
@@ -227,6 +231,8 @@ def width(preset: Preset, key: jax.Array) -> Measurement:
     metric="gap of R2 with Adam and dropout",
     holds=below(0),
     trivial="SGD",
+    expect="not reproduced",
+    because="Adam with dropout shrinks the gap and does not turn it; SGD with dropout 0.5 comes nearer to zero",
 )
 def optimiser(preset: Preset, key: jax.Array) -> Measurement:
     """Copy and xor2 with Adam and dropout 0.5."""
@@ -310,10 +316,11 @@ def confounded_classifier(preset: Preset, key: jax.Array) -> Measurement:
     metric="RSA of networks of both features and of the easy one",
     holds=beats("both, hard"),
     trivial="both, untrained",
+    seeds=SEEDS,
 )
 def similarity(preset: Preset, key: jax.Array) -> Measurement:
     """Networks of different seeds; Spearman's correlation of Euclidean distances."""
-    study = variant_study(preset, key)
+    study = perceptron_study(preset, key)
     return _similarity(preset, study, "both, easy", ("both, hard", "both, untrained"))
 
 
@@ -324,10 +331,13 @@ def similarity(preset: Preset, key: jax.Array) -> Measurement:
     metric="RSA of two networks of both features",
     holds=beats("both, easy", lower_is_better=True),
     trivial="both, untrained",
+    seeds=SEEDS,
+    expect="not reproduced",
+    because="networks of both features agree in both, of which the hard one still has a third of the explained variance",
 )
 def complex_tasks(preset: Preset, key: jax.Array) -> Measurement:
     """The same networks."""
-    study = variant_study(preset, key)
+    study = perceptron_study(preset, key)
     return _similarity(preset, study, "both, both", ("both, easy", "both, untrained"))
 
 
@@ -335,7 +345,7 @@ def _similarity(preset: Preset, study: dict[str, Any], name: str, beside: tuple[
     values = {pair: float(value) for pair, value in study["rsa"].items()}
     return Measurement(
         values[name],
-        f"{_data(preset, variant=True)}, {preset.perceptrons.num_rsa} inputs",
+        f"{_data(preset)}, {preset.perceptrons.num_rsa} inputs",
         baselines={pair: values[pair] for pair in beside},
         extras={pair: value for pair, value in values.items() if pair != name and pair not in beside},
     )
@@ -346,8 +356,10 @@ def _similarity(preset: Preset, study: dict[str, Any], name: str, beside: tuple[
     says="In transformers features that are emitted earlier explain more of the variance",
     source="abstract; experiments on transformers",
     metric="R2 of the first feature minus that of the last, where features are emitted, last block",
-    holds=all_of(every_seed(above(0)), every_seed(above(0.99, of="accuracy"))),
+    holds=all_of(above(0), every_seed(above(0.99, of="accuracy"))),
     trivial=UNTRAINED,
+    expect="partly",
+    because="after the last block the places have equal shares up to the spread of the seeds: each token holds what it emits. After the first block the first feature is ahead, but less than before training",
 )
 def output_position(preset: Preset, key: jax.Array) -> Measurement:
     """Equal features xor2, in both orders; R2 in the tokens of the bits and in the first block beside it."""
@@ -373,8 +385,9 @@ def output_position(preset: Preset, key: jax.Array) -> Measurement:
     says="Plain convolutional networks represent colour more strongly than shape",
     source="experiments on images",
     metric="R2 of colour minus that of shape, last stage",
-    holds=every_seed(above(0)),
+    holds=above(0),
     trivial=UNTRAINED,
+    seeds=SEEDS,
 )
 def colour_over_shape(preset: Preset, key: jax.Array) -> Measurement:
     """Images with independent colour and shape."""
@@ -388,6 +401,7 @@ def colour_over_shape(preset: Preset, key: jax.Array) -> Measurement:
     metric="R2 of colour minus that of shape, last stage",
     holds=beats("plain", lower_is_better=True),
     trivial=UNTRAINED,
+    seeds=SEEDS,
 )
 def residual_connections(preset: Preset, key: jax.Array) -> Measurement:
     """The same networks, from the same weights, with residual connections."""

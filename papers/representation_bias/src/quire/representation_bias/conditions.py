@@ -63,14 +63,14 @@ CONDITIONS: Mapping[str, Condition] = {
     "copy, parity4": Condition((EASY, PARITY4)),
     "easy first": Condition(BOTH, phases=((1, 0), (1, 1))),
     "hard first": Condition(BOTH, phases=((0, 1), (1, 1))),
+    "easy alone": Condition(BOTH, phases=((1, 0),)),
+    "hard alone": Condition(BOTH, phases=((0, 1),)),
     "rare": Condition((HARD, OTHER_XOR), prevalence=(1, 0.3)),
 }
 """Complexity, learning order and prevalence, by name; the features of a condition share no bit."""
 
 VARIANTS: Mapping[str, Condition] = {
     "joint": Condition(BOTH),
-    "easy alone": Condition(BOTH, phases=((1, 0),)),
-    "hard alone": Condition(BOTH, phases=((0, 1),)),
     "equally frequent": Condition((HARD, OTHER_XOR)),
     "copy, parity3": Condition((EASY, PARITY3)),
     "xor2, parity4": Condition((HARD, PARITY4)),

@@ -87,9 +87,9 @@ class Images:
     blocks: int = 1
     num_train: int = 2048
     num_eval: int = 512
-    steps: int = 500
+    steps: int = 600
     batch: int = 32
-    rate: float = 6e-3
+    rate: float = 1e-2
 
 
 @dataclass(frozen=True)

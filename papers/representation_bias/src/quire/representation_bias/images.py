@@ -88,7 +88,7 @@ def train_convnets(config: Images, keys: Sequence[jax.Array]) -> Scores:
     build = partial(build_convnet, config)
     tasks = [ImageTask(np.float32(kind == "residual"), np.full(len(FEATURES), NUM_CLASSES, np.int32)) for kind in KINDS]
     problem = Problem(partial(draw, config.batch), loss, answer)
-    runs = [adam_run(build, task, config.rate) for task in tasks]
+    runs = [adam_run(build, task, config.rate, config.steps) for task in tasks]
     trained = train_multi_feature(keys, build, problem, runs, steps=config.steps, data=data)
     return scores(trained, problem, stack(tasks), fit, test, NUM_CLASSES)
 

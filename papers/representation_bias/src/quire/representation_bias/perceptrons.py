@@ -184,7 +184,7 @@ def study(
     runs = [
         Run(
             task,
-            np.float32(config.adam_rate if c.adam else config.rate),
+            np.full(config.steps, config.adam_rate if c.adam else config.rate, np.float32),
             np.float32(c.adam),
             np.float32(c.decay),
             moves(c, template),
@@ -211,14 +211,15 @@ def perceptron_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         `names` of the conditions; `accuracy [seeds, conditions, m]`; `shares` and `untrained [seeds, conditions, layers, m]`, R2
         after and before training; `curves [seeds, conditions, times, m]`, see `Scores.curves`; `order`, see `order_effects`;
         `bits` and `labels`, inputs to measure on and their features; `reps`, last representations `[seeds, n, d]` of these by
-        the networks that learn both features, after and before training; `steering`, what it takes to steer the networks of
-        copy beside xor2 and beside parity4, see `readouts`.
+        the networks that learn both features, either alone, or nothing; `rsa`, see `mean_similarities`; `steering`, what it
+        takes to steer the networks of copy beside xor2 and beside parity4, see `readouts`.
     """
     config = preset.perceptrons
     found = study(config, CONDITIONS, list(keys), depth=config.depth, width=config.width)
-    joint = [found.names.index("joint")]
-    reps = {"both": last_layer(found.trained, found.test, joint)[:, 0]}
-    reps["untrained"] = last_layer(found.trained, found.test, joint, snapshot=0)[:, 0]
+    kinds = {"both": "joint", "easy": "easy alone", "hard": "hard alone"}
+    rows = [found.names.index(name) for name in kinds.values()]
+    reps = dict(zip(kinds, np.moveaxis(last_layer(found.trained, found.test, rows), 1, 0), strict=True))
+    reps["untrained"] = last_layer(found.trained, found.test, rows[:1], snapshot=0)[:, 0]
     labels = np.asarray(feature_values(stack_features(BOTH, config.dim), found.test))
     shares = found.scores.shares()
     gaps = {name: shares[:, c, -1, 0] - shares[:, c, -1, 1] for c, name in enumerate(found.names)}
@@ -232,6 +233,7 @@ def perceptron_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         "bits": np.broadcast_to(found.test, (len(keys), *found.test.shape)),
         "labels": np.broadcast_to(labels, (len(keys), *labels.shape)),
         "reps": reps,
+        "rsa": mean_similarities({kind: rep[:, : config.num_rsa] for kind, rep in reps.items()}),
         "steering": {"xor2": readouts(found, "joint"), "parity4": readouts(found, "copy, parity4")},
     }
 
@@ -301,18 +303,12 @@ def variant_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """`VARIANTS`, and networks that are deeper or wider.
 
     Returns:
-        `names`; `accuracy [seeds, conditions, m]`; `shares` and `untrained [seeds, conditions, layers, m]`; `reps`, last
-        representations `[seeds, n, d]` of one set of inputs by the networks that learn both features, either alone, or nothing;
-        `rsa`, see `mean_similarities`; `larger` and `larger accuracy`, R2 in the last layer and accuracy `[seeds, m]` of
-        `"deep"` and `"wide"` networks that learn copy and xor2.
+        `names`; `accuracy [seeds, conditions, m]`; `shares` and `untrained [seeds, conditions, layers, m]`; `larger` and `larger
+        accuracy`, R2 in the last layer and accuracy `[seeds, m]` of `"deep"` and `"wide"` networks that learn copy and xor2.
     """
     sizes = preset.perceptrons
     config = replace(sizes, batch=sizes.variant_batch, steps=sizes.variant_steps)
     found = study(config, VARIANTS, list(keys), depth=config.depth, width=config.width)
-    kinds = {"both": "joint", "easy": "easy alone", "hard": "hard alone"}
-    rows, inputs = [found.names.index(name) for name in kinds.values()], found.test[: config.num_rsa]
-    reps = dict(zip(kinds, np.moveaxis(last_layer(found.trained, inputs, rows), 1, 0), strict=True))
-    reps["untrained"] = last_layer(found.trained, inputs, rows[:1], snapshot=0)[:, 0]
     plan = {"deep": (config.deep, config.width), "wide": (config.depth, config.wide)}
     joint = {"joint": VARIANTS["joint"]}
     larger = {name: study(config, joint, list(keys), depth=depth, width=width).scores for name, (depth, width) in plan.items()}
@@ -321,8 +317,6 @@ def variant_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         "accuracy": found.scores.accuracy[:, :, -1],
         "shares": found.scores.shares(),
         "untrained": found.scores.untrained(),
-        "reps": reps,
-        "rsa": mean_similarities(reps),
         "larger": {name: each.shares()[:, 0, -1] for name, each in larger.items()},
         "larger accuracy": {name: each.accuracy[:, 0, -1] for name, each in larger.items()},
     }

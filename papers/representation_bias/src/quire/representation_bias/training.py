@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 from quire.common.checks import check_at_least
 from quire.common.train.finite import check_losses, check_state
 from quire.common.train.seeds import stack
+from quire.common.train.shared_program import cosine_rates
 from quire.representation_bias.networks import Outputs, class_logits, initial_state
 from quire.representation_bias.variance import total_variance, variance_explained
 
@@ -40,7 +41,7 @@ class Run(NamedTuple):
 
     Attributes:
         task: what the loss needs: features, weights, ...
-        rate: learning rate.
+        rate: learning rate of every step.
         adam: 1 for Adam, 0 for SGD with momentum 0.9.
         decay: weight decay, decoupled.
         moves: 1 for every parameter that is trained, 0 for one that stays, shaped like the parameters.
@@ -158,7 +159,7 @@ def _train(graph, problem, params, runs, keys, data, steps, snapshots):
         loss = lambda vector: problem.loss(nnx.merge(graph, unravel(vector)), batch, run.task, number)  # noqa: E731
         value, slope = jax.value_and_grad(loss)(vector)
         direction, moments = _blended(slope, moments, run.adam)
-        return vector - run.rate * run.moves * (direction + run.decay * vector), moments, value
+        return vector - run.rate[number] * run.moves * (direction + run.decay * vector), moments, value
 
     def of_seed(keys, vectors, data):
         def step(carry, inputs):
@@ -241,7 +242,7 @@ def _last_layer(graph, states, inputs):
     return jax.vmap(jax.vmap(one))(states)
 
 
-def adam_run(build: Callable[[nnx.Rngs], Any], task: Any, rate: float) -> Run:
-    """A run of Adam in which all parameters are trained."""
+def adam_run(build: Callable[[nnx.Rngs], Any], task: Any, rate: float, steps: int) -> Run:
+    """A run of Adam in which all parameters are trained, with a rate that falls as a cosine."""
     ones = jax.tree.map(np.ones_like, initial_state(build, jax.random.key(0))[1])
-    return Run(task, np.float32(rate), np.float32(1), np.float32(0), ones)
+    return Run(task, cosine_rates(rate, steps)[:, 0], np.float32(1), np.float32(0), ones)

@@ -85,7 +85,7 @@ def build_encoder(config: Transformers, rngs) -> FeatureEncoder:
 
 
 def _trained(config: Transformers, build, problem: Problem, tasks: list[Features], bits: int, keys) -> Scores:
-    runs = [adam_run(build, task, config.rate) for task in tasks]
+    runs = [adam_run(build, task, config.rate, config.steps) for task in tasks]
     shape = config.steps, config.batch, bits
     data = np.stack([generator(jax.random.fold_in(key, 2)).integers(0, 2, shape, dtype=np.uint8) for key in keys])
     trained = train_multi_feature(keys, build, problem, runs, steps=config.steps, data=data)
