@@ -134,7 +134,7 @@ ORDER = "easy first - joint", "joint - hard first", "hard first"
     trivial=UNTRAINED,
     seeds=SEEDS,
     expect="partly",
-    because="learning the hard feature first leaves the gap as it is, or a little larger, with batches of 64 too; all else holds",
+    because="the hard feature learned first leaves the gap as it is or a little larger, with smaller batches too; the rest holds",
 )
 def order_of_learning(preset: Preset, key: jax.Array) -> Measurement:
     """Half of the training on one feature, then both; standard errors over the seeds of the run."""
@@ -333,7 +333,7 @@ def similarity(preset: Preset, key: jax.Array) -> Measurement:
     trivial="both, untrained",
     seeds=SEEDS,
     expect="not reproduced",
-    because="networks of both features agree in both, of which the hard one still has a third of the explained variance",
+    because="networks of both features agree in the hard one too, which takes enough of the variance to be seen",
 )
 def complex_tasks(preset: Preset, key: jax.Array) -> Measurement:
     """The same networks."""
@@ -359,7 +359,8 @@ def _similarity(preset: Preset, study: dict[str, Any], name: str, beside: tuple[
     holds=all_of(above(0), every_seed(above(0.99, of="accuracy"))),
     trivial=UNTRAINED,
     expect="partly",
-    because="after the last block the places have equal shares up to the spread of the seeds: each token holds what it emits. After the first block the first feature is ahead, but less than before training",
+    because="after the last block each token holds what it emits, so that the places are level up to the spread of the seeds; "
+    "after the first block the first feature is ahead, but by less than before training",
 )
 def output_position(preset: Preset, key: jax.Array) -> Measurement:
     """Equal features xor2, in both orders; R2 in the tokens of the bits and in the first block beside it."""
@@ -388,6 +389,8 @@ def output_position(preset: Preset, key: jax.Array) -> Measurement:
     holds=above(0),
     trivial=UNTRAINED,
     seeds=SEEDS,
+    expect="partly",
+    because="colour is ahead on average, but networks differ widely, and the better shape is learned the less it is ahead",
 )
 def colour_over_shape(preset: Preset, key: jax.Array) -> Measurement:
     """Images with independent colour and shape."""
@@ -402,6 +405,8 @@ def colour_over_shape(preset: Preset, key: jax.Array) -> Measurement:
     holds=beats("plain", lower_is_better=True),
     trivial=UNTRAINED,
     seeds=SEEDS,
+    expect="partly",
+    because="shape gains on average, but single networks go either way",
 )
 def residual_connections(preset: Preset, key: jax.Array) -> Measurement:
     """The same networks, from the same weights, with residual connections."""
