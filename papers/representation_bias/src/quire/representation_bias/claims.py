@@ -93,6 +93,8 @@ def measures_are_exact(preset: Preset, key: jax.Array) -> Measurement:
     ),
     trivial=UNTRAINED,
     seeds=SEEDS,
+    expect="partly",
+    because="all networks have the bias, but beside parity4 single ones fall just short of the line",
 )
 def easy_over_hard(preset: Preset, key: jax.Array) -> Measurement:
     """Perceptrons, all outputs with the same weight in the loss."""
@@ -134,7 +136,8 @@ ORDER = "easy first - joint", "joint - hard first", "hard first"
     trivial=UNTRAINED,
     seeds=SEEDS,
     expect="partly",
-    because="the hard feature learned first leaves the gap as it is or a little larger, with smaller batches too; the rest holds",
+    because="orders differ by no more than networks do: which of the two inequalities fails changes with the seeds; the gap stays "
+    "positive throughout",
 )
 def order_of_learning(preset: Preset, key: jax.Array) -> Measurement:
     """Half of the training on one feature, then both; standard errors over the seeds of the run."""
@@ -157,6 +160,8 @@ def order_of_learning(preset: Preset, key: jax.Array) -> Measurement:
     holds=all_of(every_seed(above(0)), every_seed(above(0.99, of="lowest accuracy"))),
     trivial=UNTRAINED,
     seeds=SEEDS,
+    expect="partly",
+    because="the frequent feature is ahead on average, but in single networks equally frequent ones differ by as much",
 )
 def prevalence(preset: Preset, key: jax.Array) -> Measurement:
     """Two features xor2, one of them in the loss of every example, the other in three of ten."""

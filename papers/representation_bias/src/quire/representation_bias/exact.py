@@ -26,7 +26,7 @@ class OrthogonalCode(NamedTuple):
     shares: Float[np.ndarray, " m"]
 
 
-def orthogonal_code(amplitudes: Sequence[float], dim: int, draw: np.random.Generator) -> OrthogonalCode:
+def orthogonal_code(amplitudes: Sequence[float] | np.ndarray, dim: int, draw: np.random.Generator) -> OrthogonalCode:
     """Features along random orthonormal directions.
 
     Args:

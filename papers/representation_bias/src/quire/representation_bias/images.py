@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.claims import shared
 from quire.common.data.shapes import ShapeStyle, shapes
 from quire.common.train.seeds import stack
@@ -46,15 +47,15 @@ def sample_shape_color(key: jax.Array, n: int, size: int) -> tuple[Float[np.ndar
 class ImageTask(NamedTuple):
     """Strength of the residual connections, and numbers of classes `[2]`."""
 
-    skip: np.ndarray
-    classes: np.ndarray
+    skip: AnyArray
+    classes: AnyArray
 
 
 class Pictures(NamedTuple):
     """Images and labels."""
 
-    images: Array
-    labels: Array
+    images: AnyArray
+    labels: AnyArray
 
 
 def draw(batch: int, key: jax.Array, data: Pictures, step: Array) -> Pictures:
@@ -69,7 +70,7 @@ def loss(model: ConvNet, batch: Pictures, task: ImageTask, step: Array) -> Array
     return feature_loss(model(batch.images, task.skip), batch.labels, task.classes, ones)
 
 
-def answer(model: ConvNet, pictures: Pictures, task: ImageTask) -> tuple[Outputs, Array, Array]:
+def answer(model: ConvNet, pictures: Pictures, task: ImageTask) -> tuple[Outputs, AnyArray, Array]:
     """Outputs, labels, and what the network takes them for."""
     outputs = model(pictures.images, task.skip)
     return outputs, pictures.labels, most_likely(outputs, task.classes)
@@ -86,7 +87,7 @@ def train_convnets(config: Images, keys: Sequence[jax.Array]) -> Scores:
     data = Pictures(*(np.stack(part) for part in zip(*sets, strict=True)))
     fit, test = (Pictures(*sample_shape_color(jax.random.fold_in(keys[0], i), config.num_eval, config.size)) for i in (2, 3))
     build = partial(build_convnet, config)
-    tasks = [ImageTask(np.float32(kind == "residual"), np.full(len(FEATURES), NUM_CLASSES, np.int32)) for kind in KINDS]
+    tasks = [ImageTask(np.array(kind == "residual", np.float32), np.full(len(FEATURES), NUM_CLASSES, np.int32)) for kind in KINDS]
     problem = Problem(partial(draw, config.batch), loss, answer)
     runs = [adam_run(build, task, config.rate, config.steps) for task in tasks]
     trained = train_multi_feature(keys, build, problem, runs, steps=config.steps, data=data)

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.layers.convolution import Conv
 from quire.common.layers.transformer import TransformerBlock
@@ -57,7 +58,7 @@ class MLP(nnx.Module):
         self,
         x: Float[Array, "n dim"],
         noise: Float[Array, "layers n width"] | None = None,
-        dropout: float | Float[Array, ""] = 0.0,
+        dropout: float | Float[AnyArray, ""] = 0.0,
     ) -> Outputs:
         """Outputs; with noise, uniform numbers, units whose number is below `dropout` are off and the others scaled up."""
         hidden = []
@@ -93,9 +94,9 @@ class ConvNet(nnx.Module):
         self.head = nnx.Linear(channels[-1], num_features * (check_at_least("num_classes", num_classes, 2) - 1), rngs=rngs)
         self.num_features = check_at_least("num_features", num_features)
 
-    def __call__(self, images: Num[Array, "n h w c"], skip: float | Float[Array, ""]) -> Outputs:
+    def __call__(self, images: Num[AnyArray, "n h w c"], skip: float | Float[AnyArray, ""]) -> Outputs:
         """Outputs of images; `skip` is s. The representation of a stage is the mean over space of what leaves it."""
-        h, hidden = images, []
+        h, hidden = jnp.asarray(images), []
         for down, convolutions in zip(self.downs, self.blocks, strict=True):
             h = jax.nn.relu(down(h))
             for first, second in zip(convolutions[::2], convolutions[1::2], strict=True):
@@ -203,9 +204,7 @@ class FeatureDecoder(nnx.Module):
         return jax.lax.fori_loop(0, count, emit, jnp.zeros((len(x), count), jnp.int32))
 
 
-def class_logits(
-    logits: Float[Array, "n m others"], classes: Int[Array, " m"] | Int[np.ndarray, " m"]
-) -> Float[Array, "n m classes"]:
+def class_logits(logits: Float[Array, "n m others"], classes: Int[AnyArray, " m"]) -> Float[Array, "n m classes"]:
     """Scores of all classes: 0 for the first, and next to minus infinity for those that a feature does not have."""
     full = jnp.concatenate([jnp.zeros_like(logits[..., :1]), logits], axis=-1)
     exists = jnp.arange(full.shape[-1])[None] < jnp.asarray(classes)[:, None]
@@ -213,7 +212,7 @@ def class_logits(
 
 
 def feature_loss(
-    outputs: Outputs, labels: Int[Array, "n m"], classes: Int[Array, " m"], weights: Float[Array, "#n m"]
+    outputs: Outputs, labels: Int[AnyArray, "n m"], classes: Int[AnyArray, " m"], weights: Float[AnyArray, "#n m"]
 ) -> Float[Array, ""]:
     """Sum over features of the mean cross-entropy in nats, each example weighted.
 
@@ -224,7 +223,7 @@ def feature_loss(
         weights: of every feature, or of every example and feature: 0 where it is not trained.
     """
     logs = jax.nn.log_softmax(class_logits(outputs.logits, classes))
-    picked = jnp.take_along_axis(logs, labels[..., None], axis=-1)[..., 0]
+    picked = jnp.take_along_axis(logs, jnp.asarray(labels)[..., None], axis=-1)[..., 0]
     return -jnp.sum(jnp.mean(picked * weights, axis=0))
 
 

@@ -81,4 +81,4 @@ def _distances(name: str, rep: AnyArray, metric: str) -> np.ndarray:
     rows = np.asarray(at_least_float32(rep)[0], np.float64)
     if metric == "correlation" and (constant := np.flatnonzero(np.ptp(rows, axis=1) == 0)).size:
         raise ValueError(f"row {constant[0]} of {name} is constant over the units; it correlates with nothing")
-    return pdist(rows, metric)
+    return pdist(rows, metric)  # ty: ignore[no-matching-overload]  # the metric is one of its names, as just seen

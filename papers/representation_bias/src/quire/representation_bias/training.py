@@ -12,6 +12,7 @@ from flax import nnx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least
 from quire.common.train.finite import check_losses, check_state
 from quire.common.train.seeds import stack
@@ -33,7 +34,7 @@ class Problem(NamedTuple):
 
     draw: Callable[..., Any]
     loss: Callable[..., Array]
-    answer: Callable[..., tuple[Outputs, Array, Array]]
+    answer: Callable[..., tuple[Outputs, AnyArray, Array]]
 
 
 class Run(NamedTuple):
@@ -218,7 +219,7 @@ def _scores(graph, answer, num_classes, rows, states, tasks, inputs):
     return jax.vmap(jax.vmap(of_condition), (0, None))(states, tasks)
 
 
-def most_likely(outputs: Outputs, classes: Int[Array, " m"]) -> Int[Array, "n m"]:
+def most_likely(outputs: Outputs, classes: Int[AnyArray, " m"]) -> Int[Array, "n m"]:
     """Class of highest score."""
     return class_logits(outputs.logits, classes).argmax(-1)
 
