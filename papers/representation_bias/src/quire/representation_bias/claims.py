@@ -136,8 +136,8 @@ ORDER = "easy first - joint", "joint - hard first", "hard first"
     trivial=UNTRAINED,
     seeds=SEEDS,
     expect="partly",
-    because="orders differ by no more than networks do: which of the two inequalities fails changes with the seeds; the gap stays "
-    "positive throughout",
+    because="orders differ by no more than networks do: which of the two inequalities fails changes with the seeds; the gap "
+    "stays positive throughout",
 )
 def order_of_learning(preset: Preset, key: jax.Array) -> Measurement:
     """Half of the training on one feature, then both; standard errors over the seeds of the run."""
