@@ -63,7 +63,7 @@ class Transformers:
     dim: int = 16
     depth: int = 2
     num_heads: int = 2
-    steps: int = 800
+    steps: int = 700
     batch: int = 32
     rate: float = 3e-3
     num_eval: int = 512

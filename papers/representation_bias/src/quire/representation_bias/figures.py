@@ -17,8 +17,8 @@ def over_training(steps: np.ndarray, panels: Mapping[str, np.ndarray], names: Se
     for panel, (title, curves) in zip(axes, panels.items(), strict=True):
         for i, (name, colour) in enumerate(zip(names, (EASY, HARD), strict=True)):
             plots.band(panel, steps, curves[:, :, i], color=colour, label=name)
-        panel.set(title=title, xlabel="step", ylim=(0, None))
-    axes[0].set_ylabel("variance explained / final variance")
+        panel.set(title=title, xlabel="step")
+    axes[0].set(ylabel="variance explained / final variance", ylim=(0, None))
     axes[0].legend(frameon=False)
     return figure
 

@@ -66,7 +66,8 @@ def rsa_matrix(reps: Real[AnyArray, "models n d"], metric: Metric = "euclidean")
 
     if reps.ndim != 3 or reps.shape[1] < 3:
         raise ValueError(f"reps has shape {reps.shape}; it needs [models, n, d] with at least 3 inputs")
-    return np.corrcoef([rankdata(_distances("reps", rep, metric)) for rep in np.asarray(reps)])
+    ranks = np.stack([rankdata(_distances("reps", rep, metric)) for rep in np.asarray(reps)])
+    return np.corrcoef(ranks).reshape(len(ranks), len(ranks))
 
 
 def _distances(name: str, rep: AnyArray, metric: str) -> np.ndarray:

@@ -133,7 +133,7 @@ def train_multi_feature(
     graph, _ = initial_state(build, keys[0])
     first = stack([stack([start(state, c) for c in range(len(runs))]) for state in (initial_state(build, k)[1] for k in keys)])
     shown, losses = _train(graph, problem, first, stack(runs), _step_keys(jnp.stack(list(keys)), steps), data, steps, snapshots)
-    losses = np.moveaxis(np.asarray(losses), 1, 2).reshape(len(keys), len(runs), steps)
+    losses = np.moveaxis(np.asarray(losses), 3, 1).reshape(len(keys), len(runs), steps)
     check_losses(losses.reshape(-1, steps))
     check_state(shown, 0, steps)
     states = jax.tree.map(lambda a, b: np.concatenate([a[:, :, None], np.moveaxis(np.asarray(b), 1, 2)], axis=2), first, shown)
