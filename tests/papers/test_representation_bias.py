@@ -443,7 +443,7 @@ def test_absent_features_are_masked_or_constant():
     model = MLP(16, (8,), 2, rngs=nnx.Rngs(0))
     values = {}
     for absent in ("masked", "constant"):
-        task = perceptron_module.binary_task(replace(CONDITIONS["rare"], absent=absent), SMALL, 2)
+        task = jax.tree.map(jnp.asarray, perceptron_module.binary_task(replace(CONDITIONS["rare"], absent=absent), SMALL, 2))
         values[absent] = float(perceptron_module.loss(model, batch, task, jnp.asarray(0)))
     keep, features = np.asarray(batch.present)[:, 1] < 0.3, stack_features(CONDITIONS["rare"].specs, 16)
     losses = lambda x, w: float(feature_loss(model(x), feature_values(features, x), features.classes, w))  # noqa: E731
