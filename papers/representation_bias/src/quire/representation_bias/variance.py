@@ -61,8 +61,8 @@ def variance_explained(
 
     >>> f = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 2)
     >>> phi = f * np.array([3.0, 1.0])
-    >>> print(variance_explained(phi[:4], f[:4], phi[4:], f[4:]).round(2))
-    [0.9 0.1]
+    >>> [f"{share:.2f}" for share in variance_explained(phi[:4], f[:4], phi[4:], f[4:])]
+    ['0.90', '0.10']
     """
     if reduction not in ("pooled", "ratio") or (reduction == "ratio" and denom is not None):
         raise ValueError(f"reduction is {reduction!r} and denom {denom}; it must be 'pooled', or 'ratio' without denom")
