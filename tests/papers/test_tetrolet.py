@@ -482,7 +482,9 @@ def test_sparse_lda_without_sparsity_is_lda():
 
 SMALL = Recognition(
     ("digits",),
+    pool=200,
     num_train=150,
+    coding_train=150,
     num_validation=40,
     num_test=60,
     levels=(2,),
@@ -492,7 +494,7 @@ SMALL = Recognition(
     alphas=(10.0,),
     components=(8,),
     sparse_components=5,
-    sparse_steps=5,
+    sparse_passes=2,
     sparse_penalties=(0.1,),
     sparse_ratios=(0.1,),
     trees=10,

@@ -1,8 +1,8 @@
 """Sparse concept coded tetrolets: Haar wavelets on tetrominoes, sparse codes on a graph, and handwritten numerals.
 
 Dash, Puhan and Panda, *Sparse Concept Coded Tetrolet Transform for Unconstrained Odia Character Recognition*, 2020,
-arXiv 2004.01551. No code of this paper was found. The transform is Krommweh's (2010); sparse concept coding follows the code of its
-author, ZJULearning/MatlabFunc.
+arXiv 2004.01551. No code of this paper was found. The transform is Krommweh's (2010); sparse concept coding follows the code of
+its author, ZJULearning/MatlabFunc.
 """
 
 from quire.tetrolet import benchmark, claims

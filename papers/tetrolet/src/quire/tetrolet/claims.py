@@ -21,7 +21,7 @@ from quire.tetrolet.tilings import symmetry_classes, tetromino_tilings
 from quire.tetrolet.transform import flatten, itetrolet, tetrolet
 from quire.tetrolet.transform_study import transform_study
 
-SEEDS = 6
+SEEDS, CODING_SEEDS = 6, 3
 FEW = 0.1
 """The part of the coefficients whose energy C2 compares."""
 
@@ -70,7 +70,7 @@ def orthonormal(preset: Preset, key: jax.Array) -> Measurement:
     trivial="pixels",
 )
 def sparser_than_haar(preset: Preset, key: jax.Array) -> Measurement:
-    """Every script by itself. The l1-norm of the finest details cannot be larger than Haar's, whose tiling is one of the choices."""
+    """Every script by itself. The l1-norm of the finest details cannot be above Haar's, whose tiling is one of the choices."""
     config, choices = preset.sparsity, candidates(key)
     share: dict[str, list[float]] = {name: [] for name in ("pixels", *choices)}
     l1: dict[str, list[float]] = {name: [] for name in choices}
@@ -108,7 +108,7 @@ def sparser_than_haar(preset: Preset, key: jax.Array) -> Measurement:
 
 @paper.claim(
     "C3",
-    says="With as many coefficients tetrolets approximate strokes and edges better than Haar wavelets do, by a decibel and more",
+    says="With as many coefficients tetrolets approximate strokes and edges better than Haar wavelets do, by a decibel at least",
     source="what the transform is known for (Krommweh 2010)",
     metric="PSNR by few terms",
     unit="dB",
@@ -131,7 +131,7 @@ def few_terms(preset: Preset, key: jax.Array) -> Measurement:
 
 @paper.claim(
     "C3b",
-    says="Shrinkage of tetrolets takes more noise off strokes and edges than that of Haar wavelets does, by a decibel and more",
+    says="Shrinkage of tetrolets takes more noise off strokes and edges than that of Haar wavelets does, by a decibel at least",
     source="what the transform is known for (Krommweh 2010)",
     metric="PSNR after shrinkage",
     unit="dB",
@@ -164,9 +164,10 @@ def _by_script(study: dict, what: str, names: dict) -> dict[str, float]:
     }
 
 
-def _data(preset: Preset, study: dict) -> str:
-    config = preset.recognition
-    return f"{config.num_train} to train and up to {config.num_test} to test, each of {', '.join(study['scripts'])}"
+def _data(num_train: int, preset: Preset, study: dict) -> str:
+    return (
+        f"{num_train} numerals to train and {preset.recognition.num_test} to test of each script, {', '.join(study['scripts'])}"
+    )
 
 
 @paper.claim(
@@ -185,7 +186,7 @@ def recognises(preset: Preset, key: jax.Array) -> Measurement:
     accuracy = dict(zip(TRANSFORMS, study["accuracy"][least].min(axis=0), strict=True))
     return Measurement(
         float(accuracy["tetrolet"]),
-        _data(preset, study),
+        _data(preset.recognition.num_train, preset, study),
         baselines={"majority class": float(study["majority"][least].max()), "SVM on pixels": float(accuracy["pixels"])},
         extras=_by_script(study, "accuracy", TRANSFORMS),
         stand_in_for=study["stand_in_for"],
@@ -208,7 +209,7 @@ def better_transform(preset: Preset, key: jax.Array) -> Measurement:
     value = accuracy.pop("tetrolet")
     return Measurement(
         value,
-        _data(preset, study),
+        _data(preset.recognition.num_train, preset, study),
         baselines={"majority class": float(study["majority"].mean())} | accuracy,
         extras=_by_script(study, "accuracy", TRANSFORMS),
         stand_in_for=study["stand_in_for"],
@@ -222,7 +223,7 @@ def better_transform(preset: Preset, key: jax.Array) -> Measurement:
     metric="accuracy of an SVM, mean over scripts",
     holds=all_of(*(beats(name) for name in ("PCA", "sparse PCA", "sparse LDA"))),
     trivial="majority class",
-    seeds=SEEDS,
+    seeds=CODING_SEEDS,
 )
 def better_code(preset: Preset, key: jax.Array) -> Measurement:
     """Codes of one low-pass; what each coding may choose from is in the preset. All classifiers in the extras."""
@@ -237,7 +238,7 @@ def better_code(preset: Preset, key: jax.Array) -> Measurement:
     }
     return Measurement(
         value,
-        _data(preset, study),
+        _data(preset.recognition.coding_train, preset, study),
         baselines={"majority class": float(study["majority"].mean())} | accuracy,
         extras=_by_script(study, "accuracy", CODES) | by_classifier,
         stand_in_for=study["stand_in_for"],

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from quire.common.claims import shared
 from quire.common.metrics.pca import principal_axes
@@ -18,7 +19,7 @@ from quire.tetrolet.lars import lars_lasso
 from quire.tetrolet.neighbour_graph import heat_kernel_graph, laplacian_eigenmap
 from quire.tetrolet.numerals import open_numerals
 from quire.tetrolet.sparse_discriminant import SparseLDA
-from quire.tetrolet.tasks import TRANSFORMS, Task, draw_task
+from quire.tetrolet.tasks import TRANSFORMS, Task, draw_tasks
 
 CLASSIFIERS = ("SVM", "random forest", "nearest neighbour", "MQDF")
 COMPARED = ("concept coding", "no coding")
@@ -53,10 +54,11 @@ def sparse_principal_codes(task: Task, config: Recognition) -> Candidates:
 
     for penalty in config.sparse_penalties:
         model = MiniBatchSparsePCA(
-            config.sparse_components, alpha=penalty, method="cd", max_iter=config.sparse_steps, random_state=0
+            config.sparse_components, alpha=penalty, method="cd", max_iter=config.sparse_passes, batch_size=100, random_state=0
         )
-        model.fit(task.train)
-        yield penalty, task._replace(train=model.transform(task.train), test=model.transform(task.test))
+        train, test = task.train.astype(float), task.test.astype(float)  # in float32 its solver does not converge
+        model.fit(train)
+        yield penalty, task._replace(train=model.transform(train), test=model.transform(test))
 
 
 def discriminant_codes(task: Task, config: Recognition) -> Candidates:
@@ -119,6 +121,7 @@ def by_classifier(task: Task, width: float, axes: int, config: Recognition, seed
 
 
 @shared
+@threadpool_limits.wrap(1)  # as in `transform_study`
 def coding_study(preset: Preset, keys: jax.Array) -> dict:
     """Accuracies on test images; settings are chosen once for each script, with the first seed.
 
@@ -132,13 +135,14 @@ def coding_study(preset: Preset, keys: jax.Array) -> dict:
     classifiers, majority = np.zeros((*accuracy.shape[:2], 2, len(CLASSIFIERS))), np.zeros(accuracy.shape[:2])
     chosen = {}
     for column, (script, source) in enumerate(sources.items()):
-        drawn = [draw_task(source.value, config, key) for key in keys]
+        drawn = draw_tasks(
+            source.value, partial(TRANSFORMS["tetrolet"], level=config.coding_level), config, config.coding_train, keys
+        )
         majority[:, column] = [task.majority for task in drawn]
-        tasks = [task.seen_by(lambda x: TRANSFORMS["tetrolet"](x, config.coding_level)) for task in drawn]
         for row, name in enumerate(CODES):
-            setting, width = choose_coding(tasks[0], name, config)
+            setting, width = choose_coding(drawn[0], name, config)
             chosen[script, name] = setting
-            codes = [coded(task, name, setting, config) for task in tasks]
+            codes = [coded(task, name, setting, config) for task in drawn]
             accuracy[:, column, row] = [task.accuracy(partial(svm, width=width, penalty=config.penalty)) for task in codes]
             if name in COMPARED:
                 held = codes[0].validation()

@@ -19,6 +19,9 @@ from quire.common.checks import at_least_float32, check_finite, is_concrete
 
 LANES = 128
 """Samples whose paths advance together: their tables stay in the cache."""
+MEND = "or compute in float64, under jax.enable_x64()"
+LOST = 0.01
+"""A path ends where its correlations are so far from what they must be, as a part of the largest: rounding has taken over."""
 
 
 class _Path(NamedTuple):
@@ -27,6 +30,7 @@ class _Path(NamedTuple):
     sign: Float[Array, " m"]  # of the correlation of active columns, 0 of the others
     turn: Int[Array, ""]  # the column that enters or leaves next
     done: Bool[Array, ""]
+    highest: Float[Array, ""]  # what the correlations of active columns must be, up to rounding
     codes: Float[Array, "cards m"]
     found: Bool[Array, " cards"]
 
@@ -64,7 +68,7 @@ def lars_lasso(
         short = [f"{(~np.asarray(found)[:, i]).sum()} with {card}" for i, card in enumerate(cards) if not found[:, i].all()]
         raise ValueError(
             f"cards is {list(cards)}; of {len(x)} samples some have no such point on their path: {', '.join(short)} "
-            "(columns that are combinations of others cannot enter, and a sample of zeros has no path); take fewer"
+            f"(columns that are combinations of others cannot enter, a sample of zeros has no path); take fewer, {MEND}"
         )
     return jnp.where(found[..., None], codes, jnp.nan)
 
@@ -88,7 +92,10 @@ def lasso(
     _check(basis, x)
     if is_concrete(ratio) and not 0 <= float(ratio) <= 1:
         raise ValueError(f"ratio is {ratio}; it must be between 0 and 1")
-    return _lars(basis, x, jnp.zeros(0, jnp.int32), ratio)[2]
+    codes = _lars(basis, x, jnp.zeros(0, jnp.int32), ratio)[2]
+    if is_concrete(codes) and (count := int(np.isnan(np.asarray(codes)).any(axis=1).sum())):
+        raise ValueError(f"basis has columns near combinations of others, and rounding spoils {count} paths; drop some, {MEND}")
+    return codes
 
 
 def _check(basis: Array | np.ndarray, x: Array | np.ndarray) -> None:
@@ -141,7 +148,7 @@ def _chunk(gram: Array, products: Array, cards: Array, ratio: Array) -> tuple[Ar
     def start(product: Array, largest: Array) -> _Path:
         zeros = jnp.zeros(m, dtype)
         missing = jnp.zeros((len(cards), m), dtype), jnp.zeros(len(cards), bool)
-        return _Path(gram, zeros, zeros, jnp.argmax(jnp.abs(product)), largest == 0, *missing)
+        return _Path(gram, zeros, zeros, jnp.argmax(jnp.abs(product)), largest == 0, largest, *missing)
 
     def unfinished(state: tuple[_Path, Array]) -> Array:
         return ~state[0].done.all() & (state[1] < 8 * m)
@@ -162,7 +169,8 @@ def _advance(gram: Array, cards: Array, path: _Path, product: Array, end: Array)
     table = jnp.where(going, _sweep(path.table, path.turn, jnp.where(enters, 1, -1).astype(gram.dtype)), path.table)
     left = product - jnp.matmul(gram, path.code, precision="highest")
     sign = jnp.where(this & going, jnp.where(enters, jnp.sign(left), 0), path.sign)
-    active, highest = sign != 0, jnp.max(jnp.where(sign != 0, jnp.abs(left), 0))
+    active, highest = sign != 0, path.highest
+    lost = going & (jnp.abs(left).max() > highest + LOST * jnp.abs(product).max())
 
     swept = jnp.matmul(table, sign, precision="highest")  # minus the direction on A, how fast correlations fall on B
     tiny = jnp.asarray(16 * jnp.finfo(gram.dtype).eps, gram.dtype)
@@ -180,9 +188,10 @@ def _advance(gram: Array, cards: Array, path: _Path, product: Array, end: Array)
     turn = jnp.where(leaves.min() <= joins.min(), jnp.argmin(leaves), jnp.argmin(joins))
     moved = jnp.where(active, path.code - step * swept, 0)
     moved = jnp.where((leaves <= step), 0, moved)
-    code = jnp.where(going, moved, path.code)
-    has = going & (cards == jnp.sum(code != 0))
-    return _Path(table, code, sign, turn, path.done | stops, jnp.where(has[:, None], code[None], path.codes), path.found | has)
+    code = jnp.where(lost, jnp.nan, jnp.where(going, moved, path.code))
+    has = going & ~lost & (cards == jnp.sum(code != 0))
+    codes = jnp.where(has[:, None], code[None], path.codes)
+    return _Path(table, code, sign, turn, path.done | stops | lost, highest - step, codes, path.found | has)
 
 
 def _sweep(table: Float[Array, "m m"], k: Int[Array, ""], way: Float[Array, ""]) -> Float[Array, "m m"]:

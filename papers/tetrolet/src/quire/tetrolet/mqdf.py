@@ -63,7 +63,7 @@ class MQDF:
         """Means, and eigenvectors of the covariances (divided by n).
 
         Raises:
-            ValueError: for rows without labels, numbers that are not finite, or a class whose covariance has no larger rank than k.
+            ValueError: for rows without labels, numbers that are not finite, or a k no smaller than the rank of a class.
         """
         x, y = np.asarray(x, float), np.asarray(y)
         if x.ndim != 2 or not len(x) or y.shape != x.shape[:1] or not np.isfinite(x).all():
@@ -74,16 +74,15 @@ class MQDF:
         return self
 
     def _of_class(self, x: np.ndarray, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        centred = x - x.mean(axis=0)
-        values, vectors = np.linalg.eigh(centred.T @ centred / len(x))
-        values, vectors = values[::-1], vectors[:, ::-1]
+        _, singular, axes = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+        values = singular**2 / len(x)
         rank = int((values > 1e-10 * max(values[0], np.finfo(float).tiny)).sum())
         if self.k >= rank:
             raise ValueError(
                 f"k is {self.k}; class {label} has {len(x)} rows and a covariance of rank {rank}, and k must be below it"
             )
-        delta = values[self.k :].mean() if self.delta is None else self.delta
-        return x.mean(axis=0), vectors[:, : self.k].T, values[: self.k], np.asarray(delta)
+        delta = values[self.k :].sum() / (x.shape[1] - self.k) if self.delta is None else self.delta
+        return x.mean(axis=0), axes[: self.k], values[: self.k], np.asarray(delta)
 
     def scores(self, x: Real[Array | np.ndarray, "n dim"]) -> Float[Array, "n classes"]:
         """`mqdf_scores` of the classes that were fitted.

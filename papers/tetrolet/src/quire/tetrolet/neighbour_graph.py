@@ -11,7 +11,7 @@ from quire.common.checks import check_at_least
 
 ROWS = 1024
 """Distances from so many samples are held at once."""
-DENSE = 3000
+DENSE = 500
 """Up to so many samples the eigenvectors come from LAPACK, beyond from Lanczos's method."""
 
 

@@ -82,7 +82,7 @@ def keep_largest(c: Coeffs, count: int) -> Coeffs:
 
 
 def energy_share(c: Coeffs, fraction: float = 0.1) -> Float[Array, "*batch"]:
-    """What the largest coefficients hold of the sum of squares, for a fraction of as many as there are pixels; 0 of a blank image.
+    """What the largest coefficients, a fraction of all, hold of the sum of squares; 0 of a blank image.
 
     >>> energy_share(tetrolet(np.eye(4)), 0.25).item()
     1.0

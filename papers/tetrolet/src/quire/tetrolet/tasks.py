@@ -17,28 +17,23 @@ from quire.tetrolet.transform import features, haar2d, tetrolet
 
 Images = Float[np.ndarray, "n 32 32"]
 Rows = Float[np.ndarray, "n dim"]
+PART = 250
+"""Images that are transformed at once: one program serves all numbers of images."""
 
 
 class Task(NamedTuple):
-    """Images and labels: `num_validation` of the training images come last."""
+    """Features and labels to train on, those for validation last, and to test on."""
 
-    train: Images
+    train: Rows
     train_labels: Int[np.ndarray, " n"]
-    test: Images
+    test: Float[np.ndarray, "m dim"]
     test_labels: Int[np.ndarray, " m"]
     num_validation: int
 
-    def seen_by(self, function: Callable[[Images], Rows]) -> "Task":
-        """The same with features in place of images, centred by the mean of the training images."""
-        train, test = np.asarray(function(self.train)), np.asarray(function(self.test))
-        mean = train.mean(axis=0)
-        return self._replace(train=train - mean, test=test - mean)
-
     def validation(self) -> "Task":
-        """The training images alone, the last of them to test on."""
+        """What there is to train on alone, the last of it to test on."""
         fit = len(self.train) - self.num_validation
-        x, y = self.train, self.train_labels
-        return Task(x[:fit], y[:fit], x[fit:], y[fit:], 0)
+        return Task(self.train[:fit], self.train_labels[:fit], self.train[fit:], self.train_labels[fit:], 0)
 
     @property
     def majority(self) -> float:
@@ -46,21 +41,37 @@ class Task(NamedTuple):
         return float(np.mean(self.test_labels == np.bincount(self.train_labels).argmax()))
 
     def accuracy(self, predict: Callable[[Rows, np.ndarray, Rows], np.ndarray]) -> float:
-        """Share of test images that a classifier gets right."""
+        """Share of the test rows that a classifier gets right."""
         return float(np.mean(predict(self.train, self.train_labels, self.test) == self.test_labels))
 
 
-def draw_task(data: ImageData, config: Recognition, key: jax.Array) -> Task:
-    """Training images drawn anew for every key, test images always the same first ones of a fixed shuffle."""
-    train = generator(key).permutation(len(data.train))[: config.num_train]
-    test = np.random.default_rng(0).permutation(len(data.test))[: config.num_test]
-    return Task(
-        data.train.images[train, :, :, 0],
-        data.train.labels[train],
-        data.test.images[test, :, :, 0],
-        data.test.labels[test],
-        config.num_validation,
-    )
+def draw_tasks(
+    data: ImageData, function: Callable[[Images], Rows], config: Recognition, num_train: int, keys: jax.Array
+) -> list[Task]:
+    """A task for every key: other training images out of a pool, the same test images; features centred by the training mean.
+
+    Args:
+        data: numerals.
+        function: features of images.
+        config: sizes of the pool, of validation and test; less where there are not so many images.
+        num_train: images to train on.
+        keys: of the draws.
+    """
+    pool, test = (np.random.default_rng(0).permutation(len(part)) for part in (data.train, data.test))
+    pool, test = pool[: config.pool], test[: config.num_test]
+    rows, test_rows = in_parts(function, data.train.images[pool, :, :, 0]), in_parts(function, data.test.images[test, :, :, 0])
+    found = []
+    for key in keys:
+        drawn = generator(key).permutation(len(pool))[:num_train]
+        mean, labels = rows[drawn].mean(axis=0), data.train.labels[pool[drawn]]
+        found.append(Task(rows[drawn] - mean, labels, test_rows - mean, data.test.labels[test], config.num_validation))
+    return found
+
+
+def in_parts(function: Callable[[Images], Rows], x: Images) -> Rows:
+    """The function of `PART` images at a time, blank ones behind the last."""
+    parts = np.pad(x, ((0, -len(x) % PART), (0, 0), (0, 0))).reshape(-1, PART, *x.shape[1:])
+    return np.concatenate([np.asarray(function(part)) for part in parts])[: len(x)]
 
 
 def _corner(matrix: np.ndarray, x: Images, size: int) -> Rows:
@@ -76,4 +87,6 @@ TRANSFORMS: dict[str, Callable[[Images, int], Rows]] = {
     "Stockwell": lambda x, level: np.asarray(stockwell_features(x, SIDE >> level + 1, 2)),
     "pixels": lambda x, level: x.reshape(len(x), -1),
 }
-"""Features of images at a level: as many numbers for each, but for details and pixels, where a picture has 1024."""
+"""Features of images at a level, as many numbers for each, but for two."""
+WHOLE = ("tetrolet and details", "pixels")
+"""Features as many as pixels at all levels."""

@@ -125,7 +125,7 @@ def tiling_costs(x: Image, tilings: Tilings | None = None) -> Float[Array, "*bat
 
 
 def _costs(blocks: Float[Array, "*lead 16"], tilings: Tilings) -> Float[Array, "tilings *lead"]:
-    """Details of each different set once; a tiling's cost is a sum over its four sets. Blocks come last: memory runs along them."""
+    """Details of each different set once; a tiling's cost is a sum over four sets. Blocks come last: memory runs along them."""
     cells = blocks.reshape(-1, 16).T
     details = _matmul(jnp.asarray(tilings.details, blocks.dtype).reshape(-1, 16), cells).reshape(3, -1, cells.shape[1])
     by_set = jnp.abs(details).sum(axis=0)
