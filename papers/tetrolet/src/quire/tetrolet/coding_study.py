@@ -13,9 +13,8 @@ from threadpoolctl import threadpool_limits
 from quire.common.claims import shared
 from quire.common.metrics.pca import principal_axes
 from quire.tetrolet.classifiers import best, forest, mqdf, nearest, svm
-from quire.tetrolet.concept_coding import ridge_basis
+from quire.tetrolet.concept_coding import concept_codes, ridge_basis
 from quire.tetrolet.config import Preset, Recognition
-from quire.tetrolet.lars import lars_lasso
 from quire.tetrolet.neighbour_graph import heat_kernel_graph, laplacian_eigenmap
 from quire.tetrolet.numerals import open_numerals
 from quire.tetrolet.sparse_discriminant import SparseLDA
@@ -29,13 +28,13 @@ Candidates = Iterator[tuple[Any, Task]]
 """Settings of a coding, each with the codes that it gives."""
 
 
-def concept_codes(task: Task, config: Recognition) -> Candidates:
+def concept_candidates(task: Task, config: Recognition) -> Candidates:
     """By ridge and number of entries; graph and responses are those of the training samples once."""
     graph = heat_kernel_graph(task.train, config.neighbours)
     responses = laplacian_eigenmap(graph.weights, config.n_basis).responses
     for alpha in config.alphas:
         basis = ridge_basis(task.train, responses, alpha)
-        train, test = (np.asarray(lars_lasso(basis, x, config.cards)) for x in (task.train, task.test))
+        train, test = (concept_codes(basis, x, config.cards) for x in (task.train, task.test))
         for place, card in enumerate(config.cards):
             yield (alpha, card), task._replace(train=train[:, place], test=test[:, place])
 
@@ -74,7 +73,7 @@ def no_codes(task: Task, config: Recognition) -> Candidates:
 
 
 CODES = {
-    "concept coding": concept_codes,
+    "concept coding": concept_candidates,
     "PCA": principal_codes,
     "sparse PCA": sparse_principal_codes,
     "sparse LDA": discriminant_codes,
@@ -109,19 +108,19 @@ def coded(task: Task, name: str, setting: Any, config: Recognition) -> Task:
     return next(codes for found, codes in CODES[name](task, narrowed(config, name, setting)) if found == setting)
 
 
-def by_classifier(task: Task, width: float, axes: int, config: Recognition, seed: int) -> list[float]:
-    """Accuracies of `CLASSIFIERS`."""
-    predictors = (
-        partial(svm, width=width, penalty=config.penalty),
-        partial(forest, trees=config.trees, seed=seed),
-        nearest,
-        partial(mqdf, axes=axes),
-    )
-    return [task.accuracy(predict) for predict in predictors]
+def of_coding(drawn: list[Task], name: str, config: Recognition) -> tuple[Any, np.ndarray]:
+    """The setting that is chosen, and accuracies `[seeds, classifiers]`; where only one classifier is asked for, `[seeds, 1]`."""
+    setting, width = choose_coding(drawn[0], name, config)
+    codes = [coded(task, name, setting, config) for task in drawn]
+    predictors = [partial(svm, width=width, penalty=config.penalty)]
+    if name in COMPARED:
+        held = codes[0].validation()
+        axes = best(config.mqdf_axes, lambda count: held.accuracy(partial(mqdf, axes=count)))
+        predictors += [partial(forest, trees=config.trees), nearest, partial(mqdf, axes=axes)]
+    return setting, np.array([[task.accuracy(predict) for predict in predictors] for task in codes])
 
 
 @shared
-@threadpool_limits.wrap(1)  # as in `transform_study`
 def coding_study(preset: Preset, keys: jax.Array) -> dict:
     """Accuracies on test images; settings are chosen once for each script, with the first seed.
 
@@ -135,20 +134,16 @@ def coding_study(preset: Preset, keys: jax.Array) -> dict:
     classifiers, majority = np.zeros((*accuracy.shape[:2], 2, len(CLASSIFIERS))), np.zeros(accuracy.shape[:2])
     chosen = {}
     for column, (script, source) in enumerate(sources.items()):
-        drawn = draw_tasks(
-            source.value, partial(TRANSFORMS["tetrolet"], level=config.coding_level), config, config.coding_train, keys
-        )
-        majority[:, column] = [task.majority for task in drawn]
-        for row, name in enumerate(CODES):
-            setting, width = choose_coding(drawn[0], name, config)
-            chosen[script, name] = setting
-            codes = [coded(task, name, setting, config) for task in drawn]
-            accuracy[:, column, row] = [task.accuracy(partial(svm, width=width, penalty=config.penalty)) for task in codes]
-            if name in COMPARED:
-                held = codes[0].validation()
-                axes = best(config.mqdf_axes, lambda count, held=held: held.accuracy(partial(mqdf, axes=count)))
-                found = [by_classifier(task, width, axes, config, seed) for seed, task in enumerate(codes)]
-                classifiers[:, column, COMPARED.index(name)] = found
+        with threadpool_limits(1):  # as for `transform_study`
+            drawn = draw_tasks(
+                source.value, partial(TRANSFORMS["tetrolet"], level=config.coding_level), config, config.coding_train, keys
+            )
+            majority[:, column] = [task.majority for task in drawn]
+            for row, name in enumerate(CODES):
+                chosen[script, name], found = of_coding(drawn, name, config)
+                accuracy[:, column, row] = found[:, 0]
+                if name in COMPARED:
+                    classifiers[:, column, COMPARED.index(name)] = found
     return {
         "accuracy": accuracy,
         "classifiers": classifiers,

@@ -1,7 +1,9 @@
 """Sparse concept coding (Cai et al. 2011): a basis that follows the graph of the samples, and sparse codes over it."""
 
 import warnings
+from collections.abc import Sequence
 
+import jax
 import numpy as np
 from jaxtyping import Array, Float, Real
 
@@ -53,6 +55,18 @@ def ridge_basis(
     else:
         basis = np.linalg.solve(centred.T @ centred + alpha * np.eye(d), centred.T @ responses)
     return basis / np.maximum(np.linalg.norm(basis, axis=0), np.finfo(float).tiny)
+
+
+def concept_codes(
+    basis: Real[np.ndarray, "d m"], x: Real[Array | np.ndarray, "n d"], cards: Sequence[int]
+) -> Float[np.ndarray, "n cards m"]:
+    """`lars_lasso` in float64, as the basis is: of nearly equal columns, float32 does not tell which comes first.
+
+    Raises:
+        ValueError: as `lars_lasso`.
+    """
+    with jax.enable_x64():
+        return np.asarray(lars_lasso(basis, np.asarray(x, float), cards))
 
 
 class SparseConceptCoding:
@@ -114,13 +128,14 @@ class SparseConceptCoding:
         return self
 
     def transform(self, x: Real[Array | np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:
-        """Codes of samples, which are not centred.
+        """Codes of samples, which are not centred; in float64.
 
         Raises:
             ValueError: before `fit`, or as `lars_lasso` and `lasso`.
         """
         if not hasattr(self, "basis_"):
             raise ValueError("SparseConceptCoding is not fitted; call fit first")
-        x, basis = np.asarray(x), self.basis_
-        codes = lars_lasso(basis, x, (self.card,))[:, 0] if self.ratio is None else lasso(basis, x, self.ratio)
-        return np.asarray(codes)
+        if self.ratio is None:
+            return concept_codes(self.basis_, x, (self.card,))[:, 0]
+        with jax.enable_x64():
+            return np.asarray(lasso(self.basis_, np.asarray(x, float), self.ratio))

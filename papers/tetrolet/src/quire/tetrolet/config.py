@@ -22,9 +22,9 @@ class Sparsity:
     """
 
     scripts: tuple[str, ...] = CMATERDB
-    num_images: int = 200
+    num_images: int = 100
     levels: int = 2
-    num_drawings: int = 24
+    num_drawings: int = 16
     size: int = 64
     drawing_levels: int = 3
     kept: tuple[float, ...] = (0.02, 0.05, 0.1)
@@ -59,7 +59,7 @@ class Recognition:
     """
 
     scripts: tuple[str, ...] = (*CMATERDB, "mnist-t10k")
-    pool: int = 2000
+    pool: int = 2500
     num_train: int = 1500
     num_validation: int = 300
     num_test: int = 500
@@ -101,7 +101,18 @@ QUICK = Preset()
 
 STANDARD = Preset(
     Sparsity(num_images=2000, num_drawings=200, size=128, drawing_levels=4),
-    Recognition(pool=5000, num_train=2500, num_validation=500, cards=(10, 20, 30, 40, 50), mqdf_axes=(10, 20, 30, 40), trees=500),
+    Recognition(
+        pool=5000,
+        num_train=2500,
+        num_validation=500,
+        num_test=1000,
+        widths=(0.5, 1.0, 2.0),
+        coding_train=2500,
+        cards=(10, 20, 30, 40, 50),
+        sparse_passes=20,
+        trees=500,
+        mqdf_axes=(10, 20, 30, 40),
+    ),
 )
 """All training images of the smaller scripts."""
 

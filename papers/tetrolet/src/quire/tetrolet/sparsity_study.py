@@ -1,7 +1,5 @@
 """C2 and C3: how few coefficients hold an image, for tetrolets and for what they are compared with."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,10 +8,10 @@ from jaxtyping import Array, Float
 from quire.common.random import generator
 from quire.tetrolet.config import Sparsity
 from quire.tetrolet.index_map import index_entropy
-from quire.tetrolet.shrinkage import tetrolet_shrink
+from quire.tetrolet.shrinkage import threshold
 from quire.tetrolet.strokes import strokes_and_edges
 from quire.tetrolet.tilings import SQUARE, Labels, Tilings, squares, tetrominoes, tilings_of
-from quire.tetrolet.transform import Coeffs, flatten, tetrolet
+from quire.tetrolet.transform import Coeffs, flatten, itetrolet, tetrolet
 
 PLACE_AND_VALUE = 8.0
 """Bits that the value of a kept coefficient takes; its place takes the logarithm of the number of pixels."""
@@ -83,10 +81,10 @@ def denoised(config: Sparsity, key: jax.Array) -> dict[str, float]:
     noisy = [(x + config.noise * draw.standard_normal(x.shape)).astype(np.float32) for x in clean]
     psnr = {"noisy": _psnr(noisy[0], clean[0])}
     for name, tilings in candidates(key).items():
-        shrink = partial(tetrolet_shrink, levels=config.drawing_levels, tilings=tilings)
-        threshold = max(config.thresholds, key=lambda t, shrink=shrink: _psnr(shrink(noisy[1], t * config.noise), clean[1]))
-        psnr[name] = _psnr(shrink(noisy[0], threshold * config.noise), clean[0])
-        psnr[f"threshold, {name}"] = threshold
+        c = [tetrolet(x, config.drawing_levels, tilings=tilings) for x in noisy]
+        shrunk = lambda c, t, tilings=tilings: itetrolet(threshold(c, t * config.noise), tilings)  # noqa: E731
+        best = max(config.thresholds, key=lambda t, c=c, shrunk=shrunk: _psnr(shrunk(c[1], t), clean[1]))
+        psnr[name], psnr[f"threshold, {name}"] = _psnr(shrunk(c[0], best), clean[0]), best
     return psnr
 
 

@@ -9,15 +9,19 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from quire.common.claims import shared
+from quire.common.data.images import ImageData
 from quire.tetrolet.classifiers import best, svm
 from quire.tetrolet.config import Preset, Recognition
 from quire.tetrolet.numerals import open_numerals
 from quire.tetrolet.tasks import TRANSFORMS, WHOLE, Task, draw_tasks
 
+CHOOSING = 3
+"""Seeds whose validation parts choose; the settings are those of all seeds."""
+
 
 def choose(by_level: Mapping[int, list[Task]], config: Recognition) -> tuple[int, float]:
     """Level and kernel width by the mean accuracy on the validation parts of tasks."""
-    held = {level: [task.validation() for task in drawn] for level, drawn in by_level.items()}
+    held = {level: [task.validation() for task in drawn[:CHOOSING]] for level, drawn in by_level.items()}
 
     def accuracy(setting: tuple[int, float]) -> float:
         level, width = setting
@@ -27,10 +31,21 @@ def choose(by_level: Mapping[int, list[Task]], config: Recognition) -> tuple[int
     return best(settings, accuracy) if len(settings) > 1 else settings[0]
 
 
+def of_transform(data: ImageData, name: str, config: Recognition, keys: jax.Array) -> tuple[int, list[float], list[float]]:
+    """The level that is chosen, and by seed the accuracies on test images and those of the majority class."""
+    transform = TRANSFORMS[name]
+    by_level = {
+        level: draw_tasks(data, partial(transform, level=level), config, config.num_train, keys)
+        for level in (config.levels[-1:] if name in WHOLE else config.levels)
+    }
+    level, width = choose(by_level, config)
+    predict = partial(svm, width=width, penalty=config.penalty)
+    return level, [task.accuracy(predict) for task in by_level[level]], [task.majority for task in by_level[level]]
+
+
 @shared
-@threadpool_limits.wrap(1)  # threads that wait for each other take several times the processor time of these small problems
 def transform_study(preset: Preset, keys: jax.Array) -> dict:
-    """Accuracies on test images, `[seeds, scripts, transforms]`; settings are chosen for each script, for all seeds together.
+    """Accuracies on test images, `[seeds, scripts, transforms]`; settings are chosen for each script, the same for all seeds.
 
     Returns:
         `accuracy`, `majority [seeds, scripts]`, `level [seeds, scripts, transforms]`, and the names of scripts and sets.
@@ -40,16 +55,10 @@ def transform_study(preset: Preset, keys: jax.Array) -> dict:
     shape = len(keys), len(sources), len(TRANSFORMS)
     accuracy, levels, majority = np.zeros(shape), np.zeros(shape), np.zeros(shape[:2])
     for column, source in enumerate(sources.values()):
-        for row, (name, transform) in enumerate(TRANSFORMS.items()):
-            by_level = {
-                level: draw_tasks(source.value, partial(transform, level=level), config, config.num_train, keys)
-                for level in (config.levels[-1:] if name in WHOLE else config.levels)
-            }
-            level, width = choose(by_level, config)
-            levels[:, column, row] = level
-            predict = partial(svm, width=width, penalty=config.penalty)
-            accuracy[:, column, row] = [task.accuracy(predict) for task in by_level[level]]
-            majority[:, column] = [task.majority for task in by_level[level]]
+        for row, name in enumerate(TRANSFORMS):
+            with threadpool_limits(1):  # threads that wait for each other take several times as long as these small problems
+                found = of_transform(source.value, name, config, keys)
+            levels[:, column, row], accuracy[:, column, row], majority[:, column] = found
     return {
         "accuracy": accuracy,
         "level": levels,
