@@ -117,7 +117,7 @@ def few_terms(preset: Preset, key: jax.Array) -> Measurement:
     cost = psnr.pop("coefficients that the tilings cost")
     return Measurement(
         psnr.pop("tetrolets"),
-        f"{config.num_drawings} drawings of {config.size} x {config.size}, {', '.join(f'{part:.0%}' for part in config.kept)} kept",
+        f"{config.num_drawings} drawings of {config.size} x {config.size}, {', '.join(f'{p:.0%}' for p in config.kept)} kept",
         baselines=psnr,
         extras={"coefficients that the tilings cost": cost},
         stand_in_for="natural images",
@@ -132,6 +132,9 @@ def few_terms(preset: Preset, key: jax.Array) -> Measurement:
     unit="dB",
     holds=beats("Haar", by=1.0),
     trivial="noisy",
+    expect="not reproduced",
+    because="the noise takes part in the choice of the tilings: of 117 there is one in every block that follows it, and keeps "
+    "of it what Haar's squares average out; with less noise the loss is much the same",
 )
 def less_noise(preset: Preset, key: jax.Array) -> Measurement:
     """Thresholds are chosen on other drawings, for each transform by itself."""
@@ -196,6 +199,9 @@ def recognises(preset: Preset, key: jax.Array) -> Measurement:
     holds=all_of(*(beats(name) for name in ("Haar", "Daubechies", "slantlet", "Stockwell"))),
     trivial="majority class",
     seeds=SEEDS,
+    expect="partly",
+    because="the Stockwell transform is behind, the others are ahead: a set that follows one stroke lies elsewhere in the next "
+    "image of the numeral, so that the low-pass varies more within a class than that of squares does",
 )
 def better_transform(preset: Preset, key: jax.Array) -> Measurement:
     """The same classifier, levels and widths to choose from, and images for all."""
@@ -219,6 +225,9 @@ def better_transform(preset: Preset, key: jax.Array) -> Measurement:
     holds=all_of(*(beats(name) for name in ("PCA", "sparse PCA", "sparse LDA"))),
     trivial="majority class",
     seeds=CODING_SEEDS,
+    expect="partly",
+    because="sparse LDA, which has fewer directions than classes, is behind; PCA and sparse PCA are ahead, and so is the low-pass "
+    "without any code, from a few small ridges to very large ones and at both numbers of entries",
 )
 def better_code(preset: Preset, key: jax.Array) -> Measurement:
     """Codes of one low-pass; what each coding may choose from is in the preset. All classifiers in the extras."""

@@ -15,7 +15,7 @@ from quire.tetrolet.config import Preset, Recognition
 from quire.tetrolet.numerals import open_numerals
 from quire.tetrolet.tasks import TRANSFORMS, WHOLE, Task, draw_tasks
 
-CHOOSING = 3
+CHOOSING = 2
 """Seeds whose validation parts choose; the settings are those of all seeds."""
 
 
