@@ -1,6 +1,6 @@
 """C5b: numerals by their codes, sparse ones and others, of the low-pass of their tetrolet transform."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -18,7 +18,7 @@ from quire.tetrolet.config import Preset, Recognition
 from quire.tetrolet.neighbour_graph import heat_kernel_graph, laplacian_eigenmap
 from quire.tetrolet.numerals import open_numerals
 from quire.tetrolet.sparse_discriminant import SparseLDA
-from quire.tetrolet.tasks import TRANSFORMS, Task, draw_tasks
+from quire.tetrolet.tasks import Task, at_level, draw_tasks
 
 CLASSIFIERS = ("SVM", "random forest", "nearest neighbour", "MQDF")
 COMPARED = ("concept coding", "no coding")
@@ -112,7 +112,7 @@ def of_coding(drawn: list[Task], name: str, config: Recognition) -> tuple[Any, n
     """The setting that is chosen, and accuracies `[seeds, classifiers]`; where only one classifier is asked for, `[seeds, 1]`."""
     setting, width = choose_coding(drawn[0], name, config)
     codes = [coded(task, name, setting, config) for task in drawn]
-    predictors = [partial(svm, width=width, penalty=config.penalty)]
+    predictors: list[Callable[..., np.ndarray]] = [partial(svm, width=width, penalty=config.penalty)]
     if name in COMPARED:
         held = codes[0].validation()
         axes = best(config.mqdf_axes, lambda count: held.accuracy(partial(mqdf, axes=count)))
@@ -135,9 +135,7 @@ def coding_study(preset: Preset, keys: jax.Array) -> dict:
     chosen = {}
     for column, (script, source) in enumerate(sources.items()):
         with threadpool_limits(1):  # as for `transform_study`
-            drawn = draw_tasks(
-                source.value, partial(TRANSFORMS["tetrolet"], level=config.coding_level), config, config.coding_train, keys
-            )
+            drawn = draw_tasks(source.value, at_level("tetrolet", config.coding_level), config, config.coding_train, keys)
             majority[:, column] = [task.majority for task in drawn]
             for row, name in enumerate(CODES):
                 chosen[script, name], found = of_coding(drawn, name, config)

@@ -22,7 +22,7 @@ class Sparsity:
     """
 
     scripts: tuple[str, ...] = CMATERDB
-    num_images: int = 100
+    num_images: int = 250
     levels: int = 2
     num_drawings: int = 16
     size: int = 64

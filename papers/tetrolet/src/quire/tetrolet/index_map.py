@@ -43,7 +43,7 @@ def entropy_report(c: Coeffs, count: int | None = None) -> dict[str, float]:
     >>> report["level 1"], report["at a fixed length"] == np.log2(117)
     (0.0, True)
     """
-    count = len(tetrominoes()) if count is None else check_at_least("count", count)
+    count = len(tetrominoes().order) if count is None else check_at_least("count", count)
     batch, pixels = c.low.shape[:-2], 16 * math.prod(c.index[0].shape[-2:])
     by_level = [index.reshape(*batch, -1) for index in c.index]
     whole = jnp.concatenate(by_level, axis=-1)

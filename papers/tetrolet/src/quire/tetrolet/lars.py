@@ -128,11 +128,13 @@ def lars_of_products(
         The last codes with so many entries; whether there are any; the codes at the end.
     """
     n, m = products.shape
-    size = 2 ** math.ceil(math.log2(max(1, n)))  # a power of two: few programs serve all sizes
+    size = 2 ** math.ceil(math.log2(max(1, n)))  # few programs serve all sizes
     lanes = min(size, LANES)
     padded = jnp.pad(products, ((0, size - n), (0, 0))).reshape(-1, lanes, m)
-    found = _in_chunks(gram, padded, cards, jnp.asarray(ratio, gram.dtype))
-    return tuple(part.reshape(size, *part.shape[2:])[:n] for part in found)
+    wanted = jnp.pad(cards, (0, -len(cards) % 4 or 4 * (not len(cards))))  # no code has 0 entries
+    found = _in_chunks(gram, padded, wanted, jnp.asarray(ratio, gram.dtype))
+    codes, exist, last = (part.reshape(size, *part.shape[2:])[:n] for part in found)
+    return codes[:, : len(cards)], exist[:, : len(cards)], last
 
 
 @jax.jit
@@ -157,7 +159,7 @@ def _chunk(gram: Array, products: Array, cards: Array, ratio: Array) -> tuple[Ar
         return advance(state[0], products, end), state[1] + 1
 
     advance = jax.vmap(partial(_advance, gram, cards))
-    paths, _ = jax.lax.while_loop(unfinished, body, (jax.vmap(start)(products, largest), 0))
+    paths, _ = jax.lax.while_loop(unfinished, body, (jax.vmap(start)(products, largest), jnp.asarray(0)))
     return paths.codes, paths.found, paths.code
 
 

@@ -8,7 +8,6 @@ from jaxtyping import Array, Float, Int, Real
 from quire.common.checks import at_least_float32, check_at_least, check_positive
 
 
-@jax.jit
 def mqdf_scores(
     x: Real[Array | np.ndarray, "n dim"],
     mean: Float[Array | np.ndarray, "classes dim"],
@@ -31,7 +30,11 @@ def mqdf_scores(
     >>> float(mqdf_scores(np.array([[3.0, 4.0]]), np.zeros((1, 2)), np.array([[[1.0, 0.0]]]), np.ones((1, 1)), np.ones(1))[0, 0])
     25.0
     """
-    x, mean, axes, variance, delta = at_least_float32(x, mean, axes, variance, delta)
+    return _scores(*at_least_float32(x, mean, axes, variance, delta))
+
+
+@jax.jit
+def _scores(x: Array, mean: Array, axes: Array, variance: Array, delta: Array) -> Array:
     dim, k = x.shape[1], axes.shape[1]
 
     def one_class(mean: Array, axes: Array, variance: Array, delta: Array) -> Array:
@@ -102,4 +105,5 @@ class MQDF:
         Raises:
             ValueError: as for `scores`.
         """
-        return self.classes_[np.asarray(self.scores(x)).argmin(axis=1)]
+        nearest = np.asarray(self.scores(x)).argmin(axis=1)
+        return self.classes_[nearest]

@@ -52,15 +52,14 @@ class SparseLDA:
         gram = centred.T @ centred
         gram += self.ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
         cross = centred.T @ member
-        scores = [np.ones(len(classes))]
-        directions = []
-        for first in self._starts(gram, cross, share):
-            theta, direction = first, None
+        scores, directions = [np.ones(len(classes))], []
+        for theta in self._starts(gram, cross, share):
+            found = []
             for _ in range(self.iters):
                 theta = _normalised(theta, scores, share)
-                direction = self._direction(gram, cross @ theta)
-                theta = (cross.T @ direction) / (len(x) * share)
-            directions.append(direction)
+                found.append(self._direction(gram, cross @ theta))
+                theta = (cross.T @ found[-1]) / (len(x) * share)
+            directions.append(found[-1])
             scores.append(_normalised(theta, scores, share))
         self.directions_ = np.stack(directions, axis=1)
         return self

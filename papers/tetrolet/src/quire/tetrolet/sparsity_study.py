@@ -53,7 +53,7 @@ def few_term_psnr(c: Coeffs, counts: Float[np.ndarray, " batch"]) -> Float[np.nd
 def index_bits(c: Coeffs, tilings: Tilings) -> Float[np.ndarray, " batch"]:
     """Bits of the tilings of every image, at the entropy of each."""
     whole = jnp.concatenate([index.reshape(len(index), -1) for index in c.index], axis=1)
-    return np.asarray(index_entropy(whole, len(tilings))) * whole.shape[1]
+    return np.asarray(index_entropy(whole, len(tilings.order))) * whole.shape[1]
 
 
 def approximations(config: Sparsity, key: jax.Array) -> dict[str, float]:
@@ -80,7 +80,7 @@ def denoised(config: Sparsity, key: jax.Array) -> dict[str, float]:
     clean = [strokes_and_edges(k, config.num_drawings, config.size) for k in (key, jax.random.fold_in(key, 2))]
     noisy = [(x + config.noise * draw.standard_normal(x.shape)).astype(np.float32) for x in clean]
     psnr = {"noisy": _psnr(noisy[0], clean[0])}
-    for name, tilings in candidates(key).items():
+    for name, tilings in {"tetrolets": tetrominoes(), "Haar": squares()}.items():
         c = [tetrolet(x, config.drawing_levels, tilings=tilings) for x in noisy]
         shrunk = lambda c, t, tilings=tilings: itetrolet(threshold(c, t * config.noise), tilings)  # noqa: E731
         best = max(config.thresholds, key=lambda t, c=c, shrunk=shrunk: _psnr(shrunk(c[1], t), clean[1]))

@@ -90,3 +90,8 @@ TRANSFORMS: dict[str, Callable[[Images, int], Rows]] = {
 """Features of images at a level, as many numbers for each, but for two."""
 WHOLE = ("tetrolet and details", "pixels")
 """Features as many as pixels at all levels."""
+
+
+def at_level(name: str, level: int) -> Callable[[Images], Rows]:
+    """One of `TRANSFORMS`, as a function of images alone."""
+    return lambda x: TRANSFORMS[name](x, level)

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from quire.common.arrays import AnyArray
 from quire.common.tables import cached_table
 
 SQUARE = (0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3)
@@ -103,13 +104,10 @@ class Tilings(NamedTuple):
         details: the three details of every different set, as a map from the 16 cells.
     """
 
-    order: Int[np.ndarray, "tilings 16"]
-    place: Int[np.ndarray, "tilings 16"]
-    sets: Int[np.ndarray, "tilings 4"]
-    details: Float[np.ndarray, "3 sets 16"]
-
-    def __len__(self) -> int:
-        return len(self.order)
+    order: Int[AnyArray, "tilings 16"]
+    place: Int[AnyArray, "tilings 16"]
+    sets: Int[AnyArray, "tilings 4"]
+    details: Float[AnyArray, "3 sets 16"]
 
 
 def tilings_of(labels: Labels, *, scan: Literal["rows", "columns"] = "rows") -> Tilings:

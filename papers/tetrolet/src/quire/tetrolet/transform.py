@@ -73,7 +73,7 @@ def tetrolet(
     levels = check_image(x, levels)
     if theta is not None and is_concrete(theta) and not np.asarray(theta) >= 0:
         raise ValueError(f"theta is {theta}; it must be at least 0")
-    return _forward(x, tilings or tetrominoes(), theta, levels)
+    return _forward(*at_least_float32(x), _on_device(tilings or tetrominoes()), theta, levels)
 
 
 def haar2d(x: Image, levels: int | None = None) -> Coeffs:
@@ -99,8 +99,7 @@ def check_image(x: Image, levels: int | None) -> int:
 
 @partial(jax.jit, static_argnames="levels")
 def _forward(x: Array, tilings: Tilings, theta: Array | None, levels: int) -> Coeffs:
-    (low,) = at_least_float32(x)
-    high, index = [], []
+    low, high, index = x, [], []
     for _ in range(levels):
         blocks = _cut(low, 4)
         chosen = _choose(_costs(blocks, tilings), theta)
@@ -121,7 +120,7 @@ def tiling_costs(x: Image, tilings: Tilings | None = None) -> Float[Array, "*bat
     [2.0, 6.0]
     """
     check_image(x, 1)
-    return jnp.moveaxis(_costs(_cut(*at_least_float32(x), 4), tilings or tetrominoes()), 0, -1)
+    return jnp.moveaxis(_costs(_cut(*at_least_float32(x), 4), _on_device(tilings or tetrominoes())), 0, -1)
 
 
 def _costs(blocks: Float[Array, "*lead 16"], tilings: Tilings) -> Float[Array, "tilings *lead"]:
@@ -170,8 +169,12 @@ def itetrolet(c: Coeffs, tilings: Tilings | None = None) -> Float[Array, "*batch
     tilings = tilings or tetrominoes()
     _check_sizes(c)
     for index in c.index:
-        check_ids("index", index, len(tilings))
-    return _inverse(c, tilings)
+        check_ids("index", index, len(tilings.order))
+    return _inverse(c, _on_device(tilings))
+
+
+def _on_device(tilings: Tilings) -> Tilings:
+    return Tilings(*(jnp.asarray(table) for table in tilings))
 
 
 def _check_sizes(c: Coeffs) -> None:

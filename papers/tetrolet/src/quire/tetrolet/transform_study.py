@@ -13,7 +13,7 @@ from quire.common.data.images import ImageData
 from quire.tetrolet.classifiers import best, svm
 from quire.tetrolet.config import Preset, Recognition
 from quire.tetrolet.numerals import open_numerals
-from quire.tetrolet.tasks import TRANSFORMS, WHOLE, Task, draw_tasks
+from quire.tetrolet.tasks import TRANSFORMS, WHOLE, Task, at_level, draw_tasks
 
 CHOOSING = 2
 """Seeds whose validation parts choose; the settings are those of all seeds."""
@@ -33,9 +33,8 @@ def choose(by_level: Mapping[int, list[Task]], config: Recognition) -> tuple[int
 
 def of_transform(data: ImageData, name: str, config: Recognition, keys: jax.Array) -> tuple[int, list[float], list[float]]:
     """The level that is chosen, and by seed the accuracies on test images and those of the majority class."""
-    transform = TRANSFORMS[name]
     by_level = {
-        level: draw_tasks(data, partial(transform, level=level), config, config.num_train, keys)
+        level: draw_tasks(data, at_level(name, level), config, config.num_train, keys)
         for level in (config.levels[-1:] if name in WHOLE else config.levels)
     }
     level, width = choose(by_level, config)
