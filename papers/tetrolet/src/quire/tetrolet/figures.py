@@ -78,7 +78,7 @@ def entropies(thetas: Sequence[float], bits: Sequence[float], energy: Sequence[f
     plots.level(left, fixed, "117 tilings at a fixed length")
     left.set(xlabel="tolerance θ", ylabel="bits a block", ylim=(0, fixed * 1.15))
     right.plot(thetas, [100 * value for value in energy], "o-", color=BLUE)
-    right.set(xlabel="tolerance θ", ylabel="energy in a tenth of the coefficients (%)")
+    right.set(xlabel="tolerance θ", ylabel="energy in a tenth of them (%)")
     return figure
 
 

@@ -121,7 +121,7 @@ def tilings_of(labels: Labels, *, scan: Literal["rows", "columns"] = "rows") -> 
         ValueError: for other labels or another scan.
 
     >>> tilings_of(set_labels(tetromino_tilings())).details.shape  # a set is shared by several tilings
-    (3, 113, 16)
+    (3, 89, 16)
     """
     labels = np.asarray(labels)
     if labels.ndim != 2 or labels.shape[1] != 16 or not (np.sort(labels, axis=1) == np.repeat(range(4), 4)).all():

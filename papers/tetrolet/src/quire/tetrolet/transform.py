@@ -163,8 +163,8 @@ def itetrolet(c: Coeffs, tilings: Tilings | None = None) -> Float[Array, "*batch
         ValueError: for sizes that do not belong together, or an index that is no tiling.
 
     >>> x = np.arange(64.0).reshape(8, 8)
-    >>> np.abs(itetrolet(tetrolet(x)) - x).max() < 1e-4
-    Array(True, dtype=bool)
+    >>> np.allclose(itetrolet(tetrolet(x)), x, atol=1e-4)
+    True
     """
     tilings = tilings or tetrominoes()
     _check_sizes(c)

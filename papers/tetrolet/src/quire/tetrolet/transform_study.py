@@ -15,20 +15,14 @@ from quire.tetrolet.config import Preset, Recognition
 from quire.tetrolet.numerals import open_numerals
 from quire.tetrolet.tasks import TRANSFORMS, WHOLE, Task, at_level, draw_tasks
 
-CHOOSING = 2
-"""Seeds whose validation parts choose; the settings are those of all seeds."""
 
-
-def choose(by_level: Mapping[int, list[Task]], config: Recognition) -> tuple[int, float]:
-    """Level and kernel width by the mean accuracy on the validation parts of tasks."""
-    held = {level: [task.validation() for task in drawn[:CHOOSING]] for level, drawn in by_level.items()}
-
-    def accuracy(setting: tuple[int, float]) -> float:
-        level, width = setting
-        return float(np.mean([task.accuracy(partial(svm, width=width, penalty=config.penalty)) for task in held[level]]))
-
+def choose(by_level: Mapping[int, Task], config: Recognition) -> tuple[int, float]:
+    """Level and kernel width by the accuracy on the validation part of one task."""
+    held = {level: task.validation() for level, task in by_level.items()}
     settings = list(product(held, config.widths))
-    return best(settings, accuracy) if len(settings) > 1 else settings[0]
+    if len(settings) == 1:
+        return settings[0]
+    return best(settings, lambda one: held[one[0]].accuracy(partial(svm, width=one[1], penalty=config.penalty)))
 
 
 def of_transform(data: ImageData, name: str, config: Recognition, keys: jax.Array) -> tuple[int, list[float], list[float]]:
@@ -37,14 +31,14 @@ def of_transform(data: ImageData, name: str, config: Recognition, keys: jax.Arra
         level: draw_tasks(data, at_level(name, level), config, config.num_train, keys)
         for level in (config.levels[-1:] if name in WHOLE else config.levels)
     }
-    level, width = choose(by_level, config)
+    level, width = choose({level: drawn[0] for level, drawn in by_level.items()}, config)
     predict = partial(svm, width=width, penalty=config.penalty)
     return level, [task.accuracy(predict) for task in by_level[level]], [task.majority for task in by_level[level]]
 
 
 @shared
 def transform_study(preset: Preset, keys: jax.Array) -> dict:
-    """Accuracies on test images, `[seeds, scripts, transforms]`; settings are chosen for each script, the same for all seeds.
+    """Accuracies on test images, `[seeds, scripts, transforms]`; settings are chosen once for each script, with the first seed.
 
     Returns:
         `accuracy`, `majority [seeds, scripts]`, `level [seeds, scripts, transforms]`, and the names of scripts and sets.
