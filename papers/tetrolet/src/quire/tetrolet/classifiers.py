@@ -24,13 +24,17 @@ def svm(
         width: factor on the gamma that scikit-learn takes by itself, `1 / (dim variance)`.
         penalty: C.
     """
-    from sklearn.metrics.pairwise import rbf_kernel
     from sklearn.svm import SVC
 
-    train, test = np.asarray(train, float), np.asarray(test, float)
     gamma = width / (train.shape[1] * max(float(train.var()), np.finfo(np.float32).tiny))
-    model = SVC(C=penalty, kernel="precomputed").fit(rbf_kernel(train, gamma=gamma), labels)
-    return model.predict(rbf_kernel(test, train, gamma=gamma))
+    model = SVC(C=penalty, kernel="precomputed").fit(_kernel(train, train, gamma), labels)
+    return model.predict(_kernel(test, train, gamma))
+
+
+def _kernel(a: Float[np.ndarray, "m dim"], b: Rows, gamma: float) -> Float[np.ndarray, "m n"]:
+    """`exp(-gamma |a - b|^2)` of centred rows, in their own precision."""
+    squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * (a @ b.T)
+    return np.exp(-gamma * np.maximum(squares, 0))
 
 
 def forest(

@@ -71,14 +71,14 @@ def energies(curves: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def entropies(thetas: Sequence[float], bits: Sequence[float], energy: Sequence[float], fixed: float) -> Figure:
+def entropies(thetas: Sequence[float], bits: Sequence[float], psnr: Sequence[float], fixed: float) -> Figure:
     """What the relaxed choice saves, and what it costs."""
     figure, ((left, right),) = plots.axes(2, width=3.6)
     left.plot(thetas, bits, "o-", color=RED)
     plots.level(left, fixed, "117 tilings at a fixed length")
     left.set(xlabel="tolerance θ", ylabel="bits a block", ylim=(0, fixed * 1.15))
-    right.plot(thetas, [100 * value for value in energy], "o-", color=BLUE)
-    right.set(xlabel="tolerance θ", ylabel="energy in a tenth of them (%)")
+    right.plot(thetas, psnr, "o-", color=BLUE)
+    right.set(xlabel="tolerance θ", ylabel="PSNR by few terms (dB)")
     return figure
 
 
