@@ -14,11 +14,12 @@ from quire.tetrolet.transform import tetrolet, tiling_costs
 def every_tiling_anew(x: Float[Array, "height width"]) -> Float[Array, "rows columns tilings"]:
     """One matrix for the twelve details of all 117 tilings, though they share their sets."""
     tilings = tetrominoes()
-    details = np.moveaxis(np.asarray(tilings.details)[:, tilings.sets], 0, 2).reshape(-1, 16)  # [tilings * sets * 3, 16]
+    sets = np.nonzero(tilings.has)[1].reshape(-1, 4)
+    details = np.moveaxis(np.asarray(tilings.details)[:, sets], 0, 2).reshape(-1, 16)  # [tilings * sets * 3, 16]
     height, width = x.shape
     blocks = jnp.swapaxes(x.reshape(height // 4, 4, width // 4, 4), 1, 2).reshape(-1, 16)
     sizes = jnp.abs(blocks @ jnp.asarray(details.T, x.dtype))
-    return sizes.reshape(height // 4, width // 4, len(tilings.order), 12).sum(axis=-1)
+    return sizes.reshape(height // 4, width // 4, len(sets), 12).sum(axis=-1)
 
 
 def cases(n: int, key: jax.Array) -> dict[str, Case]:

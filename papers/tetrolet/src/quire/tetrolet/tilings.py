@@ -100,14 +100,14 @@ class Tilings(NamedTuple):
     Attributes:
         order: cells of every tiling, set after set, each in the order of the scan.
         place: where each cell stands in that order.
-        sets: which of the different sets a tiling has, by label.
         details: the three details of every different set, as a map from the 16 cells.
+        has: 1 where a tiling has a set, else 0.
     """
 
     order: Int[AnyArray, "tilings 16"]
     place: Int[AnyArray, "tilings 16"]
-    sets: Int[AnyArray, "tilings 4"]
     details: Float[AnyArray, "3 sets 16"]
+    has: Float[AnyArray, "tilings sets"]
 
 
 def tilings_of(labels: Labels, *, scan: Literal["rows", "columns"] = "rows") -> Tilings:
@@ -135,7 +135,9 @@ def tilings_of(labels: Labels, *, scan: Literal["rows", "columns"] = "rows") -> 
     details = np.zeros((3, len(different), 16))
     for pixel in range(4):
         details[:, np.arange(len(different)), different[:, pixel]] = HAAR[1:, pixel, None]
-    return Tilings(order, np.argsort(order, axis=1), sets.reshape(-1, 4), details)
+    has = np.zeros((len(labels), len(different)))
+    np.put_along_axis(has, sets.reshape(-1, 4), 1, axis=1)
+    return Tilings(order, np.argsort(order, axis=1), details, has)
 
 
 @cached_table()

@@ -120,29 +120,28 @@ def tiling_costs(x: Image, tilings: Tilings | None = None) -> Float[Array, "*bat
     [2.0, 6.0]
     """
     check_image(x, 1)
-    return jnp.moveaxis(_costs(_cut(*at_least_float32(x), 4), _on_device(tilings or tetrominoes())), 0, -1)
+    return _costs(_cut(*at_least_float32(x), 4), _on_device(tilings or tetrominoes()))
 
 
-def _costs(blocks: Float[Array, "*lead 16"], tilings: Tilings) -> Float[Array, "tilings *lead"]:
-    """Details of each different set once; a tiling's cost is a sum over four sets. Blocks come last: memory runs along them."""
-    cells = blocks.reshape(-1, 16).T
-    details = _matmul(jnp.asarray(tilings.details, blocks.dtype).reshape(-1, 16), cells).reshape(3, -1, cells.shape[1])
-    by_set = jnp.abs(details).sum(axis=0)
-    sets = jnp.asarray(tilings.sets)
-    costs = by_set[sets[:, 0]] + by_set[sets[:, 1]] + by_set[sets[:, 2]] + by_set[sets[:, 3]]
-    return costs.reshape(len(sets), *blocks.shape[:-1])
+def _costs(blocks: Float[Array, "*lead 16"], tilings: Tilings) -> Float[Array, "*lead tilings"]:
+    """Details of each different set once; a tiling's cost is the sum over its four sets, which a matrix of ones adds fastest."""
+    dtype = blocks.dtype
+    cells = blocks.reshape(-1, 16)
+    details = _matmul(cells, jnp.asarray(tilings.details, dtype).reshape(-1, 16).T).reshape(len(cells), 3, -1)
+    costs = _matmul(jnp.abs(details).sum(axis=1), jnp.asarray(tilings.has, dtype).T)
+    return costs.reshape(*blocks.shape[:-1], -1)
 
 
-def _choose(costs: Float[Array, "tilings *lead"], theta: Array | None) -> Int[Array, "*lead"]:
+def _choose(costs: Float[Array, "*lead tilings"], theta: Array | None) -> Int[Array, "*lead"]:
     """The first tiling of the least cost, or the most popular one among those near it."""
-    least = costs.min(axis=0, keepdims=True)
+    least, count = costs.min(axis=-1, keepdims=True), costs.shape[-1]
     allowed = costs <= (least if theta is None else (1 + jnp.asarray(theta, costs.dtype)) * least)
     if theta is not None:
-        popularity = jnp.where(allowed, allowed.sum(axis=(-2, -1), keepdims=True), 0)
-        allowed &= popularity == popularity.max(axis=0, keepdims=True)
-    number = jnp.arange(len(costs), dtype=jnp.int32).reshape(-1, *[1] * (costs.ndim - 1))
-    first = jnp.where(allowed, number, len(costs)).min(axis=0)
-    return jnp.where(first < len(costs), first, 0)  # none where costs are NaN: the coefficients then say so
+        popularity = jnp.where(allowed, allowed.sum(axis=(-3, -2), keepdims=True), 0)
+        allowed &= popularity == popularity.max(axis=-1, keepdims=True)
+    number = jnp.arange(count, dtype=jnp.int32).reshape(*[1] * (costs.ndim - 1), -1)
+    first = jnp.where(allowed, number, count).min(axis=-1)
+    return jnp.where(first < count, first, 0)  # none where costs are NaN: the coefficients then say so
 
 
 def _details(blocks: Float[Array, "*lead 16"], index: Int[Array, "*lead"], tilings: Tilings) -> Float[Array, "*lead 4 4"]:
