@@ -429,7 +429,7 @@ def test_presets_trace_a_step_of_every_model(name):
         (lambda: gaussian_kl(*np.zeros((3, 2, 3)), np.zeros((2, 1))), "need one shape"),
         (lambda: log_density(np.zeros((2, 3)), Normal(np.zeros((2, 1)), np.zeros((2, 1)))), "as many coordinates"),
         (lambda: attribute_accuracy(np.zeros((2, 3)), np.zeros((2, 2))), "need one shape"),
-        (lambda: attribute_accuracy(np.full((2, 3), np.nan), np.zeros((2, 3))), "logits holds NaN"),
+        (lambda: attribute_accuracy(np.full((2, 3), np.nan), np.zeros((2, 3))), "logits has 6 numbers that are not finite"),
         (lambda: draw_faces(KEY, np.full((1, 6), 2)), "rows of six zeros and ones"),
         (lambda: draw_birds(KEY, np.zeros((1, 5), int)), "rows of six zeros and ones"),
         (lambda: attribute_faces(KEY, -1), "n is -1"),

@@ -78,18 +78,18 @@ def interpolate(
     return jax.nn.sigmoid(model.decode(*between))
 
 
-def diversity(images: Real[AnyArray, "draws n *shape"]) -> Float[Array, ""]:
+def diversity(images: Real[AnyArray, "draws n *shape"]) -> float:
     """How far draws for the same attributes lie apart: root of the variance over draws, averaged over pixels and rows.
 
     Raises:
         ValueError: without two draws.
 
-    >>> print(diversity(np.array([[[0.0]], [[1.0]]])))
+    >>> diversity(np.array([[[0.0]], [[1.0]]]))
     0.5
     """
     if np.ndim(images) < 2 or np.shape(images)[0] < 2:
         raise ValueError(f"images has shape {np.shape(images)}; it needs at least two draws along its first axis")
-    return jnp.sqrt(jnp.var(jnp.asarray(images), axis=0).mean())
+    return float(np.sqrt(np.var(np.asarray(images, float), axis=0).mean()))
 
 
 def nearest_distances(images: Real[AnyArray, "n *shape"], known: Real[AnyArray, "m *shape"]) -> Float[np.ndarray, " n"]:

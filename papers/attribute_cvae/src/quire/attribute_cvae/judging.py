@@ -11,9 +11,9 @@ from jaxtyping import Array, Float
 from quire.attribute_cvae.config import Preset
 from quire.attribute_cvae.cvae import CVAE, AttributeDecoder, negative_bound
 from quire.attribute_cvae.gaussians import Normal, at_noise, log_density
-from quire.attribute_cvae.generation import edit
+from quire.attribute_cvae.generation import diversity, edit
 from quire.attribute_cvae.likelihood import Method, log_mean, log_weights
-from quire.attribute_cvae.probe import Probe, train_probes
+from quire.attribute_cvae.probe import Probe, attribute_accuracy, train_probes
 from quire.attribute_cvae.study import Seeds, Trained, of_beta, open_seeds, over_models, train_all
 from quire.common.claims import shared
 from quire.common.random import generator
@@ -140,9 +140,7 @@ class Judge:
     def seen(self, images: Array | np.ndarray, x: np.ndarray) -> np.ndarray:
         """Share of attributes that the probe sees as they are meant to be, `[seeds]`."""
         logits = np.asarray(over_models(self.probe.graph, Probe.__call__, self.probe.states["real"], images))
-        if not np.isfinite(logits).all():
-            raise FloatingPointError("the probe of generated images gave numbers that are not finite")
-        return ((logits > 0) == (x > 0.5)).mean((1, 2))
+        return np.array([attribute_accuracy(*pair) for pair in zip(logits, x, strict=True)])
 
     def of_group(self, kind: str, group: str) -> dict[str, np.ndarray]:
         """Scores of one group of models with attributes."""
@@ -193,7 +191,7 @@ class Judge:
         images = np.asarray(self.of("learned", of_beta(self.preset.training.reference), at_temperatures, x, taus, eps))
         many = np.broadcast_to(x[:, None], (len(x), DRAWS, *x.shape[1:])).reshape(len(x), -1, x.shape[-1])
         flat = images.reshape(*images.shape[:2], -1, *images.shape[4:])
-        spread = np.sqrt(images.astype(float).var(axis=2).mean(axis=tuple(range(2, images.ndim - 1))))
+        spread = np.array([[diversity(draws) for draws in of_seed] for of_seed in images])
         return {"diversity": spread, "accuracy": np.stack([self.seen(flat[:, i], many) for i in range(flat.shape[1])], axis=1)}
 
     def separable(self, beta: float, x: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
@@ -26,7 +26,7 @@ class Architecture:
         kind: of what reads and draws images: `"mlp"` or `"conv"`.
         widths: of their hidden layers; of convolutions, channels, each of which halves the sides of the image.
         prior: hidden layers of the network that gives the prior.
-        activation: of all three.
+        activation: of all three, a leaky ReLU by default.
 
     Raises:
         ValueError: for another kind, or a width below 1; convolutions need at least one.
@@ -35,7 +35,7 @@ class Architecture:
     kind: Literal["mlp", "conv"] = "mlp"
     widths: tuple[int, ...] = (128, 128)
     prior: tuple[int, ...] = (64, 64)
-    activation: Activation = jax.nn.leaky_relu
+    activation: Activation = field(default_factory=lambda: jax.nn.leaky_relu)
 
     def __post_init__(self):
         if self.kind not in ("mlp", "conv"):

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Real
 
 from quire.attribute_cvae.networks import Perceptron
 from quire.common.arrays import AnyArray
-from quire.common.random import generator
+from quire.common.checks import check_finite
 from quire.common.train.batches import epoch_indices
 from quire.common.train.recipe import Recipe
 from quire.common.train.seeds import fit_seeds
@@ -80,7 +80,7 @@ def _build(image_shape, n_attr, widths, rngs):
     return Probe(image_shape, n_attr, widths, rngs=rngs)
 
 
-def attribute_accuracy(logits: Real[AnyArray, "*n a"], x: Real[AnyArray, "*n a"]) -> Float[Array, ""]:
+def attribute_accuracy(logits: Real[AnyArray, "*n a"], x: Real[AnyArray, "*n a"]) -> float:
     """Share of the attributes that a probe sees as they are meant to be, over images and attributes.
 
     Args:
@@ -88,18 +88,12 @@ def attribute_accuracy(logits: Real[AnyArray, "*n a"], x: Real[AnyArray, "*n a"]
         x: attributes that the images were made for.
 
     Raises:
-        ValueError: if the shapes differ, there is no number, or a logit is NaN.
+        ValueError: if the shapes differ, there is no number, or a logit is not finite.
 
-    >>> print(attribute_accuracy(np.array([[2.0, -1.0]]), np.array([[1, 1]])))
+    >>> attribute_accuracy(np.array([[2.0, -1.0]]), np.array([[1, 1]]))
     0.5
     """
     if np.shape(logits) != np.shape(x) or not np.size(x):
         raise ValueError(f"logits has shape {np.shape(logits)}, x {np.shape(x)}; they need one shape, of at least one number")
-    if np.isnan(np.asarray(logits)).any():
-        raise ValueError("logits holds NaN; a probe of such images says nothing")
-    return jnp.mean((jnp.asarray(logits) > 0) == (jnp.asarray(x) > 0.5))
-
-
-def random_attributes(key: jax.Array, n: int, n_attr: int) -> np.ndarray:
-    """Independent fair coins, float32 `[n, n_attr]`."""
-    return generator(key).integers(0, 2, (n, n_attr)).astype(np.float32)
+    check_finite("logits", logits)
+    return float(np.mean((np.asarray(logits) > 0) == (np.asarray(x) > 0.5)))
