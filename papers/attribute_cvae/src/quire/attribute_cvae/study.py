@@ -134,7 +134,7 @@ def train_groups(
     data = stack([data_of(run, seeds, training) for run in runs])
     keys = jnp.stack([seeds.keys[run.seed] for run in runs])
     graph, state, _ = fit_seeds(
-        build, recipe.transformation(flat=True), loss, image_batch, data, steps=recipe.steps, keys=keys, ema=recipe.ema
+        build, recipe.transformation(), loss, image_batch, data, steps=recipe.steps, keys=keys, ema=recipe.ema
     )
     ends = np.cumsum([0, *map(len, groups.values())])
     cut = lambda a, b: jax.tree.map(lambda leaf: np.asarray(leaf)[a:b], state)  # noqa: E731
