@@ -435,6 +435,7 @@ def test_presets_trace_a_step_of_every_model(name):
         (lambda: attribute_faces(KEY, -1), "n is -1"),
         (lambda: unseen_combinations(np.zeros((5, 2)), 0.2, KEY), "of 1 combinations"),
         (lambda: Training(betas=(1.0, 0.1, 4.0)), "they must rise"),
+        (lambda: Training(betas=(1.0, 4.0)), "they must rise and hold"),
         (lambda: Training(alpha=1.0), "alpha is 1.0"),
         (lambda: celeba("all", 8), "split is 'all'"),
         (lambda: open_images(replace(PRESETS["quick"], image_set="cars"), KEY), "image_set is 'cars'"),

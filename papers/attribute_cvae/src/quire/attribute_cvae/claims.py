@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 
 from quire.attribute_cvae import figures
-from quire.attribute_cvae.config import Preset
+from quire.attribute_cvae.config import COMPARED, Preset
 from quire.attribute_cvae.cvae import CVAE, elbo, hybrid_loss
 from quire.attribute_cvae.gaussians import Normal, at_noise, gaussian_kl, log_density
 from quire.attribute_cvae.generation import edit
@@ -22,7 +22,7 @@ from quire.common.claims.identity import identity
 from quire.common.random import generator
 
 SEEDS = 3
-STEPS = ((0.1, 1), (1, 4), (4, 16))
+STEPS = tuple(pairwise(COMPARED))
 """Weights from one to the next, which all presets have."""
 NOISE = 0.01
 """By how much a step may go the wrong way and count as level."""

@@ -8,6 +8,8 @@ from quire.attribute_cvae.networks import PERCEPTRONS, Architecture
 from quire.common.checks import check_at_least, check_positive
 from quire.common.train.recipe import Recipe
 
+COMPARED = (0.1, 1.0, 4.0, 16.0)
+"""Weights that claims compare, from one to the next."""
 NEARLY_EXACT = Likelihood("gaussian", 0.02)
 """Of drawn images: a standard deviation of 0.14 in colours between 0 and 1."""
 
@@ -20,27 +22,27 @@ class Training:
         z_dim: latent numbers.
         architecture, likelihood: of every model.
         recipe: length and optimiser.
-        betas: weights of the divergence that C2 and C3 compare, rising.
+        betas: weights of the divergence that C2 and C3 compare, rising; those of `COMPARED` among them.
         reference: the beta of pictures, temperatures and unseen combinations, one of `betas`.
         alpha: weight of the CVAE in the hybrid objective.
 
     Raises:
-        ValueError: unless the betas rise, are positive and hold 1 and the reference.
+        ValueError: unless the betas rise, are positive and hold those of `COMPARED` and the reference.
     """
 
     z_dim: int = 16
     architecture: Architecture = PERCEPTRONS
     likelihood: Likelihood = NEARLY_EXACT
     recipe: Recipe = field(default_factory=lambda: Recipe(800, 64, 1.5e-3, optimiser="adam"))
-    betas: tuple[float, ...] = (0.1, 1.0, 4.0, 16.0)
+    betas: tuple[float, ...] = COMPARED
     reference: float = 4.0
     alpha: float = 0.5
 
     def __post_init__(self):
         check_at_least("z_dim", self.z_dim)
         check_positive("lowest beta", min(self.betas))
-        if sorted(set(self.betas)) != list(self.betas) or not {1.0, self.reference} <= set(self.betas):
-            raise ValueError(f"betas is {self.betas}; they must rise and hold 1 and the reference, {self.reference}")
+        if sorted(set(self.betas)) != list(self.betas) or not {*COMPARED, self.reference} <= set(self.betas):
+            raise ValueError(f"betas is {self.betas}; they must rise and hold {COMPARED} and the reference, {self.reference}")
         if not 0 < self.alpha < 1:
             raise ValueError(f"alpha is {self.alpha}; it must lie between 0 and 1")
 

@@ -1,6 +1,5 @@
 """The conditional variational auto-encoder, its unconditional and deterministic relatives, and what they are trained by."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -33,7 +32,7 @@ class Likelihood:
     """
 
     kind: Literal["bernoulli", "gaussian"] = "bernoulli"
-    variance: float = 0.02
+    variance: float | Array = 0.02
 
     def __post_init__(self):
         if self.kind not in ("bernoulli", "gaussian"):
@@ -59,7 +58,7 @@ class Likelihood:
         if self.kind == "bernoulli":
             return (logits * y - jax.nn.softplus(logits)).sum(pixels)
         squares = (y - jax.nn.sigmoid(logits)) ** 2
-        return -0.5 * (squares / self.variance + math.log(self.variance) + LOG_2PI).sum(pixels)
+        return -0.5 * (squares / self.variance + jnp.log(self.variance) + LOG_2PI).sum(pixels)
 
 
 BERNOULLI = Likelihood()

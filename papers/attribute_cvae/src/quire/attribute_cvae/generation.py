@@ -26,8 +26,14 @@ def sample(model: CVAE, x: Real[AnyArray, "n a"], key: jax.Array, temperature: f
         ValueError: for a negative temperature, or attributes that do not fit the model.
     """
     check_weight("temperature", temperature)
-    z = at_noise(model.prior(x), jax.random.normal(key, (len(x), model.z_dim)), temperature)
-    return jax.nn.sigmoid(model.decode(z, x))
+    return sampled(model, x, jax.random.normal(key, (len(x), model.z_dim)), temperature)
+
+
+def sampled(
+    model: CVAE, x: Real[AnyArray, "n a"], eps: Real[AnyArray, "n d"], temperature: float | Array = 1.0
+) -> Float[Array, "n *shape"]:
+    """`sample` for given standard normal numbers."""
+    return jax.nn.sigmoid(model.decode(at_noise(model.prior(x), eps, temperature), x))
 
 
 def edit(

@@ -1,5 +1,6 @@
 """The study that the claims share: all models are trained, then judged by a probe, by likelihoods, and by what they draw."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from jaxtyping import Array, Float
 from quire.attribute_cvae.config import Preset
 from quire.attribute_cvae.cvae import CVAE, AttributeDecoder, negative_bound
 from quire.attribute_cvae.gaussians import Normal, at_noise, log_density
-from quire.attribute_cvae.generation import diversity, edit
+from quire.attribute_cvae.generation import diversity, edit, sampled
 from quire.attribute_cvae.likelihood import Method, log_mean, log_weights
 from quire.attribute_cvae.probe import Probe, attribute_accuracy, train_probes
 from quire.attribute_cvae.study import Seeds, Trained, of_beta, open_seeds, over_models, train_all
@@ -49,11 +50,6 @@ def drawn(model: CVAE, y: Array, x: Array, x_new: Array, of_q: Noise, of_p: Nois
     )
 
 
-def sampled(model: CVAE, x: Array, eps: Noise, temperature: float | Array = 1.0) -> Float[Array, "n *shape"]:
-    """Images for given noise: `quire.attribute_cvae.generation.sample` without its key."""
-    return jax.nn.sigmoid(model.decode(at_noise(model.prior(x), eps, temperature), x))
-
-
 def log_likelihood(model: CVAE, y: Array, x: Array, eps: Array, method: Method) -> Float[Array, " n"]:
     """`log p(y | x)` from given noise `[draws, n, d]`."""
     return log_mean(log_weights(model, y, x, eps, method))
@@ -85,12 +81,8 @@ def at_temperatures(
 
 def deterministic_scores(model: AttributeDecoder, y: Array, x: Array, seen_y: Array, seen_x: Array) -> tuple[Array, Array]:
     """`log p(y | x)` in nats of every test image, with the given variance and with the one that fits training images."""
-    given = model.likelihood.log_prob(y, model(x))
-    if model.likelihood.kind == "bernoulli":
-        return given, given
-    variance = jnp.mean((jax.nn.sigmoid(model(seen_x)) - seen_y) ** 2)
-    squares = ((jax.nn.sigmoid(model(x)) - y) ** 2).reshape(len(y), -1)
-    return given, -0.5 * (squares / variance + jnp.log(2 * jnp.pi * variance)).sum(-1)
+    logits, variance = model(x), jnp.mean((jax.nn.sigmoid(model(seen_x)) - seen_y) ** 2)
+    return model.likelihood.log_prob(y, logits), replace(model.likelihood, variance=variance).log_prob(y, logits)
 
 
 def parted(points: np.ndarray, has: np.ndarray) -> bool:
