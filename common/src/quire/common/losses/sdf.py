@@ -78,7 +78,7 @@ def sdf_terms(
 def mean_where(x: Float[Array, "*n"], chosen: Bool[Array, "*n"]) -> Float[Array, ""]:
     """Mean of the chosen entries, 0 if there are none; what is not chosen has no influence, whatever it is.
 
-    >>> mean_where(jnp.array([2.0, jnp.nan]), jnp.array([True, False])).item()
+    >>> mean_where(jnp.array([2.0, jnp.inf]), jnp.array([True, False])).item()
     2.0
     """
     return jnp.sum(jnp.where(chosen, x, 0)) / jnp.maximum(jnp.sum(chosen), 1)
