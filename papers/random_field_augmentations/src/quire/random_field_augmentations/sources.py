@@ -1,0 +1,76 @@
+"""Images to learn from, and images of another kind that the representation never saw."""
+
+from itertools import islice
+
+import numpy as np
+
+from quire.common.data.imagenet import imagenet_batches
+from quire.common.data.images import ImageData, ImageSplit, cifar10, cifar10_subset, digits
+from quire.common.data.source import Source, open_or
+from quire.random_field_augmentations.config import Preset
+
+GROUP = 100
+"""Photographs that are read at a time."""
+
+
+def open_images(preset: Preset) -> Source[ImageData]:
+    """The images of a preset, uint8 `[n, side, side, 3]`.
+
+    Raises:
+        ValueError: for an image set that there is not, fewer images than the preset asks for, or a side that
+            does not divide theirs.
+        DatasetUnavailable, DatasetCorrupt: as for every data set.
+    """
+    loaders = {"cifar10-subset": cifar10_subset, "cifar10": cifar10, "imagenet": lambda: _imagenet(preset)}
+    if preset.image_set not in loaders:
+        raise ValueError(f"image_set is {preset.image_set!r}; it must be one of {', '.join(loaders)}")
+    stand_in_for = "" if preset.image_set == "imagenet" else "ImageNet"
+    return open_or(lambda: _part(loaders[preset.image_set](), preset), stand_in_for=stand_in_for)
+
+
+def _part(data: ImageData, preset: Preset) -> ImageData:
+    parts = []
+    for name, split, count in (("train", data.train, preset.num_train), ("test", data.test, preset.num_test)):
+        if count > len(split):
+            raise ValueError(f"num_{name} is {count}; {data.name} has {len(split)} such images")
+        parts.append(ImageSplit(averaged(split.images[:count], preset.side), split.labels[:count]))
+    name = f"{data.name.split(',')[0]}, {preset.num_train} train / {preset.num_test} test, {preset.side} x {preset.side}"
+    return ImageData(name, *parts, data.num_classes)
+
+
+def averaged(images: np.ndarray, side: int) -> np.ndarray:
+    """Bytes averaged over blocks of pixels, so that a side is left.
+
+    Raises:
+        ValueError: if it does not divide the sides of the images.
+
+    >>> averaged(np.array([[[[0], [2]], [[4], [6]]]], np.uint8), 1).ravel().tolist()
+    [3]
+    """
+    n, height, width, channels = images.shape
+    if height % side or width % side:
+        raise ValueError(f"side is {side}; it must divide the sides of the images, {height} and {width}")
+    blocks = images.reshape(n, side, height // side, side, width // side, channels)
+    return np.round(blocks.mean((2, 4))).astype(np.uint8)
+
+
+def _imagenet(preset: Preset) -> ImageData:
+    def first(split, count):
+        batches = imagenet_batches(split, image_size=preset.side, batch_size=GROUP, ordered=split == "val")
+        parts = list(islice(batches, -(-count // GROUP)))
+        return ImageSplit(*(np.concatenate([part[i] for part in parts])[:count] for i in range(2)))
+
+    return ImageData("ImageNet-1K, photographs", first("train", preset.num_train), first("val", preset.num_test), 1000)
+
+
+def open_other(preset: Preset) -> Source[ImageData]:
+    """Handwritten digits as grey images of the preset's side: out of distribution for whoever learned from photographs."""
+    source = open_or(digits, stand_in_for="iNaturalist")
+    large = [ImageSplit(enlarged(split.images, preset.side), split.labels) for split in (source.value.train, source.value.test)]
+    return Source(ImageData(source.name, *large, source.value.num_classes), source.stand_in_for)
+
+
+def enlarged(images: np.ndarray, side: int) -> np.ndarray:
+    """Grey images `[n, h, w, 1]` in `[0, 1]` as bytes `[n, side, side, 3]`, by the nearest pixel."""
+    places = [np.arange(side) * old // side for old in images.shape[1:3]]
+    return np.repeat(np.round(255 * images[:, places[0]][:, :, places[1]]).astype(np.uint8), 3, axis=-1)
