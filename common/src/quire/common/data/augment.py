@@ -14,6 +14,8 @@ from quire.common.checks import check_at_least, floating
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in a grey."""
+NARROWEST = 0.05
+"""Width of a Gaussian, in pixels, below which its neighbours weigh nothing, in double precision too."""
 
 
 def draw_crops(
@@ -50,9 +52,11 @@ def draw_crops(
 
 
 def resized_crop(
-    images: Real[Array, "n h w c"], crops: Float[Array, "n 4"], size: tuple[int, int] | None = None
+    images: Real[Array | np.ndarray, "n h w c"], crops: Float[Array | np.ndarray, "n 4"], size: tuple[int, int] | None = None
 ) -> Float[Array, "n h2 w2 c"]:
     """The window of every image, scaled to one size by linear interpolation, smoothed where it shrinks.
+
+    At the edge of a window, pixels beside it take part.
 
     Args:
         images: any range.
@@ -64,7 +68,7 @@ def resized_crop(
 
     >>> image = jnp.arange(4.0).reshape(1, 2, 2, 1)
     >>> resized_crop(image, jnp.array([[0.0, 0.5, 1.0, 0.5]]))[0, :, :, 0].tolist()
-    [[1.0, 1.0], [3.0, 3.0]]
+    [[0.75, 1.0], [2.75, 3.0]]
     """
     images, crops = floating(images, crops)
     if images.ndim != 4 or crops.shape != (len(images), 4):
@@ -81,7 +85,7 @@ def resized_crop(
     return jax.vmap(one)(images, crops)
 
 
-def mirror(images: Real[Array, "n h w c"], chosen: Bool[Array, " n"]) -> Real[Array, "n h w c"]:
+def mirror(images: Real[Array | np.ndarray, "n h w c"], chosen: Bool[Array | np.ndarray, " n"]) -> Real[Array, "n h w c"]:
     """The chosen images with left and right exchanged, the others as they are.
 
     >>> mirror(jnp.arange(4).reshape(2, 1, 2, 1), jnp.array([True, False])).ravel().tolist()
@@ -90,14 +94,14 @@ def mirror(images: Real[Array, "n h w c"], chosen: Bool[Array, " n"]) -> Real[Ar
     return jnp.where(chosen[:, None, None, None], images[:, :, ::-1], images)
 
 
-def luma(images: Real[Array, "*batch 3"]) -> Float[Array, "*batch 1"]:
+def luma(images: Real[Array | np.ndarray, "*batch 3"]) -> Float[Array, "*batch 1"]:
     """The grey value of every pixel, by the weights `LUMA`.
 
     Raises:
         ValueError: unless there are three channels.
 
-    >>> luma(jnp.array([[1.0, 0.0, 0.0]])).round(3).tolist()
-    [[0.29899999499320984]]
+    >>> print(luma(jnp.array([[1.0, 0.0, 0.0]])))
+    [[0.299]]
     """
     (images,) = floating(images)
     if images.shape[-1:] != (3,):
@@ -105,7 +109,7 @@ def luma(images: Real[Array, "*batch 3"]) -> Float[Array, "*batch 1"]:
     return sum(weight * images[..., i : i + 1] for i, weight in enumerate(LUMA))
 
 
-def greyed(images: Real[Array, "n h w 3"], chosen: Bool[Array, " n"]) -> Float[Array, "n h w 3"]:
+def greyed(images: Real[Array | np.ndarray, "n h w 3"], chosen: Bool[Array | np.ndarray, " n"]) -> Float[Array, "n h w 3"]:
     """The chosen images without colour, the others as they are.
 
     >>> greyed(jnp.ones((1, 1, 1, 3)), jnp.array([True])).shape
@@ -115,12 +119,14 @@ def greyed(images: Real[Array, "n h w 3"], chosen: Bool[Array, " n"]) -> Float[A
     return jnp.where(chosen[:, None, None, None], grey, images)
 
 
-def gaussian_blur(images: Real[Array, "n h w c"], sigma: Float[Array, " n"], *, radius: int) -> Float[Array, "n h w c"]:
+def gaussian_blur(
+    images: Real[Array | np.ndarray, "n h w c"], sigma: Float[Array | np.ndarray, " n"], *, radius: int
+) -> Float[Array, "n h w c"]:
     """Every image smoothed by a Gaussian of its own width, cut off at `radius` pixels; the edge goes on outside.
 
     Args:
         images: any range.
-        sigma: in pixels; 0 leaves an image as it is.
+        sigma: in pixels; a width below 0.05 leaves an image as it is.
         radius: of the window, the same for all.
 
     Raises:
@@ -134,13 +140,13 @@ def gaussian_blur(images: Real[Array, "n h w c"], sigma: Float[Array, " n"], *, 
         raise ValueError(f"images has shape {images.shape} and sigma {sigma.shape}; they need [n, h, w, c] and [n]")
     check_at_least("radius", radius)
     offset = jnp.arange(-radius, radius + 1, dtype=images.dtype)
-    width = jnp.where(sigma > 0, sigma, 1)[:, None]
-    line = jnp.where(sigma[:, None] > 0, jnp.exp(-0.5 * (offset / width) ** 2), offset == 0)
+    wide = sigma[:, None] > NARROWEST
+    line = jnp.where(wide, jnp.exp(-0.5 * (offset[None] / jnp.where(wide, sigma[:, None], 1)) ** 2), offset[None] == 0)
     line = line / line.sum(1, keepdims=True)
     for axis in (1, 2):
         size = images.shape[axis]
         pads = [(radius, radius) if i == axis else (0, 0) for i in range(4)]
-        wide = jnp.pad(images, pads, mode="edge")
-        shifted = [jax.lax.slice_in_dim(wide, i, i + size, axis=axis) for i in range(2 * radius + 1)]
+        padded = jnp.pad(images, pads, mode="edge")
+        shifted = [jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(2 * radius + 1)]
         images = sum(line[:, i, None, None, None] * part for i, part in enumerate(shifted))
     return images

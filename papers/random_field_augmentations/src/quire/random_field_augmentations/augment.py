@@ -104,7 +104,7 @@ class RandomFieldAugment:
         """Independent fields, one of each kind an image, zero where an image is spared that kind of change."""
         config = self.config
         of_noise, of_choice = jax.random.split(key)
-        chosen = jax.random.uniform(of_choice, (n, 2)) < jnp.array([config.p_geometry, config.p_color])
+        chosen = jax.random.uniform(of_choice, (n, 2)) < jnp.array([[config.p_geometry, config.p_color]])
         sigmas = chosen_sigmas(jnp.asarray(config.scaled_sigmas()), chosen)
         if config.gamma is not None:
             white = jax.random.normal(of_noise, (n, len(FIELDS), *shape))
@@ -124,9 +124,9 @@ class RandomFieldAugment:
         return transform(images, self.fields(key, len(images), images.shape[1:3]), mode=self.config.mode)
 
 
-def chosen_sigmas(sigmas: Float[Array, " 10"], chosen: Bool[Array, "n 2"]) -> Float[Array, "n 10"]:
+def chosen_sigmas(sigmas: Float[Array | np.ndarray, " 10"], chosen: Bool[Array | np.ndarray, "n 2"]) -> Float[Array, "n 10"]:
     """Standard deviations of every image: zero in the group, geometry or colours, that was not chosen for it."""
-    return sigmas[None] * chosen[:, (np.arange(len(FIELDS)) >= NUM_GEOMETRIC).astype(int)]
+    return jnp.asarray(sigmas)[None] * chosen[:, (np.arange(len(FIELDS)) >= NUM_GEOMETRIC).astype(int)]
 
 
 def transform(

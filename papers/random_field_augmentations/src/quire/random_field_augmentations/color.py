@@ -32,8 +32,11 @@ def local_color(images: Real[Array | np.ndarray, "*batch h w 3"], params: Random
     if images.shape[-1:] != (3,) or any(field.shape != images.shape[:-1] for field in fields):
         shapes = [field.shape for field in fields]
         raise ValueError(f"images has shape {images.shape} and fields {shapes}; they need [..., h, w, 3] and [..., h, w]")
-    if is_concrete(images) and images.size and not (images.min() >= 0 and images.max() <= 1):
-        raise ValueError(f"images has values from {images.min()} to {images.max()}; they must lie in 0..1")
+    if is_concrete(images) and images.size:
+        numbers = np.asarray(images)  # by NumPy: inside of a compiled function, JAX's own minimum would be traced
+        least, most = numbers.min(), numbers.max()
+        if not (least >= 0 and most <= 1):
+            raise ValueError(f"images has values from {least} to {most}; they must lie in 0..1")
     brightness, contrast, saturation, hue = fields
     # In YIQ a grey has no chroma, so all but the hue are factors. The two products also keep XLA from reading the image anew for
     # every use of it, if it is the result of a warp.

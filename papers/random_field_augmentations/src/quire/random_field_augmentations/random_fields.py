@@ -87,7 +87,8 @@ def filter_white_noise(
     wide = white.astype(jnp.promote_types(white.dtype, jnp.float32))  # no FFT in half precision
     # a real field needs half of the frequencies only
     half = jnp.sqrt(jnp.asarray(spectrum, wide.dtype))[:, : wide.shape[-1] // 2 + 1]
-    field = jnp.fft.irfft2(jnp.fft.rfft2(wide) * half, s=wide.shape[-2:])
+    waves = jnp.fft.rfft2(wide)
+    field = jnp.fft.irfft2(waves * jnp.broadcast_to(half, waves.shape), s=wide.shape[-2:])
     return (sigma * field).astype(white.dtype)
 
 

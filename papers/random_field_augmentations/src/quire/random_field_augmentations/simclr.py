@@ -108,9 +108,9 @@ class Views(NamedTuple):
     mode: Mode = "edge"
 
 
-def make_views(images: Num[Array, "n h w 3"], draws: Draws, fields: Fields, views: Views) -> Float[Array, "n h w 3"]:
+def make_views(images: Num[Array | np.ndarray, "n h w 3"], draws: Draws, fields: Fields, views: Views) -> Float[Array, "n h w 3"]:
     """Crop and mirror, random-field geometry, random-field colours, grey, blur: the pipeline of SimCLR."""
-    flip, geometry, color, grey, blur = (draws.uniform < jnp.array([0.5, *fields.chances, views.grey, views.blur])).T
+    flip, geometry, color, grey, blur = (draws.uniform < jnp.array([[0.5, *fields.chances, views.grey, views.blur]])).T
     images = mirror(resized_crop(pixels(images), draws.crops), flip)
     sigmas = chosen_sigmas(fields.sigmas, jnp.stack([geometry, color], 1))
     parts = (slice(None, NUM_GEOMETRIC), slice(NUM_GEOMETRIC, None))

@@ -1,8 +1,10 @@
 """Images to learn from, and images of another kind that the representation never saw."""
 
+from functools import cache
 from itertools import islice
 
 import numpy as np
+from jaxtyping import Float
 
 from quire.common.data.imagenet import imagenet_batches
 from quire.common.data.images import ImageData, ImageSplit, cifar10, cifar10_subset, digits
@@ -21,7 +23,7 @@ def open_images(preset: Preset) -> Source[ImageData]:
             does not divide theirs.
         DatasetUnavailable, DatasetCorrupt: as for every data set.
     """
-    loaders = {"cifar10-subset": cifar10_subset, "cifar10": cifar10, "imagenet": lambda: _imagenet(preset)}
+    loaders = {"cifar10-subset": small_photographs, "cifar10": cifar10, "imagenet": lambda: _imagenet(preset)}
     if preset.image_set not in loaders:
         raise ValueError(f"image_set is {preset.image_set!r}; it must be one of {', '.join(loaders)}")
     stand_in_for = "" if preset.image_set == "imagenet" else "ImageNet"
@@ -52,6 +54,22 @@ def averaged(images: np.ndarray, side: int) -> np.ndarray:
         raise ValueError(f"side is {side}; it must divide the sides of the images, {height} and {width}")
     blocks = images.reshape(n, side, height // side, side, width // side, channels)
     return np.round(blocks.mean((2, 4))).astype(np.uint8)
+
+
+@cache
+def small_photographs() -> ImageData:
+    """CIFAR-10's images, decoded once."""
+    return cifar10_subset()
+
+
+def test_images(count: int) -> tuple[str, Float[np.ndarray, "count 32 32 3"]]:
+    """The first test images of CIFAR-10 with values in `[0, 1]`, and their name.
+
+    Raises:
+        DatasetUnavailable, DatasetCorrupt: as for every data set.
+    """
+    data = small_photographs()
+    return data.name.split(",")[0], data.test.images[:count] / np.float32(255)
 
 
 def _imagenet(preset: Preset) -> ImageData:

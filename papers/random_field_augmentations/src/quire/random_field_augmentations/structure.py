@@ -1,6 +1,7 @@
 """What an augmentation leaves of an image, and how many directions it takes the image in."""
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,25 +11,38 @@ from jaxtyping import Array, Float
 from quire.common.checks import at_least_float32
 from quire.common.metrics.image import ssim
 from quire.random_field_augmentations.augment import RandomFieldAugment, RandomFieldConfig, transform
-from quire.random_field_augmentations.warp import jacobian_det, local_affine_grid, params_from
+from quire.random_field_augmentations.warp import Mode, jacobian_det, local_affine_grid, params_from
 
 
-@partial(jax.jit, static_argnames=("config", "window"))
+class Preserved(NamedTuple):
+    """What an augmentation leaves of every image.
+
+    Attributes:
+        similarity: structural similarity to the original.
+        folded: part of the pixels where the warp turns the picture over.
+        least: smallest determinant of the warp.
+    """
+
+    similarity: Array
+    folded: Array
+    least: Array
+
+
+@partial(jax.jit, static_argnames=("mode", "window"))
 def preserved(
-    config: RandomFieldConfig, key: jax.Array, images: Float[Array | np.ndarray, "n h w 3"], *, window: int = 7
-) -> tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]:
-    """Structural similarity of every image to what becomes of it; of its warp, the folded part and the smallest determinant.
+    images: Float[Array | np.ndarray, "n h w 3"], fields: Float[Array, "n 10 h w"], *, mode: Mode = "edge", window: int = 7
+) -> Preserved:
+    """Structure under given fields.
 
     Args:
-        config: of the augmentation.
-        key: of the fields.
         images: values in `[0, 1]`.
-        window: of the similarity.
+        fields: of every image; see `RandomFieldAugment.fields`.
+        mode: what is read outside of an image.
+        window: of the similarity, in pixels.
     """
-    fields = RandomFieldAugment(config).fields(key, len(images), images.shape[1:3])
-    found = transform(images, fields, mode=config.mode)
+    found = transform(images, fields, mode=mode)
     areas = jacobian_det(local_affine_grid(params_from(fields)))
-    return ssim(jnp.asarray(images), found, window=window), (areas < 0).mean((1, 2)), areas.min((1, 2))
+    return Preserved(ssim(jnp.asarray(images), found, window=window), (areas < 0).mean((1, 2)), areas.min((1, 2)))
 
 
 def difference_rank(differences: Float[Array, "draws ..."]) -> Float[Array, ""]:
@@ -56,5 +70,5 @@ def view_rank(
     config: RandomFieldConfig, key: jax.Array, image: Float[Array | np.ndarray, "h w 3"], draws: int
 ) -> Float[Array, ""]:
     """`difference_rank` of what many views of one image differ from it in."""
-    views = RandomFieldAugment(config)(key, jnp.broadcast_to(image, (draws, *image.shape)))
-    return difference_rank(views - image)
+    images = jnp.broadcast_to(image, (draws, *image.shape))
+    return difference_rank(RandomFieldAugment(config)(key, images) - images)

@@ -74,7 +74,7 @@ def contrastive_study(preset: Preset, keys: jax.Array) -> dict:
         "accuracy": scores["images"],
         "other": scores["other"],
         "gains": {kind: {name: gain(found, name) for name in found if name != "baseline"} for kind, found in scores.items()},
-        "best strength": max(map(of_strength, STRENGTHS), key=lambda name: scores["images"][name].mean()),
+        "best strength": max(map(of_strength, STRENGTHS[:-1]), key=lambda name: scores["images"][name].mean()),
         "losses": {name: losses[:, -20:].mean(1) for name, losses in trained.losses.items()},
         "pixels": pixel_accuracy(images.value),
         "other pixels": pixel_accuracy(other.value),

@@ -1,5 +1,6 @@
 """Local affine maps: every pixel is read where its own translation, rotation, scale and shears send it."""
 
+import math
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -92,12 +93,13 @@ def warp_bilinear(
     top, left = (jnp.clip(jnp.floor(p), 0, max(side - 2, 0)) for p, side in ((y, height), (x, width)))
     down, right = (y - top)[..., None], (x - left)[..., None]
     row, column = top.astype(jnp.int32), left.astype(jnp.int32)
-    flat = images.reshape(-1, height * width, channels)
+    count = math.prod(batch)
+    flat = images.reshape(count, height * width, channels)
 
     def tap(i: int, j: int) -> Array:
         place = jnp.minimum(row + i, height - 1) * width + jnp.minimum(column + j, width - 1)
-        found = jnp.take_along_axis(flat, place.reshape(len(flat), -1, 1), axis=1).reshape(*place.shape, channels)
-        return found
+        places = place.reshape(count, math.prod(place.shape[-2:]), 1)
+        return jnp.take_along_axis(flat, places, axis=1).reshape(*place.shape, channels)
 
     upper = (1 - right) * tap(0, 0) + right * tap(0, 1)
     lower = (1 - right) * tap(1, 0) + right * tap(1, 1)
