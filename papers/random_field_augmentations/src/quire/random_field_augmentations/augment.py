@@ -121,7 +121,7 @@ class RandomFieldAugment:
         """
         if images.ndim != 4:
             raise ValueError(f"images has shape {images.shape}; it needs [n, h, w, 3]")
-        return transform(images, self.fields(key, len(images), images.shape[1:3]), mode=self.config.mode)
+        return transform(images, self.fields(key, len(images), (images.shape[1], images.shape[2])), mode=self.config.mode)
 
 
 def chosen_sigmas(sigmas: Float[Array | np.ndarray, " 10"], chosen: Bool[Array | np.ndarray, "n 2"]) -> Float[Array, "n 10"]:

@@ -78,7 +78,7 @@ def ruled(side: int, every: int = 8) -> np.ndarray:
 
 def accuracies(scores: Mapping[str, Sequence[float]], raw: float, ylabel: str) -> Figure:
     """Every seed of every setting as a point, the mean as a bar."""
-    figure, ((axes,),) = plots.axes(width=5.2)
+    figure, ((axes,),) = plots.axes(width=6.4)
     colours = {name: BLUE for name in scores} | {"baseline": GREY, "local": RED}
     plots.seed_bars(axes, {name: 100 * np.asarray(values) for name, values in scores.items()}, colours)
     plots.level(axes, 100 * raw, "pixels")

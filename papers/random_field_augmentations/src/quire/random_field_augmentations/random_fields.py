@@ -38,11 +38,11 @@ def spectrum(shape: tuple[int, int], *, ell: float | None = None, gamma: float |
     height, width = (check_at_least("shape", side) for side in shape)
     square = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.fftfreq(width)[None] ** 2
     zero = square == 0
+    positive = np.where(zero, 1, square)  # the constant part is set apart: its power is a limit
     if ell is not None:
-        # the logarithm first, since infinity times zero is not a number
-        power = np.where(zero, 1.0, np.exp(-2 * np.pi**2 * ell**2 * np.where(zero, 1, square)))
+        power = np.where(zero, 1.0, np.exp(-2 * np.pi**2 * ell**2 * positive))
     else:
-        power = np.where(zero, 0.0, np.where(zero, 1, square) ** (-gamma / 2))
+        power = np.where(zero, 0.0, positive ** (-(gamma or 0.0) / 2))
         if not power.any():
             raise ValueError(f"shape is {shape}; a power law has no constant part, so it needs more than one pixel")
     return power / power.mean()

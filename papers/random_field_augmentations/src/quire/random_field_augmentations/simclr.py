@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.data.augment import draw_crops, gaussian_blur, greyed, mirror, resized_crop
 from quire.common.data.images import pixels
 from quire.common.layers.projection import ProjectionHead
@@ -46,9 +47,9 @@ class Fields(NamedTuple):
         chances: of a change of the geometry, and of the colours.
     """
 
-    sigmas: Array
-    modes: tuple[Array, ...]
-    chances: Array
+    sigmas: AnyArray
+    modes: tuple[AnyArray, ...]
+    chances: AnyArray
 
 
 class Draws(NamedTuple):
@@ -61,10 +62,10 @@ class Draws(NamedTuple):
         blur: width of the blur in pixels, `[rows]`.
     """
 
-    noise: Array
-    crops: Array
-    uniform: Array
-    blur: Array
+    noise: AnyArray
+    crops: AnyArray
+    uniform: AnyArray
+    blur: AnyArray
 
 
 def as_fields(setting: Setting, shape: tuple[int, int], waves: int) -> Fields:

@@ -7,9 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import floating
 
 Mode = Literal["edge", "reflect", "zero"]
+Parameter = AnyArray | float
+"""A field `[..., h, w]`, or one number for what all fields of a kind have in common."""
 
 
 class RandomFieldParams(NamedTuple):
@@ -24,16 +27,16 @@ class RandomFieldParams(NamedTuple):
         hue: angle, in turns.
     """
 
-    tx: Array
-    ty: Array
-    rot: Array
-    log_scale: Array
-    shear_x: Array
-    shear_y: Array
-    brightness: Array
-    contrast: Array
-    saturation: Array
-    hue: Array
+    tx: Parameter
+    ty: Parameter
+    rot: Parameter
+    log_scale: Parameter
+    shear_x: Parameter
+    shear_y: Parameter
+    brightness: Parameter
+    contrast: Parameter
+    saturation: Parameter
+    hue: Parameter
 
 
 FIELDS = RandomFieldParams._fields
