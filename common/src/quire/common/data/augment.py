@@ -4,6 +4,8 @@ What is random is drawn beforehand, on the host by `draw_crops` for example, and
 """
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 import jax
 import jax.numpy as jnp
@@ -106,7 +108,8 @@ def luma(images: Real[Array | np.ndarray, "*batch 3"]) -> Float[Array, "*batch 1
     (images,) = floating(images)
     if images.shape[-1:] != (3,):
         raise ValueError(f"images has shape {images.shape}; it needs three channels, red, green and blue, on its last axis")
-    return sum(weight * images[..., i : i + 1] for i, weight in enumerate(LUMA))
+    red, green, blue = (weight * images[..., i : i + 1] for i, weight in enumerate(LUMA))
+    return red + green + blue
 
 
 def greyed(images: Real[Array | np.ndarray, "n h w 3"], chosen: Bool[Array | np.ndarray, " n"]) -> Float[Array, "n h w 3"]:
@@ -148,5 +151,5 @@ def gaussian_blur(
         pads = [(radius, radius) if i == axis else (0, 0) for i in range(4)]
         padded = jnp.pad(images, pads, mode="edge")
         shifted = [jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(2 * radius + 1)]
-        images = sum(line[:, i, None, None, None] * part for i, part in enumerate(shifted))
+        images = reduce(add, (line[:, i, None, None, None] * part for i, part in enumerate(shifted)))
     return images

@@ -1,5 +1,6 @@
 """Local colours: brightness, contrast, saturation and hue that change from pixel to pixel."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
@@ -37,7 +38,11 @@ def local_color(images: Real[Array | np.ndarray, "*batch h w 3"], params: Random
         least, most = numbers.min(), numbers.max()
         if not (least >= 0 and most <= 1):
             raise ValueError(f"images has values from {least} to {most}; they must lie in 0..1")
-    brightness, contrast, saturation, hue = fields
+    return _changed(images, *fields)
+
+
+@jax.jit
+def _changed(images: Array, brightness: Array, contrast: Array, saturation: Array, hue: Array) -> Array:
     # In YIQ a grey has no chroma, so all but the hue are factors. The two products also keep XLA from reading the image anew for
     # every use of it, if it is the result of a warp.
     y, i, q = jnp.moveaxis(jnp.matmul(images, YIQ.T.astype(images.dtype), precision="highest"), -1, 0)

@@ -1,8 +1,10 @@
 """Local affine maps: every pixel is read where its own translation, rotation, scale and shears send it."""
 
 import math
+from functools import partial
 from typing import Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
@@ -55,6 +57,7 @@ def params_from(fields: Float[Array, "*batch 10 h w"]) -> RandomFieldParams:
     return RandomFieldParams(*(fields[..., i, :, :] for i in range(len(FIELDS))))
 
 
+@jax.jit
 def local_affine_grid(params: RandomFieldParams) -> Float[Array, "*batch h w 2"]:
     """Where every pixel is read, `(y, x)` in pixels from the first one.
 
@@ -89,9 +92,14 @@ def warp_bilinear(
     if mode not in ("edge", "reflect", "zero"):
         raise ValueError(f"mode is {mode!r}; choose from 'edge', 'reflect', 'zero'")
     images, grid = floating(images, grid)
-    *batch, height, width, channels = images.shape
-    if not height * width or grid.shape[:-3] != tuple(batch) or grid.shape[-1:] != (2,):
+    if images.ndim < 3 or not math.prod(images.shape[-3:-1]) or grid.shape[:-3] != images.shape[:-3] or grid.shape[-1:] != (2,):
         raise ValueError(f"images has shape {images.shape} and grid {grid.shape}; they need [..., h, w, c] and [..., h, w, 2]")
+    return _read(images, grid, mode)
+
+
+@partial(jax.jit, static_argnames="mode")
+def _read(images: Array, grid: Array, mode: Mode) -> Array:
+    *batch, height, width, channels = images.shape
     (y, inside_y), (x, inside_x) = (_within(grid[..., i], side, mode) for i, side in enumerate((height, width)))
     top, left = (jnp.clip(jnp.floor(p), 0, max(side - 2, 0)) for p, side in ((y, height), (x, width)))
     down, right = (y - top)[..., None], (x - left)[..., None]
