@@ -1,0 +1,129 @@
+"""Presets: sizes of the experiments. A preset changes sizes, never the code path."""
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+
+from quire.common.checks import check_at_least, check_positive
+
+Schedule = Literal["constant", "cosine", "steps"]
+
+
+@dataclass(frozen=True)
+class Descent:
+    """SGD with momentum, tried at every pair of a rate and a weight decay.
+
+    Attributes:
+        steps, batch_size: length.
+        rates: learning rates at the start.
+        decays: weight decays, added to the gradient.
+        schedule: of the rate: `"constant"`, `"cosine"` to zero, or `"steps"`, a tenth after 8, 16 and 24 of 28 parts of the way.
+        momentum: in [0, 1).
+        nesterov: whether the momentum looks ahead.
+
+    Raises:
+        ValueError: for another schedule, or a number out of its range.
+
+    >>> Descent(28, 4, schedule="steps").factors()[[0, 8, 27]].round(4).tolist()
+    [1.0, 0.10000000149011612, 0.0010000000474974513]
+    """
+
+    steps: int
+    batch_size: int
+    rates: tuple[float, ...] = (0.1,)
+    decays: tuple[float, ...] = (5e-4,)
+    schedule: Schedule = "constant"
+    momentum: float = 0.9
+    nesterov: bool = False
+
+    def __post_init__(self):
+        if self.schedule not in get_args(Schedule):
+            raise ValueError(f"schedule is {self.schedule!r}; it must be one of {', '.join(get_args(Schedule))}")
+        check_at_least("steps", self.steps)
+        check_at_least("batch_size", self.batch_size)
+        if not self.rates or min(self.rates) <= 0:
+            raise ValueError(f"rates is {self.rates}; it needs at least one, all positive")
+        if not self.decays or min(self.decays) < 0:
+            raise ValueError(f"decays is {self.decays}; it needs at least one, none negative")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum is {self.momentum}; it must lie in [0, 1)")
+
+    @property
+    def grid(self) -> list[tuple[float, float]]:
+        """All pairs of a rate and a decay."""
+        return [(rate, decay) for rate in self.rates for decay in self.decays]
+
+    @property
+    def optimiser(self) -> tuple[float, bool]:
+        """Momentum, and whether it is Nesterov's."""
+        return self.momentum, self.nesterov
+
+    def factors(self) -> np.ndarray:
+        """Rate of every step over the first one, float32 `[steps]`."""
+        done = np.arange(self.steps)
+        factors = {
+            "constant": np.ones(self.steps),
+            "cosine": (1 + np.cos(np.pi * done / self.steps)) / 2,
+            "steps": 0.1 ** sum((28 * done >= part * self.steps).astype(int) for part in (8, 16, 24)),
+        }
+        return factors[self.schedule].astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """R2 to R5, R7, R8: half of the classes are the source task, the others the new one.
+
+    Attributes:
+        image_set: `"digits"`, `"mnist-t10k"`, `"cifar10-subset"` or `"cifar100"`.
+        backbone: `"perceptron"`, `"resnet18"` or `"resnet50"`.
+        width: of the networks that are trained often.
+        parts: n of CATn; the rival of equal size is so many times wider.
+        episodes: networks with their own seeds, a multiple of `parts`.
+        source: how all networks are trained on the source task.
+        high_rates: learning rates of the episodes that give snapshots; validation on the new task chooses.
+        labels, validation: images of a new class to learn from, and to choose by.
+        probe: of linear probes.
+        fine_tuning: of whole networks on the new task.
+        short_probe: of the head after fine-tuned parts are joined.
+        distillation: of a student into which CATn goes.
+        temperature: of it.
+    """
+
+    image_set: str = "digits"
+    backbone: str = "perceptron"
+    width: int = 16
+    parts: int = 5
+    episodes: int = 10
+    source: Descent = field(default_factory=lambda: Descent(400, 64))
+    high_rates: tuple[float, ...] = (0.1, 0.15, 0.2)
+    labels: int = 25
+    validation: int = 20
+    probe: Descent = field(default_factory=lambda: Descent(280, 32, (0.1,), (1e-3, 1e-2, 1e-1), "steps", nesterov=True))
+    fine_tuning: Descent = field(
+        default_factory=lambda: Descent(200, 32, (0.005, 0.01, 0.05), (0.0, 5e-4), "cosine")
+    )
+    short_probe: Descent = field(default_factory=lambda: Descent(8, 32, (0.001,), (0.0,)))
+    distillation: Descent = field(default_factory=lambda: Descent(800, 64, (0.1,), (5e-4,), "cosine"))
+    temperature: float = 2.0
+
+    def __post_init__(self):
+        for name in ("width", "parts", "labels", "validation"):
+            check_at_least(name, getattr(self, name))
+        if self.episodes < self.parts or self.episodes % self.parts:
+            raise ValueError(f"episodes is {self.episodes}; it must be a multiple of parts, {self.parts}")
+        if self.source.steps % self.parts:
+            raise ValueError(f"source has {self.source.steps} steps; a multiple of parts, {self.parts}, gives its snapshots")
+        check_positive("temperature", self.temperature)
+        if not self.high_rates or min(self.high_rates) <= 0:
+            raise ValueError(f"high_rates is {self.high_rates}; it needs at least one, all positive")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Sizes of all experiments."""
+
+    transfer: Transfer = field(default_factory=Transfer)
+
+
+PRESETS = {"quick": Preset(), "standard": Preset(), "paper": Preset()}
