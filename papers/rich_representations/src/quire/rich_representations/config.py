@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from quire.common.checks import check_at_least, check_positive
+from quire.common.checks import check_at_least
 
 Schedule = Literal["constant", "cosine", "steps"]
 
@@ -87,7 +87,7 @@ class Transfer:
         fine_tuning: of whole networks on the new task.
         short_probe: of the head after fine-tuned parts are joined.
         distillation: of a student into which CATn goes.
-        temperature: of it.
+        temperatures: of it.
     """
 
     image_set: str = "digits"
@@ -104,8 +104,8 @@ class Transfer:
         default_factory=lambda: Descent(200, 32, (0.005, 0.01, 0.05), (0.0, 5e-4), "cosine")
     )
     short_probe: Descent = field(default_factory=lambda: Descent(8, 32, (0.001,), (0.0,)))
-    distillation: Descent = field(default_factory=lambda: Descent(800, 64, (0.1,), (5e-4,), "cosine"))
-    temperature: float = 2.0
+    distillation: Descent = field(default_factory=lambda: Descent(2000, 64, (0.005,), (5e-4,)))
+    temperatures: tuple[float, ...] = (2.0, 10.0)
 
     def __post_init__(self):
         for name in ("width", "parts", "labels", "validation"):
@@ -114,9 +114,71 @@ class Transfer:
             raise ValueError(f"episodes is {self.episodes}; it must be a multiple of parts, {self.parts}")
         if self.source.steps % self.parts:
             raise ValueError(f"source has {self.source.steps} steps; a multiple of parts, {self.parts}, gives its snapshots")
-        check_positive("temperature", self.temperature)
-        if not self.high_rates or min(self.high_rates) <= 0:
-            raise ValueError(f"high_rates is {self.high_rates}; it needs at least one, all positive")
+        for name in ("high_rates", "temperatures"):
+            if not getattr(self, name) or min(getattr(self, name)) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it needs at least one, all positive")
+
+
+@dataclass(frozen=True)
+class FewShotTasks:
+    """R8: tasks of the new classes, on the features of the transfer study.
+
+    Attributes:
+        tasks: for each seed.
+        ways, shots, queries: classes of a task, and examples of each to learn from and to be asked.
+        steps: of a head.
+    """
+
+    tasks: int = 100
+    ways: int = 5
+    shots: int = 5
+    queries: int = 15
+    steps: int = 100
+
+    def __post_init__(self):
+        for name in ("tasks", "ways", "shots", "queries", "steps"):
+            check_at_least(name, getattr(self, name))
+
+
+@dataclass(frozen=True)
+class Shift:
+    """R6: coloured images, odd against even.
+
+    Attributes:
+        image_set: `"digits"` or `"mnist-t10k"`, images of one channel.
+        width, parts: of a network, and of CATn.
+        agreements: of colour and label in the training environments.
+        outside: the same where the networks are tested.
+        noise: how often the figure does not say the label.
+        examples, held: of a training environment, to train on and for IID validation.
+        outside_held: for OOD validation; all other images are for the test.
+        training, distillation: of the networks and of the student.
+        temperature: of the distillation.
+        lams, decays: settings of the heads.
+        steps: of the heads.
+    """
+
+    image_set: str = "digits"
+    width: int = 16
+    parts: int = 5
+    agreements: tuple[float, ...] = (0.9, 0.8)
+    outside: float = 0.1
+    noise: float = 0.1
+    examples: int = 500
+    held: int = 100
+    outside_held: int = 200
+    training: Descent = field(default_factory=lambda: Descent(400, 64))
+    distillation: Descent = field(default_factory=lambda: Descent(2000, 64, (0.005,)))
+    temperature: float = 10.0
+    lams: tuple[float, ...] = (1.0, 10.0, 100.0, 1000.0)
+    decays: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
+    steps: int = 300
+
+    def __post_init__(self):
+        for name in ("width", "parts", "examples", "held", "outside_held", "steps"):
+            check_at_least(name, getattr(self, name))
+        if not self.agreements or not self.lams or not self.decays:
+            raise ValueError("agreements, lams or decays is empty; each needs at least one number")
 
 
 @dataclass(frozen=True)
@@ -124,6 +186,44 @@ class Preset:
     """Sizes of all experiments."""
 
     transfer: Transfer = field(default_factory=Transfer)
+    few_shot: FewShotTasks = field(default_factory=FewShotTasks)
+    shift: Shift = field(default_factory=Shift)
 
 
-PRESETS = {"quick": Preset(), "standard": Preset(), "paper": Preset()}
+QUICK = Preset()
+"""A laptop, seconds: scikit-learn's digits, perceptrons of two layers of 16."""
+
+STANDARD = Preset(
+    Transfer(
+        "mnist-t10k",
+        width=32,
+        source=Descent(2000, 128),
+        probe=Descent(1400, 64, (0.1,), (1e-4, 1e-3, 1e-2, 1e-1), "steps", nesterov=True),
+        fine_tuning=Descent(1000, 64, (0.005, 0.01, 0.05), (0.0, 1e-5, 1e-4, 5e-4), "cosine"),
+        distillation=Descent(8000, 128, (0.005,)),
+    ),
+    FewShotTasks(600),
+    Shift("mnist-t10k", width=32, examples=2000, held=300, outside_held=600, training=Descent(2000, 128)),
+)
+"""One GPU, minutes: MNIST."""
+
+PAPER = Preset(
+    Transfer(
+        "cifar100",
+        backbone="resnet50",
+        width=64,
+        episodes=10,
+        source=Descent(20_000, 128, (0.1,), (5e-4,), "cosine"),
+        labels=400,
+        validation=50,
+        probe=Descent(28 * 79, 256, (0.01,), (1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2), "steps", nesterov=True),
+        fine_tuning=Descent(4000, 128, (0.005, 0.01, 0.05), (0.0, 1e-5, 1e-4, 5e-4), "cosine"),
+        short_probe=Descent(2 * 79, 256, (0.001,), (0.0,)),
+        distillation=Descent(40_000, 128, (0.02,), (5e-4,), "cosine"),
+    ),
+    FewShotTasks(600),
+    Shift("mnist-t10k", width=256, examples=2000, held=300, outside_held=600, training=Descent(5000, 128)),
+)
+"""ResNet-50 on half of the classes of CIFAR-100, in place of ImageNet; grids and schedules of the authors."""
+
+PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}

@@ -47,26 +47,9 @@ def distill_loss(
     return temperature**2 * divergence.mean(axis=1).sum()
 
 
-class Distillation:
-    """`distill_loss` as the objective of a training loop: batches are `(inputs, labels, teacher logits [batch, n, classes])`.
-
-    Equal temperatures make equal objectives, which share one compiled program.
-
-    Args:
-        temperature: tau, positive.
-    """
-
-    def __init__(self, temperature: float):
-        self.temperature = check_positive("temperature", temperature)
-
-    def __call__(self, model: Student, batch: Any, unused: Any = None) -> Float[Array, ""]:
-        """Labels play no part."""
-        inputs, _, teachers = batch
-        features = model.trunk(inputs)
-        return distill_loss(features, model.kernel[...], model.bias[...], teachers.transpose(1, 0, 2), self.temperature)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Distillation) and other.temperature == self.temperature
-
-    def __hash__(self) -> int:
-        return hash((Distillation, self.temperature))
+def distillation(model: Student, batch: tuple[Array, Array, Array], unused: Any = None) -> Float[Array, ""]:
+    """The loss as the objective of a training loop: batches are inputs, labels, which play no part, and the teachers' logits
+    `[batch, n, classes]`; the temperature is the student's."""
+    inputs, _, teachers = batch
+    features, tau = model.trunk(inputs), model.temperature[...]
+    return distill_loss(features, model.kernel[...], model.bias[...], teachers.transpose(1, 0, 2), tau)

@@ -19,6 +19,7 @@ from quire.common.layers.class_heads import cosine_logits
 from quire.common.layers.initialisers import normal
 from quire.common.losses.classification import smoothed_cross_entropy
 from quire.common.random import generator
+from quire.common.roots import root
 
 Head = Literal["linear", "cosine"]
 
@@ -93,7 +94,8 @@ def few_shot_accuracy(
 
 @partial(jax.jit, static_argnames=("head", "steps"))
 def _learn(features, support, query, start, scale, head, steps):
-    features = features / jnp.sqrt(jnp.mean(features**2))  # one scale for all sets, so that one rate suits them
+    size = root(jnp.mean(features**2))
+    features = features / jnp.where(size == 0, 1, size)  # one scale for all sets, so that one rate suits them
 
     def logits(params, z):
         return z @ params["w"].T + params["b"][None] if head == "linear" else cosine_logits(z, params["w"], scale)

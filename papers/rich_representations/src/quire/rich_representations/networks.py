@@ -76,10 +76,15 @@ class Student(nnx.Module):
     Args:
         trunk, dim, classes, rngs: as for a classifier.
         teachers: how many.
+        temperature: of the distillation, positive; a variable, so that students of several ones train side by side.
     """
 
-    def __init__(self, trunk: nnx.Module, dim: int, classes: int, teachers: int, *, rngs: nnx.Rngs):
+    def __init__(
+        self, trunk: nnx.Module, dim: int, classes: int, teachers: int, *, temperature: float = 2.0, rngs: nnx.Rngs
+    ):
         check_at_least("teachers", teachers)
+        check_positive("temperature", temperature)
+        self.temperature = nnx.Variable(jnp.asarray(temperature, jnp.float32))
         self.trunk = trunk
         self.kernel = nnx.Param(normal(0.01)(rngs.params(), (teachers, classes, dim)))
         self.bias = nnx.Param(jnp.zeros((teachers, classes)))

@@ -14,9 +14,8 @@ from flax import nnx
 from jaxtyping import Float
 
 from quire.common.claims import shared
-from quire.rich_representations.concatenation import concatenate
 from quire.rich_representations.config import Descent, Preset, Transfer
-from quire.rich_representations.distillation import Distillation
+from quire.rich_representations.distillation import distillation
 from quire.rich_representations.diversity import cka_matrix, disagreement
 from quire.rich_representations.episodes import (
     Models,
@@ -28,7 +27,7 @@ from quire.rich_representations.episodes import (
     train_episodes,
 )
 from quire.rich_representations.fine_tuning import cat_groups, fine_tune, joined, trunks_of, two_stage, with_fresh_heads
-from quire.rich_representations.networks import PYTORCH, Build, Classifier, Student, backbone, classifier
+from quire.rich_representations.networks import HE, PYTORCH, Build, Student, backbone, classifier
 from quire.rich_representations.probes import Parts, fit_probe
 from quire.rich_representations.tasks import Tasks, load_tasks, split_new, split_source
 
@@ -133,18 +132,26 @@ def side_by_side(setting: Setting, episodes: Models) -> Models:
 
 
 def distilled(setting: Setting, teachers: Models) -> Models:
-    """Trained students, one for every concatenation of teachers; of the width of one of them."""
-    config, tasks = setting.config, setting.tasks
-    each, build = len(teachers) // config.parts // len(setting.keys), setting.build()
-    students = []
+    """Trained students of the width of one teacher, one for every concatenation and every temperature, `[models, temperatures]`."""
+    config, tasks, build = setting.config, setting.tasks, setting.build()
+    each, students = len(teachers) // config.parts // len(setting.keys), []
     for key in setting.model_keys(5, each):
-        rngs = nnx.Rngs(key)
-        trunk, dim = build(config.width, rngs)
-        students.append(Student(trunk, dim, tasks.classes, config.parts, rngs=rngs))
+        for tau in config.temperatures:
+            rngs = nnx.Rngs(key)
+            trunk, dim = build(config.width, rngs)
+            students.append(Student(trunk, dim, tasks.classes, config.parts, temperature=tau, rngs=rngs))
     logits = logits_of(teachers, tasks.source.images)
     targets = logits.reshape(-1, config.parts, *logits.shape[1:]).transpose(0, 2, 1, 3)
-    descent, objective = config.distillation, Distillation(config.temperature)
-    return last(on_source(setting, stack_models(students), 5, descent, own=(targets,), objective=objective))
+    own = (np.repeat(targets, len(config.temperatures), axis=0),)
+    return last(on_source(setting, stack_models(students), 5, config.distillation, own=own, objective=distillation))
+
+
+def student_features(setting: Setting, teachers: Models) -> dict[str, np.ndarray]:
+    """Features of the students, by temperature."""
+    config = setting.config
+    features = features_of(distilled(setting, teachers), setting.tasks.new.images)
+    by_tau = features.reshape(-1, len(config.temperatures), *features.shape[1:]).swapaxes(0, 1)
+    return {f"DISTILL{config.parts}, tau = {tau:g}": x for tau, x in zip(config.temperatures, by_tau, strict=True)}
 
 
 def dim_of(classifiers: Models) -> int:
@@ -159,20 +166,18 @@ def source_accuracy(setting: Setting, logits: np.ndarray) -> Float[np.ndarray, "
     return by_seed(setting, accuracy(logits, setting.tasks.source.labels, index))
 
 
-def trained_networks(setting: Setting) -> dict[str, Models]:
-    """The episodes and their rivals on the source task."""
+def trained_networks(setting: Setting, *, gain: float = PYTORCH, each: int | None = None) -> dict[str, Models]:
+    """`each` episodes for every seed, and the rivals of the size of CATn: one wide network, and one of several trunks."""
     config = setting.config
-    start = fresh(setting, config.width, 1, config.episodes)
-    groups = config.episodes // config.parts
-    rivals = {
-        "wide": fresh(setting, config.width * config.parts, 2, groups),
+    each = each or config.episodes
+    start = fresh(setting, config.width, 1, each, gain=gain)
+    untrained = {
+        "single": start,
+        "wide": fresh(setting, config.width * config.parts, 2, each // config.parts, gain=gain),
         "wide & deep": side_by_side(setting, start),
     }
-    trained = {"single": last(on_source(setting, start, 1, config.source))}
-    for number, (name, models) in enumerate(rivals.items()):
-        trained[name] = last(on_source(setting, models, 10 + number, config.source))
-    trained["distilled"] = distilled(setting, trained["single"])
-    return trained
+    numbers = enumerate(untrained.items())
+    return {name: last(on_source(setting, models, 10 + number, config.source)) for number, (name, models) in numbers}
 
 
 def representations(setting: Setting, trained: Mapping[str, Models]) -> dict[str, np.ndarray]:
@@ -227,7 +232,7 @@ def transfer_study(preset: Preset, keys: jax.Array) -> dict:
     """
     setting = prepare(preset.transfer, keys)
     trained, tasks, n = trained_networks(setting), setting.tasks, preset.transfer.parts
-    features = representations(setting, trained)
+    features = representations(setting, trained) | student_features(setting, trained["single"])
     test, held = probe_all(setting, features | snapshot_features(setting))
     snaps = best_rate(setting, test, held)
     probe = {name: test[name] for name in features} | {name: snaps[name] for name in snaps if name != "high rate"}
@@ -264,6 +269,24 @@ def majority(setting: Setting) -> dict[str, np.ndarray]:
         "source": share(setting.tasks.source.labels, *setting.source),
         "new": share(setting.tasks.new.labels, setting.new.train, setting.new.test),
     }
+
+
+VARIANTS = ("He's weights", "twice the width", "ten times the decay")
+
+
+@shared
+def variants_study(preset: Preset, keys: jax.Array) -> dict:
+    """CATn and its rivals under other circumstances: test accuracies `[seeds, models]` of probes by variant and method."""
+    config, found = preset.transfer, {}
+    strong = replace(config.source, decays=tuple(10 * decay for decay in config.source.decays))
+    settings = (config, replace(config, width=2 * config.width), replace(config, source=strong))
+    for name, variant, gain in zip(VARIANTS, settings, (HE, PYTORCH, PYTORCH), strict=True):
+        setting = prepare(variant, keys)
+        trained = trained_networks(setting, gain=gain, each=config.parts)
+        features = {method: features_of(models, setting.tasks.new.images) for method, models in trained.items()}
+        features[f"CAT{config.parts}"] = cat_groups(features["single"], config.parts)
+        found[name] = probe_all(setting, features)[0]
+    return found
 
 
 @shared
