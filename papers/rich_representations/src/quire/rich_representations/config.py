@@ -83,7 +83,8 @@ class Transfer:
         source: how all networks are trained on the source task.
         high_rates: learning rates of the episodes that give snapshots; validation on the new task chooses.
         labels, validation: images of a new class to learn from, and to choose by.
-        probe: of linear probes.
+        probe: of linear probes with batch norm.
+        plain_probe: of linear probes without it, which take longer.
         fine_tuning: of whole networks on the new task.
         short_probe: of the head after fine-tuned parts are joined.
         distillation: of a student into which CATn goes.
@@ -100,9 +101,8 @@ class Transfer:
     labels: int = 25
     validation: int = 20
     probe: Descent = field(default_factory=lambda: Descent(280, 32, (0.1,), (1e-3, 1e-2, 1e-1), "steps", nesterov=True))
-    fine_tuning: Descent = field(
-        default_factory=lambda: Descent(200, 32, (0.005, 0.01, 0.05), (0.0, 5e-4), "cosine")
-    )
+    plain_probe: Descent = field(default_factory=lambda: Descent(600, 32, (0.1,), (1e-3, 1e-2, 1e-1), nesterov=True))
+    fine_tuning: Descent = field(default_factory=lambda: Descent(200, 32, (0.005, 0.01, 0.05), (0.0, 5e-4), "cosine"))
     short_probe: Descent = field(default_factory=lambda: Descent(8, 32, (0.001,), (0.0,)))
     distillation: Descent = field(default_factory=lambda: Descent(2000, 64, (0.005,), (5e-4,)))
     temperatures: tuple[float, ...] = (2.0, 10.0)
@@ -110,8 +110,8 @@ class Transfer:
     def __post_init__(self):
         for name in ("width", "parts", "labels", "validation"):
             check_at_least(name, getattr(self, name))
-        if self.episodes < self.parts or self.episodes % self.parts:
-            raise ValueError(f"episodes is {self.episodes}; it must be a multiple of parts, {self.parts}")
+        if self.episodes < 2 or self.episodes % self.parts or self.episodes % 2:
+            raise ValueError(f"episodes is {self.episodes}; it must be a positive multiple of parts, {self.parts}, and of 2")
         if self.source.steps % self.parts:
             raise ValueError(f"source has {self.source.steps} steps; a multiple of parts, {self.parts}, gives its snapshots")
         for name in ("high_rates", "temperatures"):
@@ -171,7 +171,7 @@ class Shift:
     distillation: Descent = field(default_factory=lambda: Descent(2000, 64, (0.005,)))
     temperature: float = 10.0
     lams: tuple[float, ...] = (1.0, 10.0, 100.0, 1000.0)
-    decays: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
+    decays: tuple[float, ...] = (1e-3, 1e-2)
     steps: int = 300
 
     def __post_init__(self):
@@ -199,6 +199,7 @@ STANDARD = Preset(
         width=32,
         source=Descent(2000, 128),
         probe=Descent(1400, 64, (0.1,), (1e-4, 1e-3, 1e-2, 1e-1), "steps", nesterov=True),
+        plain_probe=Descent(3000, 64, (0.1,), (1e-4, 1e-3, 1e-2, 1e-1), nesterov=True),
         fine_tuning=Descent(1000, 64, (0.005, 0.01, 0.05), (0.0, 1e-5, 1e-4, 5e-4), "cosine"),
         distillation=Descent(8000, 128, (0.005,)),
     ),
@@ -217,6 +218,7 @@ PAPER = Preset(
         labels=400,
         validation=50,
         probe=Descent(28 * 79, 256, (0.01,), (1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2), "steps", nesterov=True),
+        plain_probe=Descent(28 * 79, 256, (0.01,), (1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2), "steps", nesterov=True),
         fine_tuning=Descent(4000, 128, (0.005, 0.01, 0.05), (0.0, 1e-5, 1e-4, 5e-4), "cosine"),
         short_probe=Descent(2 * 79, 256, (0.001,), (0.0,)),
         distillation=Descent(40_000, 128, (0.02,), (5e-4,), "cosine"),

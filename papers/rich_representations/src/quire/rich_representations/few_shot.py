@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Float, Int, Num
 
 from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_finite
@@ -78,7 +78,8 @@ def few_shot_accuracy(
         key: for the initial heads.
         head: `"linear"`, or `"cosine"`, `scale <phi / |phi|, w / |w|>`.
         scale: of the cosines.
-        steps: of gradient descent on the whole support, with momentum 0.9 and a rate of 0.1 (2 for cosines, whose slopes are flat).
+        steps: of gradient descent on the whole support, with momentum 0.9 and a rate of 0.1; 2 for cosines, whose slopes are
+            flat.
 
     Raises:
         ValueError: for another head, features that are not finite, or no step.

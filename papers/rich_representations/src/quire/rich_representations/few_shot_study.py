@@ -14,7 +14,7 @@ from quire.rich_representations.transfer_study import transfer_study
 def few_shot_study(preset: Preset, keys: jax.Array) -> dict:
     """Mean accuracies `[seeds]` by method and head; all methods of a seed solve the same tasks.
 
-    Up to n models of a method are tried, whose mean counts.
+    The mean over two models of a method counts, where there are two.
     """
     config, n = preset.few_shot, preset.transfer.parts
     labels = load_tasks(preset.transfer.image_set).new.labels
@@ -29,7 +29,7 @@ def few_shot_study(preset: Preset, keys: jax.Array) -> dict:
             for name, values in by_method.items():
                 each = [
                     few_shot_accuracy(x, drawn, jax.random.fold_in(key, 4), head=head, steps=config.steps).mean()
-                    for x in features[name][:n]
+                    for x in features[name][:2]
                 ]
                 values.append(np.mean(each))
     return jax.tree.map(np.array, found, is_leaf=lambda x: isinstance(x, list))

@@ -23,7 +23,7 @@ class Environment(NamedTuple):
 def coloured(
     images: Float[np.ndarray, "n h w c"], classes: Int[np.ndarray, " n"], key: jax.Array, *, agreement: float, noise: float
 ) -> Environment:
-    """Coloured images with two labels (Arjovsky et al. 2019): the label says whether the class is odd, the colour what the label is, each with exceptions.
+    """Coloured images of two labels (Arjovsky et al. 2019): odd classes or even ones, and a colour that mostly goes with them.
 
     An image stands in one of two channels. The shape of the figure predicts the label with probability `1 - noise` everywhere,
     the channel with probability `agreement` in this environment alone.

@@ -79,9 +79,7 @@ class Student(nnx.Module):
         temperature: of the distillation, positive; a variable, so that students of several ones train side by side.
     """
 
-    def __init__(
-        self, trunk: nnx.Module, dim: int, classes: int, teachers: int, *, temperature: float = 2.0, rngs: nnx.Rngs
-    ):
+    def __init__(self, trunk: nnx.Module, dim: int, classes: int, teachers: int, *, temperature: float = 2.0, rngs: nnx.Rngs):
         check_at_least("teachers", teachers)
         check_positive("temperature", temperature)
         self.temperature = nnx.Variable(jnp.asarray(temperature, jnp.float32))

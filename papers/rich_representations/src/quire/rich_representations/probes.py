@@ -72,6 +72,7 @@ def fit_probe(
     keys: list[jax.Array],
     *,
     classes: int,
+    batch_norm: bool = True,
     start: Models | None = None,
 ) -> Probed:
     """Probe several representations of the same examples at once, each at every weight decay of the grid.
@@ -85,7 +86,8 @@ def fit_probe(
         descent: of the head and the norm; scale and shift are spared the decay.
         keys: one for every representation, for the order of the data.
         classes: number of classes.
-        start: heads to start from; by default fresh ones with batch norm.
+        batch_norm: of the features, before the head.
+        start: probes to start from; fresh ones by default.
 
     Returns:
         The probe of the best validation accuracy of every representation; the first of equals.
@@ -101,7 +103,7 @@ def fit_probe(
             "they need [models, examples, dim], [examples], models"
         )
     if start is None:
-        start = stack_models([LinearProbe(features.shape[2], classes, rngs=nnx.Rngs(key)) for key in keys])
+        start = stack_models([LinearProbe(features.shape[2], classes, batch_norm=batch_norm, rngs=nnx.Rngs(key)) for key in keys])
     batches = episode_batches(keys, parts.train, descent.batch_size, descent.steps)
     # the objective wants (inputs, labels); features are a model's own, so are labels by their side
     own = features, np.broadcast_to(labels, features.shape[:2])

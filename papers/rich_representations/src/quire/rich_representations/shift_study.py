@@ -124,11 +124,11 @@ def shift_study(preset: Preset, keys: jax.Array) -> dict:
 
 def _of_seed(data: Coloured, config: Shift, key: jax.Array) -> dict:
     n = config.parts
-    episodes = train_on(data, config, config.width, 1, 2 * n, key)
-    wide = train_on(data, config, n * config.width, 2, 2, key)
+    episodes = train_on(data, config, config.width, 1, n, key)
+    wide = train_on(data, config, n * config.width, 2, 1, key)
     single = features_of(episodes, data.images)
     features = {"ERM": single, f"CAT{n}": cat_groups(single, n), "wide": features_of(wide, data.images)}
-    features[f"DISTILL{n}"] = features_of(student(data, config, episodes.take(slice(0, n)), key), data.images)
+    features[f"DISTILL{n}"] = features_of(student(data, config, episodes, key), data.images)
     by_init = {name: head_accuracies(x, data, config) for name, x in features.items()}
     right = logits_of(episodes, data.images).argmax(-1) == data.labels
     train, *_, test = data.parts

@@ -54,7 +54,9 @@ def load_tasks(image_set: str) -> Tasks:
     return Tasks(Pool(images[source], labels[source]), Pool(images[new], labels[new] - half), half, name)
 
 
-def split_source(pool: Pool, key: jax.Array, test_share: float = 1 / 3) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]:
+def split_source(
+    pool: Pool, key: jax.Array, test_share: float = 1 / 3
+) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]:
     """Indices to train on and to test on, at random."""
     order = generator(key).permutation(len(pool.labels)).astype(np.int32)
     cut = round(len(order) * test_share)

@@ -64,9 +64,7 @@ def _population(px, py, logits):
     return floating(px, py, logits)
 
 
-def ridge_objective(
-    features: Num[AnyArray, "n dim"], targets: Num[AnyArray, "n k"], ridge: float | Array
-) -> Float[Array, ""]:
+def ridge_objective(features: Num[AnyArray, "n dim"], targets: Num[AnyArray, "n k"], ridge: float | Array) -> Float[Array, ""]:
     """`min_W |X W - T|^2 + lambda |W|^2`, the best training objective of a linear readout.
 
     More features never raise it: `W` of zeros on the new ones is allowed, and costs nothing.

@@ -96,9 +96,11 @@ def by_seed(setting: Setting, values: np.ndarray) -> np.ndarray:
     return values.reshape(len(setting.keys), -1, *values.shape[1:])
 
 
-def probe_all(setting: Setting, features: Features) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def probe_all(
+    setting: Setting, features: Features, descent: Descent | None = None, *, batch_norm: bool = True
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Test and validation accuracies `[seeds, models of a seed]` of linear probes; one program for every size of features."""
-    pool, config, found, held = setting.tasks.new, setting.config, {}, {}
+    pool, found, held = setting.tasks.new, {}, {}
     for dim in sorted({x.shape[-1] for x in features.values()}):
         names = [name for name, x in features.items() if x.shape[-1] == dim]
         together = np.concatenate([by_seed(setting, features[name]) for name in names], axis=1)
@@ -107,9 +109,10 @@ def probe_all(setting: Setting, features: Features) -> tuple[dict[str, np.ndarra
             flat,
             pool.labels,
             setting.parts(len(flat)),
-            config.probe,
+            descent or setting.config.probe,
             setting.model_keys(900, each),
             classes=setting.tasks.classes,
+            batch_norm=batch_norm,
         )
         ends = np.cumsum([len(features[name]) // len(setting.keys) for name in names])[:-1]
         for target, values in ((found, probed.test), (held, probed.validation)):
@@ -118,9 +121,9 @@ def probe_all(setting: Setting, features: Features) -> tuple[dict[str, np.ndarra
 
 
 def snapshots(setting: Setting) -> Models:
-    """Snapshots of one episode for every concatenation, `[models, rates, snapshots, ...]`."""
+    """Snapshots of one episode for every seed, `[seeds, rates, snapshots, ...]`."""
     config = setting.config
-    models = fresh(setting, config.width, 3, config.episodes // config.parts)
+    models = fresh(setting, config.width, 3, 1)
     return on_source(setting, models, 3, replace(config.source, rates=config.high_rates), snapshots=config.parts)
 
 
@@ -128,22 +131,22 @@ def side_by_side(setting: Setting, episodes: Models) -> Models:
     """Networks of several trunks with one head, trained jointly from the weights that the trunks of CATn start from."""
     n = setting.config.parts
     cats = joined(trunks_of(episodes), n)
-    return with_fresh_heads(cats, n * dim_of(episodes), setting.tasks.classes, setting.model_keys(4, len(cats) // len(setting.keys)))
+    return with_fresh_heads(
+        cats, n * dim_of(episodes), setting.tasks.classes, setting.model_keys(4, len(cats) // len(setting.keys))
+    )
 
 
 def distilled(setting: Setting, teachers: Models) -> Models:
-    """Trained students of the width of one teacher, one for every concatenation and every temperature, `[models, temperatures]`."""
-    config, tasks, build = setting.config, setting.tasks, setting.build()
-    each, students = len(teachers) // config.parts // len(setting.keys), []
-    for key in setting.model_keys(5, each):
+    """Students of the width of one teacher, from the first concatenation of every seed, `[seeds * temperatures]`."""
+    config, tasks, build, students = setting.config, setting.tasks, setting.build(), []
+    for key in setting.model_keys(5, 1):
         for tau in config.temperatures:
             rngs = nnx.Rngs(key)
             trunk, dim = build(config.width, rngs)
             students.append(Student(trunk, dim, tasks.classes, config.parts, temperature=tau, rngs=rngs))
-    logits = logits_of(teachers, tasks.source.images)
-    targets = logits.reshape(-1, config.parts, *logits.shape[1:]).transpose(0, 2, 1, 3)
-    own = (np.repeat(targets, len(config.temperatures), axis=0),)
-    return last(on_source(setting, stack_models(students), 5, config.distillation, own=own, objective=distillation))
+    logits = by_seed(setting, logits_of(teachers, tasks.source.images))[:, : config.parts]
+    targets = np.repeat(logits.transpose(0, 2, 1, 3), len(config.temperatures), axis=0)
+    return last(on_source(setting, stack_models(students), 5, config.distillation, own=(targets,), objective=distillation))
 
 
 def student_features(setting: Setting, teachers: Models) -> dict[str, np.ndarray]:
@@ -166,14 +169,13 @@ def source_accuracy(setting: Setting, logits: np.ndarray) -> Float[np.ndarray, "
     return by_seed(setting, accuracy(logits, setting.tasks.source.labels, index))
 
 
-def trained_networks(setting: Setting, *, gain: float = PYTORCH, each: int | None = None) -> dict[str, Models]:
-    """`each` episodes for every seed, and the rivals of the size of CATn: one wide network, and one of several trunks."""
+def trained_networks(setting: Setting, *, gain: float = PYTORCH) -> dict[str, Models]:
+    """The episodes of every seed, and the rivals of the size of CATn: one wide network, and one of several trunks."""
     config = setting.config
-    each = each or config.episodes
-    start = fresh(setting, config.width, 1, each, gain=gain)
+    start = fresh(setting, config.width, 1, config.episodes, gain=gain)
     untrained = {
         "single": start,
-        "wide": fresh(setting, config.width * config.parts, 2, each // config.parts, gain=gain),
+        "wide": fresh(setting, config.width * config.parts, 2, config.episodes // config.parts, gain=gain),
         "wide & deep": side_by_side(setting, start),
     }
     numbers = enumerate(untrained.items())
@@ -226,15 +228,18 @@ def transfer_study(preset: Preset, keys: jax.Array) -> dict:
     """Networks of all seeds, trained on the source task, and linear probes of their features on the new one.
 
     Returns:
-        `probe`: test accuracies `[seeds, models]` by method. `source`: accuracies of the networks on the source task, alike, and of
-        CATn with the head of `cat_head`. `cka [seeds, n, n]` and `disagreement [seeds]` of the episodes. `features
-        [seeds, models, examples, dim]` by method, `networks` as models `[seeds, models, ...]`. `high rate`, `majority`, `name`.
+        `probe`: test accuracies `[seeds, models]` by method; `plain`: of probes without batch norm. `source`: accuracies of the
+        networks on the source task, and of CATn with the head of `cat_head`. `cka [seeds, n, n]` and `disagreement [seeds]` of the
+        episodes. `features [seeds, models, examples, dim]` by method; `networks`: models `[seeds, models, ...]`. `high rate`,
+        `majority`, `name`.
     """
     setting = prepare(preset.transfer, keys)
     trained, tasks, n = trained_networks(setting), setting.tasks, preset.transfer.parts
     features = representations(setting, trained) | student_features(setting, trained["single"])
     test, held = probe_all(setting, features | snapshot_features(setting))
     snaps = best_rate(setting, test, held)
+    rivals = {name: features[name] for name in (f"CAT{n}", "wide", "wide & deep")}
+    plain, _ = probe_all(setting, rivals, preset.transfer.plain_probe, batch_norm=False)
     probe = {name: test[name] for name in features} | {name: snaps[name] for name in snaps if name != "high rate"}
 
     logits = {name: logits_of(trained[name], tasks.source.images) for name in ("single", "wide", "wide & deep")}
@@ -244,6 +249,7 @@ def transfer_study(preset: Preset, keys: jax.Array) -> dict:
     source[f"CAT{n}"] = source_accuracy(setting, ensemble)
     return {
         "probe": probe,
+        "plain": plain,
         "source": source,
         "cka": np.stack([np.asarray(cka_matrix(x)) for x in by_seed(setting, features["single"])]),
         "disagreement": np.array([disagreement(x[:, i]) for x, i in zip(episodes, setting.source[1], strict=True)]),
@@ -282,7 +288,7 @@ def variants_study(preset: Preset, keys: jax.Array) -> dict:
     settings = (config, replace(config, width=2 * config.width), replace(config, source=strong))
     for name, variant, gain in zip(VARIANTS, settings, (HE, PYTORCH, PYTORCH), strict=True):
         setting = prepare(variant, keys)
-        trained = trained_networks(setting, gain=gain, each=config.parts)
+        trained = trained_networks(setting, gain=gain)
         features = {method: features_of(models, setting.tasks.new.images) for method, models in trained.items()}
         features[f"CAT{config.parts}"] = cat_groups(features["single"], config.parts)
         found[name] = probe_all(setting, features)[0]
