@@ -19,7 +19,7 @@ from quire.rich_representations.episodes import (
     stack_models,
     train_episodes,
 )
-from quire.rich_representations.few_shot import FewShot, few_shot_accuracy, few_shot_episodes
+from quire.rich_representations.few_shot import FewShot, cosine_logits, few_shot_accuracy, few_shot_episodes
 from quire.rich_representations.fine_tuning import cat_groups, fine_tune, joined, trunks_of, two_stage, with_fresh_heads
 from quire.rich_representations.group_shift import Environment, Heads, coloured, fit_heads, vrex
 from quire.rich_representations.networks import Classifier, Perceptron, Student, backbone, classifier
@@ -59,6 +59,7 @@ __all__ = [
     "classifier",
     "coloured",
     "concatenate",
+    "cosine_logits",
     "cross_entropy",
     "disagreement",
     "distill_loss",

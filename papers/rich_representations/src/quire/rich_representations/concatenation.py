@@ -13,7 +13,7 @@ from quire.common.checks import check_at_least, floating
 from quire.common.train.seeds import stack
 
 
-def cat_features(trunks: Sequence[Callable[[Array], Array]], x: Num[Array, "batch ..."]) -> Float[Array, "batch features"]:
+def cat_features(trunks: Sequence[Callable[[Array], Array]], x: Num[AnyArray, "batch ..."]) -> Float[Array, "batch features"]:
     """`phi(x) = [phi_1(x); ...; phi_n(x)]`, of representations of any sizes.
 
     Args:
@@ -30,6 +30,7 @@ def cat_features(trunks: Sequence[Callable[[Array], Array]], x: Num[Array, "batc
     [[2.0, 6.0, 1.0]]
     """
     check_at_least("number of trunks", len(trunks))
+    x = jnp.asarray(x)
     parts = [trunk(x) for trunk in trunks]
     if any(part.ndim != 2 or len(part) != len(x) for part in parts):
         raise ValueError(f"trunks gave shapes {[part.shape for part in parts]}; they need rows [{len(x)}, features]")
@@ -38,7 +39,7 @@ def cat_features(trunks: Sequence[Callable[[Array], Array]], x: Num[Array, "batc
 
 def cat_head(
     weights: Num[AnyArray, "n classes features"], biases: Num[AnyArray, "n classes"]
-) -> tuple[Float[Array, "classes n*features"], Float[Array, " classes"]]:
+) -> tuple[Float[Array, "classes joint"], Float[Array, " classes"]]:
     """The head on CATn whose logits are the mean of the n models' logits: `W = [w_1, ..., w_n] / n`, `b = mean_i b_i`.
 
     The authors' `cat_weights`: where training on a concatenation starts.
@@ -81,7 +82,7 @@ class Concatenation(nnx.Module):
     def __init__(self, trunks: nnx.Module):
         self.trunks = trunks
 
-    def __call__(self, x: Num[Array, "batch ..."]) -> Float[Array, "batch features"]:
+    def __call__(self, x: Num[AnyArray, "batch ..."]) -> Float[Array, "batch features"]:
         """Features `[batch, n f]`, the first part first."""
         parts = nnx.vmap(lambda trunk, x: trunk(x), in_axes=(0, None))(self.trunks, x)
         return jnp.moveaxis(parts, 0, 1).reshape(len(x), -1)

@@ -65,7 +65,7 @@ class Descent:
         factors = {
             "constant": np.ones(self.steps),
             "cosine": (1 + np.cos(np.pi * done / self.steps)) / 2,
-            "steps": 0.1 ** sum((28 * done >= part * self.steps).astype(int) for part in (8, 16, 24)),
+            "steps": 0.1 ** np.searchsorted([8, 16, 24], 28 * done / self.steps, side="right"),
         }
         return factors[self.schedule].astype(np.float32)
 

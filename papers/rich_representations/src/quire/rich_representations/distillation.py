@@ -6,15 +6,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_positive, floating
 from quire.rich_representations.networks import Student
 
 
 def distill_loss(
-    features: Num[Array, "batch dim"],
-    weights: Num[Array, "n classes dim"],
-    biases: Num[Array, "n classes"],
-    teacher_logits: Num[Array, "n batch classes"],
+    features: Num[AnyArray, "batch dim"],
+    weights: Num[AnyArray, "n classes dim"],
+    biases: Num[AnyArray, "n classes"],
+    teacher_logits: Num[AnyArray, "n batch classes"],
     temperature: float | Array,
 ) -> Float[Array, ""]:
     """`sum_i tau^2 mean_x KL(softmax(t_i / tau) || softmax((v_i phi + c_i) / tau))`, a sum over teachers.

@@ -38,7 +38,9 @@ class Models(NamedTuple):
     graph: nnx.GraphDef
     state: Any
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """How many there are on the first axis."""
         return len(jax.tree.leaves(self.state)[0])
 
     def take(self, index: Any) -> "Models":
@@ -105,8 +107,8 @@ def train_episodes(
         TrainingDiverged: naming the episode, if a loss or a variable is not finite.
     """
     steps = descent.steps
-    if batches.ndim != 3 or batches.shape[:2] != (len(models), steps):
-        raise ValueError(f"batches has shape {batches.shape}; it needs [{len(models)}, {steps}, batch]")
+    if batches.ndim != 3 or batches.shape[:2] != (models.size, steps):
+        raise ValueError(f"batches has shape {batches.shape}; it needs [{models.size}, {steps}, batch]")
     check_at_least("snapshots", snapshots)
     if steps % snapshots:
         raise ValueError(f"snapshots is {snapshots}; it must divide the {steps} steps")
@@ -119,7 +121,7 @@ def train_episodes(
     state, losses = _train(
         models.graph, objective, descent.optimiser, models.state, data, own, periods, rates, decays, descent.factors()
     )
-    check_losses(np.asarray(losses).reshape(len(models) * len(rates), -1))
+    check_losses(np.asarray(losses).reshape(models.size * len(rates), -1))
     check_state(state, 0, steps, of_seeds=True)
     return Models(models.graph, state)
 
@@ -163,18 +165,18 @@ def _no_norms(params):
 
 
 def episode_batches(
-    keys: Sequence[jax.Array], pools: Sequence[Int[np.ndarray, " n"]], batch_size: int, steps: int
+    keys: Sequence[jax.Array], pools: Int[np.ndarray, "models n"], batch_size: int, steps: int
 ) -> Int[np.ndarray, "models steps batch"]:
     """Batches for every model, each in the order of its own key, from its own pool of examples.
 
     A pool that is smaller than a batch is seen whole in every step.
 
     Raises:
-        ValueError: if keys and pools are not equally many, or the pools differ in size.
+        ValueError: if keys and pools are not equally many.
     """
-    if len(keys) != len(pools) or len({len(pool) for pool in pools}) != 1:
-        raise ValueError(f"there are {len(keys)} keys and pools of {[len(p) for p in pools]}; a pool each, all of one size")
-    size = min(batch_size, len(pools[0]))
+    if pools.ndim != 2 or len(keys) != len(pools):
+        raise ValueError(f"pools has shape {pools.shape} for {len(keys)} keys; it needs [{len(keys)}, examples]")
+    size = min(batch_size, pools.shape[1])
     return np.stack([pool[epoch_indices(key, len(pool), size, steps)] for key, pool in zip(keys, pools, strict=True)])
 
 

@@ -11,15 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float, Int, Num
+from jaxtyping import Array, Float, Int, Num
 
 from quire.common.arrays import AnyArray
-from quire.common.checks import check_at_least, check_finite
-from quire.common.layers.class_heads import cosine_logits
+from quire.common.checks import check_at_least, check_finite, floating
 from quire.common.layers.initialisers import normal
+from quire.common.layers.nested import unit_rows
 from quire.common.losses.classification import smoothed_cross_entropy
 from quire.common.random import generator
-from quire.common.roots import root
+from quire.common.roots import length, root
 
 Head = Literal["linear", "cosine"]
 
@@ -34,6 +34,23 @@ class FewShot(NamedTuple):
 
     support: Int[np.ndarray, "tasks ways shots"]
     query: Int[np.ndarray, "tasks ways queries"]
+
+
+def cosine_logits(
+    features: Num[AnyArray, "*batch dim"], weights: Num[AnyArray, "classes dim"], scale: float | Array = 2.0
+) -> Float[Array, "*batch classes"]:
+    """`scale <phi / (|phi| + 1e-5), w / |w|>`, the head of Chen et al.: the features' length is never quite divided out.
+
+    Raises:
+        ValueError: if the dimensions differ, or weights is no `[classes, dim]`.
+
+    >>> print(cosine_logits(jnp.array([[3.0, 0.0]]), jnp.array([[2.0, 0.0], [0.0, -1.0]])).round(3) + 0.0)
+    [[2. 0.]]
+    """
+    if weights.ndim != 2 or features.shape[-1:] != weights.shape[1:]:
+        raise ValueError(f"features has shape {features.shape}; weights {weights.shape} need [classes, dim], one dim")
+    features, weights = floating(features, weights)
+    return scale * (features / (length(features)[..., None] + 1e-5)) @ unit_rows(weights).T
 
 
 def few_shot_episodes(

@@ -15,15 +15,16 @@ def bars(
 ) -> Figure:
     """Accuracies `[seeds]` of methods as horizontal bars, a dot for every seed."""
     figure, ((axes,),) = plots.axes(width=6, height=0.34 * len(values) + 0.9)
-    for place, (name, numbers) in enumerate(reversed(values.items())):
-        numbers, colour = 100 * np.asarray(numbers), colours.get(name, GREY)
+    names = list(values)[::-1]
+    for place, name in enumerate(names):
+        numbers, colour = 100 * np.asarray(values[name]), colours.get(name, GREY)
         axes.barh(place, numbers.mean(), color=colour, alpha=0.4)
         axes.plot(numbers, place + np.linspace(-0.2, 0.2, len(numbers)), "o", color=colour, ms=3.5)
         axes.annotate(f"{numbers.mean():.1f}", (101, place), va="center", fontsize=9, annotation_clip=False)
     if majority is not None:
         axes.axvline(100 * majority, color="black", lw=0.8, ls=":")
         axes.annotate("majority class", (100 * majority, len(values) - 0.45), ha="center", va="bottom", fontsize=8)
-    axes.set_yticks(range(len(values)), list(reversed(values)))
+    axes.set_yticks(range(len(values)), names)
     axes.set(xlabel=xlabel or "accuracy on the new task (%)", xlim=(0, 100))
     return figure
 

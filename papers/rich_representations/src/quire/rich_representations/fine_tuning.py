@@ -28,7 +28,7 @@ def with_fresh_heads(trunks: Models, dim: int, classes: int, keys: Sequence[jax.
 
 def joined(trunks: Models, n: int) -> Models:
     """CATn of every n consecutive trunks, as trunks."""
-    cats = [concatenate(trunks.graph, trunks.take(slice(i, i + n)).state) for i in range(0, len(trunks), n)]
+    cats = [concatenate(trunks.graph, trunks.take(slice(i, i + n)).state) for i in range(0, trunks.size, n)]
     return stack_models(cats)
 
 
@@ -47,10 +47,10 @@ def fine_tune(models: Models, pool: Pool, parts: Parts, descent: Descent, keys: 
     Returns:
         The chosen networks, and their accuracies on the test images.
     """
-    batches = episode_batches(keys, list(parts.train), descent.batch_size, descent.steps)
+    batches = episode_batches(keys, parts.train, descent.batch_size, descent.steps)
     trained = train_episodes(models, tuple(pool), batches, descent)
     logits = logits_of(trained.take((slice(None), slice(None), -1)).flat(2), pool.images)
-    logits = logits.reshape(len(models), -1, *logits.shape[1:])
+    logits = logits.reshape(models.size, -1, *logits.shape[1:])
     return choose(trained, logits, pool.labels, parts, descent)
 
 
@@ -76,12 +76,12 @@ def two_stage(
     for kernel, bias in zip(kernels, biases, strict=True):
         probe = LinearProbe(joint.shape[2], classes, batch_norm=False, rngs=nnx.Rngs(0))
         weights, offset = cat_head(kernel.transpose(0, 2, 1), bias)
-        probe.head.kernel[...], probe.head.bias[...] = weights.T, offset
+        probe.head.kernel, probe.head.bias = nnx.Param(weights.T), nnx.Param(offset)
         starts.append(probe)
     return fit_probe(joint, pool.labels, parts, descent, list(keys), classes=classes, start=stack_models(starts))
 
 
-def cat_groups(features: Float[np.ndarray, "models examples dim"], n: int) -> Float[np.ndarray, "groups examples n*dim"]:
+def cat_groups(features: Float[np.ndarray, "models examples dim"], n: int) -> Float[np.ndarray, "groups examples joint"]:
     """Cached features of every n consecutive models side by side: CATn without running a network again.
 
     Raises:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
-from quire.common.checks import check_at_least, check_finite, check_ids, floating
+from quire.common.checks import check_at_least, check_finite, check_ids, floating, is_concrete
 from quire.common.losses.classification import smoothed_cross_entropy
 from quire.common.random import generator
 
@@ -65,7 +65,7 @@ def vrex(losses: Num[Array, " environments"], lam: float | Array) -> Float[Array
     if losses.ndim != 1:
         raise ValueError(f"losses has shape {losses.shape}; it must be [environments]")
     check_at_least("number of environments", len(losses))
-    if not isinstance(lam, jax.core.Tracer) and not np.asarray(lam) >= 0:
+    if is_concrete(lam) and not np.asarray(lam) >= 0:
         raise ValueError(f"lam is {lam}; it must be at least 0")
     (losses,) = floating(losses)
     mean = losses.mean()

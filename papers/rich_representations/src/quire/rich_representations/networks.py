@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
+from quire.common.arrays import AnyArray
 from quire.common.checks import check_at_least, check_positive
 from quire.common.layers.initialisers import normal
 from quire.common.layers.resnet import ResNet
@@ -42,9 +43,9 @@ class Perceptron(nnx.Module):
         sizes = pairwise(widths)
         self.layers = nnx.List([nnx.Linear(a, b, kernel_init=normal((gain / a) ** 0.5), rngs=rngs) for a, b in sizes])
 
-    def __call__(self, x: Num[Array, "batch ..."]) -> Float[Array, "batch features"]:
+    def __call__(self, x: Num[AnyArray, "batch ..."]) -> Float[Array, "batch features"]:
         """Features of a batch."""
-        h = x.reshape(len(x), -1)
+        h = jnp.asarray(x).reshape(len(x), -1)
         for layer in self.layers:
             h = jax.nn.relu(layer(h))
         return h
@@ -65,7 +66,7 @@ class Classifier(nnx.Module):
         self.trunk = trunk
         self.head = nnx.Linear(dim, classes, kernel_init=normal(0.01), rngs=rngs)
 
-    def __call__(self, x: Num[Array, "batch ..."]) -> Float[Array, "batch classes"]:
+    def __call__(self, x: Num[AnyArray, "batch ..."]) -> Float[Array, "batch classes"]:
         """Logits."""
         return self.head(self.trunk(x))
 

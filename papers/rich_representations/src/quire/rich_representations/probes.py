@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
@@ -38,7 +39,8 @@ class LinearProbe(nnx.Module):
 
     def __call__(self, features: Num[Array | np.ndarray, "batch features"]) -> Float[Array, "batch classes"]:
         """Logits; statistics of the batch in training, running ones in evaluation."""
-        return self.head(features if self.norm is None else self.norm(features))
+        x = jnp.asarray(features)
+        return self.head(x if self.norm is None else self.norm(x))
 
 
 class Probed(NamedTuple):
@@ -115,7 +117,7 @@ def choose(
     trained: Models, logits: Float[np.ndarray, "models grid examples classes"], labels: np.ndarray, parts: Parts, descent: Descent
 ) -> Probed:
     """Of every model the setting with the best validation accuracy; the first of equals."""
-    settings, rows = len(descent.grid), np.arange(len(trained))
+    settings, rows = len(descent.grid), np.arange(trained.size)
     held, test = (
         accuracy(logits, labels, np.repeat(index[:, None], settings, axis=1)) for index in (parts.validation, parts.test)
     )

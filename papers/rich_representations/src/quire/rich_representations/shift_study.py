@@ -68,7 +68,7 @@ def train_on(data: Coloured, config: Shift, width: int, number: int, count: int,
     keys = [jax.random.fold_in(key, 1000 * number + i) for i in range(count)]
     build = backbone("perceptron", data.images.shape[1:])
     models = stack_models([classifier(build, width, LABELS, k) for k in keys])
-    batches = episode_batches(keys, [data.parts[0]] * count, config.training.batch_size, config.training.steps)
+    batches = episode_batches(keys, np.tile(data.parts[0], (count, 1)), config.training.batch_size, config.training.steps)
     return train_episodes(models, (data.images, data.labels), batches, config.training).take((slice(None), 0, -1))
 
 
@@ -78,7 +78,7 @@ def student(data: Coloured, config: Shift, teachers: Models, key: jax.Array) -> 
     trunk, dim = backbone("perceptron", data.images.shape[1:])(config.width, rngs)
     models = stack_models([Student(trunk, dim, LABELS, config.parts, temperature=config.temperature, rngs=rngs)])
     targets = logits_of(teachers, data.images).transpose(1, 0, 2)[None]
-    batches = episode_batches([key], [data.parts[0]], descent.batch_size, descent.steps)
+    batches = episode_batches([key], data.parts[0][None], descent.batch_size, descent.steps)
     arrays = data.images, data.labels
     return train_episodes(models, arrays, batches, descent, own=(targets,), objective=distillation).take((slice(None), 0, -1))
 

@@ -79,7 +79,7 @@ def fresh(setting: Setting, width: int, number: int, each: int, *, gain: float =
 
 def on_source(setting: Setting, models: Models, number: int, descent: Descent, **options) -> Models:
     """Train on the source task, every model in an order of its own."""
-    each = len(models) // len(setting.keys)
+    each = models.size // len(setting.keys)
     batches = episode_batches(
         setting.model_keys(number, each), np.repeat(setting.source[0], each, axis=0), descent.batch_size, descent.steps
     )
@@ -132,7 +132,7 @@ def side_by_side(setting: Setting, episodes: Models) -> Models:
     n = setting.config.parts
     cats = joined(trunks_of(episodes), n)
     return with_fresh_heads(
-        cats, n * dim_of(episodes), setting.tasks.classes, setting.model_keys(4, len(cats) // len(setting.keys))
+        cats, n * dim_of(episodes), setting.tasks.classes, setting.model_keys(4, cats.size // len(setting.keys))
     )
 
 
@@ -229,7 +229,7 @@ def transfer_study(preset: Preset, keys: jax.Array) -> dict:
 
     Returns:
         `probe`: test accuracies `[seeds, models]` by method; `plain`: of probes without batch norm. `source`: accuracies of the
-        networks on the source task, and of CATn with the head of `cat_head`. `cka [seeds, n, n]` and `disagreement [seeds]` of the
+        networks on the source task, and of CATn with the head of `cat_head`. `cka [seeds, n, n]` and `disagreement [seeds]` of
         episodes. `features [seeds, models, examples, dim]` by method; `networks`: models `[seeds, models, ...]`. `high rate`,
         `majority`, `name`.
     """
@@ -313,9 +313,9 @@ def fine_tuning_study(preset: Preset, keys: jax.Array) -> dict:
     trunks["joint"], dims["joint"] = joined(trunks["single"], n), n * dims["single"]
     tuned = {}
     for number, (name, of) in enumerate(trunks.items()):
-        count = len(of) // len(keys)
+        count = of.size // len(keys)
         models = with_fresh_heads(of, dims[name], classes, setting.model_keys(20 + number, count))
-        parts, orders = setting.parts(len(models)), setting.model_keys(30 + number, count)
+        parts, orders = setting.parts(models.size), setting.model_keys(30 + number, count)
         tuned[name] = fine_tune(models, pool, parts, descent, orders)
     final = two_stage(
         tuned["single"].probes, pool, setting.parts(len(keys)), n, config.short_probe, setting.model_keys(40, 1), classes
