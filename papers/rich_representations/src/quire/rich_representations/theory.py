@@ -77,7 +77,7 @@ def ridge_objective(features: Num[AnyArray, "n dim"], targets: Num[AnyArray, "n 
     Raises:
         ValueError: for a ridge that is not positive, or shapes that do not fit.
 
-    >>> print(ridge_objective(jnp.ones((2, 1)), jnp.ones((2, 1)), 2.0))
+    >>> print(ridge_objective(jnp.ones((2, 1)), jnp.ones((2, 1)), 2.0).round(4))
     1.0
     """
     check_positive("ridge", ridge)
