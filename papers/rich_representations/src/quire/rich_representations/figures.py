@@ -36,7 +36,7 @@ def alike_and_different(source: np.ndarray, new: np.ndarray, cka: np.ndarray) ->
         axes.bar(range(len(values)), 100 * values, color=BLUE, alpha=0.6)
         axes.set(title=title, xlabel="episode", ylabel="accuracy (%)", ylim=(0, 100), xticks=range(len(values)))
     picture = panels[2].imshow(cka, vmin=0, vmax=1, cmap="viridis")
-    panels[2].set(title="CKA of the features", xlabel="episode", ylabel="episode")
+    panels[2].set(title="CKA of the features", xlabel="episode", ylabel="episode", xticks=range(len(cka)), yticks=range(len(cka)))
     figure.colorbar(picture, ax=panels[2], shrink=0.8)
     return figure
 
@@ -64,12 +64,14 @@ def environments(images: Sequence[np.ndarray], titles: Sequence[str]) -> Figure:
     return figure
 
 
-def heads(accuracies: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
-    """Accuracies `[seeds]` outside the training environments by kind of head, a bar for every representation."""
+def heads(accuracies: Mapping[str, Mapping[str, np.ndarray]], n: int) -> Figure:
+    """Accuracies `[seeds]` outside the training environments by kind of head, a bar for every representation; n parts."""
     figure, ((axes,),) = plots.axes(width=7, height=3.4)
-    names = list(next(iter(accuracies.values())))
+    known = {"ERM": GREY, "wide": BLUE, f"DISTILL{n}": GREEN, f"CAT{n}": RED}
+    names = [name for name in known if name in next(iter(accuracies.values()))]
     width = 0.8 / len(names)
-    for number, (name, colour) in enumerate(zip(names, (GREY, RED, BLUE, GREEN), strict=False)):
+    for number, name in enumerate(names):
+        colour = known[name]
         means = [100 * np.mean(of[name]) for of in accuracies.values()]
         places = np.arange(len(accuracies)) + (number - (len(names) - 1) / 2) * width
         axes.bar(places, means, width, color=colour, alpha=0.6, label=name)

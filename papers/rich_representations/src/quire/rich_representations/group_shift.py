@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float, Int, Num
 
 from quire.common.checks import check_at_least, check_finite, check_ids, floating, is_concrete
@@ -120,6 +121,8 @@ def fit_heads(
 
 @partial(jax.jit, static_argnames=("classes", "steps"))
 def _descend(features, labels, lams, decays, rate, classes, steps):
+    tx = optax.sgd(rate, momentum=0.9)
+
     def one(x, y, lam, decay):
         def objective(params, lam):
             w, b = params
@@ -129,11 +132,10 @@ def _descend(features, labels, lams, decays, rate, classes, steps):
         def step(carry, number):
             params, moments = carry
             slope = jax.grad(objective)(params, jnp.where(number * 10 < steps, 0.0, lam))
-            moments = jax.tree.map(lambda m, g: 0.9 * m + g, moments, slope)
-            return (jax.tree.map(lambda p, m: p - rate * m, params, moments), moments), None
+            updates, moments = tx.update(slope, moments)
+            return (optax.apply_updates(params, updates), moments), None
 
         params = jnp.zeros((x.shape[-1], classes)), jnp.zeros(classes)
-        start = params, jax.tree.map(jnp.zeros_like, params)
-        return jax.lax.scan(step, start, jnp.arange(steps))[0][0]
+        return jax.lax.scan(step, (params, tx.init(params)), jnp.arange(steps))[0][0]
 
     return jax.vmap(jax.vmap(one, in_axes=(None, None, 0, 0)), in_axes=(0, 0, None, None))(features, labels, lams, decays)
