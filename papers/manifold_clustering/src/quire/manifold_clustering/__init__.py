@@ -1,7 +1,7 @@
 """MLC: images on manifolds become orthogonal subspaces and are clustered at once, by coding rates and a Sinkhorn layer.
 
-Ding, Tong, Chan, Dai, Ma and Haeffele, *Unsupervised Manifold Linearizing and Clustering*, ICCV 2023, arXiv 2301.01805. The authors'
-code could not be read; where the paper leaves something open, the related codes CPP (LeslieTrue/CPP) and NMCE
+Ding, Tong, Chan, Dai, Ma and Haeffele, *Unsupervised Manifold Linearizing and Clustering*, ICCV 2023, arXiv 2301.01805. The
+authors' code could not be read; where the paper leaves something open, the related codes CPP (LeslieTrue/CPP) and NMCE
 (zengyi-li/NMCE-release) decide, and the docstrings say so.
 """
 

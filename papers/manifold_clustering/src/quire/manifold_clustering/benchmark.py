@@ -1,4 +1,4 @@
-"""What `quire bench manifold_clustering` times: the rates of n clusters as one product of matrices, and one cluster after the other."""
+"""What `quire bench manifold_clustering` times: the rates of n clusters as one product of matrices, and one after the other."""
 
 import jax
 import jax.numpy as jnp

@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from quire.common.claims import Measurement, above, all_of, at_least, at_most, beats, below, every_seed, on_average
@@ -18,7 +17,7 @@ from quire.manifold_clustering.studies import curves_study, images_study, imbala
 
 N, D, EPS_SQUARED = 24, 8, 0.1
 """Points, features and distortion of C1 and C2."""
-ETAS = (0.05, 0.1, 0.175, 0.3, 1.0, 3.0)
+ETAS = (0.1, 0.175, 0.3, 1.0, 3.0)
 
 
 def mixed_permutations(draw: np.random.Generator, n: int, count: int = 6) -> np.ndarray:
@@ -51,7 +50,9 @@ def convex_in_memberships(preset: Preset, key: jax.Array) -> Measurement:
     middle = (1 - t)[:, None, None] * first + t[:, None, None] * second
     with jax.enable_x64():
         points = unit(z / np.linalg.norm(z, axis=1, keepdims=True))
-        value = jax.jit(lambda Z, gammas: jax.lax.map(lambda g: coding_rate(Z, EPS_SQUARED) - coding_rate_ds(Z, g, EPS_SQUARED), gammas))
+        value = jax.jit(
+            lambda Z, gammas: jax.lax.map(lambda g: coding_rate(Z, EPS_SQUARED) - coding_rate_ds(Z, g, EPS_SQUARED), gammas)
+        )
         ends = np.stack([np.eye(N), np.full((N, N), 1 / N)])
         values = np.asarray(value(points, np.concatenate([first, second, middle, ends])))
     f0, f1, between, (identity, uniform) = np.split(values, [len(t), 2 * len(t), 3 * len(t)])
@@ -105,7 +106,7 @@ def _changes(study: dict[str, Any]) -> dict[str, float]:
 
 @paper.claim(
     "C3",
-    says="MLC linearises manifolds: the clusters get simpler, the features stay diverse, and the clusters are those of the curves",
+    says="MLC linearises manifolds: clusters get simpler, features stay diverse, and the clusters are those of the curves",
     source="figure 1",
     metric="accuracy after both stages",
     holds=all_of(
@@ -138,7 +139,11 @@ def linearises_curves(preset: Preset, key: jax.Array) -> Measurement:
             "MLC - k-means on inputs": after - kmeans,
             "MLC - TCR": after - before,
         }
-        | {f"{name}, {stage}": float(shape[name][i]) for name in ("class rank", "cosine") for i, stage in enumerate(("TCR", "MLC"))},
+        | {
+            f"{name}, {stage}": float(shape[name][i])
+            for name in ("class rank", "cosine")
+            for i, stage in enumerate(("TCR", "MLC"))
+        },
         figure=figures.curves_and_features(study["points"], study["features"], study["labels"]),
     )
 
@@ -152,7 +157,7 @@ def linearises_curves(preset: Preset, key: jax.Array) -> Measurement:
     trivial="stage 1 gone on",
 )
 def clusters_shrink(preset: Preset, key: jax.Array) -> Measurement:
-    """The curves of C3; beside it as many more steps of stage 1, whose effect on the same points is no effect of the objective."""
+    """The curves of C3; beside it as many more steps of stage 1, on the same points."""
     study = curves_study(preset, key)
     start, trained, longer = study["rates"]
     found = _changes(study)
@@ -201,6 +206,9 @@ def clusters_images(preset: Preset, key: jax.Array) -> Measurement:
     metric="accuracy of EnSC on Z_MLC",
     holds=on_average(beats("EnSC on Z_TCR")),
     trivial="one cluster",
+    expect="not reproduced",
+    because="stage 2 lowers the rank of a class by one or two directions of many here, not by the third that it takes on CIFAR-10, and "
+    "k-means and orthogonal matching pursuit lose on its features as well; only the Gamma that was trained with them gains",
 )
 def better_subspaces(preset: Preset, key: jax.Array) -> Measurement:
     """The features of C5, clustered by the elastic net; orthogonal matching pursuit beside it."""

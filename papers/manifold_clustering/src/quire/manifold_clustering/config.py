@@ -175,6 +175,6 @@ PAPER = Preset(
         evaluated=2000,
     ),
 )
-"""CIFAR-10, ResNet-18: 600 epochs of stage 1 as NMCE trains it, 30 of stage 2 as CPP does; the paper's own appendix was not read."""
+"""CIFAR-10, ResNet-18: 600 epochs of stage 1 as NMCE trains it, 30 of stage 2 as CPP does; the paper's appendix was not read."""
 
 PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}

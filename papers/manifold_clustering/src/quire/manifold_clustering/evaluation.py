@@ -1,9 +1,11 @@
 """Networks judged: labels from the full Gamma, or part by part where there are many points, against the classes."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from quire.common.metrics.clustering import nmi
@@ -41,7 +43,7 @@ def parts(n: int, size: int) -> list[slice]:
     [(0, 2), (2, 5)]
     """
     ends = np.linspace(0, n, -(-n // size) + 1).astype(int)
-    return [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [slice(int(a), int(b)) for a, b in pairwise(ends)]
 
 
 def scores(labeller: Labeller, x: np.ndarray, points: Points, study: Study, key: jax.Array) -> tuple[float, float]:
@@ -80,7 +82,7 @@ def judge(nets: Nets, points: Sequence[Points], study: Study, keys: jax.Array, *
     features, heads = outputs(nets, np.stack([p.x for p in points]))
     eta, rows, first = study.eta if eta is None else eta, [], None
     for part in parts(features.shape[1], study.evaluated):
-        gammas = np.asarray(memberships(heads[:, part], np.float32(eta), study.kernel))
+        gammas = np.asarray(memberships(jnp.asarray(heads[:, part]), eta, study.kernel))
         first = gammas if first is None else first
         for gamma, p, key in zip(gammas, points, keys, strict=True):
             labels, truth = spectral_cluster(gamma, study.k, key), p.labels[part]

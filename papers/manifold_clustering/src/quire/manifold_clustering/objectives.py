@@ -139,7 +139,7 @@ def nmce_objective(
     lam: Scalar,
     temperature: Scalar = 1.0,
 ) -> tuple[Float[Array, ""], Rates]:
-    """`R(Z) - R_c(Z, Pi) + lam sum_i cos` with Gumbel-softmax memberships in k clusters: neural manifold clustering and embedding.
+    """`R(Z) - R_c(Z, Pi) + lam sum_i cos` with Gumbel-softmax memberships in k clusters: neural manifold clustering (NMCE).
 
     Args:
         Z: features of two augmentations, unit rows.

@@ -43,7 +43,7 @@ def _log_det_jvp(primals, tangents):
     d = m.shape[-1]
     padding = (1 << (d - 1).bit_length()) - d
     square = jnp.pad(factor, [(0, 0)] * (m.ndim - 2) + [(0, padding)] * 2)
-    square = square + jnp.diag((jnp.arange(d + padding) >= d).astype(m.dtype))
+    square = square + jnp.broadcast_to(jnp.diag((jnp.arange(d + padding) >= d).astype(m.dtype)), square.shape)
     root = _inverse_lower(square)[..., :d, :d]
     inverse = _matmul(jnp.swapaxes(root, -1, -2), root)
     return _from_cholesky(factor), jnp.sum(inverse * change, axis=(-2, -1))
@@ -142,20 +142,21 @@ def _rates(Z, columns, scale):
 
 
 def _plus_identity(gram):
-    return (gram + jnp.swapaxes(gram, -1, -2)) / 2 + jnp.eye(gram.shape[-1], dtype=gram.dtype)
+    identity = jnp.broadcast_to(jnp.eye(gram.shape[-1], dtype=gram.dtype), gram.shape)
+    return (gram + jnp.swapaxes(gram, -1, -2)) / 2 + identity
 
 
 def _points(Z, eps_squared, **weights):
     """All in one dtype, after a look at shapes and numbers."""
     check_positive("eps_squared", eps_squared)
+    for name, x in {"Z": Z, **weights}.items():
+        check_finite(name, x)
     Z, *others = at_least_float32(Z, *weights.values())
     if Z.ndim != 2 or 0 in Z.shape:
         raise ValueError(f"Z has shape {Z.shape}; a rate needs [n, d], at least one point and one feature")
-    check_finite("Z", Z)
     for name, x in zip(weights, others, strict=True):
         if x.ndim != 2 or len(x) != len(Z):
             raise ValueError(f"{name} has shape {x.shape}; it needs a row for each of the {len(Z)} points")
-        check_finite(name, x)
         check_not_negative(name, x)
     return [Z, *others]
 

@@ -1,7 +1,7 @@
 """Doubly stochastic memberships: the entropic projection of an affinity, by Sinkhorn's scaling in the logarithmic domain.
 
-    P(A) = argmax over doubly stochastic Gamma of  <A, Gamma> - eta sum Gamma log Gamma = exp((A + f 1^T + 1 g^T) / eta)
-    f_i  = -eta log sum_j exp((A_ij + g_j) / eta)        g_j = -eta log sum_i exp((A_ij + f_i) / eta)
+P(A) = argmax over doubly stochastic Gamma of  <A, Gamma> - eta sum Gamma log Gamma = exp((A + f 1^T + 1 g^T) / eta)
+f_i  = -eta log sum_j exp((A_ij + g_j) / eta)        g_j = -eta log sum_i exp((A_ij + f_i) / eta)
 """
 
 from functools import partial
@@ -51,10 +51,10 @@ def sinkhorn(
     [[0.5, 0.5], [0.5, 0.5]]
     """
     check_positive("eta", eta)
+    check_finite("A", A)
     (A,) = at_least_float32(A)
     if A.ndim != 2 or A.shape[0] != A.shape[1] or not A.size:
         raise ValueError(f"A has shape {A.shape}; affinities are square, of at least one point")
-    check_finite("A", A)
     if grad not in ("implicit", "unroll", "stopgrad"):
         raise ValueError(f"grad is {grad!r}; it must be implicit, unroll or stopgrad")
     if n_half_iters is not None:
@@ -144,8 +144,8 @@ def _implicit_forward(B, n_half_iters, tol):
 def _implicit_backward(n_half_iters, tol, Gamma, cotangent):
     """With dGamma = Gamma o (dB + df 1^T + 1 dg^T) and constant sums, potentials solve `[I Gamma; Gamma^T I] (df, dg) = -(sums)`.
 
-    The adjoint (u, v) has the same symmetric matrix; u is eliminated. Adding a constant to f and taking it from g changes nothing,
-    which `1/n` fixes; where Gamma falls apart into blocks each block has such a constant, and the small ridge fixes those.
+    The adjoint (u, v) has the same symmetric matrix; u is eliminated. A constant that is added to f and taken from g changes
+    nothing, which `1/n` fixes; where Gamma falls apart into blocks each has such a constant, and the small ridge fixes those.
     """
     n, dtype = len(Gamma), Gamma.dtype
     weighted = cotangent * Gamma

@@ -31,7 +31,7 @@ def normalized_laplacian(Gamma: Real[AnyArray, "n n"]) -> Float[np.ndarray, "n n
 
 
 def laplacian_eigenvalues(Gamma: Real[AnyArray, "n n"], count: int) -> Float[np.ndarray, " count"]:
-    """The smallest eigenvalues of the normalised Laplacian, rising: as many zeros as the graph has parts, and a gap after k clusters.
+    """The smallest eigenvalues of the normalised Laplacian, rising: a zero for every part of the graph, a gap after k clusters.
 
     Raises:
         ValueError: if count is not between 1 and the number of points.

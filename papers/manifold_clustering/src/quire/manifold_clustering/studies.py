@@ -61,8 +61,8 @@ def curves_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """Both stages on curves; stage 1 gone on with in place of stage 2; stage 2 with other weights of the entropy.
 
     Returns:
-        `acc [seeds, 2]` after stages 1 and 2; `R` and `R_c`, curves `[seeds, steps]` of stage 2; `rates [seeds, 3, 2]`, R and R_c of
-        the points themselves after stage 1, stage 2, and stage 1 gone on with; `geometry` of `[seeds, 2]`; `by eta`, accuracy
+        `acc [seeds, 2]` after stages 1 and 2; `R` and `R_c`, curves `[seeds, steps]` of stage 2; `rates [seeds, 3, 2]`, R and R_c
+        of the points themselves after stage 1, stage 2, and stage 1 gone on with; `geometry` of `[seeds, 2]`; `by eta`, accuracy
         and mean diagonal `[seeds, etas, 2]`; points, labels, features `[seeds, 2, n, d]`, Gammas `[seeds, 2, n, n]`; baselines.
     """
     study = preset.curves

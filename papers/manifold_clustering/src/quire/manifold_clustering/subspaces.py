@@ -1,4 +1,4 @@
-"""Subspace clustering, the last step of the rivals: every point as a combination of few others, and the graph of their weights."""
+"""Subspace clustering, the last step of rivals: every point as a combination of few others, and the graph of their weights."""
 
 import numpy as np
 from jaxtyping import Float, Real
@@ -45,7 +45,7 @@ def ssc_omp(Z: Real[AnyArray, "n d"], k_max: int = 10, eps: float = 1e-6) -> Flo
     return np.abs(weights) + np.abs(weights).T
 
 
-def ensc(Z: Real[AnyArray, "n d"], gamma: float = 50.0, tau: float = 0.9) -> Float[np.ndarray, "n n"]:
+def ensc(Z: Real[AnyArray, "n d"], gamma: float = 10.0, tau: float = 0.9) -> Float[np.ndarray, "n n"]:
     """Affinities by the elastic net: c_i minimises `tau |c|_1 + (1 - tau)/2 |c|^2 + gamma/2 |z_i - Z^T c|^2` over the others.
 
     Args:
@@ -57,7 +57,7 @@ def ensc(Z: Real[AnyArray, "n d"], gamma: float = 50.0, tau: float = 0.9) -> Flo
         ValueError: for fewer than two points, numbers that are not finite, or weights out of range.
 
     >>> ensc(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])).round(2)[0].tolist()
-    [0.0, 1.96, 0.0, 0.0]
+    [0.0, 1.8, 0.0, 0.0]
     """
     from sklearn.linear_model import ElasticNet
 
@@ -66,12 +66,12 @@ def ensc(Z: Real[AnyArray, "n d"], gamma: float = 50.0, tau: float = 0.9) -> Flo
         raise ValueError(f"tau is {tau}; it must lie in (0, 1]")
     Z = _checked(Z)
     n, d = Z.shape
-    gram, weights = Z @ Z.T, np.zeros((n, n))
+    weights = np.zeros((n, n))
+    # scikit-learn divides the residual by 2 d
+    model = ElasticNet(alpha=1 / (gamma * d), l1_ratio=tau, fit_intercept=False, max_iter=10_000)
     for i in range(n):
-        others, products = np.array(Z.T, order="F"), gram.copy()
-        others[:, i], products[i], products[:, i] = 0, 0, 0  # no point explains itself
-        # scikit-learn divides the residual by 2 d
-        model = ElasticNet(alpha=1 / (gamma * d), l1_ratio=tau, fit_intercept=False, precompute=products, max_iter=10_000)
+        others = np.array(Z.T, order="F")
+        others[:, i] = 0  # no point explains itself
         weights[i] = model.fit(others, Z[i]).coef_
     return np.abs(weights) + np.abs(weights).T
 

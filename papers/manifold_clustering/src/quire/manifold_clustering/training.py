@@ -1,4 +1,4 @@
-"""Training, several seeds side by side: stage 1 (TCR), the heads copied, stage 2 (Algorithm 1); NMCE and supervised MCR2 as rivals.
+"""Training, several seeds side by side: stage 1 (TCR), heads copied, stage 2 (Algorithm 1); NMCE and supervised MCR2 as rivals.
 
 Batches and augmentations are drawn on the host; a chunk of steps is one compiled call.
 """
@@ -21,7 +21,16 @@ from quire.common.train.finite import check_losses, check_state
 from quire.common.train.seeds import fold_keys, initial_states, stack
 from quire.manifold_clustering.config import Stage, Study
 from quire.manifold_clustering.network import MLCNet, copy_feature_head
-from quire.manifold_clustering.objectives import Rates, affinity, mcr2_objective, mlc_objective, nmce_objective, tcr_objective, unit
+from quire.manifold_clustering.objectives import (
+    Kernel,
+    Rates,
+    affinity,
+    mcr2_objective,
+    mlc_objective,
+    nmce_objective,
+    tcr_objective,
+    unit,
+)
 from quire.manifold_clustering.points import Points, augment
 from quire.manifold_clustering.rates import coding_rate
 from quire.manifold_clustering.sinkhorn import sinkhorn
@@ -57,13 +66,17 @@ class Fitted(NamedTuple):
 
 
 Objective = Callable[[Any, dict[str, Array], Study, Array], tuple[Array, Rates]]
-"""`(net, batch, study, eta)` to what is maximised, and its parts. The batch: `x [views, b, ...]`, `labels [b]`, `noise [views, b, k]`."""
+"""`(net, batch, study, eta)` to what is maximised, and its parts.
+
+A batch has `x [views, b, ...]`, `labels [b]` and Gumbel noise `noise [views, b, k]`.
+"""
 
 
 def both_views(net: MLCNet, x: Float[Array, "views b ..."]) -> tuple[Array, Array]:
     """Features, unit rows, and what the cluster head says, as it is, `[views, b, ...]`."""
     h = net.trunk(x.reshape(-1, *x.shape[2:]))
-    return tuple(y.reshape(*x.shape[:2], -1) for y in (unit(net.feature_head(h)), net.cluster_head(h)))
+    Z, C = (y.reshape(*x.shape[:2], -1) for y in (unit(net.feature_head(h)), net.cluster_head(h)))
+    return Z, C
 
 
 def tcr(net, batch, study, eta):
@@ -167,13 +180,13 @@ def fit_stage(
     streams = [_Stream(p, study, stage, key) for p, key in zip(points, fold_keys(keys, stage.steps), strict=True)]
     rates, curves = _rates(stage), []
     decays = np.array([stage.decay, stage.cluster_decay], np.float32)
-    eta = np.float32(study.eta if eta is None else eta)
+    weight = np.float32(study.eta if eta is None else eta)
     chunk = min(study.chunk, stage.steps)
     for first in range(0, stage.steps, chunk):
         batches = stack([stream.draw(first, chunk) for stream in streams])
         now = rates[first : first + chunk]
         (params, stats, moments), course = _chunk(
-            nets.graph, objective, study, optimiser, (params, stats, moments), batches, now, decays, eta
+            nets.graph, objective, study, optimiser, (params, stats, moments), batches, now, decays, weight
         )
         curves.append(jax.tree.map(np.asarray, course))
         check_losses(curves[-1]["objective"], first)
@@ -256,10 +269,11 @@ def _outputs(graph, state, x):
 def outputs(nets: Nets, x: Float[np.ndarray, "seeds n ..."], *, batch: int = 1000) -> tuple[np.ndarray, np.ndarray]:
     """Features, unit rows, and what the cluster head says, of points without augmentation, `[seeds, n, ...]`."""
     parts = [_outputs(nets.graph, nets.state, x[:, i : i + batch]) for i in range(0, x.shape[1], batch)]
-    return tuple(np.concatenate([np.asarray(part[i]) for part in parts], axis=1) for i in range(2))
+    Z, C = (np.concatenate([np.asarray(part[i]) for part in parts], axis=1) for i in range(2))
+    return Z, C
 
 
 @partial(jax.jit, static_argnames="kernel")
-def memberships(C: Float[Array, "seeds n d"], eta: float | Array, kernel: str) -> Float[Array, "seeds n n"]:
+def memberships(C: Float[Array, "seeds n d"], eta: float | Array, kernel: Kernel) -> Float[Array, "seeds n n"]:
     """`P(C C^T)`, converged, of outputs of cluster heads."""
-    return jax.vmap(lambda c: sinkhorn(affinity(unit(c), kernel), eta))(jnp.asarray(C))
+    return jax.vmap(lambda c: sinkhorn(affinity(unit(c), kernel), eta))(C)
