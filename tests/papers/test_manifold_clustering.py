@@ -214,7 +214,7 @@ def test_the_layer_is_the_entropic_projection():
 def test_three_gradients(n_half_iters):
     weights = RNG.normal(size=(7, 7))
     total = lambda A, **options: jnp.sum(weights * sinkhorn(A, 0.2, **options))  # noqa: E731
-    A = RNG.normal(size=(7, 7))
+    A = 0.3 * RNG.normal(size=(7, 7))
     assert_gradients(lambda A: total(A, n_half_iters=n_half_iters, grad="unroll"), A)
     with jax.enable_x64():
         converged = jax.grad(lambda A: total(A))(jnp.asarray(A))
@@ -243,10 +243,10 @@ def test_the_gradient_by_eta():
 
 
 def test_eta_goes_from_permutations_to_the_uniform_matrix():
-    entropies = [float(entropy(sinkhorn(Z @ Z.T, eta, 200))) for eta in (0.01, 0.1, 1.0, 100.0)]
+    entropies = [float(entropy(sinkhorn(Z @ Z.T, eta, 200))) for eta in (0.03, 0.1, 1.0, 100.0)]
     assert (np.diff(entropies) > 0).all()
     np.testing.assert_allclose(entropies[-1], np.log(7), atol=1e-3)
-    np.testing.assert_allclose(sinkhorn(Z @ Z.T, 0.01, 200), np.eye(7), atol=0.05)
+    np.testing.assert_allclose(sinkhorn(Z @ Z.T, 0.03, 200), np.eye(7), atol=0.05)
 
 
 def test_the_layer_at_its_edges_dtypes_jit_and_vmap():
