@@ -31,6 +31,15 @@ def mixed_permutations(draw: np.random.Generator, n: int, count: int = 6) -> np.
     return np.einsum("s,sij->ij", shares, np.stack([np.eye(n)[draw.permutation(n)] for _ in shares]))
 
 
+@jax.jit
+def _objectives(Z: jax.Array, gammas: jax.Array) -> jax.Array:
+    """R - R_c of points for every Gamma."""
+    return jax.lax.map(lambda gamma: coding_rate(Z, EPS_SQUARED) - coding_rate_ds(Z, gamma, EPS_SQUARED), gammas)
+
+
+_layer = jax.jit(sinkhorn)
+
+
 @paper.claim(
     "C1",
     says="The objective is convex in the memberships, so its best ones are permutations: each point a cluster of its own",
@@ -50,11 +59,8 @@ def convex_in_memberships(preset: Preset, key: jax.Array) -> Measurement:
     middle = (1 - t)[:, None, None] * first + t[:, None, None] * second
     with jax.enable_x64():
         points = unit(z / np.linalg.norm(z, axis=1, keepdims=True))
-        value = jax.jit(
-            lambda Z, gammas: jax.lax.map(lambda g: coding_rate(Z, EPS_SQUARED) - coding_rate_ds(Z, g, EPS_SQUARED), gammas)
-        )
         ends = np.stack([np.eye(N), np.full((N, N), 1 / N)])
-        values = np.asarray(value(points, np.concatenate([first, second, middle, ends])))
+        values = np.asarray(_objectives(points, np.concatenate([first, second, middle, ends])))
     f0, f1, between, (identity, uniform) = np.split(values, [len(t), 2 * len(t), 3 * len(t)])
     return Measurement(
         float(np.max(between - (1 - t) * f0 - t * f1)),
@@ -80,8 +86,7 @@ def doubly_stochastic(preset: Preset, key: jax.Array) -> Measurement:
     with jax.enable_x64():
         C = unit(draw.standard_normal((N, D)))
         A = C @ C.T
-        layer = jax.jit(lambda A, eta: sinkhorn(A, eta))
-        gammas = [layer(A, eta) for eta in np.array(ETAS)]
+        gammas = [_layer(A, eta) for eta in np.array(ETAS)]
         errors = [float(max(marginal_errors(g))) for g in gammas]
         entropies = np.array([float(entropy(g)) for g in gammas])
         rows, columns = (float(x) for x in marginal_errors(sinkhorn(A, 0.175, 5)))
@@ -207,8 +212,8 @@ def clusters_images(preset: Preset, key: jax.Array) -> Measurement:
     holds=on_average(beats("EnSC on Z_TCR")),
     trivial="one cluster",
     expect="not reproduced",
-    because="stage 2 lowers the rank of a class far less here than on CIFAR-10, and k-means and orthogonal matching pursuit lose "
-    "on its features as well; only the Gamma that was trained with them gains",
+    because="digits are few and simple: both features do about as well, within the spread of the seeds, for the weights of the "
+    "residual that were tried; the paper's gain is on CIFAR-10",
 )
 def better_subspaces(preset: Preset, key: jax.Array) -> Measurement:
     """The features of C5, clustered by the elastic net; orthogonal matching pursuit beside it."""

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from quire.common.checks import check_at_least
 from quire.common.layers.norms import BatchNorm
-from quire.common.layers.resnet import ResNet, resnet18
+from quire.common.layers.resnet import resnet18
 from quire.manifold_clustering.objectives import unit
 
 Backbone = Literal["none", "resnet18"]
@@ -60,10 +60,9 @@ class MLCNet(nnx.Module):
             check_at_least(name, value)
         if backbone not in ("none", "resnet18"):
             raise ValueError(f"backbone is {backbone!r}; it must be none or resnet18")
-        self.backbone: ResNet | None = None
-        if backbone == "resnet18":
-            self.backbone = resnet18(stem="cifar", in_channels=in_features, rngs=rngs)
-        self.pre_feature = PreFeature(512 if self.backbone else in_features, hidden, norm=norm, rngs=rngs)
+        images = backbone == "resnet18"
+        self.backbone = resnet18(stem="cifar", in_channels=in_features, rngs=rngs) if images else None
+        self.pre_feature = PreFeature(512 if images else in_features, hidden, norm=norm, rngs=rngs)
         self.feature_head = nnx.Linear(hidden, dim, rngs=rngs)
         self.cluster_head = nnx.Linear(hidden, dim, rngs=rngs)
 

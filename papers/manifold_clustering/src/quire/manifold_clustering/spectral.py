@@ -64,10 +64,12 @@ def spectral_cluster(Gamma: Real[AnyArray, "n n"], k: int, key: jax.Array) -> In
 
 def _smallest(laplacian, count, name):
     from scipy.linalg import eigh
+    from threadpoolctl import threadpool_limits
 
     if not 1 <= count <= len(laplacian):
         raise ValueError(f"{name} is {count}; {len(laplacian)} points allow 1 to {len(laplacian)}")
-    return eigh(laplacian, subset_by_index=[0, count - 1])
+    with threadpool_limits(1):  # of a few hundred points; more threads than free cores would wait for each other
+        return eigh(laplacian, subset_by_index=[0, count - 1])
 
 
 def kmeans_labels(x: Real[AnyArray, "n d"], k: int, key: jax.Array) -> Int[np.ndarray, " n"]:

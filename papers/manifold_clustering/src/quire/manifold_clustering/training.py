@@ -238,7 +238,7 @@ def _chunk(graph, objective, study, optimiser, state, batches, rates, decays, et
         (params, stats, moments), (batch, rate) = carry, inputs
 
         def loss(params):
-            net = nnx.merge(graph, params, stats)
+            net = nnx.merge(graph, params, stats, copy=True)  # variables of this trace, which batch norm changes
             value, rates = objective(net, batch, study, eta)
             diagonal = jnp.mean(jnp.diagonal(rates.memberships))
             course = {"objective": value, "R": rates.all, "R_c": rates.clusters, "diagonal": diagonal}
