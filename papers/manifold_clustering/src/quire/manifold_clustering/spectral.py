@@ -15,7 +15,7 @@ def normalized_laplacian(Gamma: Real[AnyArray, "n n"]) -> Float[np.ndarray, "n n
     Raises:
         ValueError: if Gamma is not square, empty or not finite, or has a negative entry.
 
-    >>> normalized_laplacian(np.ones((2, 2))).tolist()
+    >>> normalized_laplacian(np.ones((2, 2))).round(3).tolist()
     [[0.5, -0.5], [-0.5, 0.5]]
     """
     weights = np.asarray(Gamma, np.float64)
