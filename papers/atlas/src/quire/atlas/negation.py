@@ -1,0 +1,110 @@
+"""Task negation: a domain is to be unlearned, by its own task vector, while the plain images are kept (section 5.2)."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from quire.atlas.composition import combine
+from quire.atlas.config import Preset
+from quire.atlas.learning import learn, negation_score
+from quire.atlas.library import PLAIN, family_of, moved_logits, parts_of
+from quire.atlas.runs import Run, at, chosen, over_runs, random_indices
+from quire.common.claims import shared
+from quire.common.losses.classification import smoothed_cross_entropy
+
+FACTORS = -np.linspace(0, 3, 31, dtype=np.float32)
+"""Factors that task arithmetic tries."""
+
+
+@shared
+def negation_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
+    """Test accuracies on the target and on the control, `[seeds, domains]`, of what validation chose.
+
+    Returns:
+        For each of `block`, `global`, `arithmetic` and `zero-shot`: accuracy on the target, and as `... control` on plain images.
+    """
+    network, constants = parts_of(preset, keys, preset.domains, (*preset.domains, PLAIN))
+    logits, domains, columns = moved_logits(network), len(preset.domains), len(constants["tvs"])
+    measure = _measures(logits)
+    constants["batches"] = _batches(preset, keys)
+    pairs = [(seed, domain) for seed in range(len(keys)) for domain in range(domains)]
+    runs = [{"seed": s, "domain": d, "rate": rate} for s, d in pairs for rate in preset.negation.rates]
+    found = {"zero-shot": None, "arithmetic": _by_factor(preset, measure, constants, pairs)}
+    for name, shape in (("block", (1, columns)), ("global", (1,))):
+        found[name] = chosen(_learned(preset, logits, measure, constants, runs, shape), len(pairs), -1)["test"]
+    found["zero-shot"] = found["arithmetic"][:, :2]
+    found["arithmetic"] = found["arithmetic"][:, 2:]
+    shape = len(keys), domains
+    return {name: x[:, 0].reshape(shape) for name, x in found.items()} | {
+        f"{name} control": x[:, 1].reshape(shape) for name, x in found.items()
+    }
+
+
+def _batches(preset: Preset, keys: jax.Array) -> np.ndarray:
+    """Validation images of every step, for target and control `[seeds, steps, 2, share]`."""
+    search, count = preset.negation, len(family_of(preset).validation.labels)
+    shape = (search.steps, 2, search.batch_size)
+    return np.stack([random_indices(jax.random.fold_in(key, 40), shape, count) for key in keys])
+
+
+def _measures(logits):
+    """Accuracies on the target and on the control, as one array."""
+
+    def measure(base, head, deltas, c, part, domain):
+        images, labels = c[part], c[f"{part}_labels"]
+        right = [jnp.mean(logits(base, head, deltas, x).argmax(1) == labels) for x in (images[domain], images[-1])]
+        return jnp.stack(right)
+
+    return measure
+
+
+def _given(run: Run, c: dict) -> tuple[Any, Any, Any]:
+    """Base, head, and the one task vector of the domain."""
+    vector = jax.tree.map(lambda x: x[run["seed"], run["domain"]][None], c["tvs"])
+    return at(c["base"], run["seed"]), at(c["head"], run["seed"]), vector
+
+
+def _by_factor(preset: Preset, measure, constants: dict, pairs: list[tuple[int, int]]) -> np.ndarray:
+    """Before any edit, and with the best of the factors that keep the control on the validation images, `[pairs, 4]`."""
+
+    def run(run, c):
+        base, head, vector = _given(run, c)
+        edited = lambda part, f: measure(base, head, combine(vector, f[None]), c, part, run["domain"])  # noqa: E731
+        before = edited("validation", jnp.zeros(()))
+        scores = jax.lax.map(lambda f: negation_score(*edited("validation", f), before[1]), jnp.asarray(FACTORS))
+        return jnp.concatenate([edited("test", jnp.zeros(())), edited("test", jnp.asarray(FACTORS)[scores.argmax()])])
+
+    return over_runs(run, [{"seed": s, "domain": d} for s, d in pairs], constants, preset.at_once)
+
+
+def _learned(preset: Preset, logits, measure, constants: dict, runs: list[Run], shape: tuple[int, ...]):
+    """Coefficients that raise the loss on the target and lower it on the control."""
+
+    def run(run, c):
+        base, head, vector = _given(run, c)
+
+        def loss(coef, indices):
+            deltas, labels = combine(vector, coef), c["validation_labels"]
+            terms = [
+                smoothed_cross_entropy(logits(base, head, deltas, c["validation"][domain][i]), labels[i])
+                for domain, i in zip((run["domain"], -1), indices, strict=True)
+            ]
+            return terms[1] - terms[0]
+
+        def accuracies(coef, part):
+            return measure(base, head, combine(vector, coef), c, part, run["domain"])
+
+        before = accuracies(jnp.zeros(shape), "validation")[1]
+        learned = learn(
+            loss,
+            jnp.zeros(shape),
+            c["batches"][run["seed"]],
+            lr=run["rate"],
+            epochs=preset.negation.epochs,
+            select=lambda coef: negation_score(*accuracies(coef, "validation"), before),
+        )
+        return learned, accuracies(learned.value, "test")
+
+    return over_runs(run, runs, constants, preset.at_once)
