@@ -49,7 +49,7 @@ class Search:
     steps: int = 200
     batch_size: int = 25
     epochs: int = 10
-    rates: tuple[float, ...] = (2e-2, 5e-2, 1e-1)
+    rates: tuple[float, ...] = (5e-2, 1e-1, 2e-1)
     weight_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
 
     def __post_init__(self):
@@ -79,6 +79,7 @@ class Preset:
         parts: numbers K of parts of a block.
         fractions: shares of the target's training images.
         budget: task vectors that are kept of every block.
+        noise: standard deviation of what is added to strongly augmented images.
         threshold: confidence from which an image counts without labels.
         at_once: models that train side by side.
     """
@@ -94,7 +95,7 @@ class Preset:
     mixed_steps: int = 25
     finetuning: Recipe = field(default_factory=lambda: Recipe(150, 64, 1e-3))
     addition: Search = field(default_factory=Search)
-    negation: Search = field(default_factory=lambda: Search(100, 50))
+    negation: Search = field(default_factory=lambda: Search(100, 50, 20, (5e-3, 1e-2, 2e-2)))
     few_shot: Search = field(default_factory=lambda: Search(100, 32))
     parts_search: Search = field(default_factory=lambda: Search(100, 64, rates=(5e-2,)))
     test_time: Search = field(default_factory=lambda: Search(100, 64, rates=(2e-2,)))
@@ -105,6 +106,7 @@ class Preset:
     parts: tuple[int, ...] = (1, 5, 20)
     fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
     budget: int = 2
+    noise: float = 0.2
     threshold: float = 0.9
     at_once: int = 128
 
