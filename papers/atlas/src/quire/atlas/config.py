@@ -137,4 +137,37 @@ class Preset:
 QUICK = Preset()
 """A laptop, seconds: scikit-learn's digits and a perceptron."""
 
-PRESETS = {"quick": QUICK, "standard": QUICK, "paper": QUICK}
+STANDARD = Preset(
+    "mnist-t10k",
+    num_validation=1000,
+    backbone=ViT(96, 4, 4, patch=7),
+    pretraining=Recipe(1000, 128, 1e-3),
+    finetuning=Recipe(400, 128, 5e-4),
+    at_once=30,
+    rank=4,
+)
+"""One GPU, minutes: MNIST images and a small transformer."""
+
+PAPER = Preset(
+    "cifar10",
+    num_validation=5000,
+    backbone=ViT(),
+    domains=("rot90", "invert", "transpose", "shift", "flip", "rot180", "rot270", "upside down"),
+    pretraining=Recipe(40_000, 128, 3e-4),
+    mixed_steps=500,
+    finetuning=Recipe(4000, 128, 1e-5),
+    addition=Search(780, 16, 20, (1e-3, 1e-2, 1e-1)),
+    negation=Search(780, 64, 20, (1e-3, 5e-3, 1e-2)),
+    few_shot=Search(100, 128, 10, (1e-2, 1e-1), (1e-5, 1e-4, 1e-3)),
+    parts_search=Search(400, 128, 10, (1e-1,)),
+    test_time=Search(780, 128, 20, (1e-3,)),
+    shots=(1, 2, 4, 8, 16),
+    smallest_crop=0.5,
+    flip=True,
+    rank=16,
+    fractions=(0.01, 0.05, 0.1, 0.25, 1.0),
+    at_once=1,
+)
+"""ViT-B and eight domains, on CIFAR-10 in place of CLIP's weights and the paper's eight and 22 image sets."""
+
+PRESETS = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}

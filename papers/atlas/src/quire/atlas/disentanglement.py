@@ -5,9 +5,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from quire.atlas.composition import combine
+from quire.atlas.config import Preset
+from quire.atlas.library import family_of, library, linear_library, moved_logits
 from quire.common.arrays import AnyArray
 
 
@@ -41,3 +44,32 @@ def disentanglement_error(
         return sum(jnp.mean(predict(one, x) != predict(both, x)) for one, x in zip(alone, data, strict=True))
 
     return jax.lax.map(error, jnp.asarray(alphas))
+
+
+GRID = np.linspace(-1, 2, 10, dtype=np.float32)
+"""Coefficients of each of two vectors."""
+
+
+def disentanglement_maps(preset: Preset, key: jax.Array, names: tuple[str, str], images: int = 100) -> dict[str, np.ndarray]:
+    """Errors over `GRID x GRID` of two tasks of addition, for the network and for its linearisation.
+
+    Args:
+        preset: sizes.
+        key: of a seed of the library.
+        names: domains.
+        images: test images of each.
+    """
+    found, family = library(preset, key), family_of(preset)
+    tasks, inputs = np.array([preset.domains.index(name) for name in names]), family.test.images[family.index(*names), :images]
+    alphas = np.stack(np.meshgrid(GRID, GRID, indexing="ij"), -1).reshape(-1, 2)
+    maps = {}
+    for name, tvs in (("network", found["tvs"]), ("linearised", linear_library(preset, key)["tvs"])):
+        logits = moved_logits(found["network"], linear=name == "linearised")
+
+        def errors(tvs, inputs, base, head, logits=logits):
+            predict = lambda deltas, x: logits(base, head, deltas, x).argmax(1)  # noqa: E731
+            return disentanglement_error(predict, tvs, (inputs[0], inputs[1]), alphas)
+
+        two = jax.tree.map(lambda x: x[tasks], tvs)
+        maps[name] = np.asarray(jax.jit(errors)(two, inputs, found["base"], found["head"])).reshape(len(GRID), -1)
+    return maps

@@ -42,40 +42,45 @@ def few_shot_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         Also `random vectors [seeds, shots]`, composed in place of the related pool; the coefficients of `atlas`; the numbers that
         each method trains.
     """
-    tasks, starts = _everything(preset, keys)
-    network, constants, seeds, shots = tasks.network, tasks.constants, len(keys), len(preset.shots)
-    found: dict[str, Any] = {"zero-shot": constants.pop("zero_shot")}
-    methods = {
-        "atlas": (preset.few_shot.rates, lambda c, run: compose(*_base_and_vectors(c, run), run["start"])),
-        "full": (preset.few_shot.weight_rates, lambda c, run: run["start"]),
-        "lora": (preset.few_shot.weight_rates, lambda c, run: lora_apply(at(c["base"], run["seed"]), run["start"])),
-        "subspace": (preset.few_shot.weight_rates, _subspace_params),
-    }
-    for name, (rates, params_of) in methods.items():
-        kinds = 3 if name == "atlas" else 2
+    network, constants = _everything(preset, keys)
+    starts, seeds, shots = _starts(preset, keys, constants), len(keys), len(preset.shots)
+    places = [1 + preset.tasks.index(pool.target) for pool in pools(preset)]
+    found: dict[str, Any] = {"zero-shot": np.stack([library(preset, key)["zero_shot"][places] for key in keys])}
+    for name, params_of in METHODS.items():
+        rates, kinds = (preset.few_shot.rates, 3) if name == "atlas" else (preset.few_shot.weight_rates, 2)
         runs = [
-            {"seed": s, "pool": k, "shots": n, "rate": rate, "start": starts[name](s)}
+            {"seed": s, "pool": k, "shots": n, "rate": rate}
             for s in range(seeds) for k in range(kinds) for n in range(shots) for rate in rates
         ]  # fmt: skip
-        best = chosen(_learned(preset, network, constants, runs, params_of), seeds, kinds, shots, len(rates))
-        found[name] = best["test"][:, :2]
+        learned, test = _learned(preset, network, constants | {"start": starts[name]}, runs, params_of)
+        best = chosen((learned, test), seeds, kinds, shots, len(rates))
+        found |= {name: best["test"][:, :2], f"{name} rate": best["rate"]}
         if name == "atlas":
             found |= {"random vectors": best["test"][:, 2], "coef": best["value"][:, :2]}
-        found[f"{name} parameters"] = sum(x.size for x in jax.tree.leaves(starts[name](0)))
+        found[f"{name} parameters"] = sum(x[0].size for x in jax.tree.leaves(starts[name]))
     return found
 
 
-def _subspace_params(c, run):
-    return subspace_apply(at(c["base"], run["seed"]), at(c["subspace"], run["seed"]), run["start"])
+METHODS: dict[str, Callable[[dict, Run, Any], Any]] = {
+    "atlas": lambda c, run, value: compose(at(c["base"], run["seed"]), at(c["tvs"], run["seed"], run["pool"]), value),
+    "full": lambda c, run, value: value,
+    "lora": lambda c, run, value: lora_apply(at(c["base"], run["seed"]), value),
+    "subspace": lambda c, run, value: subspace_apply(at(c["base"], run["seed"]), at(c["subspace"], run["seed"]), value),
+}
+"""Parameters made of what each method learns."""
 
 
-class _Tasks(NamedTuple):
-    network: Network
-    constants: dict[str, Any]
+def _starts(preset: Preset, keys: jax.Array, constants: dict) -> dict[str, Any]:
+    """What each method starts from, `[seeds, ...]`."""
+    bases = [at(constants["base"], seed) for seed in range(len(keys))]
+    count, columns = next(iter(constants["tvs"].values())).shape[2], len(constants["tvs"])
+    zeros = np.zeros((len(keys), count, columns), np.float32)
+    factors = [lora_start(jax.random.fold_in(key, 52), b, preset.rank) for key, b in zip(keys, bases, strict=True)]
+    return {"atlas": zeros, "full": constants["base"], "lora": stack(factors), "subspace": zeros.reshape(len(keys), -1)}
 
 
-def _everything(preset: Preset, keys: jax.Array) -> tuple[_Tasks, dict[str, Callable[[int], Any]]]:
-    """What all methods read, and where each of them starts, by seed."""
+def _everything(preset: Preset, keys: jax.Array) -> tuple[Network, dict[str, Any]]:
+    """What all methods read: models, vectors of both pools and random ones, a random subspace, images."""
     both = pools(preset)
     network, constants = parts_of(preset, keys, preset.tasks, [pool.target for pool in both])
     width = max(len(pool.tasks) for pool in both)
@@ -88,19 +93,8 @@ def _everything(preset: Preset, keys: jax.Array) -> tuple[_Tasks, dict[str, Call
         [random_subspace(jax.random.fold_in(key, 51), b, width * columns) for key, b in zip(keys, bases, strict=True)]
     )
     constants["images"], constants["labels"] = _supports(preset, keys, constants)
-    constants["zero_shot"] = np.stack([library(preset, key)["zero_shot"] for key in keys])[
-        :, [1 + preset.tasks.index(pool.target) for pool in both]
-    ]
-    factors = [lora_start(jax.random.fold_in(key, 52), b, preset.rank) for key, b in zip(keys, bases, strict=True)]
-    zeros = np.zeros((width, columns), np.float32)
-    starts = {
-        "atlas": lambda seed: zeros,
-        "full": lambda seed: bases[seed],
-        "lora": lambda seed: factors[seed],
-        "subspace": lambda seed: zeros.ravel(),
-    }
     del constants["train"], constants["train_labels"]
-    return _Tasks(network, constants), starts
+    return network, constants
 
 
 def _padded(tvs: Any, tasks: list[int], width: int) -> Any:
@@ -128,29 +122,51 @@ def _supports(preset: Preset, keys: jax.Array, constants: dict) -> tuple[np.ndar
     return shaped((np.stack(images), np.stack(of_images)), len(keys), 2, len(preset.shots))
 
 
-def _base_and_vectors(c: dict, run: Run) -> tuple[Any, Any]:
-    return at(c["base"], run["seed"]), at(c["tvs"], run["seed"], run["pool"])
-
-
 def _learned(preset: Preset, network: Network, constants: dict, runs: list[Run], params_of: Callable):
     """Anything that parameters can be made of, learned on the few images; the best epoch by the target's validation images."""
 
     def run(run, c):
         head, pool = at(c["head"], run["seed"]), run["pool"] % 2  # the third pool stands in for the first
         batches = c["images"][run["seed"], pool, run["shots"]], c["labels"][run["seed"], pool, run["shots"]]
-        params = lambda value: params_of(c, run | {"start": value})  # noqa: E731
+        params = lambda value: params_of(c, run, value)  # noqa: E731
 
         def accuracy(value, part):
             return network.accuracy(params(value), head, c[part][pool], c[f"{part}_labels"])
 
         learned = learn(
             lambda value, batch: smoothed_cross_entropy(network.logits(params(value), head, batch[0]), batch[1]),
-            run["start"],
+            at(c["start"], run["seed"]),
             batches,
             lr=run["rate"],
             epochs=preset.few_shot.epochs,
             select=lambda value: accuracy(value, "validation"),
         )
-        return learned, accuracy(learned.value, "test")
+        test = accuracy(learned.value, "test")
+        # only coefficients are looked at later; whole networks of all runs would not fit
+        return (learned if params_of is METHODS["atlas"] else learned._replace(value=test)), test
 
     return over_runs(run, runs, constants, preset.at_once)
+
+
+def with_adapters(preset: Preset, key: jax.Array) -> dict[str, float]:
+    """Test accuracies on the related target with most shots: zero-shot, composed, and composed with an adapter beside it.
+
+    Args:
+        preset: sizes.
+        key: of a seed of the study.
+    """
+    study, found, family = few_shot_study(preset, key), library(preset, key), family_of(preset)
+    pool, place = pools(preset)[0], family.index(preset.target_name)[0]
+    tvs = jax.tree.map(lambda x: x[np.array([preset.tasks.index(t) for t in pool.tasks])], found["tvs"])
+    params = compose(found["base"], tvs, study["coef"][0, -1])
+    shots = few_shots(family.train.labels, preset.shots[-1], jax.random.fold_in(key, len(preset.shots) - 1))
+    labels, head, network = jnp.asarray(family.train.labels[shots]), found["head"], found["network"]
+    read = jax.jit(lambda x: (network.embed(params, head, x), network.logits(params, head, x)))
+    (features, logits), (test, test_logits) = read(family.train.images[place, shots]), read(family.test.images[place])
+    right = lambda scores: float(np.mean(np.asarray(scores).argmax(1) == family.test.labels))  # noqa: E731
+    return {
+        "zero-shot": float(study["zero-shot"][0]),
+        "composed": right(test_logits),
+        "composed, Tip-Adapter": right(tip_adapter(features, logits, labels)(test, test_logits)),
+        "composed, LP++": right(lp_plus_plus(features, head["head"]["kernel"], labels)(test)),
+    }

@@ -31,11 +31,10 @@ def negation_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     constants["batches"] = _batches(preset, keys)
     pairs = [(seed, domain) for seed in range(len(keys)) for domain in range(domains)]
     runs = [{"seed": s, "domain": d, "rate": rate} for s, d in pairs for rate in preset.negation.rates]
-    found = {"zero-shot": None, "arithmetic": _by_factor(preset, measure, constants, pairs)}
+    factors = _by_factor(preset, measure, constants, pairs)
+    found = {"zero-shot": factors[:, :2], "arithmetic": factors[:, 2:]}
     for name, shape in (("block", (1, columns)), ("global", (1,))):
         found[name] = chosen(_learned(preset, logits, measure, constants, runs, shape), len(pairs), -1)["test"]
-    found["zero-shot"] = found["arithmetic"][:, :2]
-    found["arithmetic"] = found["arithmetic"][:, 2:]
     shape = len(keys), domains
     return {name: x[:, 0].reshape(shape) for name, x in found.items()} | {
         f"{name} control": x[:, 1].reshape(shape) for name, x in found.items()
@@ -53,9 +52,9 @@ def _measures(logits):
     """Accuracies on the target and on the control, as one array."""
 
     def measure(base, head, deltas, c, part, domain):
-        images, labels = c[part], c[f"{part}_labels"]
-        right = [jnp.mean(logits(base, head, deltas, x).argmax(1) == labels) for x in (images[domain], images[-1])]
-        return jnp.stack(right)
+        both, labels = jnp.concatenate([c[part][domain], c[part][-1]]), c[f"{part}_labels"]
+        found = logits(base, head, deltas, both).argmax(1).reshape(2, -1)
+        return jnp.mean(found == jnp.broadcast_to(labels, found.shape), axis=1)
 
     return measure
 
@@ -87,11 +86,10 @@ def _learned(preset: Preset, logits, measure, constants: dict, runs: list[Run], 
 
         def loss(coef, indices):
             deltas, labels = combine(vector, coef), c["validation_labels"]
-            terms = [
-                smoothed_cross_entropy(logits(base, head, deltas, c["validation"][domain][i]), labels[i])
-                for domain, i in zip((run["domain"], -1), indices, strict=True)
-            ]
-            return terms[1] - terms[0]
+            both = jnp.concatenate([c["validation"][run["domain"], indices[0]], c["validation"][-1, indices[1]]])
+            scores = logits(base, head, deltas, both).reshape(2, len(indices[0]), -1)
+            target, control = (smoothed_cross_entropy(s, labels[i]) for s, i in zip(scores, indices, strict=True))
+            return control - target
 
         def accuracies(coef, part):
             return measure(base, head, combine(vector, coef), c, part, run["domain"])
