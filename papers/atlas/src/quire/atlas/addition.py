@@ -77,9 +77,7 @@ def _batches(preset: Preset, keys: jax.Array) -> np.ndarray:
 
 def _rate_runs(preset: Preset, seeds: int, shape: tuple[int, int]) -> list[Run]:
     everything = np.ones(shape, np.float32)
-    return [
-        {"seed": s, "kept": everything, "rate": rate, "penalty": 0.0} for s in range(seeds) for rate in preset.addition.rates
-    ]
+    return [{"seed": s, "kept": everything, "rate": rate, "penalty": 0.0} for s in range(seeds) for rate in preset.addition.rates]
 
 
 def _variant_runs(preset: Preset, kept: list[dict[str, np.ndarray]]) -> list[Run]:

@@ -105,6 +105,9 @@ def addition(preset: Preset, key: jax.Array) -> Measurement:
         on_average(above(0, of="drop")),
     ),
     trivial="zero-shot",
+    expect="partly",
+    because="at zero the derivatives by all blocks of a perceptron have one sign, AdamW takes steps of one size whatever theirs is, "
+    "and the control is lost before the signs part: both forms find almost the same edit, and rounding decides which is ahead",
 )
 def negation(preset: Preset, key: jax.Array) -> Measurement:
     """The lowest target accuracy with 95 % of the control left, both on the validation images; each domain by itself."""

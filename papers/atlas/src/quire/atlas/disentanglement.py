@@ -36,7 +36,9 @@ def disentanglement_error(
     """
     counts = {x.shape[0] for x in tvs.values()}
     if counts != {2} or alphas.ndim != 2 or alphas.shape[1] != 2:
-        raise ValueError(f"tvs holds {sorted(counts)} vectors and alphas has shape {alphas.shape}; it needs two, and pairs [n, 2]")
+        raise ValueError(
+            f"tvs holds {sorted(counts)} vectors and alphas has shape {alphas.shape}; it needs two, and pairs [n, 2]"
+        )
 
     def error(pair):
         both = combine(tvs, pair)

@@ -99,6 +99,7 @@ def _everything(preset: Preset, keys: jax.Array) -> tuple[Network, dict[str, Any
 
 def _padded(tvs: Any, tasks: list[int], width: int) -> Any:
     """Vectors of some tasks, and zeros up to a number."""
+
     def pad(x):
         return np.concatenate([x[:, tasks], np.zeros((len(x), width - len(tasks), *x.shape[2:]), x.dtype)], axis=1)
 

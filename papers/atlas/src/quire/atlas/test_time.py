@@ -42,7 +42,9 @@ def test_time_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     drawn = [_batches(preset, key, images, s) for key, s in zip(keys, scores, strict=True)]
     constants["batches"] = stack([batches for batches, _ in drawn])
     runs = [
-        {"seed": s, "rate": preset.test_time.rates[0], "ufm": float(name == "UFM")} for s in range(len(keys)) for name in OBJECTIVES
+        {"seed": s, "rate": preset.test_time.rates[0], "ufm": float(name == "UFM")}
+        for s in range(len(keys))
+        for name in OBJECTIVES
     ]
     shape = len(pool.tasks), len(constants["tvs"])
     accuracy = shaped(_learned(preset, logits, constants, runs, shape), len(keys), len(OBJECTIVES))
