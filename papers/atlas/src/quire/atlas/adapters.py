@@ -147,7 +147,7 @@ def _checked(features: Any, logits: Any, labels: Any) -> tuple[Array, Array]:
     features, logits = floating(features, logits)
     if not len(features) or not len(features) == len(logits) == len(labels):
         raise ValueError(
-            f"features has {len(features)} rows, logits {len(logits)} and labels {len(labels)}; they need equally many, at least 1"
+            f"features has {len(features)} rows, logits {len(logits)}, labels {len(labels)}; they need equally many, at least 1"
         )
     check_ids("labels", labels, logits.shape[1])
     return features, logits

@@ -1,4 +1,4 @@
-"""What `quire bench atlas` times: the derivative by all coefficients from one backward pass, and one forward derivative for each."""
+"""What `quire bench atlas` times: the derivative by all coefficients from one backward pass, and a forward pass for each."""
 
 import jax
 import jax.numpy as jnp

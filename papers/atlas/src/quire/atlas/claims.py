@@ -18,6 +18,7 @@ from quire.atlas.task_vectors import TaskVector, stack_task_vectors
 from quire.atlas.test_time import test_time_study
 from quire.common.claims import Measurement, above, all_of, at_least, at_most, beats, below, every_seed, on_average
 from quire.common.claims.identity import identity
+from quire.common.data.source import DataFields
 from quire.common.random import generator
 from quire.common.testing import max_relative_error
 
@@ -55,13 +56,13 @@ def special_coefficients(preset: Preset, key: jax.Array) -> Measurement:
     return identity(errors, "weights of 4 blocks, 3 task vectors")
 
 
-def _fields(preset: Preset, note: str) -> dict[str, str]:
+def _fields(preset: Preset, note: str) -> DataFields:
     return {"data": f"{family_of(preset).name}; {note}", "stand_in_for": STAND_IN}
 
 
 @paper.claim(
     "A2",
-    says="Added with a coefficient a block, task vectors serve all tasks better than with one a vector, and than by task arithmetic",
+    says="Added with a coefficient a block, task vectors serve all tasks better than with one a vector or one for all",
     source="section 5.1, task addition",
     metric="mean test accuracy over the domains",
     holds=all_of(
@@ -96,7 +97,7 @@ def addition(preset: Preset, key: jax.Array) -> Measurement:
 
 @paper.claim(
     "A3",
-    says="Negated with a coefficient a block, a task is unlearned at least as well as with one coefficient, the control being kept",
+    says="Negated with a coefficient a block, a task is unlearned as well as with one coefficient, and the control kept",
     source="section 5.2, task negation",
     metric="mean test accuracy on the unlearned domains",
     holds=all_of(
@@ -106,8 +107,8 @@ def addition(preset: Preset, key: jax.Array) -> Measurement:
     ),
     trivial="zero-shot",
     expect="partly",
-    because="at zero the derivatives by all blocks of a perceptron have one sign, AdamW takes steps of one size whatever theirs is, "
-    "and the control is lost before the signs part: both forms find almost the same edit, and rounding decides which is ahead",
+    because="at zero the derivatives by all blocks of a perceptron have one sign, AdamW takes steps of one size whatever theirs "
+    "is, and the control is lost before the signs part: both forms find almost the same edit",
 )
 def negation(preset: Preset, key: jax.Array) -> Measurement:
     """The lowest target accuracy with 95 % of the control left, both on the validation images; each domain by itself."""
@@ -149,7 +150,7 @@ def _few_shot(preset: Preset, key: jax.Array, pool: int) -> tuple[dict[str, np.n
 
 @paper.claim(
     "A4",
-    says="From a few images a class, coefficients of related task vectors beat zero-shot, and full fine-tuning where shots are fewest",
+    says="From few images, coefficients of related task vectors beat zero-shot, and full fine-tuning where shots are fewest",
     source="section 5.3, few-shot adaptation",
     metric="test accuracy, mean over shots",
     holds=all_of(every_seed(above(0, of="least gain over zero-shot")), every_seed(at_least(0, of="aTLAS - full, fewest shots"))),

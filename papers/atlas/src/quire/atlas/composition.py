@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from quire.atlas.task_vectors import Blocks, blocks_of, check_same_blocks, with_blocks
 from quire.common.arrays import AnyArray
-from quire.common.checks import check_at_least, check_finite, floating
+from quire.common.checks import check_at_least, check_finite, floating, is_concrete
 from quire.common.random import generator
 
 
@@ -111,7 +111,7 @@ def combine_partitioned(
     check_finite("coef", coef)
     check_same_blocks("tvs", {n: x.shape[1:] for n, x in tvs.items()}, "masks", {n: x.shape for n, x in masks.items()})
     for name, mask in masks.items():
-        if not isinstance(mask, jax.core.Tracer) and mask.size and not -1 <= np.min(mask) <= np.max(mask) < coef.shape[2]:
+        if is_concrete(mask) and mask.size and not -1 <= np.min(mask) <= np.max(mask) < coef.shape[2]:
             raise ValueError(f"masks of {name} run from {np.min(mask)} to {np.max(mask)}; parts are -1 to {coef.shape[2] - 1}")
     return {name: _in_parts(coef[:, j], tvs[name], masks[name]) for j, name in enumerate(names)}
 

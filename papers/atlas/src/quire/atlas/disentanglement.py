@@ -1,4 +1,4 @@
-"""Whether task vectors act each in its own place: how often a second one changes what the model says where the first is at home."""
+"""Whether task vectors act each in its own place: how often a second one changes predictions where the first is at home."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -62,7 +62,7 @@ def disentanglement_maps(preset: Preset, key: jax.Array, names: tuple[str, str],
         images: test images of each.
     """
     found, family = library(preset, key), family_of(preset)
-    tasks, inputs = np.array([preset.domains.index(name) for name in names]), family.test.images[family.index(*names), :images]
+    tasks, inputs = np.array([preset.domains.index(name) for name in names]), family.test.images[family.places(*names), :images]
     alphas = np.stack(np.meshgrid(GRID, GRID, indexing="ij"), -1).reshape(-1, 2)
     maps = {}
     for name, tvs in (("network", found["tvs"]), ("linearised", linear_library(preset, key)["tvs"])):

@@ -67,7 +67,7 @@ class Family(NamedTuple):
     test: Part
     majority: float
 
-    def index(self, *names: str) -> np.ndarray:
+    def places(self, *names: str) -> np.ndarray:
         """Places of domains."""
         return np.array([self.domains.index(name) for name in names])
 

@@ -157,7 +157,7 @@ def with_adapters(preset: Preset, key: jax.Array) -> dict[str, float]:
         key: of a seed of the study.
     """
     study, found, family = few_shot_study(preset, key), library(preset, key), family_of(preset)
-    pool, place = pools(preset)[0], family.index(preset.target_name)[0]
+    pool, place = pools(preset)[0], family.places(preset.target_name)[0]
     tvs = jax.tree.map(lambda x: x[np.array([preset.tasks.index(t) for t in pool.tasks])], found["tvs"])
     params = compose(found["base"], tvs, study["coef"][0, -1])
     shots = few_shots(family.train.labels, preset.shots[-1], jax.random.fold_in(key, len(preset.shots) - 1))

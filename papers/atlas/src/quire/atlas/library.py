@@ -79,7 +79,7 @@ def moved_logits(network: Network, *, linear: bool = False) -> Callable[..., jax
 def _pretrained(preset: Preset, network: Network, starts: list[Run], keys: jax.Array):
     """Plain images, then some steps of all domains of addition together; encoder and head alike."""
     family, size = family_of(preset), preset.pretraining.batch_size
-    count, domains = len(family.train.labels), family.index(PLAIN, *preset.domains)
+    count, domains = len(family.train.labels), family.places(PLAIN, *preset.domains)
     rates = preset.pretraining.learning_rate, preset.finetuning.learning_rate
     plain = epochs_of([jax.random.fold_in(key, 1) for key in keys], count, size, preset.pretraining.steps)
     mixed = epochs_of([jax.random.fold_in(key, 2) for key in keys], count * len(domains), size, preset.mixed_steps)
@@ -140,7 +140,7 @@ def parts_of(preset: Preset, keys: jax.Array, names: Sequence[str], images: Sequ
         `[domains, n, ...]`, and their labels.
     """
     family, found = family_of(preset), [library(preset, key) for key in keys]
-    tasks, places = np.array([preset.tasks.index(name) for name in names]), family.index(*images)
+    tasks, places = np.array([preset.tasks.index(name) for name in names]), family.places(*images)
     constants = {name: stack([f[name] for f in found]) for name in ("base", "head")}
     constants["tvs"] = stack([jax.tree.map(lambda x: x[tasks], f["tvs"]) for f in found])
     for name in ("train", "validation", "test"):

@@ -1,5 +1,6 @@
 """Backbones whose class head lies outside: encoder parameters as plain dictionaries, logits and features as functions of them."""
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -22,7 +23,7 @@ class Perceptron(nnx.Module):
     """
 
     def __init__(self, sizes: tuple[int, ...], num_classes: int, *, rngs: nnx.Rngs):
-        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in zip(sizes, sizes[1:], strict=False)])
+        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in pairwise(sizes)])
         self.head = nnx.Linear(sizes[-1], num_classes, use_bias=False, rngs=rngs)
 
     def embed(self, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:

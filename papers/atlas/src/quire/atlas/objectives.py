@@ -69,8 +69,8 @@ def ufm_loss(
     weak, strong = floating(logits_weak, logits_strong)
     if weak.ndim != 2 or not weak.shape == strong.shape == targets.shape or trusted.shape != weak.shape[:1]:
         raise ValueError(
-            f"logits_weak {weak.shape}, logits_strong {strong.shape}, targets {targets.shape} and trusted {trusted.shape} must be "
-            "[n, c], three times, and [n]"
+            f"logits_weak {weak.shape}, logits_strong {strong.shape} and targets {targets.shape} must be [n, c], "
+            f"trusted {trusted.shape} must be [n]"
         )
     weak, strong = (x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in (weak, strong))
     p = jax.lax.stop_gradient(jax.nn.softmax(weak))

@@ -57,7 +57,7 @@ class Subspace(NamedTuple):
 
 
 def random_subspace(key: jax.Array, base: Any, dim: int) -> Subspace:
-    """A sparse random projection P with orthogonal columns, of d columns and one entry a row (Li et al. 2018, sparse projections).
+    """A sparse random projection P with d orthogonal columns and one entry a row (Li et al. 2018 use sparse ones too).
 
     It needs as much memory as the parameters, whatever d is.
 
