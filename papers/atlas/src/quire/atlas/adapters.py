@@ -1,5 +1,6 @@
 """Adapters that complement a learned composition: a cache of few-shot features, and a linear probe beside the class vectors."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -57,6 +58,7 @@ def tip_adapter(
     return _trained_cache(start, features, logits, jnp.asarray(labels), lr, steps=check_at_least("steps", steps))
 
 
+@partial(jax.jit, static_argnames="steps")
 def _trained_cache(start, features, logits, labels, lr, *, steps):
     tx = optax.adamw(optax.cosine_decay_schedule(1.0, steps))
 
@@ -121,6 +123,7 @@ def lp_plus_plus(
     return _descended(start, features, jnp.asarray(labels), *map(jnp.float32, rates), steps=check_at_least("steps", steps))
 
 
+@partial(jax.jit, static_argnames="steps")
 def _descended(start: LinearProbe, features, labels, rate, alpha_rate, *, steps: int) -> LinearProbe:
     def step(probe, number):
         slope = jax.grad(lambda p: smoothed_cross_entropy(probe._replace(weights=p[0], alpha=p[1])(features), labels))(

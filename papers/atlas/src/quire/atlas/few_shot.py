@@ -1,6 +1,7 @@
 """Few labelled images of a new domain: coefficients of a pool's task vectors, and what rivals them (section 5.3)."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -162,8 +163,10 @@ def with_adapters(preset: Preset, key: jax.Array) -> dict[str, float]:
     params = compose(found["base"], tvs, study["coef"][0, -1])
     shots = few_shots(family.train.labels, preset.shots[-1], jax.random.fold_in(key, len(preset.shots) - 1))
     labels, head, network = jnp.asarray(family.train.labels[shots]), found["head"], found["network"]
-    read = jax.jit(lambda x: (network.embed(params, head, x), network.logits(params, head, x)))
-    (features, logits), (test, test_logits) = read(family.train.images[place, shots]), read(family.test.images[place])
+    given = params, head
+    (features, logits), (test, test_logits) = (
+        _read(network, *given, part.images[place][rows]) for part, rows in ((family.train, shots), (family.test, slice(None)))
+    )
     right = lambda scores: float(np.mean(np.asarray(scores).argmax(1) == family.test.labels))  # noqa: E731
     return {
         "zero-shot": float(study["zero-shot"][0]),
@@ -171,3 +174,9 @@ def with_adapters(preset: Preset, key: jax.Array) -> dict[str, float]:
         "composed, Tip-Adapter": right(tip_adapter(features, logits, labels)(test, test_logits)),
         "composed, LP++": right(lp_plus_plus(features, head["head"]["kernel"], labels)(test)),
     }
+
+
+@partial(jax.jit, static_argnames="network")
+def _read(network: Network, params: Any, head: Any, images: Any) -> tuple[jax.Array, jax.Array]:
+    """Features and logits."""
+    return network.embed(params, head, images), network.logits(params, head, images)

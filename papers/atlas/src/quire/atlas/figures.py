@@ -58,7 +58,9 @@ def coefficients(tables: Mapping[str, np.ndarray], tasks: Sequence[str], blocks:
         limit = max(float(np.abs(coef).max()), 1e-6)
         shown = axes.imshow(coef, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
         axes.set_title(name, fontsize=9)
-        axes.set_xticks(range(coef.shape[1]), blocks[: coef.shape[1]], rotation=60, ha="right", fontsize=7)
+        axes.set_xticks(
+            range(coef.shape[1]), blocks if coef.shape[1] > 1 else ["all blocks"], rotation=60, ha="right", fontsize=7
+        )
         figure.colorbar(shown, ax=axes, shrink=0.9)
     panels[0].set_yticks(range(len(tasks)), tasks, fontsize=8)
     return figure
