@@ -1,6 +1,7 @@
 """Task addition: one model for all domains, by composing their task vectors (section 5.1)."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 from quire.atlas.block_budget import random_blocks, select_blocks, select_task_vectors
 from quire.atlas.composition import combine
 from quire.atlas.config import Preset
-from quire.atlas.learning import learn
+from quire.atlas.learning import block_or_vector, coefficients, learn
 from quire.atlas.library import family_of, linear_library, moved_logits, parts_of
 from quire.atlas.objectives import lp_penalty
 from quire.atlas.runs import Run, at, chosen, over_runs, random_indices, shaped
@@ -39,14 +40,14 @@ def addition_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     count, columns = len(preset.domains), len(constants["tvs"])
     grads = _derivatives(preset, moved_logits(network), constants, len(keys))
     kept = [_kept(preset, grads[seed], key) for seed, key in enumerate(keys)]
-    glob = _learned(preset, moved_logits(network), constants, _rate_runs(preset, len(keys), (count, columns)), (count,))
-    runs = _rate_runs(preset, len(keys), (count, columns)) + _variant_runs(preset, kept)
-    block = _learned(preset, moved_logits(network), constants, runs, (count, columns))
-    split = len(keys) * len(preset.addition.rates)
-    first, second = jax.tree.map(lambda x: x[:split], block), jax.tree.map(lambda x: x[split:], block)
-    variants = shaped(second, len(keys), len(VARIANTS))
-    found |= _named("global", chosen(glob, len(keys), -1)) | _named("block", chosen(first, len(keys), -1))
-    found |= {"variants": variants[1], "variant coef": variants[0].value, "kept": np.stack([k["by derivative"] for k in kept])}
+    forms = [_rate_runs(preset, len(keys), (count, columns), tied=tied) for tied in (False, True)]
+    learned = _learned(preset, moved_logits(network), constants, forms[0] + forms[1] + _variant_runs(preset, kept))
+    ends = 0, len(forms[0]), 2 * len(forms[0]), None
+    block, glob, variants = (jax.tree.map(lambda x, a=a, b=b: x[a:b], learned) for a, b in pairwise(ends))
+    found |= _named("block", chosen(block, len(keys), -1), "block") | _named("global", chosen(glob, len(keys), -1), "vector")
+    variants = shaped(variants, len(keys), len(VARIANTS))
+    found |= {"variants": variants[1], "variant coef": variants[0].value["block"]}
+    found["kept"] = np.stack([k["by derivative"] for k in kept])
     return found | _linear(preset, network, constants, keys)
 
 
@@ -60,12 +61,13 @@ def _linear(preset: Preset, network: Any, constants: dict, keys: jax.Array) -> d
     constants = constants | {"tvs": stack([linear_library(preset, key)["tvs"] for key in keys])}
     found = _by_factor(preset, logits, constants, len(keys))
     shape = len(preset.domains), len(constants["tvs"])
-    block = chosen(_learned(preset, logits, constants, _rate_runs(preset, len(keys), shape), shape), len(keys), -1)
-    return {"linear arithmetic": found["arithmetic"], "linear by alpha": found["by alpha"]} | _named("linear block", block)
+    block = chosen(_learned(preset, logits, constants, _rate_runs(preset, len(keys), shape)), len(keys), -1)
+    linear = {"linear arithmetic": found["arithmetic"], "linear by alpha": found["by alpha"]}
+    return linear | _named("linear block", block, "block")
 
 
-def _named(name: str, best: dict[str, Any]) -> dict[str, Any]:
-    return {name: best["test"], f"{name} coef": best["value"], f"{name} rate": best["rate"]}
+def _named(name: str, best: dict[str, Any], form: str) -> dict[str, Any]:
+    return {name: best["test"], f"{name} coef": best["value"][form], f"{name} rate": best["rate"]}
 
 
 def _batches(preset: Preset, keys: jax.Array) -> np.ndarray:
@@ -75,9 +77,13 @@ def _batches(preset: Preset, keys: jax.Array) -> np.ndarray:
     return np.stack([random_indices(jax.random.fold_in(key, 30), shape, count) for key in keys])
 
 
-def _rate_runs(preset: Preset, seeds: int, shape: tuple[int, int]) -> list[Run]:
+def _rate_runs(preset: Preset, seeds: int, shape: tuple[int, int], *, tied: bool = False) -> list[Run]:
     everything = np.ones(shape, np.float32)
-    return [{"seed": s, "kept": everything, "rate": rate, "penalty": 0.0} for s in range(seeds) for rate in preset.addition.rates]
+    return [
+        {"seed": s, "kept": everything, "rate": rate, "penalty": 0.0, "tied": tied}
+        for s in range(seeds)
+        for rate in preset.addition.rates
+    ]
 
 
 def _variant_runs(preset: Preset, kept: list[dict[str, np.ndarray]]) -> list[Run]:
@@ -87,6 +93,7 @@ def _variant_runs(preset: Preset, kept: list[dict[str, np.ndarray]]) -> list[Run
             "seed": seed,
             "kept": of_seed.get(name, np.ones_like(of_seed["at random"])).astype(np.float32),
             "rate": rates[len(rates) // 2],
+            "tied": False,
             "penalty": PENALTY if name == "L1 penalty" else 0.0,
         }
         for seed, of_seed in enumerate(kept)
@@ -143,26 +150,30 @@ def _derivatives(preset: Preset, logits: Callable, constants: dict, seeds: int) 
     return over_runs(run, [{"seed": s} for s in range(seeds)], constants, preset.at_once)
 
 
-def _learned(preset: Preset, logits: Callable, constants: dict, runs: list[Run], shape: tuple[int, ...]):
-    """Coefficients of a shape, learned on the validation images of all domains, and mean test accuracies."""
+def _learned(preset: Preset, logits: Callable, constants: dict, runs: list[Run]):
+    """Coefficients of either form, learned on the validation images of all domains, and mean test accuracies."""
+    columns = len(constants["tvs"])
 
     def run(run, c):
         base, head, tvs = (at(c[name], run["seed"]) for name in ("base", "head", "tvs"))
         mask = dict(zip(sorted(tvs), run["kept"].T, strict=True))
         tvs = {name: x * mask[name].reshape(-1, *[1] * (x.ndim - 1)) for name, x in tvs.items()}
 
-        def loss(coef, indices):
-            penalty = run["penalty"] * lp_penalty(coef.reshape(shape[0], -1), 1.0, gamma=1.0)
-            return _loss(logits, base, head, combine(tvs, coef), c, indices) + penalty
+        def deltas(both):
+            return combine(tvs, coefficients(both, run["tied"]))
+
+        def loss(both, indices):
+            penalty = run["penalty"] * lp_penalty(coefficients(both, run["tied"]), 1.0, gamma=1.0)
+            return _loss(logits, base, head, deltas(both), c, indices) + penalty
 
         learned = learn(
             loss,
-            jnp.zeros(shape),
+            block_or_vector(len(preset.domains), columns),
             c["batches"][run["seed"]],
             lr=run["rate"],
             epochs=preset.addition.epochs,
-            select=lambda coef: _accuracy(logits, base, head, combine(tvs, coef), c, "validation"),
+            select=lambda both: _accuracy(logits, base, head, deltas(both), c, "validation"),
         )
-        return learned, _accuracy(logits, base, head, combine(tvs, learned.value), c, "test")
+        return learned, _accuracy(logits, base, head, deltas(learned.value), c, "test")
 
     return over_runs(run, runs, constants, preset.at_once)

@@ -96,8 +96,8 @@ class Preset:
     finetuning: Recipe = field(default_factory=lambda: Recipe(150, 64, 1e-3))
     addition: Search = field(default_factory=Search)
     negation: Search = field(default_factory=lambda: Search(100, 50, 20, (5e-3, 1e-2)))
-    few_shot: Search = field(default_factory=lambda: Search(100, 32))
-    parts_search: Search = field(default_factory=lambda: Search(100, 32, rates=(5e-2,)))
+    few_shot: Search = field(default_factory=lambda: Search(100, 20))
+    parts_search: Search = field(default_factory=lambda: Search(80, 32, rates=(5e-2,)))
     test_time: Search = field(default_factory=lambda: Search(100, 64, rates=(2e-2,)))
     shots: tuple[int, ...] = (1, 2, 4)
     smallest_crop: float = 0.8

@@ -140,6 +140,20 @@ def learn_coefficients(
     )
 
 
+def block_or_vector(count: int, columns: int) -> dict[str, Array]:
+    """Zero coefficients of both forms, `[T, J]` and `[T]`, so that one program learns either: see `coefficients`."""
+    return {"block": jnp.zeros((count, columns)), "vector": jnp.zeros(count)}
+
+
+def coefficients(both: dict[str, Array], tied: Any) -> Float[Array, "t j"]:
+    """Those a block, or those a vector in every block. The others have derivatives of zero, and stay where they are.
+
+    >>> float(coefficients(block_or_vector(2, 3), True).sum())
+    0.0
+    """
+    return jnp.where(tied, both["vector"][:, None], both["block"])
+
+
 def negation_score(target: Array, control: Array, zero_shot: Array, floor: float = 0.95) -> Array:
     """Score of an edit that unlearns: the lower the accuracy on the target the better, as long as the control is kept.
 

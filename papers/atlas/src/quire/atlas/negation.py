@@ -8,7 +8,7 @@ import numpy as np
 
 from quire.atlas.composition import combine
 from quire.atlas.config import Preset
-from quire.atlas.learning import learn, negation_score
+from quire.atlas.learning import block_or_vector, coefficients, learn, negation_score
 from quire.atlas.library import PLAIN, family_of, moved_logits, parts_of
 from quire.atlas.runs import Run, at, chosen, over_runs, random_indices
 from quire.common.claims import shared
@@ -26,15 +26,18 @@ def negation_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
         For each of `block`, `global`, `arithmetic` and `zero-shot`: accuracy on the target, and as `... control` on plain images.
     """
     network, constants = parts_of(preset, keys, preset.domains, (*preset.domains, PLAIN))
-    logits, domains, columns = moved_logits(network), len(preset.domains), len(constants["tvs"])
+    logits, domains = moved_logits(network), len(preset.domains)
     measure = _measures(logits)
     constants["batches"] = _batches(preset, keys)
     pairs = [(seed, domain) for seed in range(len(keys)) for domain in range(domains)]
-    runs = [{"seed": s, "domain": d, "rate": rate} for s, d in pairs for rate in preset.negation.rates]
+    runs = [
+        {"seed": s, "domain": d, "rate": rate, "tied": tied}
+        for tied in (False, True) for s, d in pairs for rate in preset.negation.rates
+    ]  # fmt: skip
     factors = _by_factor(preset, measure, constants, pairs)
     found = {"zero-shot": factors[:, :2], "arithmetic": factors[:, 2:]}
-    for name, shape in (("block", (1, columns)), ("global", (1,))):
-        found[name] = chosen(_learned(preset, logits, measure, constants, runs, shape), len(pairs), -1)["test"]
+    best = chosen(_learned(preset, logits, measure, constants, runs), 2, len(pairs), -1)["test"]
+    found |= {"block": best[0], "global": best[1]}
     shape = len(keys), domains
     return {name: x[:, 0].reshape(shape) for name, x in found.items()} | {
         f"{name} control": x[:, 1].reshape(shape) for name, x in found.items()
@@ -78,26 +81,27 @@ def _by_factor(preset: Preset, measure, constants: dict, pairs: list[tuple[int, 
     return over_runs(run, [{"seed": s, "domain": d} for s, d in pairs], constants, preset.at_once)
 
 
-def _learned(preset: Preset, logits, measure, constants: dict, runs: list[Run], shape: tuple[int, ...]):
+def _learned(preset: Preset, logits, measure, constants: dict, runs: list[Run]):
     """Coefficients that raise the loss on the target and lower it on the control."""
 
     def run(run, c):
         base, head, vector = _given(run, c)
 
         def loss(coef, indices):
-            deltas, labels = combine(vector, coef), c["validation_labels"]
+            deltas, labels = combine(vector, coefficients(coef, run["tied"])), c["validation_labels"]
             both = jnp.concatenate([c["validation"][run["domain"], indices[0]], c["validation"][-1, indices[1]]])
             scores = logits(base, head, deltas, both).reshape(2, len(indices[0]), -1)
             target, control = (smoothed_cross_entropy(s, labels[i]) for s, i in zip(scores, indices, strict=True))
             return control - target
 
         def accuracies(coef, part):
-            return measure(base, head, combine(vector, coef), c, part, run["domain"])
+            return measure(base, head, combine(vector, coefficients(coef, run["tied"])), c, part, run["domain"])
 
-        before = accuracies(jnp.zeros(shape), "validation")[1]
+        start = block_or_vector(1, len(vector))
+        before = accuracies(start, "validation")[1]
         learned = learn(
             loss,
-            jnp.zeros(shape),
+            start,
             c["batches"][run["seed"]],
             lr=run["rate"],
             epochs=preset.negation.epochs,

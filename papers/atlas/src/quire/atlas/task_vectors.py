@@ -139,9 +139,14 @@ def stack_task_vectors(vectors: Sequence[TaskVector]) -> Blocks:
 def cosine_matrix(stacked: Mapping[str, Any]) -> Float[Array, "t t"]:
     """Cosines between all pairs of stacked task vectors; 0 beside a vector of zeros.
 
+    Raises:
+        ValueError: without a vector or a block.
+
     >>> cosine_matrix({"w": np.array([[2.0, 0.0], [1.0, 1.0]])}).round(3).tolist()
     [[1.0, 0.7070000171661377], [0.7070000171661377, 1.0]]
     """
+    if not stacked or min(len(x) for x in stacked.values()) < 1:
+        raise ValueError(f"stacked holds {_shapes(stacked)}; it needs at least one vector and one block")
     flat = jnp.concatenate([_wide(jnp.asarray(x)).reshape(len(x), -1) for x in stacked.values()], axis=1)
     largest = jnp.abs(flat).max(axis=1, keepdims=True, initial=0)  # squares of tiny numbers would vanish
     flat = flat / jnp.where(largest == 0, 1, largest)
