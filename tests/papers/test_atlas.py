@@ -544,3 +544,16 @@ def test_errors(as_installed):
     ):
         with pytest.raises(ValueError, match=match):
             call()
+
+
+def test_arrays_of_numpy_in_float64_are_taken():
+    base, tuned = ({"w": RNG.normal(size=(3, 2)), "b": RNG.normal(size=2)} for _ in range(2))
+    vector = TaskVector.from_params(base, tuned)
+    tvs = {name: np.asarray(x, np.float64)[None] for name, x in vector.deltas.items()}
+    for found in (vector.apply(base), compose(base, tvs, np.ones((1, 2)))):
+        np.testing.assert_allclose(found["w"], tuned["w"], atol=1e-6)
+    masks = random_masks(KEY, base, 2)
+    np.testing.assert_allclose(compose_partitioned(base, tvs, np.ones((1, 2, 2)), masks)["b"], tuned["b"], atol=1e-6)
+    lora_apply(base, lora_start(KEY, base, 1))
+    subspace_apply(base, random_subspace(KEY, base, 2), np.zeros(2))
+    float(cosine_matrix(tvs)[0, 0])

@@ -138,12 +138,13 @@ def _descended(start: LinearProbe, features, labels, rate, alpha_rate, *, steps:
 def unit(x: Float[AnyArray, "n d"]) -> Float[Array, "n d"]:
     """Rows of length 1; a row of zeros stays one.
 
-    >>> unit(jnp.array([[3.0, 4.0], [0.0, 0.0]])).round(2).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    >>> print(unit(jnp.array([[3.0, 4.0], [0.0, 0.0]])).round(2))
+    [[0.6 0.8]
+     [0.  0. ]]
     """
     (x,) = floating(x)
     square = jnp.sum(x**2, axis=1, keepdims=True)
-    return x * jax.lax.rsqrt(jnp.where(square == 0, 1, square))
+    return x / jnp.sqrt(jnp.where(square == 0, 1, square))
 
 
 def _checked(features: Any, logits: Any, labels: Any) -> tuple[Array, Array]:

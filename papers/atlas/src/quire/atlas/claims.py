@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from quire.atlas.adaptation import adaptation_study
 from quire.atlas.addition import addition_study
 from quire.atlas.composition import compose
 from quire.atlas.config import Preset
@@ -15,7 +16,6 @@ from quire.atlas.negation import negation_study
 from quire.atlas.paper import paper
 from quire.atlas.partitions import partition_study
 from quire.atlas.task_vectors import TaskVector, stack_task_vectors
-from quire.atlas.test_time import test_time_study
 from quire.common.claims import Measurement, above, all_of, at_least, at_most, beats, below, every_seed, on_average
 from quire.common.claims.identity import identity
 from quire.common.data.source import DataFields
@@ -252,7 +252,7 @@ def more_parts(preset: Preset, key: jax.Array) -> Measurement:
 )
 def without_labels(preset: Preset, key: jax.Array) -> Measurement:
     """UFM with the related pool; nothing is chosen by labels."""
-    study = test_time_study(preset, key)
+    study = adaptation_study(preset, key)
     return Measurement(
         float(study["UFM"]),
         **_fields(preset, f"target {preset.target_name}, {len(preset.pool)} vectors"),

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from quire.atlas.task_vectors import Blocks, blocks_of, check_same_blocks, with_blocks
 from quire.common.arrays import AnyArray
-from quire.common.checks import check_at_least, check_finite, floating, is_concrete
+from quire.common.checks import at_least_float32, check_at_least, check_finite, floating, is_concrete
 from quire.common.random import generator
 
 
@@ -147,8 +147,8 @@ def linearized_apply(fn: Callable[[Any, Any], Any], base: Any, deltas: Mapping[s
         ValueError: if base and deltas have different blocks.
 
     >>> fn = lambda params, x: params["w"] ** 2 * x
-    >>> float(linearized_apply(fn, {"w": jnp.array(3.0)}, {"w": jnp.array(0.1)}, 1.0).round(4))
-    9.6
+    >>> float(linearized_apply(fn, {"w": jnp.array(3.0)}, {"w": jnp.array(0.5)}, 1.0))
+    12.0
     """
     blocks = blocks_of(base)
     check_same_blocks("base", _shapes(blocks), "deltas", _shapes(deltas))
@@ -170,19 +170,18 @@ def _count(tvs: Mapping[str, Any]) -> int:
 
 
 def _weighted(column: Array, vectors: Any) -> Array:
-    wide = jnp.promote_types(jnp.promote_types(column.dtype, vectors.dtype), jnp.float32)
-    return jnp.tensordot(column.astype(wide), jnp.asarray(vectors, wide), axes=1, precision="highest")
+    column, vectors = at_least_float32(column, vectors)
+    return jnp.tensordot(column, vectors, axes=1, precision="highest")
 
 
 def _in_parts(coef: Array, vectors: Any, mask: Any) -> Array:
     """`coef [t, k]`; a product with the parts of all numbers, whose derivative is again a product rather than a scatter."""
-    wide = jnp.promote_types(jnp.promote_types(coef.dtype, vectors.dtype), jnp.float32)
-    members = jax.nn.one_hot(jnp.asarray(mask, jnp.int32), coef.shape[1], dtype=wide, axis=0)
-    factors = jnp.tensordot(coef.astype(wide), members, axes=1, precision="highest")
-    return jnp.sum(factors * jnp.asarray(vectors, wide), axis=0)
+    coef, vectors = at_least_float32(coef, vectors)
+    members = jax.nn.one_hot(jnp.asarray(mask, jnp.int32), coef.shape[1], dtype=coef.dtype, axis=0)
+    return jnp.sum(jnp.tensordot(coef, members, axes=1, precision="highest") * vectors, axis=0)
 
 
 def _moved(base: Any, deltas: Blocks, tvs: Mapping[str, Any]) -> Any:
-    blocks = blocks_of(base)
+    blocks = {name: jnp.asarray(x) for name, x in blocks_of(base).items()}
     check_same_blocks("base", _shapes(blocks), "tvs", {name: x.shape[1:] for name, x in tvs.items()})
     return with_blocks(base, {name: (x + deltas[name]).astype(x.dtype) for name, x in blocks.items()})

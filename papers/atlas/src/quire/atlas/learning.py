@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from quire.atlas.composition import compose
@@ -154,7 +155,7 @@ def coefficients(both: dict[str, Array], tied: Any) -> Float[Array, "t j"]:
     return jnp.where(tied, both["vector"][:, None], both["block"])
 
 
-def negation_score(target: Array, control: Array, zero_shot: Array, floor: float = 0.95) -> Array:
+def negation_score(target: ArrayLike, control: ArrayLike, zero_shot: ArrayLike, floor: float = 0.95) -> Array:
     """Score of an edit that unlearns: the lower the accuracy on the target the better, as long as the control is kept.
 
     Args:
@@ -168,4 +169,5 @@ def negation_score(target: Array, control: Array, zero_shot: Array, floor: float
     >>> float(negation_score(0.1, 0.9, 0.9)), float(negation_score(0.0, 0.5, 0.9))
     (-0.10000000149011612, -2.0)
     """
+    target, control, zero_shot = (jnp.asarray(x) for x in (target, control, zero_shot))
     return jnp.where(control >= floor * zero_shot, -target, -2.0)

@@ -32,10 +32,12 @@ def lora_start(key: jax.Array, base: Any, rank: int) -> dict[str, tuple[Array, A
     draw, matrices = generator(key), {name: x for name, x in blocks_of(base).items() if np.ndim(x) == 2}
     if not matrices:
         raise ValueError("base has no matrix; LoRA changes matrices alone")
-    return {
-        name: (jnp.asarray(draw.normal(size=(x.shape[0], rank)) / x.shape[0] ** 0.5, x.dtype), jnp.zeros((rank, x.shape[1])))
-        for name, x in matrices.items()
-    }
+
+    def factors(x):
+        rows, columns = x.shape
+        return jnp.asarray(draw.normal(size=(rows, rank)) / rows**0.5, x.dtype), jnp.zeros((rank, columns), x.dtype)
+
+    return {name: factors(jnp.asarray(x)) for name, x in matrices.items()}
 
 
 def lora_apply(base: Any, factors: dict[str, tuple[Array, Array]]) -> Any:
@@ -89,7 +91,8 @@ def subspace_apply(base: Any, subspace: Subspace, d: Float[AnyArray, " dim"]) ->
     [1.0, 1.0, 1.0, 1.0]
     """
     d = jnp.asarray(d)
-    moved = {n: x + (subspace.signs[n] * d[subspace.follows[n]]).astype(x.dtype) for n, x in blocks_of(base).items()}
+    blocks = {name: jnp.asarray(x) for name, x in blocks_of(base).items()}
+    moved = {n: x + (subspace.signs[n] * d[subspace.follows[n]]).astype(x.dtype) for n, x in blocks.items()}
     return with_blocks(base, moved)
 
 

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from quire.common.checks import at_least_float32
+
 Blocks = dict[str, Any]
 """Arrays by the name of their block."""
 
@@ -110,7 +112,7 @@ class TaskVector:
         Raises:
             ValueError: if the parameters have other blocks.
         """
-        blocks = blocks_of(base)
+        blocks = {name: jnp.asarray(x) for name, x in blocks_of(base).items()}
         check_same_blocks("base", _shapes(blocks), "this vector", _shapes(self.deltas))
         return with_blocks(base, {n: (x + alpha * _wide(self.deltas[n])).astype(x.dtype) for n, x in blocks.items()})
 
@@ -176,4 +178,4 @@ def _shapes(blocks: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def _wide(x: Any) -> Array:
-    return jnp.asarray(x, jnp.promote_types(x.dtype, jnp.float32))
+    return at_least_float32(x)[0]

@@ -22,7 +22,7 @@ OBJECTIVES = ("UFM", "entropy")
 
 
 @shared
-def test_time_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
+def adaptation_study(preset: Preset, keys: jax.Array) -> dict[str, Any]:
     """Accuracies on the test images of the few-shot target, which were seen without labels.
 
     Returns:
