@@ -138,7 +138,7 @@ def _descended(start: LinearProbe, features, labels, rate, alpha_rate, *, steps:
 def unit(x: Float[AnyArray, "n d"]) -> Float[Array, "n d"]:
     """Rows of length 1; a row of zeros stays one.
 
-    >>> print(unit(jnp.array([[3.0, 4.0], [0.0, 0.0]])).round(2))
+    >>> print(np.asarray(unit(jnp.array([[3.0, 4.0], [0.0, 0.0]]))).round(2))
     [[0.6 0.8]
      [0.  0. ]]
     """
