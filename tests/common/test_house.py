@@ -10,6 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAPERS = sorted(path.parent.name for path in ROOT.glob("papers/*/pyproject.toml"))
+AREAS = {"compression", "fields and shapes", "geometry", "graphs", "language", "neuroscience", "physics", "recommendation"} | {
+    "representations", "retrieval", "tensors", "theory", "time series", "vision"
+}  # fmt: skip
+"""What the gallery of the site filters by."""
+LATE = ("matplotlib", "nbconvert", "nbformat", "sklearn", "scipy.stats")
+"""Slow to import, and not needed to list papers: imported in the functions that use them."""
 SOURCES = [path for folder in ("common", "papers") for path in (ROOT / folder).rglob("*.py") if ".venv" not in path.parts]
 
 
@@ -28,6 +34,14 @@ def test_no_module_is_a_drawer():
     assert not [path for path in SOURCES if path.stem in {"utils", "helpers", "misc", "base"}]
 
 
+def test_listing_papers_loads_nothing_slow():
+    for path in ROOT.glob("papers/*/src/**/*.py"):
+        early = re.findall(r"^(?:from|import) ([\w.]+)(?: import (.*))?", path.read_text(encoding="utf-8"), re.M)
+        names = {f"{module}.{name.strip()}" for module, rest in early for name in (rest.split(",") if rest else [""])}
+        slow = {name for name in names if any(f"{name}.".startswith(f"{late}.") for late in LATE)}
+        assert not slow, f"{path} imports {slow} at its top"
+
+
 def test_nothing_is_left_undone():
     for path in SOURCES:
         assert not re.search(r"\b(TODO|FIXME|XXX|NotImplementedError)\b", path.read_text(encoding="utf-8")), path
@@ -44,6 +58,12 @@ def test_a_paper_is_whole(slug):
         f"tests/golden/{slug}.npz",
     ):
         assert (ROOT / path).exists(), f"{slug} lacks {path}"
+
+
+@pytest.mark.parametrize("slug", PAPERS)
+def test_areas_of_a_paper_are_those_of_the_gallery(slug):
+    project = tomllib.loads((ROOT / f"papers/{slug}/pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["keywords"] and set(project["keywords"]) <= AREAS
 
 
 @pytest.mark.parametrize("slug", PAPERS)

@@ -33,13 +33,9 @@ def test_links_pictures_and_anchors_that_lead_nowhere_are_named(tmp_path):
     assert load("check_links").broken(tmp_path) == ["deep/a.html: ../index.html#none", "deep/a.html: lost.png"]
 
 
-def test_every_paper_has_areas_for_the_filter_and_a_picture(pages):
-    known = {"compression", "fields and shapes", "geometry", "graphs", "language", "neuroscience", "physics", "recommendation"}
-    known |= {"representations", "retrieval", "tensors", "theory", "time series", "vision"}
+def test_every_paper_has_a_picture(pages):
     for slug, record in pages.read_records(ROOT).items():
-        entry = pages.Entry(slug, record)
-        assert entry.project["keywords"] and set(entry.project["keywords"]) <= known, slug
-        assert next(entry.pictures()).width > 100
+        assert next(pages.Entry(slug, record).pictures()).width > 100, slug
 
 
 def test_a_card_carries_what_the_filters_read(pages):
