@@ -1,24 +1,29 @@
-"""What `quire bench g_simclr` times: the running sum, and the definition as one triangular matrix product."""
+"""What `quire bench g_simclr` times: ranks inside clusters by one sort, and by comparing every row with all others."""
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Int
 
 from quire.common.bench import Benchmark, Case
+from quire.common.random import generator
+from quire.g_simclr.guided import occurrence_rank
 from quire.g_simclr.paper import paper
-from quire.g_simclr.running_mean import running_mean
+
+CLUSTERS = 64
 
 
-def triangular_product(x: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Every prefix summed anew."""
-    n = x.shape[0]
-    return jnp.tril(jnp.ones((n, n), x.dtype)) @ x / jnp.arange(1, n + 1, dtype=x.dtype)
+def rank_by_pairs(labels: Int[Array, " n"]) -> Int[Array, " n"]:
+    """The definition: every row is compared with all rows before it."""
+    place = jnp.arange(len(labels))
+    earlier = place[None] <= place[:, None]
+    return ((labels[None] == labels[:, None]) & earlier).sum(1)
 
 
 def cases(n: int, key: jax.Array) -> dict[str, Case]:
-    """Both on the same n numbers."""
-    x = jax.random.normal(key, (n,))
-    return {"running sum": Case(running_mean, (x,)), "triangular product": Case(triangular_product, (x,))}
+    """Random labels of 64 clusters. The sort has a slope near 1, all pairs one of 2."""
+    labels = jnp.asarray(generator(key).integers(CLUSTERS, size=n), jnp.int32)
+    found = {"one sort": Case(occurrence_rank, (labels,))}
+    return found | ({"all pairs": Case(rank_by_pairs, (labels,))} if n <= 32_768 else {})
 
 
-paper.benchmark = Benchmark("Running mean", size="numbers n", sizes=(256, 512, 1024, 2048), cases=cases)
+paper.benchmark = Benchmark("Ranks of rows inside 64 clusters", size="rows", sizes=(2048, 8192, 32_768, 131_072), cases=cases)

@@ -101,8 +101,10 @@ def contrastive_study(preset: Preset, keys: jax.Array) -> dict:
     build = partial(preset.network.classifier, data.num_classes)
     supervised = train_supervised(build, images, classes, orders["reshuffled"], tx, keys, **options)
     part = (images, classes, data)
+    probed = {name: probe_depths(preset, trained.graph, states, *part, keys) for name, states in trained.states.items()}
     return {
-        "accuracy": {name: probe_depths(preset, trained.graph, states, *part, keys) for name, states in trained.states.items()},
+        "accuracy": probed,
+        "gains": {depth: gain(probed["guided"][depth], probed["random"][depth]) for depth in DEPTHS},
         "tuned": tuned(preset, trained.graph, trained.states, *part, keys),
         "supervised": accuracies(*supervised, data.test.images, data.test.labels),
         "pixels": pixel_accuracy(images, classes, data),
@@ -186,6 +188,7 @@ def oracle_study(preset: Preset, keys: jax.Array) -> dict:
     }
     return {
         "accuracy": probed,
+        "gain": gain(probed["oracle"], probed["random"]),
         "false negatives": {
             name: np.array([collision_rate(order, classes, size).mean() for order in of_name]) for name, of_name in orders.items()
         },
