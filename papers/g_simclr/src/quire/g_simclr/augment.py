@@ -106,7 +106,10 @@ def jittered(
 ) -> Float[Array, "n h w 3"]:
     """Brightness, contrast, saturation, hue, in this order, as TensorFlow has them.
 
-        x <- x + 0.8 s b,    x <- m + (1 + 0.8 s c) (x - m),    clip,    saturation <- (1 + 0.8 s a) saturation,    hue <- hue + 0.2 s h
+        x <- x + 0.8 s b
+        x <- m + (1 + 0.8 s c) (x - m), clipped
+        saturation <- (1 + 0.8 s a) saturation
+        hue <- hue + 0.2 s h
 
     with the mean m of every channel; saturation and hue are those of HSV. The authors clip at the end only.
 
@@ -131,14 +134,13 @@ def to_hsv(images: Float[Array, "*batch 3"]) -> tuple[Float[Array, "*batch"], Fl
     [0.3333333432674408, 1.0, 0.5]
     """
     red, green, blue = (images[..., i] for i in range(3))
-    value, least = images.max(-1), images.min(-1)
+    # one pair after the other: the derivative of a maximum over an axis looks for equals, which rounding may hide from it
+    value, least = jnp.maximum(jnp.maximum(red, green), blue), jnp.minimum(jnp.minimum(red, green), blue)
     span = value - least
     safe = jnp.where(span > 0, span, 1)
-    sixth = jnp.where(
-        value == red,
-        (green - blue) / safe,
-        jnp.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
-    )
+    # by comparing the channels, never with `value`: a compiler may compute it anew and round otherwise, and at ties both agree
+    of_red, of_green, of_blue = (green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe
+    sixth = jnp.where((red >= green) & (red >= blue), of_red, jnp.where(green >= blue, of_green, of_blue))
     hue = jnp.where(span > 0, jnp.mod(sixth / 6, 1), 0)
     return hue, span / jnp.where(value > 0, value, 1), value
 

@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from quire.common.checks import check_at_least, is_concrete
+from quire.common.checks import is_concrete
 from quire.common.layers.convolution import Conv
 from quire.common.layers.norms import BatchNorm
 from quire.common.random import generator

@@ -3,15 +3,27 @@
 import jax
 import numpy as np
 
-from quire.common.claims import Measurement, above, all_of, at_least, at_most, beats, close_to, on_average
+from quire.common.claims import Measurement, above, all_of, at_least, at_most, beats, close_to, every_seed, on_average
+from quire.common.metrics.clustering import nmi
 from quire.g_simclr import figures
 from quire.g_simclr.config import Preset
 from quire.g_simclr.guided import collision_rate, collisions, guided_order
 from quire.g_simclr.paper import paper
 from quire.g_simclr.sources import open_images
-from quire.g_simclr.study import DEPTHS, LABELLED, agreement, contrastive_study, oracle_study, pixel_accuracy, pseudo_labels, shuffled
+from quire.g_simclr.study import (
+    DEPTHS,
+    LABELLED,
+    agreement,
+    contrastive_study,
+    oracle_study,
+    pixel_accuracy,
+    pseudo_labels,
+    shuffled,
+)
 
 SEEDS = 3
+ORACLE_SEEDS = 6
+"""Of C2, whose difference is smaller than what three seeds can show."""
 
 
 @paper.claim(
@@ -19,7 +31,7 @@ SEEDS = 3
     says="The rows of a guided batch have distinct pseudo labels",
     source="section 3",
     metric="pseudo-collisions in the first batches, as many as the smallest cluster has rows",
-    holds=all_of(at_most(0), at_least(10, of="random / guided")),
+    holds=all_of(every_seed(at_most(0)), every_seed(at_least(10, of="random / guided"))),
     trivial="random order",
     seeds=SEEDS,
 )
@@ -57,7 +69,7 @@ def _orders(preset: Preset, labels: np.ndarray, key: jax.Array) -> dict[str, np.
     metric="accuracy of a linear probe, batches by true class",
     holds=on_average(at_least(0, of="gain + 1 standard error")),
     trivial="pixels",
-    seeds=SEEDS,
+    seeds=ORACLE_SEEDS,
 )
 def true_classes_help(preset: Preset, key: jax.Array) -> Measurement:
     """The upper bound of the idea: one image of every class a batch, against random batches of that size."""
@@ -78,7 +90,7 @@ def true_classes_help(preset: Preset, key: jax.Array) -> Measurement:
     metric="most images of one class in a batch, less one",
     holds=all_of(at_most(0), close_to(0.1, atol=0.01, of="random batches")),
     trivial="random batches",
-    seeds=SEEDS,
+    seeds=ORACLE_SEEDS,
 )
 def no_false_negatives(preset: Preset, key: jax.Array) -> Measurement:
     """A pair of images of one class is a false negative; beside the method, the part of such pairs."""
@@ -160,14 +172,14 @@ def clusters_know_classes(preset: Preset, key: jax.Array) -> Measurement:
     """Random labels are those of the clusters, handed out at random; what the clusters save of false negatives stands beside."""
     source, found = open_images(preset), pseudo_labels(preset, key)
     labels, classes = found["all"], source.value.train.labels[: preset.num_coded]
-    codes, raw = agreement(labels, classes, key), agreement(found["pixels"], classes, key)
+    codes = agreement(labels, classes, key)
     size, clean = preset.training.batch_size, int(np.bincount(labels).min())
     rates = {name: collision_rate(order, classes, size) for name, order in _orders(preset, labels, key).items()}
     everyone = collision_rate(guided_order(labels, size, "resample", key=key), classes, size)
     return Measurement(
         codes["found"],
         **source.fields(f"{len(labels)} images, {size} clusters"),
-        baselines={"random labels": codes["chance"], "pixels": raw["found"]},
+        baselines={"random labels": codes["chance"], "pixels": nmi(found["pixels"], classes)},
         extras={
             "standard deviations above chance": (codes["found"] - codes["chance"]) / codes["deviation"],
             "squared error of the autoencoder": float(found["error"]),

@@ -136,7 +136,9 @@ def _features(graph: nnx.GraphDef, state: Any, images: Array) -> Float[Array, "n
     return model.features(pixels(images))
 
 
-def accuracies(graph: nnx.GraphDef, states: Any, images: np.ndarray, labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, " models"]:
+def accuracies(
+    graph: nnx.GraphDef, states: Any, images: np.ndarray, labels: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " models"]:
     """Of classifiers with a leading axis of models."""
     predicted = in_chunks(lambda part: _predictions(graph, states, part), images, axis=1)
     return (predicted == np.asarray(labels)).mean(1)

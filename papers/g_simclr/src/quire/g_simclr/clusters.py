@@ -44,7 +44,9 @@ def lloyd(
     """
     check_at_least("n_iter", n_iter, 0)
     if x.ndim != 2 or centers.ndim != 2 or x.shape[1] != centers.shape[1] or not len(x) or not len(centers):
-        raise ValueError(f"x has shape {x.shape} and centers {centers.shape}; they need [n, dim] and [k, dim], n and k at least 1")
+        raise ValueError(
+            f"x has shape {x.shape} and centers {centers.shape}; they need [n, dim] and [k, dim], n and k at least 1"
+        )
     check_finite("x", x)
     check_finite("centers", centers)
     return _lloyd(*at_least_float32(x, centers), n_iter)

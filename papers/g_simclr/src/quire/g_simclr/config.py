@@ -125,7 +125,7 @@ class Preset:
     num_test: int = 2000
     coder: Coder = field(default_factory=lambda: Coder((16, 32, 64), momentum=0.1, epochs=1, starts=2, iterations=30))
     network: Network = field(default_factory=Network)
-    training: Training = field(default_factory=lambda: Training(300, 64, 3e-3, 300, "adam"))
+    training: Training = field(default_factory=lambda: Training(200, 64, 3e-3, 200, "adam"))
     oracle: Training = field(default_factory=lambda: Training(400, 10, 1e-3, 400, "adam"))
     views: Augmentation = field(default_factory=lambda: Augmentation(smallest_area=0.5))
     temperature: float = 0.1

@@ -38,7 +38,7 @@ def train_until_worse(
         state = epoch(state, number)
         losses.append(float(validate(state)))
         if not np.isfinite(losses[-1]):
-            raise TrainingDiverged(f"the validation loss of epoch {number} is {losses[-1]}")
+            raise TrainingDiverged(f"the validation loss of epoch {number} is {losses[-1]}", number)
         least = int(np.argmin(losses))
         if least == number:
             best = state

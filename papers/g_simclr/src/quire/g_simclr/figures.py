@@ -22,8 +22,15 @@ def by_batch(curves: Mapping[str, np.ndarray], clean: int, ylabel: str) -> Figur
     for (name, curve), colour in zip(curves.items(), (RED, GREY, BLUE), strict=False):
         axes.plot(np.arange(1, len(curve) + 1), curve, ".-", color=colour, label=name, lw=1)
     axes.axvline(clean + 0.5, color=GREY, lw=0.8, ls=":")
-    axes.annotate("smallest cluster used up", (clean + 0.5, 0.97), (4, 0), xycoords=("data", "axes fraction"),
-                  textcoords="offset points", fontsize="small", va="top")
+    axes.annotate(
+        "smallest cluster used up",
+        (clean + 0.5, 0.97),
+        (4, 0),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        fontsize="small",
+        va="top",
+    )
     axes.set(xlabel="batch of the epoch", ylabel=ylabel)
     axes.legend(frameon=False)
     return figure
@@ -33,8 +40,11 @@ def accuracies(scores: Mapping[str, Sequence[float] | np.ndarray], pixels: float
     """Every seed of every layout as a point, the mean as a bar; the probe on pixels as a line."""
     figure, ((axes,),) = plots.axes(width=6.8)
     colours = {name: RED if name.startswith("guided") else GREY for name in scores} | {"supervised": GREEN, "oracle": BLUE}
-    plots.seed_bars(axes, {name.replace(", ", ",\n"): 100 * np.asarray(value) for name, value in scores.items()},
-                    {name.replace(", ", ",\n"): colour for name, colour in colours.items()})
+    plots.seed_bars(
+        axes,
+        {name.replace(", ", ",\n"): 100 * np.asarray(value) for name, value in scores.items()},
+        {name.replace(", ", ",\n"): colour for name, colour in colours.items()},
+    )
     plots.level(axes, 100 * pixels, "pixels")
     lowest = 100 * min(pixels, *(float(np.min(value)) for value in scores.values()))
     axes.set(ylabel=ylabel, ylim=(max(0, lowest - 4), None))

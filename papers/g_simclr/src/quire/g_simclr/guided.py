@@ -42,8 +42,8 @@ def guided_order(
     Args:
         labels: pseudo label of every row; a cluster is a value that occurs.
         batch_size: rows of a batch.
-        tail: `"keep"` all rows, as the authors do; `"drop"` those behind the first m of every cluster; `"resample"`: every cluster
-            gives as many rows as it would if all were equally large, in random order, those of small clusters several times.
+        tail: `"keep"` all rows, as the authors do; `"drop"` those behind the first m of every cluster; `"resample"`: every
+            cluster gives as many rows as if all were equally large, in random order, those of small clusters several times.
         key: of the draws, for `"resample"`.
         allow_collisions: let there be fewer clusters than a batch has rows.
 

@@ -108,7 +108,9 @@ def train(
     """
     shapes = {order.shape for order in orders.values()}
     if len(shapes) != 1 or len(shape := shapes.pop()) != 3 or shape[0] != len(keys):
-        raise ValueError(f"orders have shapes {[order.shape for order in orders.values()]}; all need one, [{len(keys)}, steps, batch]")
+        raise ValueError(
+            f"orders have shapes {[order.shape for order in orders.values()]}; all need one, [{len(keys)}, steps, batch]"
+        )
     for name, order in orders.items():
         check_ids(name, order, len(images))
     _, steps, batch = shape

@@ -10,7 +10,7 @@ from quire.g_simclr.config import Preset
 
 
 def open_images(preset: Preset) -> Source[ImageData]:
-    """Photographs of ten classes, uint8 `[n, side, side, 3]`; every multiple of ten of the first ones is balanced in CIFAR-10's subset.
+    """Photographs of ten classes, uint8 `[n, side, side, 3]`.
 
     Raises:
         ValueError: for an image set that there is not, fewer images than the preset asks for, or a side that does not divide

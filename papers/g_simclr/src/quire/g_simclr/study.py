@@ -12,7 +12,6 @@ from quire.common.data.images import ImageData, pixels
 from quire.common.metrics.clustering import nmi
 from quire.common.metrics.probe import ridge_probe
 from quire.common.random import generator
-from quire.common.train.batches import epoch_indices
 from quire.g_simclr.classifier import accuracies, fine_tune, train_supervised
 from quire.g_simclr.clusters import kmeans
 from quire.g_simclr.config import Preset
@@ -159,7 +158,13 @@ def _probed(graph: nnx.GraphDef, states: Any, images: jax.Array) -> list[jax.Arr
 
 
 def tuned(
-    preset: Preset, graph: nnx.GraphDef, states: dict[str, Any], images: np.ndarray, classes: np.ndarray, data: ImageData, keys: jax.Array
+    preset: Preset,
+    graph: nnx.GraphDef,
+    states: dict[str, Any],
+    images: np.ndarray,
+    classes: np.ndarray,
+    data: ImageData,
+    keys: jax.Array,
 ) -> dict[str, np.ndarray]:
     """Accuracy `[seeds]` of the authors' two layouts after fine-tuning with a part of the labels."""
     names, count = ("random", "guided"), int(LABELLED * len(images))
