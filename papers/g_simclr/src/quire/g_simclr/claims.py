@@ -74,12 +74,13 @@ def _orders(preset: Preset, labels: np.ndarray, key: jax.Array) -> dict[str, np.
 def true_classes_help(preset: Preset, key: jax.Array) -> Measurement:
     """The upper bound of the idea: one image of every class a batch, against random batches of that size."""
     study = oracle_study(preset, key)
-    mean, error = study["gain"]
+    mean, error = study["gain"]  # over all seeds
+    own = float(study["accuracy"]["oracle"] - study["accuracy"]["random"])
     return Measurement(
         float(study["accuracy"]["oracle"]),
         **open_images(preset).fields(f"{preset.num_oracle} images, batches of {preset.oracle.batch_size}"),
         baselines={"pixels": study["pixels"], "random": float(study["accuracy"]["random"])},
-        extras={"gain + 1 standard error": mean + error, "gain": mean, "standard error": error},
+        extras={"gain + 1 standard error": own + error, "gain": mean, "standard error": error},
     )
 
 
@@ -109,6 +110,9 @@ def no_false_negatives(preset: Preset, key: jax.Array) -> Measurement:
     source="table 1",
     metric="accuracy of a linear probe at P3",
     holds=all_of(*(on_average(above(0, of=f"gain at {depth}")) for depth in DEPTHS)),
+    expect="partly",
+    because="guided and random batches hold the same part of false negatives, and the differences are as large as their standard "
+    "errors: signs of means over seeds decide nothing; tried with and without crops, by SGD and by Adam, at two lengths",
     trivial="pixels",
     seeds=SEEDS,
 )
@@ -140,6 +144,9 @@ def guided_beats_random(preset: Preset, key: jax.Array) -> Measurement:
     source="table 2",
     metric="accuracy after fine-tuning",
     holds=on_average(beats("random")),
+    expect="not reproduced",
+    because="the representations that are tuned do not differ under linear probes either; in an earlier run of other length the "
+    "seeds disagreed on the sign",
     trivial="pixels",
     seeds=SEEDS,
 )
