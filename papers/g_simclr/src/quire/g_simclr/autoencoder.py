@@ -152,7 +152,9 @@ def from_arrays(arrays: Mapping[str, np.ndarray], prefix: str = "dae") -> Denois
     return model
 
 
-def _set(variable: nnx.Variable, arrays: Mapping[str, np.ndarray], name: str) -> None:
-    if name not in arrays or np.shape(arrays[name]) != variable.shape:
-        raise ValueError(f"arrays has {name} of shape {np.shape(arrays.get(name))}; it needs {variable.shape}")
+def _set(variable: nnx.Variable | None, arrays: Mapping[str, np.ndarray], name: str) -> None:
+    assert variable is not None  # all convolutions have a bias, all norms a scale and a shift
+    found = np.shape(arrays[name]) if name in arrays else None
+    if found != variable.shape:
+        raise ValueError(f"arrays has {name} of shape {found}; it needs {variable.shape}")
     variable.set_value(jnp.asarray(arrays[name]))

@@ -61,7 +61,7 @@ def train_supervised(
         batch = order[step]
         return augment(images[batch], rows_of(draws, step, len(batch), 1 if how.per_batch else None), how), labels[batch]
 
-    options = {"steps": orders.shape[1], "keys": keys, "one_by_one": one_by_one}
+    options: dict[str, Any] = {"steps": orders.shape[1], "keys": keys, "one_by_one": one_by_one}
     return fit_seeds(build, tx, _cross_entropy, batch_at, data, **options)[:2]
 
 
@@ -105,18 +105,19 @@ def fine_tune(
     classifiers, data = [], []
     for model, key in zip(models, keys, strict=True):
         features = in_chunks(partial(_features, *nnx.split(model)), images)
-        options = {"num_classes": num_classes, "key": key, "epochs": epochs, "batch_size": batch_size}
+        options: dict[str, Any] = {"num_classes": num_classes, "key": key, "epochs": epochs, "batch_size": batch_size}
         probe = linear_probe(features, labels, learning_rate=head_rate, patience=None, **options)
         classifier = Classifier(nnx.clone(model.encoder), features.shape[1], num_classes, rngs=nnx.Rngs(0))
         classifier.layer.kernel.set_value(jnp.asarray(probe.kernel))
+        assert classifier.layer.bias is not None  # a linear map has one
         classifier.layer.bias.set_value(jnp.asarray(probe.bias))
         classifier.eval()
         classifiers.append(classifier)
         order = epoch_indices(jax.random.fold_in(key, epochs), len(images), batch_size, steps)
         data.append((images, np.asarray(labels, np.int32), order))
     ready = iter(classifiers)  # `fit_seeds` asks for one model a key, in their order
-    options = {"steps": steps, "keys": keys, "one_by_one": one_by_one}
-    return fit_seeds(lambda rngs: next(ready), optax.adam(rate), _cross_entropy, _clean_batch, stack(data), **options)[:2]
+    fixed: dict[str, Any] = {"steps": steps, "keys": keys, "one_by_one": one_by_one}
+    return fit_seeds(lambda rngs: next(ready), optax.adam(rate), _cross_entropy, _clean_batch, stack(data), **fixed)[:2]
 
 
 def _clean_batch(data: tuple, step: jax.Array) -> tuple[Array, Array]:

@@ -39,7 +39,7 @@ def pseudo_labels(preset: Preset, keys: jax.Array) -> dict:
 def _of_seed(preset: Preset, images: np.ndarray, key: jax.Array) -> dict[str, np.ndarray]:
     coder, k = preset.coder, preset.training.batch_size
     model = coder.build(nnx.Rngs(key))
-    options = {"epochs": coder.epochs, "batch_size": coder.batch_size, "learning_rate": coder.learning_rate}
+    options: dict[str, Any] = {"epochs": coder.epochs, "batch_size": coder.batch_size, "learning_rate": coder.learning_rate}
     losses = train_autoencoder(model, images, key=key, **options)
     codes = codes_of(model, open_images(preset).value.train.images)
     small = averaged(images, preset.pixel_side).reshape(len(images), -1) / np.float32(255)
@@ -132,7 +132,7 @@ def probe_depths(
     ]
 
     def accuracy(depth, seed):
-        options = {"num_classes": data.num_classes, "key": keys[seed], "epochs": preset.probe_epochs}
+        options: dict[str, Any] = {"num_classes": data.num_classes, "key": keys[seed], "epochs": preset.probe_epochs}
         probe = linear_probe(features[0][depth][seed], classes, **options)
         return float((probe.predict(features[1][depth][seed]) == data.test.labels).mean())
 
