@@ -1,4 +1,4 @@
-"""Augmentations: windows, crops, mirror images, greys, blur; projection heads."""
+"""Augmentations: windows, crops, mirror images, greys, blur, smaller sizes; projection heads."""
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ from flax import nnx
 from scipy import ndimage
 
 from quire.common.data.augment import draw_crops, gaussian_blur, greyed, luma, mirror, resized_crop
+from quire.common.data.image_sizes import averaged
 from quire.common.layers.projection import ProjectionHead
 from quire.common.testing import assert_degenerate, assert_dtypes, assert_gradients, assert_jit_consistent
 
@@ -100,6 +101,17 @@ def test_shapes_that_do_not_fit_are_refused(as_installed):
     ):
         with pytest.raises(ValueError, match=says):
             call()
+
+
+def test_averages_over_blocks():
+    images = RNG.integers(0, 256, (3, 8, 12, 2), np.uint8)
+    found = averaged(images, 4)
+    assert found.shape == (3, 4, 4, 2) and found.dtype == np.uint8
+    np.testing.assert_array_equal(found[1, 2, 3], np.round(images[1, 4:6, 9:12].mean((0, 1))))
+    np.testing.assert_array_equal(averaged(images[:, :, :8], 8), images[:, :, :8])
+    for bad in (5, 0):
+        with pytest.raises(ValueError, match=f"side is {bad}"):
+            averaged(images, bad)
 
 
 def test_a_head_shows_every_depth():

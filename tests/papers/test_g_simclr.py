@@ -468,7 +468,6 @@ LABELS = np.arange(8) % 4
         (lambda: train_until_worse(None, None, None, epochs=0), "epochs is 0"),
         (lambda: replace(PRESETS["quick"], num_train=0), "num_train is 0"),
         (lambda: sources.open_images(replace(PRESETS["quick"], image_set="birds")), "image_set is 'birds'"),
-        (lambda: sources.averaged(np.ones((1, 6, 6, 3), np.uint8), 4), "side is 4"),
     ],
 )
 def test_bad_input_is_named(call, says, as_installed):

@@ -51,7 +51,7 @@ from quire.random_field_augmentations import sources as paper_sources
 from quire.random_field_augmentations.claims import _affine, _colors
 from quire.random_field_augmentations.config import GLOBAL, LOCAL, NONE, Preset
 from quire.random_field_augmentations.simclr import Setting, as_fields, draw_views, make_views, num_waves
-from quire.random_field_augmentations.sources import averaged, enlarged
+from quire.random_field_augmentations.sources import enlarged
 from quire.random_field_augmentations.study import features_of, gain, pixel_accuracy, probe_accuracy, train_settings
 
 RNG = np.random.default_rng(0)
@@ -387,9 +387,7 @@ def test_presets_have_the_shapes_that_they_say(name):
     assert jax.eval_shape(lambda m, x: m.features(x), model, views).shape == (4, dim)
 
 
-def test_images_are_averaged_and_enlarged_by_blocks():
-    with pytest.raises(ValueError, match="side is 5"):
-        averaged(np.zeros((1, 12, 12, 3), np.uint8), 5)
+def test_images_are_enlarged_by_blocks():
     large = enlarged(np.array([[[[0.0], [1.0]], [[0.5], [0.25]]]]), 4)
     assert large.shape == (1, 4, 4, 3) and large[0, 0, 3, 0] == 255 and large[0, 3, 0, 2] == 128
 

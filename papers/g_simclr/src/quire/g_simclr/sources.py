@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 
+from quire.common.data.image_sizes import averaged
 from quire.common.data.images import ImageData, ImageSplit, cifar10, cifar10_subset
 from quire.common.data.source import Source, open_or
 from quire.g_simclr.config import Preset
@@ -32,22 +33,6 @@ def _part(data: ImageData, preset: Preset) -> ImageData:
             raise ValueError(f"{name} is {count}; {data.name} has {len(split)} such images")
         parts.append(ImageSplit(averaged(split.images[:count], preset.side), split.labels[:count]))
     return ImageData(f"{data.name.split(',')[0]}, {preset.side} x {preset.side}", *parts, data.num_classes)
-
-
-def averaged(images: np.ndarray, side: int) -> np.ndarray:
-    """Bytes averaged over blocks of pixels, so that a side is left.
-
-    Raises:
-        ValueError: if it does not divide the sides of the images.
-
-    >>> averaged(np.array([[[[0], [2]], [[4], [6]]]], np.uint8), 1).ravel().tolist()
-    [3]
-    """
-    n, height, width, channels = images.shape
-    if height % side or width % side:
-        raise ValueError(f"side is {side}; it must divide the sides of the images, {height} and {width}")
-    blocks = images.reshape(n, side, height // side, side, width // side, channels)
-    return np.round(blocks.mean((2, 4))).astype(np.uint8)
 
 
 @cache

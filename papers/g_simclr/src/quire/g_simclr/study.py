@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 
 from quire.common.claims import shared
+from quire.common.data.image_sizes import averaged
 from quire.common.data.images import ImageData, pixels
 from quire.common.metrics.clustering import nmi
 from quire.common.metrics.probe import ridge_probe
@@ -19,7 +20,7 @@ from quire.g_simclr.denoise import codes_of, in_chunks, train_autoencoder
 from quire.g_simclr.guided import GuidedBatches, as_batches, collision_rate, collisions, cycled
 from quire.g_simclr.probe import linear_probe
 from quire.g_simclr.simclr import SimCLR, train
-from quire.g_simclr.sources import averaged, open_images
+from quire.g_simclr.sources import open_images
 
 DEPTHS = ("P1", "P2", "P3")
 LABELLED = 0.1

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from quire.common.data.imagenet import imagenet_batches
+from quire.common.data.image_sizes import averaged
 from quire.common.data.images import ImageData, ImageSplit, cifar10, cifar10_subset, digits
 from quire.common.data.source import Source, open_or
 from quire.random_field_augmentations.config import Preset
@@ -38,22 +39,6 @@ def _part(data: ImageData, preset: Preset) -> ImageData:
         parts.append(ImageSplit(averaged(split.images[:count], preset.side), split.labels[:count]))
     name = f"{data.name.split(',')[0]}, {preset.num_train} train / {preset.num_test} test, {preset.side} x {preset.side}"
     return ImageData(name, *parts, data.num_classes)
-
-
-def averaged(images: np.ndarray, side: int) -> np.ndarray:
-    """Bytes averaged over blocks of pixels, so that a side is left.
-
-    Raises:
-        ValueError: if it does not divide the sides of the images.
-
-    >>> averaged(np.array([[[[0], [2]], [[4], [6]]]], np.uint8), 1).ravel().tolist()
-    [3]
-    """
-    n, height, width, channels = images.shape
-    if height % side or width % side:
-        raise ValueError(f"side is {side}; it must divide the sides of the images, {height} and {width}")
-    blocks = images.reshape(n, side, height // side, side, width // side, channels)
-    return np.round(blocks.mean((2, 4))).astype(np.uint8)
 
 
 @cache
