@@ -2,8 +2,6 @@
 
 from functools import cache
 
-import numpy as np
-
 from quire.common.data.image_sizes import averaged
 from quire.common.data.images import ImageData, ImageSplit, cifar10, cifar10_subset
 from quire.common.data.source import Source, open_or

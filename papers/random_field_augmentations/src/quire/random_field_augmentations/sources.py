@@ -6,8 +6,8 @@ from itertools import islice
 import numpy as np
 from jaxtyping import Float
 
-from quire.common.data.imagenet import imagenet_batches
 from quire.common.data.image_sizes import averaged
+from quire.common.data.imagenet import imagenet_batches
 from quire.common.data.images import ImageData, ImageSplit, cifar10, cifar10_subset, digits
 from quire.common.data.source import Source, open_or
 from quire.random_field_augmentations.config import Preset
